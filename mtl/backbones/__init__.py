@@ -1,0 +1,5 @@
+"""Backbones: image -> named feature maps. A new file here is found by itself."""
+
+from mtl.discovery import import_modules
+
+import_modules(__name__)

@@ -1,0 +1,62 @@
+"""A small residual CNN with a light pyramid: the quick start's trunk, made for seconds on a CPU.
+
+Levels: `c4` (stride 16, 4 x width) for image-level heads, `p2` (stride 4, `pyramid_width`) for dense heads.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mtl.backbones.backbone import Backbone
+from mtl.features import Features, FeatureSpec
+
+
+class ResidualFPN(Backbone):
+    """Stem and three residual stages (strides 4, 8, 16), merged top-down into one map of stride 4.
+
+    Args:
+        width: channels of the stem and the first stage; the next two have 2 x and 4 x as many.
+        pyramid_width: channels of `p2`.
+        blocks: residual blocks per stage.
+    """
+
+    def __init__(self, width: int = 16, pyramid_width: int = 32, blocks: int = 1) -> None:
+        super().__init__()
+        widths = (width, 2 * width, 4 * width)
+        self.stem = _conv_norm(3, width, kernel=3, stride=2)
+        self.stages = nn.ModuleList()
+        before = width
+        for after in widths:
+            rest = [_Residual(after, after, stride=1) for _ in range(blocks - 1)]
+            self.stages.append(nn.Sequential(_Residual(before, after, stride=2), *rest))
+            before = after
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, pyramid_width, 1) for channels in widths)
+        self.smooth = _conv_norm(pyramid_width, pyramid_width, kernel=3)
+        self.spec = FeatureSpec({"c4": widths[-1], "p2": pyramid_width}, {"c4": 16, "p2": 4})
+
+    def forward(self, image: Tensor) -> Features:
+        maps = []
+        x = F.relu(self.stem(image))
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        merged = self.lateral[-1](maps[-1])
+        for lateral, fine in zip(reversed(self.lateral[:-1]), reversed(maps[:-1]), strict=True):
+            merged = lateral(fine) + F.interpolate(merged, size=fine.shape[-2:], mode="nearest")
+        return {"c4": maps[-1], "p2": F.relu(self.smooth(merged))}
+
+
+class _Residual(nn.Module):
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.first = _conv_norm(before, after, kernel=3, stride=stride)
+        self.second = _conv_norm(after, after, kernel=3)
+        same = before == after and stride == 1
+        self.skip: nn.Module = nn.Identity() if same else _conv_norm(before, after, kernel=1, stride=stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.skip(x) + self.second(F.relu(self.first(x))))
+
+
+def _conv_norm(before: int, after: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(before, after, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(after))

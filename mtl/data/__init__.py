@@ -1,0 +1,5 @@
+"""Data modules that yield joint targets. A new file here is found by itself."""
+
+from mtl.discovery import import_modules
+
+import_modules(__name__)

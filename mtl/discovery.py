@@ -1,0 +1,36 @@
+"""Packages import their own modules, so one new file is enough to add a head, a backbone or a data set."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def import_modules(package: str) -> None:
+    """Import every module of a package; called by the package itself.
+
+    Args:
+        package: dotted name of the package, its own `__name__`.
+    """
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")
+
+
+def concrete_subclasses(base: type[T]) -> Iterator[type[T]]:
+    """Every imported public class below `base` that can be built, in order of name.
+
+    Args:
+        base: the base class of a family, for example `Head`.
+    """
+    found: set[type[T]] = set()
+    open_classes = [base]
+    while open_classes:
+        for child in open_classes.pop().__subclasses__():
+            if child not in found:
+                found.add(child)
+                open_classes.append(child)
+    for cls in sorted(found, key=lambda cls: (cls.__name__, cls.__module__)):
+        if not getattr(cls, "__abstractmethods__", None) and not cls.__name__.startswith("_"):
+            yield cls

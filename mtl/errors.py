@@ -1,0 +1,38 @@
+"""Words that error messages share: a near match for a typo, and the way to a missing optional package."""
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint at the known word nearest to a mistyped one.
+
+    Args:
+        word: what the user wrote.
+        known: the words that would have been right.
+
+    Returns:
+        ` Did you mean 'boxes'?` with a leading space, or an empty string when nothing is near.
+    """
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def import_optional(package: str, extra: str) -> ModuleType:
+    """Import a package that only one of our extras installs.
+
+    Args:
+        package: the module to import.
+        extra: the name of the extra in `pyproject.toml` that installs it.
+
+    Raises:
+        ImportError: with the command that installs it, if the package is missing.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError(
+            f'{package!r} is not installed; it comes with an extra: pip install "mtl[{extra}]".'
+        ) from error

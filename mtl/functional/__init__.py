@@ -1,0 +1,1 @@
+"""Pure torch maths: no state, no model, no Lightning."""

@@ -1,0 +1,152 @@
+"""COCO mean average precision over packed CPU states.
+
+torchmetrics' own metric keeps a Python list per image and gathers it image by image, which is slow and fails on ranks
+with unequal numbers of images; here every state is one flat tensor, gathered once. The counting itself is
+faster-coco-eval's, through torchmetrics.
+Shapes: B images, M padded true boxes, D padded detections, N boxes of one image.
+"""
+
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.detection import MeanAveragePrecision
+
+from mtl.batch import Batch, box_mask, boxes_to_original, labelled
+from mtl.metrics.task_metrics import Predictions, TaskMetrics
+from mtl.task import Task
+
+_VALUES = {"map": "map", "map50": "map_50", "map75": "map_75", "recall100": "mar_100"}
+
+
+class DetectionMAP(Metric):
+    """Mean average precision; equal on all ranks and equal to a single process's, also with empty ranks.
+
+    Args:
+        num_classes: number of classes C.
+        max_detections: most detections of an image that count; COCO takes 100.
+    """
+
+    full_state_update = False
+    detections: Tensor
+    detection_labels: Tensor
+    detection_counts: Tensor
+    truths: Tensor
+    truth_labels: Tensor
+    truth_counts: Tensor
+
+    def __init__(self, num_classes: int, max_detections: int = 100) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.max_detections = max_detections
+        # 1-D states only: torchmetrics' gather of a 2-D one fails as soon as one rank is empty
+        for name in ("detections", "detection_labels", "detection_counts", "truths", "truth_labels", "truth_counts"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+        self.compute_on_cpu = True
+
+    def update(self, detections: list[Tensor], labels: list[Tensor], boxes: list[Tensor], truths: list[Tensor]) -> None:
+        """Take in the detections and true boxes of some images.
+
+        Args:
+            detections: xyxy px and score of every detection, [N,5] for each image.
+            labels: their classes, [N] for each image.
+            boxes: true xyxy px, [N,4] for each image.
+            truths: their classes, [N] for each image.
+        """
+        if not detections:
+            return
+        for name, values in (
+            ("detections", detections),
+            ("detection_labels", labels),
+            ("truths", boxes),
+            ("truth_labels", truths),
+        ):
+            getattr(self, name).append(torch.cat(values).flatten().cpu())
+        for name, values in (("detection_counts", labels), ("truth_counts", truths)):
+            getattr(self, name).append(torch.tensor([len(value) for value in values]))
+
+    def compute(self) -> dict[str, Tensor]:
+        """`map`, `map50`, `map75`, `recall100`, and `per_class` [C] with NaN for a class without a true box.
+
+        Returns:
+            An empty dict if there is no true box at all: the mean over no class is not a number.
+        """
+        truth_labels = _cat(self.truth_labels).long()
+        if not len(truth_labels):
+            return {}
+        metric = MeanAveragePrecision(
+            backend="faster_coco_eval",
+            class_metrics=True,
+            max_detection_thresholds=[1, 10, self.max_detections],
+            sync_on_compute=False,
+        )
+        metric.warn_on_many_detections = False
+        metric.update(list(self._predictions()), list(self._targets()))
+        with redirect_stdout(StringIO()):
+            result = metric.compute()
+        values = {name: result[key].float() for name, key in _VALUES.items() if key in result}
+        per_class = torch.full((self.num_classes,), torch.nan)
+        per_class[result["classes"].reshape(-1).long()] = result["map_per_class"].reshape(-1).float()
+        values["per_class"] = torch.where(per_class < 0, torch.nan, per_class)
+        return values
+
+    def _predictions(self) -> Iterator[dict[str, Tensor]]:
+        counts = _cat(self.detection_counts).long().tolist()
+        rows = _cat(self.detections).reshape(-1, 5).split(counts)
+        for row, labels in zip(rows, _cat(self.detection_labels).long().split(counts), strict=True):
+            yield {"boxes": row[:, :4], "scores": row[:, 4], "labels": labels}
+
+    def _targets(self) -> Iterator[dict[str, Tensor]]:
+        counts = _cat(self.truth_counts).long().tolist()
+        rows = _cat(self.truths).reshape(-1, 4).split(counts)
+        for row, labels in zip(rows, _cat(self.truth_labels).long().split(counts), strict=True):
+            yield {"boxes": row, "labels": labels}
+
+
+class DetectionMetrics(TaskMetrics):
+    """`map`, `map50`, `map75`, `recall100`, and `map/<class>` on request, in pixels of the original files.
+
+    Args:
+        task: a task of kind `detection`.
+    """
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.average_precision = DetectionMAP(task.num_classes)
+
+    def update(self, predictions: Predictions, batch: Batch) -> None:
+        found, truth = predictions["boxes"], batch[self.task.name]
+        if "to_original" in batch:
+            found = boxes_to_original(found, batch["to_original"])
+            truth = boxes_to_original(truth, batch["to_original"])
+        found = torch.cat((found, predictions["scores"][..., None]), -1).float().cpu()
+        labels, kept = predictions["labels"].cpu(), (predictions["labels"] >= 0).cpu()
+        truth, truth_labels = truth.float().cpu(), batch[self.task.labels_field].cpu()
+        real = box_mask(batch, self.task).cpu()
+        rows = labelled(batch, self.task).cpu().nonzero().flatten().tolist()
+        self.average_precision.update(
+            [found[i][kept[i]] for i in rows],
+            [labels[i][kept[i]] for i in rows],
+            [truth[i][real[i]] for i in rows],
+            [truth_labels[i][real[i]] for i in rows],
+        )
+
+    def compute(self, per_class: bool = False) -> dict[str, Tensor]:
+        values = self.average_precision.compute()
+        classes = values.pop("per_class", torch.tensor([]))
+        if per_class:
+            values |= {
+                f"map/{self.task.class_name(i)}": value for i, value in enumerate(classes) if torch.isfinite(value)
+            }
+        return values
+
+    def reset(self) -> None:
+        self.average_precision.reset()
+
+
+def _cat(state: Tensor | list[Tensor]) -> Tensor:
+    # one tensor after a sync, a list before it
+    return state if isinstance(state, Tensor) else torch.cat([torch.zeros(0), *state])

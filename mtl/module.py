@@ -1,0 +1,154 @@
+"""`MultiTaskLightningModule`: the training loop. Read this file first.
+
+One step: a batch goes through the shared backbone once, every head gives one loss, the losses are summed with their
+task weights, and Lightning does the rest (backward, accumulation, clipping, precision, devices). Balancing methods,
+pictures and telemetry are callbacks; the loop names none of them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from mtl.backbones.backbone import Backbone
+from mtl.batch import Batch, labelled
+from mtl.errors import did_you_mean
+from mtl.features import FeatureSpec
+from mtl.heads.head import Head
+from mtl.metrics.task_metrics import Predictions, TaskMetrics
+from mtl.model import IMAGENET_MEAN, IMAGENET_STD, MultiTaskModel
+from mtl.optim import Optim
+from mtl.task import Task
+
+
+class MultiTaskLightningModule(LightningModule):
+    """A shared backbone, one head for each task, and the loop that trains them together.
+
+    Args:
+        tasks: what the data module can teach, by name; linked from `data`, never written twice.
+        backbone: the shared trunk.
+        heads: for each task to learn, a head class with its own arguments (the task and the feature widths are given
+            to it). A task of the data without a head is not trained.
+        loss_weights: fixed weight of each task's loss; 1 where none is given.
+        optim: optimiser, learning rates and schedule; AdamW with warm-up and cosine by default.
+        image_mean: mean of every channel of an image in 0..1.
+        image_std: standard deviation of every channel of an image in 0..1.
+        channels_last: keep images and filters channels-last in memory; faster on CPUs and on GPUs with tensor cores.
+        compile: run the model through `torch.compile`.
+
+    Raises:
+        ValueError: if a head or a weight names no task.
+    """
+
+    def __init__(
+        self,
+        tasks: dict[str, Task],
+        backbone: Backbone,
+        heads: dict[str, Callable[[Task, FeatureSpec], Head]],
+        loss_weights: dict[str, float] | None = None,
+        optim: Optim | None = None,
+        image_mean: Sequence[float] = IMAGENET_MEAN,
+        image_std: Sequence[float] = IMAGENET_STD,
+        channels_last: bool = True,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_names("head", heads, "data.tasks", tasks)
+        _check_names("loss weight", loss_weights or {}, "model.heads", heads)
+        built = {name: make(tasks[name], backbone.spec) for name, make in heads.items()}
+        self.model = MultiTaskModel(backbone, built, image_mean, image_std)
+        self.tasks = {name: tasks[name] for name in built}
+        self.loss_weights = {name: (loss_weights or {}).get(name, 1.0) for name in built}
+        self.optim = optim or Optim()
+        self.metrics = nn.ModuleDict({name: head.metrics() for name, head in built.items()})
+        self.eval_losses = nn.ModuleDict({name: MeanMetric() for name in built})
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.model.to(memory_format=self.memory_format)
+        if compile:
+            self.model.compile()
+
+    def configure_optimizers(self) -> Any:
+        optimizer, schedule = self.optim.build(self.model, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def forward(self, image: Tensor) -> dict[str, Predictions]:
+        return self.model.decode(self.model(image.contiguous(memory_format=self.memory_format)))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        outputs = self.model(batch["image"].contiguous(memory_format=self.memory_format))
+        losses = self.model.losses(outputs, batch)
+        total = sum((self.loss_weights[name] * loss for name, loss in losses.items()), torch.zeros(()).to(self.device))
+        self.log_dict({f"train/loss/{name}": loss.detach() for name, loss in losses.items()})
+        self.log_dict({f"weights/{name}": weight for name, weight in self.loss_weights.items()})
+        self.log("train/loss", total.detach(), prog_bar=True)
+        return total
+
+    def on_validation_epoch_start(self) -> None:
+        self._reset_metrics()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Predictions]:
+        return self._eval_step(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_metrics("val")
+
+    def on_test_epoch_start(self) -> None:
+        self._reset_metrics()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Predictions]:
+        return self._eval_step(batch)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_metrics("test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Predictions]:
+        return self(batch["image"])
+
+    def task_metrics(self) -> Iterable[tuple[str, TaskMetrics]]:
+        """The metric set of every task, by name."""
+        for name, metrics in self.metrics.items():
+            assert isinstance(metrics, TaskMetrics)
+            yield name, metrics
+
+    def _eval_step(self, batch: Batch) -> dict[str, Predictions]:
+        outputs = self.model(batch["image"].contiguous(memory_format=self.memory_format))
+        for name, loss in self.model.losses(outputs, batch).items():
+            # weight 0 for a batch without labels, so the mean is over what was labelled
+            self.eval_losses[name].update(loss, labelled(batch, self.tasks[name]).sum())
+        predictions = self.model.decode(outputs)
+        for name, metrics in self.task_metrics():
+            metrics.update(predictions[name], batch)
+        return predictions
+
+    def _reset_metrics(self) -> None:
+        for name, metrics in self.task_metrics():
+            metrics.reset()
+            self.eval_losses[name].reset()
+
+    def _log_metrics(self, stage: str) -> None:
+        scores = []
+        for name, metrics in self.task_metrics():
+            values = metrics.compute(per_class=stage == "test")
+            # the values are already those of all ranks
+            self.log_dict({f"{stage}/{name}/{key}": value.to(self.device) for key, value in values.items()})
+            loss = self.eval_losses[name].compute()
+            if torch.isfinite(loss):
+                self.log(f"{stage}/loss/{name}", loss)
+            monitor, mode = self.model.head(name).monitor
+            if monitor in values:
+                scores.append(values[monitor].cpu() if mode == "max" else 1 / (1 + values[monitor].cpu()))
+        if scores:
+            # one number to choose a checkpoint by: the mean of the tasks' monitored metrics, an error e as 1 / (1 + e)
+            self.log(f"{stage}/score", torch.stack(scores).mean().to(self.device), prog_bar=True)
+
+
+def _check_names(what: str, names: Mapping[str, Any], where: str, known: Mapping[str, Any]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"{what} {name!r} has no entry in {where}; there are {', '.join(known) or 'none'}."
+                f"{did_you_mean(name, known)} Rename it, or add it to {where}."
+            )

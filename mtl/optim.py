@@ -1,0 +1,98 @@
+"""Optimiser, learning rates per part of the model, and a schedule counted in steps."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from lightning.pytorch.cli import OptimizerCallable
+from torch import nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from mtl.errors import did_you_mean
+
+
+class Optim:
+    """How the model is optimised: one optimiser, a factor on the learning rate for each part, warm-up and decay.
+
+    Args:
+        optimizer: any `torch.optim` class with its arguments; AdamW with lr 1e-3 by default.
+        lr_factors: factor on the learning rate of parts of the model, by the start of their parameters' names, for
+            example `{backbone: 0.1, heads.boxes: 2}`. The longest matching start wins.
+        decay_matrices_only: apply weight decay to matrices and filters only, not to biases and norms.
+        schedule: after the warm-up `cosine` falls to `final_lr`, `constant` stays.
+        warmup_steps: steps of linear warm-up; a value below 1 is a share of all steps.
+        final_lr: learning rate at the end, as a share of the peak.
+    """
+
+    def __init__(
+        self,
+        optimizer: OptimizerCallable | None = None,
+        lr_factors: dict[str, float] | None = None,
+        decay_matrices_only: bool = True,
+        schedule: Literal["cosine", "constant"] = "cosine",
+        warmup_steps: float = 0.1,
+        final_lr: float = 0.0,
+    ) -> None:
+        if warmup_steps < 0 or not 0 <= final_lr <= 1:
+            raise ValueError(f"warmup_steps={warmup_steps} must be >= 0 and final_lr={final_lr} within 0..1.")
+        self.optimizer: Callable[[Iterable[Any]], Optimizer] = optimizer or _default_optimizer
+        self.lr_factors = dict(lr_factors or {})
+        self.decay_matrices_only = decay_matrices_only
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+        self.final_lr = final_lr
+
+    def build(self, model: nn.Module, num_steps: int) -> tuple[Optimizer, LambdaLR]:
+        """The optimiser and its schedule, stepped after every optimiser step.
+
+        Args:
+            model: the module whose trainable parameters are optimised.
+            num_steps: optimiser steps of the whole run.
+
+        Raises:
+            ValueError: if a key of `lr_factors` fits no parameter.
+        """
+        groups: dict[tuple[str, bool], dict[str, Any]] = {}
+        used = set()
+        for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            part = max((key for key in self.lr_factors if f"{name}.".startswith(f"{key}.")), key=len, default="")
+            used.add(part)
+            decayed = parameter.ndim > 1 or not self.decay_matrices_only
+            label = f"{part or 'model'}{'' if decayed else '/no_decay'}"
+            group = groups.setdefault((part, decayed), {"params": [], "name": label})
+            group["params"].append(parameter)
+            if not decayed:
+                group["weight_decay"] = 0.0
+        for key in self.lr_factors:
+            if key not in used:
+                parts = {".".join(name.split(".")[:depth]) for name, _ in model.named_parameters() for depth in (1, 2)}
+                raise ValueError(
+                    f"lr_factors names {key!r}, which holds no trainable parameter.{did_you_mean(key, parts)} "
+                    f"Parts are {', '.join(sorted(parts))}."
+                )
+        optimizer = self.optimizer(list(groups.values()))
+        for (part, _), group in zip(groups, optimizer.param_groups, strict=True):
+            group["lr"] *= self.lr_factors.get(part, 1.0)
+        return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, num_steps))
+
+    def factor(self, step: int, num_steps: int) -> float:
+        """Share of the peak learning rate at a step.
+
+        Args:
+            step: optimiser steps done.
+            num_steps: optimiser steps of the whole run.
+        """
+        warmup = self.warmup_steps * num_steps if self.warmup_steps < 1 else self.warmup_steps
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if self.schedule == "constant":
+            return 1.0
+        done = min(1.0, (step - warmup) / max(1.0, num_steps - warmup))
+        return self.final_lr + (1 - self.final_lr) * (1 + math.cos(math.pi * done)) / 2
+
+
+def _default_optimizer(parameters: Iterable[Any]) -> Optimizer:
+    return AdamW(parameters, lr=1e-3)
