@@ -220,10 +220,15 @@ def _render(
         pixels = (torch.from_numpy(scene_of[rows])[:, None, None] * side + y[:, None, None] + cells[:, None]) * side
         pixels = pixels + x[:, None, None] + cells
         coverage.scatter_reduce_(0, pixels.flatten(), digits_P.flatten(), "amax")
-    coverage = coverage.view(num_scenes, 1, side, side)
-    low = torch.from_numpy(rng.random((num_scenes, 3, 4, 4), dtype=np.float32))
-    texture = F.interpolate(low, size=(side, side), mode="bicubic", align_corners=False) * options["texture"]
-    ink = torch.from_numpy(rng.uniform(0.6, 1.0, (num_scenes, 3, 1, 1)).astype(np.float32))
-    scene = texture.lerp_(ink.expand_as(texture), coverage)
-    scene += options["noise"] * torch.from_numpy(rng.standard_normal(scene.shape, dtype=np.float32))
-    return (scene.clamp_(0, 1) * 255).round_().to(torch.uint8)
+    draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    # a 4 x 4 pattern enlarged by one matrix product for each axis
+    enlarge = F.interpolate(torch.eye(4)[None], size=side, mode="linear", align_corners=True)[0]
+    scenes = torch.empty(num_scenes, 3, side, side, dtype=torch.uint8)
+    # in pieces that stay in the processor's cache: several times faster than all scenes at once
+    for piece, cover in zip(scenes.split(64), coverage.view(num_scenes, 1, side, side).split(64), strict=True):
+        pattern = torch.rand(len(piece), 3, 4, 4, generator=draws) * options["texture"]
+        ink = torch.empty(len(piece), 3, 1, 1).uniform_(0.6, 1.0, generator=draws)
+        scene = (enlarge.T @ pattern @ enlarge).lerp(ink, cover)
+        scene += options["noise"] * torch.randn(scene.shape, generator=draws)
+        piece.copy_(scene.clamp_(0, 1).mul_(255).round_())
+    return scenes
