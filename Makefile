@@ -1,0 +1,79 @@
+# Every target works from a bare checkout: those that need packages install them first, once.
+# Another environment: make test VENV=/path/to/venv. Another interpreter: make install PYTHON=python3.12.
+
+PYTHON ?= python3
+VENV ?= .venv
+PY = $(VENV)/bin/python
+# installed once for each pyproject.toml, checkout and environment; one environment may serve several checkouts
+STAMP = $(VENV)/.mtl-$(shell (pwd; cat pyproject.toml) | cksum | cut -d' ' -f1)
+# two processes with one thread each are faster than one with two, and never slower by surprise
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n 2
+LOWEST = .venv-lowest
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install fit test test-fast test-lowest lint types format hooks notebooks bench-data clean clean-all
+
+help: ## list what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
+	  awk -F '\t' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
+
+install: $(STAMP) ## create .venv and install the package with its development tools
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"mtl needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Try: make $(MAKECMDGOALS) PYTHON=python3.11")'
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@# no build isolation: an environment that is complete needs no network at all
+	$(PY) -m pip install --quiet "setuptools>=77"
+	$(PY) -m pip install --quiet --no-build-isolation -e ".[dev]"
+	@$(PY) -c 'import torchvision.ops as o, torch; o.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)' || { \
+	  echo 'The operators of torchvision do not load: torch and torchvision are of different builds.' >&2; \
+	  echo 'Take both from one index, in one call: $(PY) -m pip install --force-reinstall torch torchvision' >&2; \
+	  exit 1; }
+	@rm -f $(VENV)/.mtl-* && touch $@
+
+fit: install ## train the quick start (configs/digits.yaml), test its best checkpoint, print the table; ARGS="--seed_everything 1"
+	$(PY) -m mtl fit --config configs/digits.yaml $(ARGS)
+
+test: install ## run every test; ARGS="-k centernet" for some of them
+	$(PYTEST) $(ARGS)
+
+test-fast: install ## run the tests without the slow and the multi-process ones
+	$(PYTEST) -m "not slow and not ddp" $(ARGS)
+
+test-lowest: ## run the tests with the lowest versions that pyproject.toml allows, in .venv-lowest
+	@test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -c 'import re, tomllib; \
+	  wanted = tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]; \
+	  print(*(re.sub(r">=([\d.]+).*", r"==\1", line) for line in wanted), sep="\n")' > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet "setuptools>=77"
+	$(LOWEST)/bin/python -m pip install --quiet --no-build-isolation -r $(LOWEST)/lowest.txt -e ".[dev]"
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 $(ARGS)
+
+lint: install ## check style and formatting
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: install ## check the types, strictly
+	$(PY) -m mypy
+
+format: install ## format the code and fix what can be fixed
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+hooks: install ## let git run lint and types before every commit
+	$(VENV)/bin/pre-commit install
+
+notebooks: install ## run every notebook from top to bottom, keeping its results
+	for notebook in notebooks/*.ipynb; do \
+	  $(VENV)/bin/jupyter-execute --inplace "$$notebook" || exit 1; done
+
+bench-data: install ## measure what data loading costs beside a training step
+	$(PY) -m tests.benchmarks.data_loading $(ARGS)
+
+clean: ## delete caches and build products; runs and the environment stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+clean-all: clean ## delete the environments as well
+	rm -rf .venv $(LOWEST)
