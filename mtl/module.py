@@ -105,7 +105,8 @@ class MultiTaskLightningModule(LightningModule):
         self._log_metrics("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Predictions]:
-        return self(batch["image"])
+        predictions: dict[str, Predictions] = self(batch["image"])
+        return predictions
 
     def task_metrics(self) -> Iterable[tuple[str, TaskMetrics]]:
         """The metric set of every task, by name."""
@@ -113,11 +114,21 @@ class MultiTaskLightningModule(LightningModule):
             assert isinstance(metrics, TaskMetrics)
             yield name, metrics
 
+    def eval_loss(self, name: str) -> MeanMetric:
+        """The mean loss of one task over an evaluation.
+
+        Args:
+            name: the task's name.
+        """
+        metric = self.eval_losses[name]
+        assert isinstance(metric, MeanMetric)
+        return metric
+
     def _eval_step(self, batch: Batch) -> dict[str, Predictions]:
         outputs = self.model(batch["image"].contiguous(memory_format=self.memory_format))
         for name, loss in self.model.losses(outputs, batch).items():
             # weight 0 for a batch without labels, so the mean is over what was labelled
-            self.eval_losses[name].update(loss, labelled(batch, self.tasks[name]).sum())
+            self.eval_loss(name).update(loss, labelled(batch, self.tasks[name]).sum())
         predictions = self.model.decode(outputs)
         for name, metrics in self.task_metrics():
             metrics.update(predictions[name], batch)
@@ -126,7 +137,7 @@ class MultiTaskLightningModule(LightningModule):
     def _reset_metrics(self) -> None:
         for name, metrics in self.task_metrics():
             metrics.reset()
-            self.eval_losses[name].reset()
+            self.eval_loss(name).reset()
 
     def _log_metrics(self, stage: str) -> None:
         scores = []
@@ -134,7 +145,7 @@ class MultiTaskLightningModule(LightningModule):
             values = metrics.compute(per_class=stage == "test")
             # the values are already those of all ranks
             self.log_dict({f"{stage}/{name}/{key}": value.to(self.device) for key, value in values.items()})
-            loss = self.eval_losses[name].compute()
+            loss = self.eval_loss(name).compute()
             if torch.isfinite(loss):
                 self.log(f"{stage}/loss/{name}", loss)
             monitor, mode = self.model.head(name).monitor

@@ -138,9 +138,7 @@ class SceneSet(Dataset[Sample]):
             "image_id": index,
             "orig_size": torch.tensor([size, size]),
             "to_original": torch.tensor([1.0, 1.0, 0.0, 0.0]),
-            "boxes": tv_tensors.BoundingBoxes(
-                torch.from_numpy(boxes).float(), format="XYXY", canvas_size=(size, size)
-            ),
+            "boxes": tv_tensors.BoundingBoxes(torch.from_numpy(boxes).float(), format="XYXY", canvas_size=(size, size)),
             "box_labels": torch.from_numpy(labels),
             **{task: targets[task] for task in self.tasks if task != "boxes"},
         }

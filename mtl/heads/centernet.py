@@ -83,7 +83,8 @@ class CenterNetHead(Head):
         rows_BM = torch.arange(len(boxes_BM4), device=boxes_BM4.device)[:, None].expand_as(x_BM)
         sides_BM4 = sides_B4HW[rows_BM, :, y_BM, x_BM]
         predicted_BM4 = _sides_to_boxes(sides_BM4, (x_BM + 0.5) * self.stride, (y_BM + 0.5) * self.stride)
-        giou_BM = generalized_box_iou_loss(predicted_BM4, torch.where(real_BM[..., None], boxes_BM4, predicted_BM4))
+        true_BM4 = torch.where(real_BM[..., None], boxes_BM4, predicted_BM4)
+        giou_BM: Tensor = generalized_box_iou_loss(predicted_BM4, true_BM4)
         return heat_loss + self.box_weight * (giou_BM * real_BM).sum() / count
 
     def decode(self, outputs: Outputs) -> Predictions:
