@@ -1,0 +1,131 @@
+"""The shape of the repository: what stands where, how long a file may be, and what every file must say."""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOP_LEVEL = {
+    "pyproject.toml",
+    "README.md",
+    "mtl",
+    "configs",
+    "notebooks",
+    "tests",
+    "Makefile",
+    "LICENSE",
+    "CITATION.cff",
+}
+MOST_LINES = 400
+MOST_LINES_OF_THE_LOOP = 250
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
+# words of a machine that no other machine has; written so that this file does not hold them itself
+MACHINE_WORDS = [
+    "/" + "work/",
+    "/" + "root/",
+    "/" + "home/",
+    "/" + "tmp/",
+    "pypi" + ".",
+    "files.python" + "hosted",
+    "index" + "-url",
+]
+    r"(on|configure|setup|teardown|state_dict|load_state_dict)_?|.*_(step|dataloader)$|forward$"
+)
+
+
+@cache
+def tracked() -> list[Path]:
+    """Files that git would commit; every file below the known folders where there is no git."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        names = [str(path.relative_to(ROOT)) for name in TOP_LEVEL for path in [ROOT / name, *(ROOT / name).rglob("*")]]
+    files = [ROOT / name for name in sorted(set(names)) if name and (ROOT / name).is_file()]
+    return [path for path in files if "__pycache__" not in path.parts]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def python_files(*folders: str) -> list[str]:
+    return [name_of(path) for path in tracked() if path.suffix == ".py" and name_of(path).startswith(folders)]
+
+
+def public_definitions(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """Public classes and functions of a module; methods are left out, many override one that is documented."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            yield node.name, node
+
+
+def test_top_level_holds_only_what_the_design_names() -> None:
+    found = {name_of(path).split("/")[0] for path in tracked()}
+    assert {name for name in found if not name.startswith(".")} <= TOP_LEVEL
+
+
+@pytest.mark.parametrize("file", python_files("mtl/", "tests/"))
+def test_file_is_short_named_for_what_it_holds_and_says_what_it_is(file: str) -> None:
+    path = ROOT / file
+    source = path.read_text("utf-8")
+    assert source.count("\n") <= MOST_LINES
+    assert path.stem not in VAGUE_NAMES
+    assert ast.get_docstring(ast.parse(source)), "needs a module docstring of one sentence"
+
+
+def test_the_loop_fits_in_the_head_of_a_newcomer() -> None:
+    assert (ROOT / "mtl/module.py").read_text("utf-8").count("\n") <= MOST_LINES_OF_THE_LOOP
+
+
+@pytest.mark.parametrize("file", python_files("mtl/"))
+def test_every_public_class_and_function_has_a_docstring(file: str) -> None:
+    tree = ast.parse((ROOT / file).read_text("utf-8"))
+    assert not [name for name, node in public_definitions(tree) if not ast.get_docstring(node)]
+
+
+@pytest.mark.parametrize("file", [name for name in python_files("tests/") if Path(name).stem.startswith("test_")])
+def test_every_test_can_fail(file: str) -> None:
+    assert not find_tests_that_cannot_fail((ROOT / file).read_text("utf-8"))
+
+
+def find_tests_that_cannot_fail(source: str) -> list[str]:
+    """Names of the tests that neither assert nor expect an error, in themselves or in a function of their file."""
+    tree = ast.parse(source)
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+    def checks(node: ast.AST, seen: frozenset[str] = frozenset()) -> bool:
+        for child in ast.walk(node):
+            if isinstance(child, ast.Assert):
+                return True
+            if isinstance(child, ast.Call):
+                name = child.func.attr if isinstance(child.func, ast.Attribute) else getattr(child.func, "id", "")
+                if name in ("raises", "warns", "fail", "assert_close", "gradcheck") or name.startswith("assert_"):
+                    return True
+                if name in functions and name not in seen and checks(functions[name], seen | {name}):
+                    return True
+        return False
+
+    return [name for name, node in functions.items() if name.startswith("test_") and not checks(node)]
+
+
+def test_a_test_without_assertion_is_found() -> None:
+    source = (
+        "def test_a():\n    f()\ndef test_b():\n    assert 1\ndef test_c():\n    check()\ndef check():\n    assert 1"
+    )
+    assert find_tests_that_cannot_fail(source) == ["test_a"]
+
+
+@pytest.mark.parametrize("word", MACHINE_WORDS)
+def test_no_file_knows_the_machine_it_was_written_on(word: str) -> None:
+    def holds(path: Path) -> bool:
+        try:
+            return word in path.read_text("utf-8")
+        except UnicodeDecodeError:  # a picture
+            return False
+
+    assert not [name_of(path) for path in tracked() if holds(path)]
