@@ -1,0 +1,113 @@
+"""Padding, missing targets, masks, and the way back to original pixels."""
+
+from typing import Any
+
+import pytest
+import torch
+from torchvision import tv_tensors
+
+from mtl.batch import BOXES_MULTIPLE, IGNORE_INDEX, PADDING_LABEL, box_mask, boxes_to_original, collate, labelled
+from mtl.task import Task
+
+BOXES = Task("boxes", "detection", 3)
+SCENE = Task("scene", "classification", 4)
+TAGS = Task("tags", "multilabel", 2)
+AGE = Task("age", "regression")
+TASKS = {task.name: task for task in (BOXES, SCENE, TAGS, AGE)}
+
+
+def sample(num_boxes: int | None = None, **targets: Any) -> dict[str, Any]:
+    image = tv_tensors.Image(torch.full((3, 4, 6), 7, dtype=torch.uint8))
+    made: dict[str, Any] = {"image": image, "image_id": 5, "orig_size": torch.tensor([4, 6]), **targets}
+    if num_boxes is not None:
+        corners = torch.tensor([[0.0, 1.0, 2.0, 3.0]]).repeat(num_boxes, 1)
+        made["boxes"] = tv_tensors.BoundingBoxes(corners, format="XYXY", canvas_size=(4, 6))
+        made["box_labels"] = torch.arange(num_boxes) % 3
+    return made
+
+
+def test_boxes_are_padded_to_a_multiple_and_padding_has_its_own_label() -> None:
+    batch = collate([sample(2), sample(0), sample(9)], {"boxes": BOXES})
+    assert batch["boxes"].shape == (3, 2 * BOXES_MULTIPLE, 4)
+    assert batch["box_labels"][0].tolist() == [0, 1] + [PADDING_LABEL] * 14
+    assert batch["boxes"][0, :2].tolist() == [[0, 1, 2, 3]] * 2
+    assert batch["boxes"][1].abs().sum() == 0
+    assert (batch["box_labels"] >= 0).sum(1).tolist() == [2, 0, 9]
+
+
+def test_no_boxes_at_all_still_gives_one_padded_row() -> None:
+    batch = collate([sample(0), sample(0)], {"boxes": BOXES})
+    assert batch["boxes"].shape == (2, BOXES_MULTIPLE, 4)
+    assert batch["box_labels"].unique().tolist() == [PADDING_LABEL]
+
+
+def test_not_annotated_is_not_no_objects() -> None:
+    batch = collate([sample(0), sample(None)], {"boxes": BOXES})
+    assert batch["labelled/boxes"].tolist() == [True, False]
+
+
+def test_missing_targets_are_marked_by_kind() -> None:
+    full = sample(1, scene=3, tags=torch.tensor([1.0, 0.0]), age=30.5)
+    batch = collate([full, sample(1)], TASKS)
+    assert batch["scene"].tolist() == [3, IGNORE_INDEX]
+    assert batch["scene"].dtype == torch.int64
+    assert batch["tags"][0].tolist() == [1, 0]
+    assert batch["tags"][1].isnan().all()
+    assert batch["age"][0] == 30.5
+    assert batch["age"][1].isnan()
+    for task in (SCENE, TAGS, AGE):
+        assert batch[task.labelled_field].tolist() == [True, False]
+
+
+def test_a_sample_may_say_itself_that_it_is_not_labelled() -> None:
+    declared = sample(2, **{"labelled/boxes": False})
+    batch = collate([declared, sample(2)], {"boxes": BOXES})
+    assert batch["labelled/boxes"].tolist() == [False, True]
+    assert box_mask(batch, BOXES).sum(1).tolist() == [0, 2]
+
+
+def test_a_target_of_none_counts_as_missing() -> None:
+    batch = collate([sample(scene=None), sample(scene=2)], {"scene": SCENE})
+    assert batch["scene"].tolist() == [IGNORE_INDEX, 2]
+    assert batch["labelled/scene"].tolist() == [False, True]
+
+
+def test_another_kind_takes_the_shape_of_the_sample_that_has_it() -> None:
+    depth, mask = Task("depth", "depth"), Task("mask", "mask")
+    one = sample(depth=torch.ones(4, 6), mask=torch.ones(4, 6, dtype=torch.int64))
+    batch = collate([one, sample()], {"depth": depth, "mask": mask})
+    assert batch["depth"][1].isnan().all()
+    assert batch["mask"][1].unique().tolist() == [IGNORE_INDEX]
+
+
+def test_another_kind_that_no_sample_has_is_refused() -> None:
+    with pytest.raises(ValueError, match="no sample of the batch has task 'depth'"):
+        collate([sample(), sample()], {"depth": Task("depth", "depth")})
+
+
+def test_everything_else_is_stacked_and_images_stay_uint8_plain_tensors() -> None:
+    batch = collate([sample(1), sample(1)], {"boxes": BOXES})
+    assert type(batch["image"]) is torch.Tensor
+    assert type(batch["boxes"]) is torch.Tensor
+    assert batch["image"].dtype == torch.uint8
+    assert batch["image"].shape == (2, 3, 4, 6)
+    assert batch["image_id"].tolist() == [5, 5]
+    assert batch["orig_size"].tolist() == [[4, 6], [4, 6]]
+
+
+def test_images_of_two_sizes_are_refused_with_both_sizes() -> None:
+    other = sample(1) | {"image": torch.zeros(3, 8, 8, dtype=torch.uint8)}
+    with pytest.raises(ValueError, match=r"\(3, 4, 6\), \(3, 8, 8\).*image_size"):
+        collate([sample(1), other], {"boxes": BOXES})
+
+
+def test_a_batch_that_does_not_say_is_labelled_throughout() -> None:
+    assert labelled({"scene": torch.tensor([1, 2, 3])}, SCENE).tolist() == [True] * 3
+
+
+def test_boxes_go_back_to_original_pixels_by_scale_and_offset() -> None:
+    boxes = torch.tensor([[[1.0, 2.0, 3.0, 4.0]], [[1.0, 2.0, 3.0, 4.0]]])
+    to_original = torch.tensor([[2.0, 3.0, 10.0, -1.0], [1.0, 1.0, 0.0, 0.0]])
+    back = boxes_to_original(boxes, to_original)
+    assert back[0, 0].tolist() == [1 * 2 + 10, 2 * 3 - 1, 3 * 2 + 10, 4 * 3 - 1]
+    assert back[1, 0].tolist() == [1, 2, 3, 4]

@@ -1,0 +1,94 @@
+"""`MultiTaskModel`: names, normalisation, one pass through the trunk."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from mtl.backbones.residual_fpn import ResidualFPN
+from mtl.batch import Batch, collate
+from mtl.data.digit_scenes import SceneSet
+from mtl.heads.centernet import CenterNetHead
+from mtl.heads.classification import ClassificationHead
+from mtl.model import MultiTaskModel
+from mtl.task import Task
+
+BOXES = Task("boxes", "detection", 10)
+LARGEST = Task("largest", "classification", 10)
+
+
+@pytest.fixture
+def model() -> MultiTaskModel:
+    backbone = ResidualFPN(width=8, pyramid_width=16)
+    heads = {"boxes": CenterNetHead(BOXES, backbone.spec), "largest": ClassificationHead(LARGEST, backbone.spec)}
+    return MultiTaskModel(backbone, heads)
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    scenes = SceneSet(
+        "val", 4, 0, ["boxes", "largest"],
+        image_size=64, min_digit_px=12, max_digit_px=28, max_digits=4, noise=0.05, texture=0.3,
+    )  # fmt: skip
+    return collate([scenes[index] for index in range(4)], {"boxes": BOXES, "largest": LARGEST})
+
+
+def test_uint8_and_float_images_give_the_same_features(model: MultiTaskModel, batch: Batch) -> None:
+    model.eval()
+    whole = model.features(batch["image"])
+    share = model.features(batch["image"].float() / 255)
+    for level, features in whole.items():
+        torch.testing.assert_close(features, share[level])
+        assert features.shape[1] == model.backbone.spec.channels[level]
+        assert features.shape[-1] == 64 // model.backbone.spec.strides[level]
+
+
+def test_images_are_normalised_by_mean_and_deviation() -> None:
+    seen: dict[str, Any] = {}
+
+    class Spy(ResidualFPN):
+        def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+            seen["image"] = image
+            return super().forward(image)
+
+    backbone = Spy(width=8)
+    heads = {"largest": ClassificationHead(LARGEST, backbone.spec)}
+    net = MultiTaskModel(backbone, heads, image_mean=(0.2, 0.4, 0.6), image_std=(0.5, 0.5, 0.1))
+    net(torch.full((1, 3, 32, 32), 0.7))
+    assert seen["image"][0, :, 0, 0].tolist() == pytest.approx([1.0, 0.6, 1.0])
+
+
+def test_every_head_gives_one_finite_scalar_loss(model: MultiTaskModel, batch: Batch) -> None:
+    losses = model.losses(model(batch["image"]), batch)
+    assert list(losses) == ["boxes", "largest"]
+    for loss in losses.values():
+        assert loss.shape == ()
+        assert torch.isfinite(loss)
+
+
+def test_predict_decodes_without_gradient(model: MultiTaskModel, batch: Batch) -> None:
+    predictions = model.eval().predict(batch["image"])
+    assert predictions["boxes"]["boxes"].shape[0] == 4
+    assert predictions["largest"]["labels"].shape == (4,)
+    assert not predictions["boxes"]["scores"].requires_grad
+
+
+def test_the_settings_of_normalisation_are_not_weights(model: MultiTaskModel) -> None:
+    assert not [name for name in model.state_dict() if name.startswith("image_")]
+
+
+def test_rejects_a_model_without_heads() -> None:
+    with pytest.raises(ValueError, match="at least one head"):
+        MultiTaskModel(ResidualFPN(), {})
+
+
+def test_rejects_a_head_under_another_name_than_its_task() -> None:
+    backbone = ResidualFPN()
+    with pytest.raises(ValueError, match="head 'scene' was built for task 'largest'"):
+        MultiTaskModel(backbone, {"scene": ClassificationHead(LARGEST, backbone.spec)})
+
+
+def test_rejects_a_name_that_the_dict_of_heads_uses_itself() -> None:
+    backbone, task = ResidualFPN(), Task("keys", "classification", 2)
+    with pytest.raises(ValueError, match="a task cannot be named 'keys'"):
+        MultiTaskModel(backbone, {"keys": ClassificationHead(task, backbone.spec)})

@@ -1,0 +1,106 @@
+"""Parameter groups, learning rates per part, and the schedule against values worked out by hand."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from mtl.optim import Optim
+
+
+def model() -> nn.Module:
+    heads = nn.ModuleDict({"boxes": nn.Linear(2, 2), "scene": nn.Linear(2, 2)})
+    return nn.ModuleDict({"backbone": nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), "heads": heads})
+
+
+def groups(optim: Optim, net: nn.Module) -> dict[str, dict[str, object]]:
+    return {group["name"]: group for group in optim.build(net, 100)[0].param_groups}
+
+
+def test_default_is_adamw() -> None:
+    (optimizer, _) = Optim().build(model(), 10)
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert optimizer.defaults["lr"] == 1e-3
+
+
+def test_every_trainable_parameter_is_in_one_group() -> None:
+    net = model()
+    net["backbone"].requires_grad_(False)  # type: ignore[index]
+    optimizer, _ = Optim(lr_factors={"heads.boxes": 2}).build(net, 10)
+    held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+    assert sorted(held) == sorted(id(parameter) for parameter in net.parameters() if parameter.requires_grad)
+
+
+def test_biases_and_norms_are_not_decayed() -> None:
+    optim = Optim(partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.3))
+    found = groups(optim, model())
+    assert {name: group["weight_decay"] for name, group in found.items()} == {"model": 0.3, "model/no_decay": 0.0}
+    assert len(found["model"]["params"]) == 3  # type: ignore[arg-type]  # the filter and two matrices
+    assert len(found["model/no_decay"]["params"]) == 5  # type: ignore[arg-type]  # three biases, and the norm
+
+
+def test_everything_is_decayed_on_request() -> None:
+    optim = Optim(partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.3), decay_matrices_only=False)
+    assert [group["weight_decay"] for group in groups(optim, model()).values()] == [0.3]
+
+
+def test_the_longest_matching_part_sets_the_learning_rate() -> None:
+    optim = Optim(
+        partial(torch.optim.SGD, lr=1.0),
+        {"backbone": 0.1, "heads": 2, "heads.boxes": 5},
+        warmup_steps=0,
+        schedule="constant",
+    )
+    rates = {name: group["lr"] for name, group in groups(optim, model()).items()}
+    assert rates == pytest.approx(
+        {
+            **{"backbone": 0.1, "backbone/no_decay": 0.1},
+            **{"heads": 2, "heads/no_decay": 2},
+            **{"heads.boxes": 5, "heads.boxes/no_decay": 5},
+        }
+    )
+
+
+def test_a_part_is_a_whole_word_of_the_name() -> None:
+    with pytest.raises(ValueError, match="'heads.box', which holds no trainable parameter.*Did you mean 'heads.boxes'"):
+        Optim(lr_factors={"heads.box": 2}).build(model(), 10)
+
+
+def test_warm_up_is_linear_and_counts_steps() -> None:
+    optim = Optim(warmup_steps=4, schedule="constant")
+    assert [optim.factor(step, 100) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
+
+
+def test_warm_up_below_one_is_a_share_of_the_run() -> None:
+    share, steps = Optim(warmup_steps=0.1), Optim(warmup_steps=20)
+    assert [share.factor(step, 200) for step in range(200)] == [steps.factor(step, 200) for step in range(200)]
+
+
+def test_cosine_falls_from_one_through_the_middle_to_the_end() -> None:
+    optim = Optim(warmup_steps=10, final_lr=0.2)
+    assert optim.factor(10, 110) == pytest.approx(1)
+    assert optim.factor(35, 110) == pytest.approx(0.2 + 0.8 * (1 + math.sqrt(0.5)) / 2)
+    assert optim.factor(60, 110) == pytest.approx(0.6)
+    assert optim.factor(110, 110) == pytest.approx(0.2)
+    assert optim.factor(500, 110) == pytest.approx(0.2)  # a run that goes on stays there
+
+
+def test_a_run_of_one_step_has_a_learning_rate() -> None:
+    assert 0 < Optim().factor(0, 1) <= 1
+
+
+def test_the_scheduler_steps_every_group_by_its_own_factor() -> None:
+    optim = Optim(partial(torch.optim.SGD, lr=1.0), {"backbone": 0.1}, warmup_steps=1, schedule="constant")
+    optimizer, schedule = optim.build(model(), 10)
+    assert {group["lr"] for group in optimizer.param_groups} == {0.05, 0.5}
+    optimizer.step()
+    schedule.step()
+    assert {group["lr"] for group in optimizer.param_groups} == {0.1, 1.0}
+
+
+@pytest.mark.parametrize("settings", [{"warmup_steps": -1}, {"final_lr": 1.5}, {"final_lr": -0.1}])
+def test_rejects_settings_out_of_range(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="warmup_steps=.*final_lr="):
+        Optim(**settings)  # type: ignore[arg-type]
