@@ -28,27 +28,33 @@ class Pool(nn.Module):
         features: widths of the levels.
         levels: the levels to pool.
         ways: `mean`, `max`, or `attention` (a learned score for each cell, softmax over the cells).
+        tower: channels of a 3 x 3 convolution before the pooling of each level; 0 for none.
     """
 
-    def __init__(self, features: FeatureSpec, levels: Sequence[str], ways: Sequence[Pooling]) -> None:
+    def __init__(self, features: FeatureSpec, levels: Sequence[str], ways: Sequence[Pooling], tower: int = 0) -> None:
         super().__init__()
         self.levels, self.ways = tuple(levels), tuple(ways)
-        self.width = len(self.ways) * sum(features.channels[level] for level in levels)
+        widths = {level: tower or features.channels[level] for level in levels}
+        self.width = len(self.ways) * sum(widths.values())
+        self.towers = nn.ModuleDict(
+            {level: conv_norm_relu(features.channels[level], tower) if tower else nn.Identity() for level in levels}
+        )
         self.attention = nn.ModuleDict(
-            {level: nn.Conv2d(features.channels[level], 1, 1) for level in levels if "attention" in ways}
+            {level: nn.Conv2d(width, 1, 1) for level, width in widths.items() if "attention" in ways}
         )
 
     def forward(self, features: Features) -> Tensor:
         pooled = []
         for level in self.levels:
-            cells = features[level].flatten(2)
+            x = self.towers[level](features[level])
+            cells = x.flatten(2)
             for way in self.ways:
                 if way == "mean":
                     pooled.append(cells.mean(-1))
                 elif way == "max":
                     pooled.append(cells.amax(-1))
                 else:
-                    share = self.attention[level](features[level]).flatten(2).softmax(-1)
+                    share = self.attention[level](x).flatten(2).softmax(-1)
                     pooled.append((cells * share).sum(-1))
         return torch.cat(pooled, 1)
 
@@ -61,6 +67,7 @@ class ClassificationHead(Head):
         features: widths and strides of the features.
         levels: levels that are pooled; the deepest one by default.
         pooling: ways of pooling a level, any of `mean`, `max`, `attention`.
+        tower: channels of a 3 x 3 convolution before the pooling of each level; 0 for none.
         hidden: width of the hidden layer; 0 for a single linear layer.
         dropout: share of hidden units dropped in training, 0 to 1.
         label_smoothing: share of the target spread over all classes, 0 to 1.
@@ -75,6 +82,7 @@ class ClassificationHead(Head):
         features: FeatureSpec,
         levels: list[str] | None = None,
         pooling: Sequence[Pooling] = ("mean",),
+        tower: int = 0,
         hidden: int = 0,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
@@ -82,7 +90,7 @@ class ClassificationHead(Head):
         super().__init__(task, features)
         levels = features.require(levels or [features.deepest], f"head {task.name!r}")
         self.label_smoothing = label_smoothing
-        self.pool = Pool(features, levels, pooling)
+        self.pool = Pool(features, levels, pooling, tower)
         self.layers = mlp(self.pool.width, hidden, task.num_classes, dropout)
 
     def forward(self, features: Features) -> Outputs:
@@ -104,6 +112,16 @@ class ClassificationHead(Head):
 
     def metrics(self) -> ClassificationMetrics:
         return ClassificationMetrics(self.task)
+
+
+def conv_norm_relu(before: int, after: int) -> nn.Sequential:
+    """A 3 x 3 convolution with batch norm and ReLU.
+
+    Args:
+        before: channels that come in.
+        after: channels that go out.
+    """
+    return nn.Sequential(nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
 
 
 def mlp(width: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
