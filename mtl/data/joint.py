@@ -1,7 +1,7 @@
 """`JointDataModule`: the one interface between a data set and the loop.
 
 A subclass sets up `train_set`, `val_set`, `test_set` (map-style, giving samples as `mtl.batch` describes) and says its
-tasks. Loaders, padding and shuffling are here.
+tasks. Loaders, padding, shuffling and augmentation are here.
 """
 
 from abc import ABC, abstractmethod
@@ -13,6 +13,9 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from mtl.batch import Batch, Sample, collate
+from mtl.data.augment import COLOR, Augment
+from mtl.data.color import apply_color
+from mtl.data.sampling import EpochSampler, ResumableLoader, TrainingView
 from mtl.task import Task
 
 
@@ -24,7 +27,8 @@ class JointDataModule(LightningDataModule, ABC):
         batch_size: samples per training step and process.
         eval_batch_size: samples per validation and test step; twice `batch_size` by default.
         num_workers: loader processes; 0 loads in the main process.
-        seed: seed of shuffling, splits and augmentation.
+        seed: seed of the order of training samples and of their augmentation.
+        augment: augmentation of training samples; none by default.
     """
 
     train_set: Dataset[Sample]
@@ -38,15 +42,19 @@ class JointDataModule(LightningDataModule, ABC):
         eval_batch_size: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
+        augment: Augment | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1 or num_workers < 0:
-            raise ValueError(f"batch_size={batch_size} must be at least 1 and num_workers={num_workers} at least 0.")
+        if batch_size < 1 or num_workers < 0 or seed < 0:
+            raise ValueError(
+                f"batch_size={batch_size} must be at least 1, num_workers={num_workers} and seed={seed} at least 0."
+            )
         self.tasks = tasks
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or 2 * batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.augment = augment
 
     @classmethod
     @abstractmethod
@@ -58,23 +66,30 @@ class JointDataModule(LightningDataModule, ABC):
         """
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.train_set, self.batch_size, training=True)
+        view = TrainingView(self.train_set, self.tasks, self.augment, self.seed)
+        num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        sampler = EpochSampler(view, self.seed, num_replicas, rank)
+        # a set smaller than one batch gives one small batch instead of none
+        drop_last = len(sampler) >= self.batch_size
+        return ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **self._loader_options())
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.val_set, self.eval_batch_size)
+        return DataLoader(self.val_set, self.eval_batch_size, **self._loader_options())
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.test_set, self.eval_batch_size)
+        return DataLoader(self.test_set, self.eval_batch_size, **self._loader_options())
 
-    def _loader(self, dataset: Dataset[Sample], batch_size: int, training: bool = False) -> DataLoader[Batch]:
-        return DataLoader(
-            dataset,
-            batch_size,
-            shuffle=training,
-            drop_last=training and len(dataset) > batch_size,  # type: ignore[arg-type]
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            collate_fn=partial(collate, tasks=self.tasks),
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator().manual_seed(self.seed) if training else None,
-        )
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        # only training samples carry colours; pictures stay uint8 up to here
+        if COLOR in batch:
+            colors = batch.pop(COLOR)
+            batch["image"] = apply_color(batch["image"], colors)
+        return batch
+
+    def _loader_options(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "collate_fn": partial(collate, tasks=self.tasks),
+            "pin_memory": torch.cuda.is_available(),
+        }

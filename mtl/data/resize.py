@@ -1,0 +1,125 @@
+"""Pictures of any size to the network's one size, with the exact way back to the pixels of the file.
+
+`to_original` is scale x, scale y, offset x, offset y with original = pixel * scale + offset, as `mtl.batch` says.
+Shapes: N boxes.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from mtl.data.images import read_header, read_image
+
+FitMode = Literal["letterbox", "stretch"]
+
+FILL = 114  # grey of the letterbox's bars: near the mean of natural pictures
+
+
+def fit_geometry(
+    original: tuple[int, int], size: tuple[int, int], mode: FitMode = "letterbox"
+) -> tuple[tuple[int, int], tuple[int, int], Tensor]:
+    """Where a picture lands on the canvas.
+
+    Args:
+        original: height and width of the file's picture.
+        size: height and width of the canvas.
+        mode: `letterbox` keeps the proportions and centres the picture between grey bars, `stretch` fills the canvas.
+
+    Returns:
+        Height and width after resizing, top and left of it on the canvas, and `to_original` [4].
+    """
+    (height, width), (canvas_height, canvas_width) = original, size
+    new_height, new_width = canvas_height, canvas_width
+    if mode == "letterbox":
+        scale = min(canvas_height / height, canvas_width / width)
+        new_height = min(canvas_height, max(1, round(height * scale)))
+        new_width = min(canvas_width, max(1, round(width * scale)))
+    top, left = (canvas_height - new_height) // 2, (canvas_width - new_width) // 2
+    # from the rounded sizes, so that the mapping is exact and not only nearly so
+    scale_x, scale_y = width / new_width, height / new_height
+    return (new_height, new_width), (top, left), torch.tensor([scale_x, scale_y, -left * scale_x, -top * scale_y])
+
+
+def fit_image(
+    image: Tensor, size: tuple[int, int], mode: FitMode = "letterbox", original: tuple[int, int] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Resize one picture onto a canvas of fixed size.
+
+    Args:
+        image: uint8 [3,H,W].
+        size: height and width of the canvas.
+        mode: `letterbox` or `stretch`.
+        original: height and width of the file, when `image` was already decoded at a smaller size.
+
+    Returns:
+        The canvas, uint8 [3,*size], and `to_original` [4].
+    """
+    resized, (top, left), to_original = fit_geometry(original or _size(image), size, mode)
+    if _size(image) != resized:
+        image = F.resize(image, list(resized), antialias=True)
+    return _place(image, size, top, left, FILL), to_original
+
+
+def read_fitted(path: str | Path, size: tuple[int, int], mode: FitMode = "letterbox") -> tuple[Tensor, Tensor, Tensor]:
+    """Read one picture onto a canvas of fixed size, as training does: what inference on a folder needs.
+
+    Args:
+        path: the file.
+        size: height and width of the canvas.
+        mode: `letterbox` or `stretch`.
+
+    Returns:
+        The canvas, uint8 [3,*size]; height and width of the upright file [2]; `to_original` [4].
+
+    Raises:
+        ValueError: if the file cannot be decoded.
+    """
+    header = read_header(path)
+    original = header.height, header.width
+    image = read_image(path, at_least=fit_geometry(original, size, mode)[0])
+    image, to_original = fit_image(image, size, mode, original)
+    return image, torch.tensor(original), to_original
+
+
+def fit_mask(mask: Tensor, size: tuple[int, int], mode: FitMode = "letterbox", fill: int = 0) -> Tensor:
+    """Resize one map of class indices as `fit_image` does its picture, without mixing classes.
+
+    Args:
+        mask: class indices [H,W].
+        size: height and width of the canvas.
+        mode: `letterbox` or `stretch`.
+        fill: class index outside the picture.
+
+    Returns:
+        Class indices [*size].
+    """
+    resized, (top, left), _ = fit_geometry(_size(mask), size, mode)
+    mask = F.resize(mask[None], list(resized), interpolation=InterpolationMode.NEAREST_EXACT)[0]
+    return _place(mask, size, top, left, fill)
+
+
+def boxes_from_original(boxes: Tensor, to_original: Tensor) -> Tensor:
+    """Boxes of the file in pixels of the canvas: the inverse of `mtl.batch.boxes_to_original` for one picture.
+
+    Args:
+        boxes: xyxy in the file's pixels, [N,4].
+        to_original: scale x, scale y, offset x, offset y, [4].
+    """
+    scale, offset = to_original[:2].repeat(2), to_original[2:].repeat(2)
+    return (boxes - offset) / scale
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    return int(image.shape[-2]), int(image.shape[-1])
+
+
+def _place(image: Tensor, size: tuple[int, int], top: int, left: int, fill: int) -> Tensor:
+    if _size(image) == tuple(size):
+        return image
+    canvas = image.new_full((*image.shape[:-2], *size), fill)
+    canvas[..., top : top + image.shape[-2], left : left + image.shape[-1]] = image
+    return canvas

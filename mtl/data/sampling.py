@@ -1,0 +1,107 @@
+"""Order and random numbers of training samples as pure functions of (seed, epoch, index).
+
+Nothing depends on the number of workers, on what ran before, or on where a run was interrupted: the order is drawn from
+(seed, epoch), the augmentation of a sample from (seed, epoch, index), and a loader restored in the middle of an epoch
+skips the batches that were done.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.distributed import DistributedSampler
+
+from mtl.batch import Batch, Sample
+from mtl.data.augment import Augment
+from mtl.task import Task
+
+Draw = tuple[int, int]  # epoch, index
+
+
+class EpochSampler(DistributedSampler[Draw]):
+    """Every sample once per epoch in an order of f(seed, epoch), dealt to the ranks in turn.
+
+    Dealing in turn makes step k of N ranks see the samples of step k of one rank with an N times larger batch.
+    It is a `DistributedSampler` so that Lightning leaves it as it is and calls `set_epoch`.
+
+    Args:
+        dataset: the data set.
+        seed: seed of the order.
+        num_replicas: number of ranks.
+        rank: this rank.
+    """
+
+    def __init__(self, dataset: Dataset[Any], seed: int = 0, num_replicas: int = 1, rank: int = 0) -> None:
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=True, seed=seed)
+        self.skipped: Draw = (0, 0)  # epoch, samples of it that are done
+
+    def __iter__(self) -> Iterator[Draw]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.dataset))  # type: ignore[arg-type]
+        # the last round is filled up from the start, so that every rank has the same number of samples
+        order = np.resize(order, self.total_size)[self.rank :: self.num_replicas]
+        done = self.skipped[1] if self.skipped[0] == self.epoch else 0
+        for index in order[done:]:
+            yield self.epoch, int(index)
+
+
+class TrainingView(Dataset[Sample]):
+    """A data set seen through an augmentation; asked by (epoch, index).
+
+    Args:
+        dataset: the data set.
+        tasks: every task of its samples, by name.
+        augment: the augmentation, or none.
+        seed: seed of the augmentation.
+    """
+
+    def __init__(self, dataset: Dataset[Sample], tasks: Mapping[str, Task], augment: Augment | None, seed: int) -> None:
+        self.dataset = dataset
+        self.tasks = tasks
+        self.augment = augment
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, draw: Draw | int) -> Sample:
+        # a bare index comes from samplers that others put in place, as Lightning's `overfit_batches` does
+        epoch, index = (0, draw) if isinstance(draw, int) else draw
+        if self.augment is None:
+            return self.dataset[index]
+        # 1 keeps these numbers apart from the sampler's
+        return self.augment(self.dataset, index, self.tasks, np.random.default_rng([self.seed, epoch, index, 1]))
+
+
+class ResumableLoader(DataLoader[Batch]):
+    """A loader that says how many batches of an epoch it gave, and goes on from there.
+
+    Lightning keeps its state in checkpoints by itself. Its sampler must be an `EpochSampler`.
+    """
+
+    batches = 0
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        sampler = self.sampler
+        iterator = super().__iter__()
+        resumed = isinstance(sampler, EpochSampler) and sampler.skipped[0] == sampler.epoch
+        self.batches = sampler.skipped[1] // self.batch_size if resumed else 0  # type: ignore[attr-defined]
+        for batch in iterator:
+            self.batches += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Epoch and batches given in it."""
+        epoch = self.sampler.epoch if isinstance(self.sampler, EpochSampler) else 0
+        return {"epoch": epoch, "batches": self.batches}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the batches given.
+
+        Args:
+            state: what `state_dict` returned.
+        """
+        if isinstance(self.sampler, EpochSampler):
+            assert self.batch_size is not None
+            self.batches = state["batches"]
+            self.sampler.skipped = (state["epoch"], state["batches"] * self.batch_size)
