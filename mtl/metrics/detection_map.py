@@ -42,7 +42,8 @@ class DetectionMAP(Metric):
         super().__init__()
         self.num_classes = num_classes
         self.max_detections = max_detections
-        # 1-D states only: torchmetrics' gather of a 2-D one fails as soon as one rank is empty
+        # 1-D float32 states only: an empty rank joins torchmetrics' gather with a 1-D float32 placeholder, and ranks
+        # that disagree on rank or type abort there
         for name in ("detections", "detection_labels", "detection_counts", "truths", "truth_labels", "truth_counts"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
         self.compute_on_cpu = True
@@ -64,9 +65,9 @@ class DetectionMAP(Metric):
             ("truths", boxes),
             ("truth_labels", truths),
         ):
-            getattr(self, name).append(torch.cat(values).flatten().cpu())
+            getattr(self, name).append(torch.cat(values).flatten().float().cpu())
         for name, values in (("detection_counts", labels), ("truth_counts", truths)):
-            getattr(self, name).append(torch.tensor([len(value) for value in values]))
+            getattr(self, name).append(torch.tensor([float(len(value)) for value in values]))
 
     def compute(self) -> dict[str, Tensor]:
         """`map`, `map50`, `map75`, `recall100`, and `per_class` [C] with NaN for a class without a true box.
