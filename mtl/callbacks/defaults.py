@@ -1,0 +1,50 @@
+"""The callbacks that every run gets; one of the same kind in the config takes the place of the one here."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelSummary, ProgressBar
+
+from mtl.callbacks.box_pictures import BoxPictures
+from mtl.callbacks.curves import Curves
+from mtl.callbacks.gradient_norms import GradientNorms
+from mtl.callbacks.learning_rates import LearningRates
+from mtl.callbacks.part_summary import PartSummary
+from mtl.callbacks.progress import RunProgress
+from mtl.callbacks.results import Results
+from mtl.callbacks.throughput import Throughput
+
+# a default gives way to these too
+_SAME_KIND: dict[type[Callback], type[Callback]] = {
+    RunProgress: ProgressBar,
+    PartSummary: ModelSummary,
+    LearningRates: LearningRateMonitor,
+}
+
+
+def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Callback]:
+    """Progress, summary, telemetry, pictures, curves and the result table of a run.
+
+    Args:
+        run_dir: folder of the run.
+        given: the callbacks of the user; a default of the same kind is left out, so nothing is done twice.
+    """
+    pictures = run_dir / "pictures"
+    defaults: list[Callback] = [
+        RunProgress(),
+        PartSummary(),
+        LearningRates(),
+        GradientNorms(),
+        Throughput(),
+        BoxPictures(pictures),
+        Curves(pictures / "curves.png", run_dir / "metrics.csv"),
+        Results(run_dir),
+    ]
+    taken = tuple(type(callback) for callback in given)
+    return [default for default in defaults if not _is_taken(type(default), taken)]
+
+
+def _is_taken(kind: type[Callback], taken: tuple[type[Callback], ...]) -> bool:
+    same = (kind, _SAME_KIND.get(kind, kind))
+    return any(issubclass(cls, same) for cls in taken)

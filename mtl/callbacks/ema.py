@@ -1,0 +1,115 @@
+"""`EMA`: an exponential moving average of the weights, which is what is validated, saved and tested.
+
+Source: Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J. Control Optim. 1992; the
+warm-up of the decay is TensorFlow's `ExponentialMovingAverage(num_updates=...)`.
+"""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+
+class EMA(Callback):
+    """Keep an average of weights and of batch-norm statistics, and use it wherever the model is measured or saved.
+
+    Checkpoints hold the average as their `state_dict`, so every tool loads it without knowing about averages; the
+    weights being trained lie beside it and are taken up again when a run is resumed. Lightning's `EMAWeightAveraging`
+    is not used because (2.6) it puts the weights being trained back in place when the best checkpoint is tested in the
+    process that trained it, averages on the CPU while the model trains on a GPU, and has no warm-up, so that the first
+    thousand steps of a short run are judged by weights close to the random ones. Sharded strategies are not supported.
+
+    Args:
+        decay: share of the old average that stays at each optimiser step, 0 to 1.
+        warmup: begin with a smaller decay, (1 + n) / (10 + n) after n steps, until `decay` is reached.
+
+    Raises:
+        ValueError: if `decay` is not below 1, or a checkpoint callback saves weights only.
+    """
+
+    def __init__(self, decay: float = 0.999, warmup: bool = True) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"EMA decay={decay} must lie within 0..1, below 1: 0.999 averages over about 1000 steps.")
+        self.decay = decay
+        self.warmup = warmup
+        self._num_updates = 0
+        self._latest_step = 0
+        self._resumed: dict[str, Tensor] | None = None  # weights being trained, from a checkpoint
+        self._other: dict[str, Tensor] = {}  # the average; while it is in use, the weights being trained
+        self._in_use = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for callback in trainer.checkpoint_callbacks:
+            if stage == "fit" and isinstance(callback, ModelCheckpoint) and callback.save_weights_only:
+                raise ValueError(
+                    "with save_weights_only=True Lightning asks no callback, so a checkpoint could not hold the "
+                    "average of EMA. Set save_weights_only to false, or remove EMA."
+                )
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # after the model is on its device and a checkpoint is loaded
+        weights = _weights(pl_module)
+        self._other = {name: weight.clone() for name, weight in weights.items()}
+        self._in_use = False
+        if self._resumed is not None:
+            for name, weight in weights.items():
+                weight.copy_(self._resumed[name])
+            self._resumed = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self._latest_step:
+            return
+        self._latest_step = trainer.global_step
+        decay = min(self.decay, (1 + self._num_updates) / (10 + self._num_updates)) if self.warmup else self.decay
+        self._num_updates += 1
+        torch._foreach_lerp_(list(self._other.values()), list(_weights(pl_module).values()), 1 - decay)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "fit":
+            self._swap(pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "fit":
+            self._swap(pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # what follows, a test or an export, gets the average
+        self._swap(pl_module)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._other, self._in_use = {}, False
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"num_updates": self._num_updates, "latest_step": self._latest_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._num_updates, self._latest_step = state_dict["num_updates"], state_dict["latest_step"]
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if not self._other:
+            return
+        state = checkpoint["state_dict"]
+        checkpoint["weights_in_training"] = self._other if self._in_use else {name: state[name] for name in self._other}
+        if not self._in_use:
+            checkpoint["state_dict"] = {**state, **self._other}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if trainer.state.fn == "fit":
+            # a checkpoint made without EMA starts the average from its weights
+            self._resumed = checkpoint.get("weights_in_training")
+
+    def _swap(self, pl_module: LightningModule) -> None:
+        weights = _weights(pl_module)
+        held = {name: weight.clone() for name, weight in weights.items()}
+        torch._foreach_copy_(list(weights.values()), list(self._other.values()))
+        self._other = held
+        self._in_use = not self._in_use
+
+
+def _weights(pl_module: LightningModule) -> dict[str, Tensor]:
+    """Weights and floating statistics under their names in a checkpoint, sharing the model's memory."""
+    return {name: value for name, value in pl_module.state_dict().items() if value.is_floating_point()}

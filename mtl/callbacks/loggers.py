@@ -1,0 +1,57 @@
+"""Loggers of a run: `metrics.csv` always, Weights & Biases where it can be reached, else its offline file."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch.loggers import Logger
+
+from mtl.callbacks.metrics_csv import MetricsCSV
+from mtl.callbacks.wandb_run import WandbRun
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where the numbers and pictures of a run go, beside `metrics.csv` in its folder.
+
+    Args:
+        wandb: `auto` takes Weights & Biases online where there is a key and a network, else its offline file, and
+            obeys WANDB_MODE; `online` is an error where that is impossible; `offline`; `off` writes the CSV alone.
+        project: W&B project; the experiment's name by default.
+        entity: W&B user or team; the key's default one where none is given.
+        tags: W&B tags of the run.
+        log_checkpoint: upload the best checkpoint as a W&B artifact when training ends.
+    """
+
+    wandb: Literal["auto", "online", "offline", "off"] = "auto"
+    project: str | None = None
+    entity: str | None = None
+    tags: list[str] = field(default_factory=list)
+    log_checkpoint: bool = False
+
+
+def make_loggers(run_dir: Path, experiment: str, name: str, config: dict[str, Any], tracking: Tracking) -> list[Logger]:
+    """The loggers of one run, all writing into its folder; nothing is written, asked or connected yet.
+
+    Args:
+        run_dir: folder of the run.
+        experiment: name of the experiment, the default W&B project.
+        name: name of the run.
+        config: the resolved config, shown by W&B.
+        tracking: what the user chose.
+    """
+    loggers: list[Logger] = [MetricsCSV(run_dir / "metrics.csv")]
+    if tracking.wandb != "off":
+        loggers.append(
+            WandbRun(
+                run_dir,
+                mode=tracking.wandb,
+                project=tracking.project or experiment,
+                name=name,
+                entity=tracking.entity,
+                tags=list(tracking.tags),
+                config=config,
+                log_checkpoint=tracking.log_checkpoint,
+            )
+        )
+    return loggers

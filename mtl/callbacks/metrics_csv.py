@@ -1,0 +1,113 @@
+"""`MetricsCSV`: every number of a run in one local file, one row per step, columns by name."""
+
+import csv
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+
+class MetricsCSV(Logger):
+    """Writes `metrics.csv`. Lightning's own logger deletes the file of a run that is resumed; this one appends.
+
+    Args:
+        path: the file; a file that is there is continued.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self._columns: list[str] | None = None
+        self._row: dict[str, Any] = {}  # the numbers of one step come in several calls
+
+    @property
+    def name(self) -> str:
+        return ""
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Does nothing: the run folder holds the whole config already."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        if step is None:
+            step = self._row.get("step", 0)
+        if self._row and step != self._row["step"]:
+            self.flush()
+        self._row["step"] = step
+        self._row |= {name: value.item() if isinstance(value, Tensor) else value for name, value in metrics.items()}
+
+    @rank_zero_only
+    def flush(self) -> None:
+        """Write the row that is still open; a later number of the same step begins a new row."""
+        if not self._row:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        columns = self._known_columns()
+        new = [name for name in self._row if name not in columns]
+        if new:
+            columns += new
+            self._rewrite(columns)
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, columns).writerow(self._row)
+        self._row = {}
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.flush()
+
+    def _known_columns(self) -> list[str]:
+        if self._columns is None:
+            self._columns = []
+            if self.path.is_file():
+                with self.path.open(newline="", encoding="utf-8") as file:
+                    self._columns = next(csv.reader(file), [])
+        return self._columns
+
+    def _rewrite(self, columns: list[str]) -> None:
+        rows = read_rows(self.path) if self.path.is_file() else []
+        # a whole new file takes the old one's place, so an interrupted run never leaves half of it
+        part = self.path.with_suffix(".part")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        part.replace(self.path)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a `metrics.csv` as text; an empty text where a step has no such number.
+
+    Args:
+        path: the file.
+    """
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def read_series(path: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Every column as steps and values, in order of the steps.
+
+    A step that a resumed run repeats keeps its last value.
+
+    Args:
+        path: a `metrics.csv`.
+    """
+    series: dict[str, dict[int, float]] = {}
+    for row in read_rows(path):
+        for name, text in row.items():
+            if name != "step" and text:
+                series.setdefault(name, {})[int(row["step"])] = float(text)
+    return {name: (sorted(points), [points[step] for step in sorted(points)]) for name, points in series.items()}

@@ -1,0 +1,94 @@
+"""A grid of held-out samples with what was predicted and what is true, as one PNG."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtl.callbacks.picture import Boxes, Picture, answer_text, class_colour
+from mtl.task import Task
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patches import Rectangle
+
+_WRONG = "#c1121f"
+
+
+def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path, columns: int = 4) -> None:
+    """A grid of samples as PNG: predicted boxes solid, true boxes dashed, wrong answers in red.
+
+    Args:
+        pictures: the samples.
+        tasks: the tasks, by name.
+        path: the file to write.
+        columns: samples in a row.
+
+    Raises:
+        ValueError: without any sample.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not pictures:
+        raise ValueError("there is no sample to draw; give at least one.")
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    height, width = pictures[0].image.shape[-2:]
+    lines = max(1, max(len(picture.answers) for picture in pictures))
+    tile = 2.6
+    figure = Figure(
+        figsize=(columns * tile, rows * (tile * height / width + 0.19 * lines + 0.08) + 0.4), layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis, picture in zip(axes.flat, pictures, strict=False):
+        _draw(axis, picture, tasks)
+    for axis in axes.flat[len(pictures) :]:
+        axis.axis("off")
+    legend = "solid: predicted, class and score    dashed white: true" if any(p.predicted for p in pictures) else ""
+    figure.supxlabel(legend, fontsize=8, color="0.35")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+
+
+def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:
+    axis.imshow(picture.image.permute(1, 2, 0).numpy(), interpolation="nearest")
+    height, width = picture.image.shape[-2:]
+    axis.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    for boxes in picture.true.values():
+        for box in boxes.boxes.tolist():
+            axis.add_patch(_rectangle(box, edgecolor="white", linewidth=1.1, linestyle="--", zorder=3))
+    for name, boxes in picture.predicted.items():
+        _draw_predicted(axis, boxes, tasks[name], height)
+    wrong = [answer.correct is False for answer in picture.answers.values()]
+    words = [f"{name}: {answer_text(answer)}" for name, answer in picture.answers.items()]
+    axis.set_title("\n".join(words), fontsize=8, color=_WRONG if any(wrong) else "0.15", pad=3)
+    for spine in axis.spines.values():
+        spine.set(color=_WRONG if any(wrong) else "0.6", linewidth=1.6 if any(wrong) else 0.6)
+
+
+def _draw_predicted(axis: "Axes", boxes: Boxes, task: Task, height: int) -> None:
+    assert boxes.scores is not None
+    rows = zip(boxes.boxes.tolist(), boxes.labels.tolist(), boxes.scores.tolist(), strict=True)
+    for box, label, score in rows:
+        colour = class_colour(label)
+        axis.add_patch(_rectangle(box, edgecolor=colour, linewidth=1.6, zorder=2))
+        above = box[1] > 0.09 * height
+        axis.text(
+            box[0] - 0.5,
+            (box[1] if above else box[3]) - 0.5,
+            f"{task.class_name(label)} {score:.2f}",
+            fontsize=6,
+            color="white",
+            va="bottom" if above else "top",
+            bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8},
+            zorder=4,
+            clip_on=True,
+        )
+
+
+def _rectangle(box: list[float], **style: Any) -> "Rectangle":
+    from matplotlib.patches import Rectangle
+
+    # pixel i is drawn from i - 0.5 to i + 0.5
+    return Rectangle((box[0] - 0.5, box[1] - 0.5), box[2] - box[0], box[3] - box[1], fill=False, **style)

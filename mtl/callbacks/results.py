@@ -1,0 +1,105 @@
+"""`Results`: after the test, `results.json` in the run folder and one small table on the screen."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich import get_console
+
+from mtl.callbacks.parts import model_of
+from mtl.callbacks.result_table import class_table, task_table
+
+
+class Results(Callback):
+    """Writes every test metric under its log key, with a block `meta`, and prints a row for each task.
+
+    Also logs `best/score`, the best validation score so far: one number for a sweep to maximise.
+
+    Args:
+        run_dir: folder of the run.
+        show: print the tables.
+    """
+
+    def __init__(self, run_dir: Path, show: bool = True) -> None:
+        self.run_dir = Path(run_dir)
+        self.show = show
+        self._steps = 0
+        self._train_s = 0.0
+        self._started_at: float | None = None
+        self._best: float | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._started_at = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        score = trainer.callback_metrics.get("val/score")
+        if trainer.sanity_checking or trainer.state.fn != "fit" or score is None:
+            return
+        self._best = max(float(score), float(score) if self._best is None else self._best)
+        for logger in trainer.loggers:
+            logger.log_metrics({"best/score": self._best}, step=trainer.global_step - 1)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._train_s, self._steps, self._started_at = self._seconds(), trainer.global_step, None
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        metrics = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
+        if not trainer.is_global_zero or not metrics:
+            return
+        meta = {
+            "experiment": self.run_dir.parent.name,
+            "name": self.run_dir.name,
+            "steps": self._steps,
+            "train_seconds": round(self._train_s, 1),
+            "num_parameters": sum(parameter.numel() for parameter in model_of(pl_module).parameters()),
+            "checkpoint": self._checkpoint(trainer),
+        }
+        write_results(self.run_dir / "results.json", metrics, meta)
+        if self.show:
+            self._print(metrics, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"train_s": self._seconds(), "best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._train_s, self._best = state_dict["train_s"], state_dict["best"]
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        # a test in a process of its own knows only the checkpoint
+        self._steps = self._steps or checkpoint["global_step"]
+
+    def _seconds(self) -> float:
+        return self._train_s + (time.perf_counter() - self._started_at if self._started_at is not None else 0.0)
+
+    def _checkpoint(self, trainer: Trainer) -> str | None:
+        path = trainer.ckpt_path
+        if not path:
+            return None
+        inside = Path(path).resolve()
+        root = self.run_dir.resolve()
+        return inside.relative_to(root).as_posix() if inside.is_relative_to(root) else str(path)
+
+    def _print(self, metrics: Mapping[str, float], pl_module: LightningModule) -> None:
+        console = get_console()
+        tasks = list(pl_module.tasks)  # type: ignore[arg-type]
+        if (classes := class_table(metrics, tasks)) is not None:
+            console.print(classes)
+        console.print(task_table(metrics, tasks))
+        console.print(f"run folder: {self.run_dir}", highlight=False, soft_wrap=True)
+
+
+def write_results(path: Path, metrics: Mapping[str, float], meta: Mapping[str, Any]) -> None:
+    """Write the test metrics of a run: name -> number, and a block `meta`.
+
+    Args:
+        path: the file.
+        metrics: numbers by log key; one that is not finite becomes null, as JSON has no NaN.
+        meta: what else is worth knowing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
+    path.write_text(json.dumps({**plain, "meta": dict(meta)}, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,197 @@
+"""`WandbRun`: Lightning's W&B logger, which decides before it starts whether it can be online and never prompts."""
+
+import netrc
+import os
+import secrets
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from rich import get_console
+
+Mode = Literal["auto", "online", "offline"]
+
+_REACH_S = 3.0  # for one answer of the server, name look-up included
+_START_S = 30.0  # for the server to open the run
+_LOWER_IS_BETTER = ("loss", "error", "mae", "mse", "rmse", "nll", "perplexity")
+
+
+class WandbRun(WandbLogger):
+    """One W&B run, kept under `<run folder>/wandb`; a resumed or tested run continues under its id.
+
+    Args:
+        run_dir: folder of the run.
+        mode: `auto` falls back to an offline file by itself; `online` raises instead; `offline` never connects.
+        log_checkpoint: upload the best checkpoint when training ends.
+        options: further arguments of `wandb.init`: project, name, entity, tags, config.
+    """
+
+    def __init__(self, run_dir: Path, mode: Mode = "auto", log_checkpoint: bool = False, **options: Any) -> None:
+        super().__init__(save_dir=str(run_dir), log_model=log_checkpoint, **options)
+        self.run_dir = Path(run_dir)
+        self.mode = mode
+        self._defined: set[str] = set()
+
+    @property
+    def experiment(self) -> Any:
+        # Lightning gives the other ranks a stand-in that does nothing
+        if rank_zero_only.rank == 0 and self._experiment is None and getattr(self, "_attach_id", None) is None:
+            self._start()
+        return super().experiment
+
+    @property
+    def name(self) -> str:
+        # Lightning builds checkpoint paths from it; everything lies in the run folder already
+        return ""
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        for key in metrics.keys() - self._defined:
+            self._defined.add(key)
+            if best := better(key):
+                self.experiment.define_metric(
+                    key, summary=best, step_metric="trainer/global_step", step_sync=step is not None
+                )
+        super().log_metrics(metrics, step)
+
+    def _start(self) -> None:
+        # before the first import: W&B reads it there
+        os.environ.setdefault("WANDB_SILENT", "true")
+        import wandb
+
+        mode, reason = decide(self.mode)
+        options = {**self._wandb_init, "id": self._run_id(), "reinit": "finish_previous"}
+        (self.run_dir / "wandb").mkdir(parents=True, exist_ok=True)
+        settings = wandb.Settings(silent=True, console="off", init_timeout=_START_S)
+        try:
+            self._experiment = wandb.init(mode=mode, settings=settings, **options)
+        except (wandb.Error, OSError, TimeoutError) as error:
+            if self.mode == "online" or mode != "online":
+                raise RuntimeError(f"W&B could not start a run ({mode}): {_first_line(error)}.") from error
+            mode, reason = "offline", _first_line(error)
+            self._experiment = wandb.init(mode=mode, settings=settings, **options)
+        self._experiment.define_metric("trainer/global_step")
+        self._experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        if mode == "online":
+            _say(f"W&B: {self._experiment.url}")
+        elif mode == "offline":
+            _say(f"W&B: offline ({reason}); upload it later with `wandb sync {Path(self._experiment.dir).parent}`")
+
+    def _run_id(self) -> str:
+        # an agent of a sweep gives the id it waits for
+        if given := os.environ.get("WANDB_RUN_ID"):
+            return given
+        file = self.run_dir / "wandb" / "id.txt"
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(secrets.token_hex(4))
+        return file.read_text().strip()
+
+
+def better(key: str) -> Literal["max", "min"] | None:
+    """Which of a number's values is its best: shown in the run's summary.
+
+    Args:
+        key: a log key, such as `val/boxes/map` or `train/loss/boxes`.
+
+    Returns:
+        `max`, `min`, or None for what has no best value, such as a learning rate.
+    """
+    words = key.split("/")
+    if words[0] not in ("train", "val", "test"):
+        return None
+    return "min" if any(word in _LOWER_IS_BETTER for word in words[1:]) else "max"
+
+
+def decide(mode: Mode) -> tuple[Literal["online", "offline", "disabled"], str]:
+    """Whether W&B can be online, found out without a prompt and within seconds.
+
+    Args:
+        mode: what the user chose.
+
+    Returns:
+        The mode for `wandb.init`, and the reason in a few words.
+
+    Raises:
+        ValueError: if it must be online and cannot.
+    """
+    if mode == "offline":
+        return "offline", "as configured"
+    said = os.environ.get("WANDB_MODE", "")
+    if mode == "auto" and said in ("offline", "dryrun", "disabled"):
+        return ("disabled" if said == "disabled" else "offline"), f"WANDB_MODE={said}"
+    url = _server()
+    if not _has_key(url):
+        missing = f"no API key for {urlsplit(url).netloc}"
+    elif not reachable(url):
+        missing = f"{urlsplit(url).netloc} does not answer"
+    else:
+        return "online", ""
+    if mode == "online":
+        raise ValueError(
+            f"tracking.wandb is 'online', but there is {missing}. Run `wandb login` and check the network, or set it "
+            "to 'auto', which writes an offline file that `wandb sync` uploads later."
+        )
+    return "offline", missing
+
+
+def reachable(url: str, timeout_s: float = _REACH_S) -> bool:
+    """Whether a server answers at all; any answer counts.
+
+    Args:
+        url: its address.
+        timeout_s: seconds to wait.
+    """
+    answers: list[bool] = []
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(url, timeout=timeout_s):
+                answers.append(True)
+        except urllib.error.HTTPError:
+            answers.append(True)
+        except (OSError, ValueError):
+            answers.append(False)
+
+    # a name look-up knows no timeout, so it must not hold up the run
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    return answers == [True]
+
+
+def _server() -> str:
+    import wandb
+
+    return str(wandb.setup().settings.base_url)
+
+
+def _has_key(url: str) -> bool:
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    given = os.environ.get("NETRC")
+    for path in [Path(given)] if given else [Path.home() / ".netrc", Path.home() / "_netrc"]:
+        try:
+            if netrc.netrc(path).authenticators(urlsplit(url).netloc):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
+def _say(line: str) -> None:
+    get_console().print(line, highlight=False, markup=False, soft_wrap=True)
