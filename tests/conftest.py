@@ -1,6 +1,10 @@
-"""What every test shares: one thread, fixed seeds, no network logger, and two processes that talk over gloo."""
+"""What every test shares: one thread, fixed seeds, no network logger, and processes that talk over gloo."""
 
+import io
 import os
+import pickle
+import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,15 @@ os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 RunRanks = Callable[..., list[Any]]
+PATIENCE_S = 120
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # one pytest process runs all of them (`--dist loadgroup`), so their ranks import torch once
+    for item in items:
+        if item.get_closest_marker("ddp"):
+            item.add_marker(pytest.mark.xdist_group("ddp"))
 
 
 @pytest.fixture(autouse=True)
@@ -26,24 +39,76 @@ def _one_thread_and_a_seed() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
-def run_ranks(tmp_path: Path) -> RunRanks:
+@pytest.fixture(scope="session")
+def run_ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunRanks]:
     """`run_ranks(work, *args, ranks=2)`: call `work(rank, *args)` in processes joined by gloo; their results in order.
 
-    `work` must be a function at the top level of its module, and its result must survive `torch.save`.
+    `work` must be a function at the top level of its module, and its result plain data and tensors. The processes stay
+    for the next test; those of a failed test are replaced.
     """
+    teams: dict[int, _Team] = {}
 
     def run(work: Callable[..., Any], *args: Any, ranks: int = 2) -> list[Any]:
-        mp.spawn(_rank, (work, args, ranks, str(tmp_path)), nprocs=ranks)
-        return [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(ranks)]
+        if ranks not in teams:
+            teams[ranks] = _Team(ranks, tmp_path_factory.mktemp("gloo"))
+        try:
+            return teams[ranks].run(work, *args)
+        except BaseException:
+            teams.pop(ranks).stop()
+            raise
 
-    return run
+    yield run
+    for team in teams.values():
+        team.stop()
 
 
-def _rank(rank: int, work: Callable[..., Any], args: tuple[Any, ...], ranks: int, folder: str) -> None:
+class _Team:
+    """Processes of one gloo group that wait for work."""
+
+    def __init__(self, ranks: int, folder: Path) -> None:
+        context = mp.get_context("spawn")
+        self.pipes, self.processes = [], []
+        for rank in range(ranks):
+            ours, theirs = context.Pipe()
+            self.pipes.append(ours)
+            self.processes.append(context.Process(target=_serve, args=(rank, ranks, str(folder), theirs), daemon=True))
+            self.processes[-1].start()
+
+    def run(self, work: Callable[..., Any], *args: Any) -> list[Any]:
+        for pipe in self.pipes:
+            pipe.send_bytes(pickle.dumps((work, args)))
+        results: dict[int, Any] = {}
+        end = time.monotonic() + PATIENCE_S
+        while len(results) < len(self.pipes):
+            for rank, (pipe, process) in enumerate(zip(self.pipes, self.processes, strict=True)):
+                if rank in results or not pipe.poll(0.01):
+                    if not process.is_alive():
+                        raise RuntimeError(f"rank {rank} died with exit code {process.exitcode}")
+                    continue
+                failure, result = torch.load(io.BytesIO(pipe.recv_bytes()), weights_only=False)
+                if failure:
+                    raise RuntimeError(f"rank {rank}:\n{failure}")
+                results[rank] = result
+            if time.monotonic() > end:
+                raise TimeoutError(f"only ranks {sorted(results)} came back within {PATIENCE_S} s")
+        return [results[rank] for rank in range(len(self.pipes))]
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.join()
+
+
+def _serve(rank: int, ranks: int, folder: str, pipe: Any) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=ranks)
-    try:
-        torch.save(work(rank, *args), f"{folder}/rank{rank}.pt")
-    finally:
-        dist.destroy_process_group()
+    while True:
+        work, args = pickle.loads(pipe.recv_bytes())
+        torch.manual_seed(0)
+        try:
+            answer = (None, work(rank, *args))
+        except Exception:  # noqa: BLE001, the parent raises it
+            answer = (traceback.format_exc(), None)
+        buffer = io.BytesIO()
+        torch.save(answer, buffer)
+        pipe.send_bytes(buffer.getvalue())
