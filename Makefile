@@ -7,7 +7,7 @@ PY = $(VENV)/bin/python
 # installed once for each pyproject.toml, checkout and environment; one environment may serve several checkouts
 STAMP = $(VENV)/.mtl-$(shell (pwd; cat pyproject.toml) | cksum | cut -d' ' -f1)
 # two processes with one thread each are faster than one with two, and never slower by surprise
-PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n 2
 LOWEST = .venv-lowest
 ARGS ?=
 
@@ -48,7 +48,7 @@ test-lowest: ## run the tests with the lowest versions that pyproject.toml allow
 	  print(*(re.sub(r">=([\d.]+).*", r"==\1", line) for line in wanted), sep="\n")' > $(LOWEST)/lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet "setuptools>=77"
 	$(LOWEST)/bin/python -m pip install --quiet --no-build-isolation -r $(LOWEST)/lowest.txt -e ".[dev]"
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 $(ARGS)
 
 lint: install ## check style and formatting
 	$(PY) -m ruff check .

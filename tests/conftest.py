@@ -22,14 +22,6 @@ RunRanks = Callable[..., list[Any]]
 PATIENCE_S = 120
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # one pytest process runs all of them (`--dist loadgroup`), so their ranks import torch once
-    for item in items:
-        if item.get_closest_marker("ddp"):
-            item.add_marker(pytest.mark.xdist_group("ddp"))
-
-
 @pytest.fixture(autouse=True)
 def _one_thread_and_a_seed() -> Iterator[None]:
     threads = torch.get_num_threads()
