@@ -1,6 +1,5 @@
 """`Curves`: losses, metrics, learning rates, task weights and gradient norms of a run as one PNG."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,25 +47,19 @@ class Curves(Callback):
 @dataclass(frozen=True)
 class _Panel:
     title: str
-    chosen: Callable[[str], bool]
-    label: Callable[[str], str]
+    start: str  # of the log keys that it shows; the rest of a key is the label
     log: bool = False
     smooth: bool = False
 
 
-# a metric of one class is found in results.json; the curves show those of a whole task
 _PANELS = (
-    _Panel("training loss", lambda key: key.startswith("train/loss/"), lambda key: key[11:], log=True, smooth=True),
-    _Panel("validation loss", lambda key: key.startswith("val/loss/"), lambda key: key[9:], log=True),
-    _Panel(
-        "validation metrics",
-        lambda key: key.startswith("val/") and not key.startswith("val/loss") and key.count("/") < 3,
-        lambda key: key[4:],
-    ),
-    _Panel("learning rate", lambda key: key.startswith("lr/"), lambda key: key[3:]),
-    _Panel("task weights", lambda key: key.startswith("weights/"), lambda key: key[8:]),
-    _Panel("gradient norms", lambda key: key.startswith("grad_norm/"), lambda key: key[10:], log=True, smooth=True),
+    _Panel("training loss", "train/loss/", log=True, smooth=True),
+    _Panel("validation loss", "val/loss/", log=True),
+    _Panel("task weights", "weights/"),
+    _Panel("gradient norms", "grad_norm/", log=True, smooth=True),
+    _Panel("learning rate", "lr/"),
 )
+_SHARED = {"backbone": "0.35", "model": "0.35"}  # what belongs to no task is grey
 
 
 def draw_curves(series: Series, path: Path) -> bool:
@@ -82,8 +75,7 @@ def draw_curves(series: Series, path: Path) -> bool:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [(panel, [key for key in series if panel.chosen(key)]) for panel in _PANELS]
-    panels = [(panel, keys) for panel, keys in panels if keys]
+    panels = [(panel, lines) for panel in _panels(series) if (lines := _lines(series, panel.start))]
     if not panels:
         return False
     columns = min(3, len(panels))
@@ -91,8 +83,10 @@ def draw_curves(series: Series, path: Path) -> bool:
     figure = Figure(figsize=(4.4 * columns, 3.1 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
-    for axis, (panel, keys) in zip(axes.flat, panels, strict=False):
-        _draw(axis, panel, {key: series[key] for key in keys})
+    tasks = [label for panel, lines in panels if panel.start.endswith("loss/") for label in lines]
+    colours = {task: class_colour(index) for index, task in enumerate(dict.fromkeys(tasks))} | _SHARED
+    for axis, (panel, lines) in zip(axes.flat, panels, strict=False):
+        _draw(axis, panel, lines, colours)
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,21 +110,38 @@ def smoothed(values: list[float], share: float = 0.05) -> list[float]:
     return means
 
 
-def _draw(axis: "Axes", panel: _Panel, series: Series) -> None:
-    # lines drawn alike wherever a task appears
-    for index, (key, (steps, values)) in enumerate(series.items()):
-        colour, label = class_colour(index), panel.label(key)
+def _panels(series: Series) -> list[_Panel]:
+    """The score and one panel for the metrics of each task first, then the losses and what steers them."""
+    tasks = dict.fromkeys(key.split("/")[1] for key in series if key.startswith("val/") and key.count("/") == 2)
+    metrics = [_Panel(f"{task}: validation metrics", f"val/{task}/") for task in tasks if task != "loss"]
+    return [*_PANELS[:2], _Panel("joint validation score", "val/score"), *metrics, *_PANELS[2:]]
+
+
+def _lines(series: Series, start: str) -> Series:
+    # a metric of a single class is found in results.json
+    return {
+        key.removeprefix(start): values
+        for key, values in series.items()
+        if key.startswith(start) and "/" not in key.removeprefix(start)
+    }
+
+
+def _draw(axis: "Axes", panel: _Panel, lines: Series, colours: dict[str, str]) -> None:
+    for index, (label, (steps, values)) in enumerate(lines.items()):
+        # a task has one colour in every panel
+        colour = colours.get(label, class_colour(index))
         if panel.smooth and len(values) >= 20:
             axis.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
             axis.plot(steps, smoothed(values), color=colour, linewidth=1.6, label=label)
         else:
             marker = "o" if len(values) < 20 else None
             axis.plot(steps, values, color=colour, linewidth=1.6, marker=marker, markersize=3, label=label)
-    if panel.log and all(value > 0 for _, values in series.values() for value in values):
+    if panel.log and all(value > 0 for _, values in lines.values() for value in values):
         axis.set_yscale("log")
     axis.set_title(panel.title, fontsize=10)
     axis.set_xlabel("step", fontsize=8)
     axis.tick_params(labelsize=8)
     axis.grid(True, which="major", color="0.9")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(fontsize=7, frameon=False)
+    if any(lines):
+        axis.legend(fontsize=7, frameon=False)

@@ -37,7 +37,7 @@ def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path
     lines = max(1, max(len(picture.answers) for picture in pictures))
     tile = 2.6
     figure = Figure(
-        figsize=(columns * tile, rows * (tile * height / width + 0.19 * lines + 0.08) + 0.4), layout="constrained"
+        figsize=(columns * tile, rows * (tile * height / width + 0.14 * lines + 0.02) + 0.3), layout="constrained"
     )
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -57,14 +57,25 @@ def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:
     axis.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     for boxes in picture.true.values():
         for box in boxes.boxes.tolist():
-            axis.add_patch(_rectangle(box, edgecolor="white", linewidth=1.1, linestyle="--", zorder=3))
+            axis.add_patch(_rectangle(box, edgecolor="white", linewidth=1.1, linestyle=(0, (4, 2)), zorder=2))
     for name, boxes in picture.predicted.items():
         _draw_predicted(axis, boxes, tasks[name], height)
-    wrong = [answer.correct is False for answer in picture.answers.values()]
-    words = [f"{name}: {answer_text(answer)}" for name, answer in picture.answers.items()]
-    axis.set_title("\n".join(words), fontsize=8, color=_WRONG if any(wrong) else "0.15", pad=3)
+    wrong = any(answer.correct is False for answer in picture.answers.values())
+    for line, (name, answer) in enumerate(reversed(picture.answers.items())):
+        # one text per answer, so only a wrong one is red
+        axis.annotate(
+            f"{name}: {answer_text(answer)}",
+            (0.5, 1),
+            xycoords="axes fraction",
+            xytext=(0, 3 + 10 * line),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            color=_WRONG if answer.correct is False else "0.15",
+        )
     for spine in axis.spines.values():
-        spine.set(color=_WRONG if any(wrong) else "0.6", linewidth=1.6 if any(wrong) else 0.6)
+        spine.set(color=_WRONG if wrong else "0.6", linewidth=1.6 if wrong else 0.6)
 
 
 def _draw_predicted(axis: "Axes", boxes: Boxes, task: Task, height: int) -> None:
@@ -72,12 +83,12 @@ def _draw_predicted(axis: "Axes", boxes: Boxes, task: Task, height: int) -> None
     rows = zip(boxes.boxes.tolist(), boxes.labels.tolist(), boxes.scores.tolist(), strict=True)
     for box, label, score in rows:
         colour = class_colour(label)
-        axis.add_patch(_rectangle(box, edgecolor=colour, linewidth=1.6, zorder=2))
+        axis.add_patch(_rectangle(box, edgecolor=colour, linewidth=1.6, zorder=3))
         above = box[1] > 0.09 * height
         axis.text(
             box[0] - 0.5,
             (box[1] if above else box[3]) - 0.5,
-            f"{task.class_name(label)} {score:.2f}",
+            f"{task.class_name(label)} {score:.2f}".replace(" 0.", " ."),
             fontsize=6,
             color="white",
             va="bottom" if above else "top",

@@ -60,12 +60,16 @@ class RunProgress(ProgressBar):
     ) -> None:
         if not self._enabled or time.perf_counter() - self._seen_at < self._every_s:
             return
-        self._show(trainer, with_score=False)
+        self._show(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._enabled and self._bars is not None and self._train is not None:
-            self._show(trainer, with_score=False)
         self._close()
+        if self._enabled:
+            # the bars vanish; this line stays
+            seconds = time.perf_counter() - self._started_at
+            rate = (trainer.global_step - self._started_step) / max(1e-9, seconds)
+            status = status_line(trainer.callback_metrics, self._best)
+            _say(f"trained {trainer.global_step} steps in {_clock(seconds)} ({rate:.1f}/s)  {status}")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking:
@@ -82,7 +86,7 @@ class RunProgress(ProgressBar):
         if score is not None:
             self._best = max(float(score), self._best if self._best is not None else float(score))
         if self._enabled and trainer.state.fn == "fit":
-            self._show(trainer, with_score=True)
+            self._show(trainer)
         if trainer.state.fn != "fit":
             self._close()
 
@@ -141,7 +145,7 @@ class RunProgress(ProgressBar):
             self._bars.remove_task(self._evaluation)
         self._evaluation = None
 
-    def _show(self, trainer: Trainer, with_score: bool) -> None:
+    def _show(self, trainer: Trainer) -> None:
         self._seen_at = time.perf_counter()
         status = status_line(trainer.callback_metrics, self._best)
         if self._bars is not None and self._train is not None:
@@ -151,10 +155,7 @@ class RunProgress(ProgressBar):
         done, total = trainer.global_step, _total_steps(trainer)
         rate = (done - self._started_step) / max(1e-9, self._seen_at - self._started_at)
         left = f"  {_clock((total - done) / rate)} left" if total and rate > 0 else ""
-        # no wrapping: one line of a log is one state
-        get_console().print(
-            f"step {done}/{total or '?'}  {rate:.1f}/s{left}  {status}", highlight=False, soft_wrap=True, markup=False
-        )
+        _say(f"step {done}/{total or '?'}  {rate:.1f}/s{left}  {status}")
 
 
 class _Bars(Progress):
@@ -213,3 +214,8 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _say(line: str) -> None:
+    # no wrapping: one line of a log is one state
+    get_console().print(line, highlight=False, soft_wrap=True, markup=False)

@@ -41,7 +41,11 @@ class WandbRun(WandbLogger):
     @property
     def experiment(self) -> Any:
         # Lightning gives the other ranks a stand-in that does nothing
-        if rank_zero_only.rank == 0 and self._experiment is None and getattr(self, "_attach_id", None) is None:
+        if (
+            not getattr(rank_zero_only, "rank", 0)
+            and self._experiment is None
+            and getattr(self, "_attach_id", None) is None
+        ):
             self._start()
         return super().experiment
 
