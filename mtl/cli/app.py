@@ -1,0 +1,320 @@
+"""`MultiTaskCLI`: LightningCLI with one merged config, our messages, a run folder, and tests of the best checkpoint."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, Namespace
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
+
+from mtl.callbacks.loggers import Tracking, make_loggers
+from mtl.cli.command_line import CommandLine
+from mtl.cli.config_files import Config, read_config
+from mtl.cli.help import show_settings
+from mtl.cli.messages import denied, explain, unknown_key
+from mtl.cli.record import write_record
+from mtl.cli.run_folder import make_run_folder, rank
+from mtl.cli.schema import Schema
+from mtl.cli.weights import check_fits, choose_checkpoint
+from mtl.cli.yaml_lines import ConfigError, KeyPath
+from mtl.data.joint import JointDataModule
+from mtl.evaluation.import_policy import allow_imports, is_allowed
+from mtl.module import MultiTaskLightningModule
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps `checkpoints/best.ckpt` and `checkpoints/last.ckpt` in the run folder.
+
+    Args:
+        monitor: what decides which epoch was best.
+        mode: whether more (`max`) or less (`min`) of it is better.
+        save_last: keep the last state too, to continue from.
+        save_top_k: how many of the best to keep; -1 keeps all.
+        filename: name of the best one, without `.ckpt`.
+        dirpath: another folder than `checkpoints/` in the run folder.
+        every_n_epochs: epochs between two looks.
+        save_weights_only: leave out the state of the optimiser; such a file cannot be continued from.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val/score",
+        mode: str = "max",
+        save_last: bool = True,
+        save_top_k: int = 1,
+        filename: str = "best",
+        dirpath: str | None = None,
+        every_n_epochs: int | None = None,
+        save_weights_only: bool = False,
+    ) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename=filename,
+            monitor=monitor,
+            mode=mode,
+            save_last=save_last,
+            save_top_k=save_top_k,
+            every_n_epochs=every_n_epochs,
+            save_weights_only=save_weights_only,
+            auto_insert_metric_name=False,
+            # one best file that is replaced; more than one need numbers
+            enable_version_counter=save_top_k != 1,
+        )
+
+
+SETTINGS: dict[str, tuple[Any, Any, str]] = {
+    "experiment": (str | None, None, "folder of this experiment's runs, and W&B project; the config's name by default"),
+    "name": (str | None, None, "name of this run's folder; time and a word by default"),
+    "runs_root": (str, "runs", "folder of all experiments"),
+    "test_after_fit": (bool, True, "test the best checkpoint when training is done"),
+}
+
+
+class MultiTaskCLI(LightningCLI):
+    """Build data, model and trainer from a command line; `run` then does what its subcommand says.
+
+    Args:
+        line: the command line taken apart.
+        arguments: the command line as it was typed, for the record.
+
+    Raises:
+        ConfigError: for anything wrong in the config or the flags.
+    """
+
+    config_init: Namespace
+    model: MultiTaskLightningModule
+    datamodule: JointDataModule
+    trainer: Trainer
+    run_dir: Path
+
+    def __init__(self, line: CommandLine, arguments: Sequence[str]) -> None:
+        self.line = line
+        self.arguments = list(arguments)
+        sys.path.append(str(Path.cwd()))  # `paper.heads.MyHead` lies beside `mtl`; last, so it hides nothing
+        allow_imports(line.allow)
+        self.checkpoint = (
+            None if line.switches & {"--help", "--help-all", "--print_config"} else choose_checkpoint(line)
+        )
+        self.merged = self._read_config()
+        super().__init__(
+            MultiTaskLightningModule,
+            JointDataModule,
+            save_config_callback=None,  # config.yaml is written when the run folder is made
+            seed_everything_default=0,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,  # see _keep_settings
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "prog": f"mtl {line.command}"},
+            args={},
+            run=False,
+        )
+
+    def run(self) -> None:
+        """Train, validate or test."""
+        if self.checkpoint is not None:
+            check_fits(self.checkpoint, self.model)
+        options: dict[str, Any] = {"datamodule": self.datamodule, "ckpt_path": self.checkpoint, "weights_only": True}
+        if self.line.command == "fit":
+            self.trainer.fit(self.model, **options)
+            self._test_best()
+        elif self.line.command == "validate":
+            self.trainer.validate(self.model, **options, verbose=False)
+        else:
+            self.trainer.test(self.model, **options, verbose=False)
+
+    def config_text(self) -> str:
+        """The complete config as YAML, which repeats the run."""
+        return str(self.parser.dump(self.config, skip_unset=False, format="yaml"))
+
+    # LightningCLI calls these in this order
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        for name, (kind, default, text) in SETTINGS.items():
+            parser.add_argument(f"--{name}", type=kind, default=default, help=text)
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
+        parser.add_class_arguments(Tracking, "tracking")
+        parser.link_arguments("data", "model.tasks", compute_fn=_tasks_of, apply_on="parse")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        if self.line.switches & {"--help", "--help-all"}:
+            show_settings(parser, self.line.command, everything="--help-all" in self.line.switches)
+            raise SystemExit(0)
+        schema = make_schema(self.merged)
+        schema.drop_removed()
+        _refuse_imports(self.merged)
+        if not self.merged.values.get("data"):
+            raise explain("the following arguments are required: data", self.merged, schema)
+        try:
+            self.config = parser.parse_object(self.merged.values)
+        except ArgumentError as error:
+            raise explain(str(error), self.merged, schema) from error
+        _refuse_ignored_keys(self.merged, self.config, schema)
+        if self.config.experiment is None:
+            self.config.experiment = self.line.configs[-1].stem if self.line.configs else "default"
+
+    def before_instantiate_classes(self) -> None:
+        if "--print_config" in self.line.switches:
+            sys.stdout.write(self.config_text())
+            raise SystemExit(0)
+
+    def _parse_ckpt_path(self) -> None:
+        """Do not take the config of a checkpoint in silence; `--run` takes it openly."""
+
+    def _set_seed(self) -> None:
+        seed = self.config.seed_everything
+        if seed is not False:
+            self.config.seed_everything = seed_everything(None if seed is True else seed, workers=True, verbose=False)
+
+    def instantiate_classes(self) -> None:
+        super().instantiate_classes()
+        self._keep_settings()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        self.run_dir = self._make_run_folder()
+        options: dict[str, Any] = {**self.config_init.trainer, **kwargs, "default_root_dir": str(self.run_dir)}
+        if options["logger"] in (None, True):
+            options["logger"] = self._loggers()
+        options["callbacks"] = self._callbacks(options)
+        return Trainer(**options)
+
+    # our parts
+
+    def _read_config(self) -> Config:
+        files = list(self.line.configs)
+        if self.line.run is not None:
+            saved = self.line.run / "config.yaml"
+            if not saved.is_file():
+                raise ConfigError(
+                    f"run folder {str(self.line.run)!r} has no config.yaml; give --config and --ckpt_path."
+                )
+            files.insert(0, saved)
+        return read_config(files, self.line.flags)
+
+    def _make_run_folder(self) -> Path:
+        config, command = self.config, self.line.command
+        if command == "fit":
+            folder = make_run_folder(Path(config.runs_root), config.experiment, config.name)
+        elif self.line.run is not None:
+            run = self.line.run.resolve()
+            folder = make_run_folder(run.parent, run.name, command)
+        else:
+            name = config.name or f"{command}-{datetime.now():%Y%m%d-%H%M%S}"
+            folder = make_run_folder(Path(config.runs_root), config.experiment, name)
+        if rank() == 0:
+            write_record(folder, self.config_text(), self.arguments)
+        return folder
+
+    def _keep_settings(self) -> None:
+        """Put the model's own config into its checkpoints, as plain values, so that they rebuild it anywhere."""
+        text = self.parser.dump(self.config, skip_unset=False, skip_link_targets=False, format="yaml")
+        settings = yaml.safe_load(text)["model"]
+        settings["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
+        self.model.save_hyperparameters(settings, logger=False)
+
+    def _loggers(self) -> list[Logger]:
+        config = yaml.safe_load(self.config_text())
+        name = self.run_dir.name if self.line.command == "fit" else f"{self.run_dir.parent.name}/{self.run_dir.name}"
+        return make_loggers(self.run_dir, self.config.experiment, name, config, self.config_init.tracking)
+
+    def _callbacks(self, options: Mapping[str, Any]) -> list[Callback]:
+        given = options["callbacks"] or []
+        callbacks: list[Callback] = list(given) if isinstance(given, list) else [given]
+        if options["barebones"]:
+            return callbacks
+        switched_off: list[type] = [
+            kind
+            for kind, switch in (
+                (ProgressBar, options["enable_progress_bar"]),
+                (ModelSummary, options["enable_model_summary"]),
+                (ModelCheckpoint, options["enable_checkpointing"]),
+            )
+            if switch is False
+        ]
+        best = self.config_init.checkpoint
+        best.dirpath = best.dirpath or str(self.run_dir / "checkpoints")
+        for callback in (best, *_default_callbacks(self.run_dir)):
+            # what the user configures takes the place of our own
+            theirs = any(isinstance(other, type(callback)) or _one_bar(other, callback) for other in callbacks)
+            if not theirs and not isinstance(callback, tuple(switched_off)):
+                callbacks.append(callback)
+        return callbacks
+
+    def _test_best(self) -> None:
+        if not self.config.test_after_fit or self.config.trainer.fast_dev_run or self.trainer.interrupted:
+            return
+        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "") or None
+        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, weights_only=True, verbose=False)
+
+
+def make_schema(config: Config) -> Schema:
+    """What may stand where in a config.
+
+    Args:
+        config: the merged config.
+    """
+    sections: dict[str, Any] = {
+        "data": JointDataModule,
+        "model": MultiTaskLightningModule,
+        "trainer": Trainer,
+        "checkpoint": BestCheckpoint,
+        "tracking": Tracking,
+        "seed_everything": bool | int,
+    }
+    return Schema({**sections, **{name: kind for name, (kind, _, _) in SETTINGS.items()}}, config)
+
+
+def _tasks_of(data: Namespace) -> dict[str, dict[str, Any]]:
+    module, _, name = data.class_path.rpartition(".")
+    cls: type[JointDataModule] = getattr(import_module(module), name)
+    return {name: asdict(task) for name, task in cls.declare_tasks(**data.init_args.as_dict()).items()}
+
+
+def _default_callbacks(run_dir: Path) -> list[Callback]:
+    try:
+        module = import_module("mtl.callbacks.defaults")
+    except ModuleNotFoundError:
+        return []
+    callbacks: list[Callback] = module.default_callbacks(run_dir)
+    return callbacks
+
+
+def _one_bar(first: Callback, second: Callback) -> bool:
+    """Lightning takes one progress bar only."""
+    return isinstance(first, ProgressBar) and isinstance(second, ProgressBar)
+
+
+def _refuse_imports(config: Config) -> None:
+    """Refuse what may not be imported before the parser looks at anything."""
+    for path in config.origins:
+        value = config.get(path)
+        if path[-1] == "class_path" and isinstance(value, str) and "." in value and not is_allowed(value):
+            raise denied(value, config)
+
+
+def _refuse_ignored_keys(config: Config, parsed: Namespace, schema: Schema) -> None:
+    """The parser drops keys it does not know when they are empty; whoever wrote them expects something."""
+
+    def walk(written: Any, read: Any, path: KeyPath) -> None:
+        if not isinstance(written, dict):
+            return
+        if isinstance(read, Namespace) and "class_path" in read and "class_path" not in written:
+            read = read.get("init_args")
+        for key, value in written.items():
+            known = read.keys() if isinstance(read, dict) else vars(read) if isinstance(read, Namespace) else None
+            if known is None:
+                return
+            if key not in known:
+                if key in ("init_args", "dict_kwargs"):  # empty ones are left out
+                    continue
+                raise unknown_key((*path, str(key)), config, schema)
+            walk(value, read[key], (*path, str(key)))
+
+    walk(config.values, parsed, ())

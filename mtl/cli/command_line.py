@@ -1,0 +1,94 @@
+"""What stands on the command line: a subcommand, options of ours, and flags that set a key of the config."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtl.cli.yaml_lines import ConfigError
+from mtl.errors import did_you_mean
+
+TRAINER_COMMANDS = ("fit", "validate", "test")
+COMMANDS = (*TRAINER_COMMANDS, "predict", "list")
+
+# options that are not keys of a config, and what they do
+OPTIONS = {
+    "--config": "YAML file; several are laid over each other in order (also -c)",
+    "--run": "folder of an earlier run: its config and its best checkpoint (fit: its last one, to continue)",
+    "--ckpt_path": "checkpoint to load; with --run also `best` or `last` (fit: training continues from it)",
+    "--untrained": "validate and test: go ahead with random weights",
+    "--allow": "module that the config may import beside mtl, torch, torchvision, lightning and timm",
+    "--print_config": "show the complete config and stop",
+    "--traceback": "show the whole traceback of an error (also MTL_TRACEBACK=1)",
+    "--help": "the main settings (also -h); --help-all shows every one",
+}
+_SHORT = {"-c": "--config", "-h": "--help"}
+_SWITCHES = {"--untrained", "--print_config", "--traceback", "--help", "--help-all"}
+
+
+@dataclass
+class CommandLine:
+    """A command line taken apart.
+
+    Args:
+        command: the subcommand.
+        configs: config files in order.
+        flags: keys of the config that were set, with the text of their values.
+        run: folder of an earlier run.
+        ckpt_path: checkpoint to load.
+        allow: modules that the config may import.
+        switches: the options that were given and take no value.
+    """
+
+    command: str
+    configs: list[Path] = field(default_factory=list)
+    flags: list[tuple[str, str]] = field(default_factory=list)
+    run: Path | None = None
+    ckpt_path: str | None = None
+    allow: list[str] = field(default_factory=list)
+    switches: set[str] = field(default_factory=set)
+
+
+def read_command_line(command: str, arguments: Sequence[str]) -> CommandLine:
+    """Take the arguments behind a subcommand apart.
+
+    Args:
+        command: the subcommand.
+        arguments: what follows it.
+
+    Raises:
+        ConfigError: for a word that is no flag, or a flag without its value.
+    """
+    line = CommandLine(command)
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        name = _SHORT.get(name, name)
+        if name in _SWITCHES:
+            if equals:
+                raise ConfigError(f"{name} is a switch and takes no value; found {word!r}.")
+            line.switches.add(name)
+            continue
+        if not name.startswith("--") or len(name) < 3:
+            hint = f" Did you mean `--config {word}`?" if word.endswith((".yaml", ".yml")) else ""
+            raise ConfigError(f"{word!r} is not a flag; write `--key value` or `--key=value`.{hint}")
+        if not equals:
+            if not words or words[0].startswith("--"):
+                near = did_you_mean(name, [*OPTIONS, "--help-all"])
+                raise ConfigError(f"{name} needs a value: `{name} VALUE` or `{name}=VALUE`.{near}")
+            value = words.pop(0)
+        _set(line, name, value)
+    return line
+
+
+def _set(line: CommandLine, name: str, value: str) -> None:
+    if name == "--config":
+        line.configs.append(Path(value))
+    elif name == "--run":
+        line.run = Path(value)
+    elif name == "--ckpt_path":
+        line.ckpt_path = value
+    elif name == "--allow":
+        line.allow += [module for module in value.split(",") if module]
+    else:
+        line.flags.append((name[2:], value))

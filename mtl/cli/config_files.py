@@ -1,0 +1,205 @@
+"""One config out of many: `base:` includes, several `--config` files and flags, merged before parsing.
+
+Dicts merge key by key, so an overlay never deletes a head. A class that changes loses the arguments of the old one.
+`callbacks+:` appends to a list. `null` takes an entry of a dict away (`Schema.drop_removed`).
+"""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mtl.cli.yaml_lines import ConfigError, KeyPath, Origin, Origins, load_yaml, parse_flag_value
+
+CLASS_KEYS = frozenset({"class_path", "init_args", "dict_kwargs"})
+
+
+@dataclass
+class Config:
+    """Values and where each was written.
+
+    Args:
+        values: the nested dict that is parsed.
+        origins: origin by key path.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: Origins = field(default_factory=dict)
+
+    def origin(self, path: KeyPath) -> Origin | None:
+        """Where the nearest written key at or above a path stands.
+
+        Args:
+            path: keys from the top.
+        """
+        while path and path not in self.origins:
+            path = path[:-1]
+        return self.origins.get(path)
+
+    def get(self, path: KeyPath) -> Any:
+        """The value at a path, None where there is none.
+
+        Args:
+            path: keys from the top.
+        """
+        value: Any = self.values
+        for key in path:
+            if isinstance(value, list):
+                value = value[int(key)] if key.isdigit() and int(key) < len(value) else None
+            else:
+                value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def set_flag(self, name: str, text: str) -> None:
+        """Lay one flag over the config.
+
+        Args:
+            name: the flag without dashes, for example `model.heads.scene.dropout`.
+            text: its value as typed.
+        """
+        keys = name.split(".")
+        values: Any = parse_flag_value(text)
+        for key in reversed(keys):
+            values = {key: values}
+        origin = Origin(f"--{name} {text}")
+        source = {tuple(keys[:end]): origin for end in range(1, len(keys) + 1)}
+        _Merge(self.origins, source, into_last=True).into(self.values, values)
+
+
+class _Merge:
+    """Lays one overlay over a config, and keeps the origins in step.
+
+    Args:
+        origins: origins of the config, changed in place.
+        source: origins of the overlay.
+        into_last: a dict over a list changes the last entry of the list, as flags do.
+    """
+
+    def __init__(self, origins: Origins, source: Origins, into_last: bool = False) -> None:
+        self.origins = origins
+        self.source = source
+        self.into_last = into_last
+
+    def into(self, low: dict[Any, Any], high: dict[Any, Any], path: KeyPath = (), at: KeyPath = ()) -> None:
+        """Merge a dict into another; `path` is the place in the config, `at` the place in the overlay."""
+        for key, value in high.items():
+            below = (*at, str(key))
+            if isinstance(key, str) and key.endswith("+"):
+                name = key[:-1]
+                low[name] = self._appended(low.get(name), value, (*path, name), below)
+                here = (*path, name)
+            else:
+                here = (*path, str(key))
+                low[key] = self._merged(low.get(key), value, here, below)
+            # a section stays where it was first written; what changes inside it has its own origin
+            if below in self.source and not (isinstance(low.get(here[-1]), dict) and here in self.origins):
+                self.origins[here] = self.source[below]
+
+    def _merged(self, old: Any, new: Any, path: KeyPath, at: KeyPath) -> Any:
+        if isinstance(new, str) and isinstance(old, dict):  # a class given by its name alone
+            self.source[(*at, "class_path")] = self.source.get(at, Origin("?"))
+            new = {"class_path": new}
+        if not isinstance(new, dict):
+            self._forget(path)
+            self._adopt(path, at)
+            return deepcopy(new)
+        if self.into_last and isinstance(old, list) and old:
+            last = str(len(old) - 1)
+            old[-1] = self._merged(old[-1], new, (*path, last), at)
+            return old
+        if isinstance(old, str):
+            self.origins[(*path, "class_path")] = self.origins.get(path, Origin("?"))
+            old = {"class_path": old}
+        if not isinstance(old, dict):
+            self._forget(path)
+            old = {}
+        if old and "class_path" in {**old, **new}:
+            return self._merged_class(old, new, path, at)
+        self.into(old, new, path, at)
+        return old
+
+    def _merged_class(self, old: dict[Any, Any], new: dict[Any, Any], path: KeyPath, at: KeyPath) -> dict[Any, Any]:
+        if "class_path" not in old:  # so far only arguments, for a class nobody had named
+            self._move(path, (*path, "init_args"))
+            old = {"init_args": old}
+        elif not CLASS_KEYS.issuperset(new):  # arguments given straight away belong to the class below
+            arguments = old.setdefault("init_args", {})
+            self.into(arguments, new, (*path, "init_args"), at)
+            return old
+        elif "class_path" in new and not same_class(old["class_path"], new["class_path"]):
+            self._forget(path)
+            old = {}
+        self.into(old, new, path, at)
+        return old
+
+    def _appended(self, old: Any, new: Any, path: KeyPath, at: KeyPath) -> list[Any]:
+        items = [] if old is None else old if isinstance(old, list) else [old]
+        for index, item in enumerate(new if isinstance(new, list) else [new]):
+            self._adopt((*path, str(len(items))), (*at, str(index)) if isinstance(new, list) else at)
+            items.append(deepcopy(item))
+        return items
+
+    def _adopt(self, path: KeyPath, at: KeyPath) -> None:
+        for key, origin in self.source.items():
+            if key[: len(at)] == at:
+                self.origins[path + key[len(at) :]] = origin
+
+    def _forget(self, path: KeyPath) -> None:
+        for key in [key for key in self.origins if key[: len(path)] == path]:
+            del self.origins[key]
+
+    def _move(self, path: KeyPath, target: KeyPath) -> None:
+        moved = {key: origin for key, origin in self.origins.items() if key[: len(path)] == path and key != path}
+        for key in moved:
+            del self.origins[key]
+        self.origins.update({target + key[len(path) :]: origin for key, origin in moved.items()})
+
+
+def read_config(files: Iterable[Path], flags: Iterable[tuple[str, str]] = ()) -> Config:
+    """Files in order, each over the ones before, then the flags.
+
+    Args:
+        files: config files.
+        flags: names without dashes, and values as typed.
+
+    Raises:
+        ConfigError: if a file cannot be read, or includes itself.
+    """
+    config = Config()
+    for path in files:
+        _lay(config, path, ())
+    for name, text in flags:
+        config.set_flag(name, text)
+    return config
+
+
+def same_class(first: Any, second: Any) -> bool:
+    """Whether two class paths name one class: they are equal, or one is the short name of the other.
+
+    Args:
+        first: a class path or a class name.
+        second: another one.
+    """
+    names = [str(first).split("."), str(second).split(".")]
+    short = min(len(name) for name in names) == 1
+    return names[0] == names[1] or (short and names[0][-1] == names[1][-1])
+
+
+def _lay(config: Config, path: Path, chain: tuple[Path, ...]) -> None:
+    """Lay a file over the config, and before it the files of its `base:`."""
+    here = path.resolve()
+    if here in chain:
+        circle = " -> ".join(file.name for file in (*chain[chain.index(here) :], here))
+        raise ConfigError(f"configs include each other in a circle: {circle}. Remove one `base:`.")
+    values, origins = load_yaml(path)
+    base, origin = values.pop("base", None), origins.get(("base",))
+    for name in [] if base is None else base if isinstance(base, list) else [base]:
+        if not isinstance(name, str) or not (path.parent / name).is_file():
+            raise ConfigError(
+                f"`base` must name a file, or a list of files, beside this config; there is no {name!r} in "
+                f"{str(path.parent)!r}.",
+                origin,
+            )
+        _lay(config, path.parent / name, (*chain, here))
+    _Merge(config.origins, origins).into(config.values, values)

@@ -1,0 +1,117 @@
+"""Entry point of the command line: choose the subcommand, run it, say in a few lines what went wrong."""
+
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from rich.console import Console
+from rich.text import Text
+
+from mtl import __version__
+from mtl.cli.command_line import COMMANDS, TRAINER_COMMANDS, read_command_line
+from mtl.cli.help import show_overview
+from mtl.cli.run_folder import rank
+from mtl.cli.yaml_lines import ConfigError
+from mtl.errors import did_you_mean
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        arguments: what follows the program's name; `sys.argv` by default.
+
+    Returns:
+        0, 1 when the run failed, 2 when the command line or the config is wrong.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except ConfigError as error:
+        if _wants_traceback(words):
+            raise
+        _say(error.message, str(error.origin) if error.origin else "")
+        return 2
+    except (MisconfigurationException, ValueError, ImportError, OSError, RuntimeError) as error:
+        if _wants_traceback(words) or not _is_users(error):
+            raise
+        _say(str(error) or type(error).__name__, "the whole traceback: add --traceback")
+        return 1
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        show_overview()
+        return 0
+    command, rest = words[0], words[1:]
+    if command in ("--version", "version"):
+        Console().print(f"mtl {__version__}", highlight=False)
+        return 0
+    if command not in COMMANDS:
+        raise ConfigError(
+            f"there is no subcommand {command!r}.{did_you_mean(command, COMMANDS)} There are {', '.join(COMMANDS)}."
+        )
+    _command(command)(rest)
+    return 0
+
+
+def _command(name: str) -> Callable[[list[str]], None]:
+    # imported late: `list` and `--help` need neither Lightning's CLI nor a model
+    if name == "list":
+        from mtl.cli.listing import show_list
+
+        return show_list
+    if name == "predict":
+        from mtl.cli.predict import predict
+
+        return predict
+    assert name in TRAINER_COMMANDS
+    return lambda rest: _train_or_test(name, rest)
+
+
+def _train_or_test(command: str, rest: list[str]) -> None:
+    line = read_command_line(command, rest)
+    from mtl.cli.app import MultiTaskCLI
+
+    _be_quiet()
+    MultiTaskCLI(line, [command, *rest]).run()
+
+
+def _wants_traceback(words: list[str]) -> bool:
+    return "--traceback" in words or os.environ.get("MTL_TRACEBACK", "0") not in ("", "0")
+
+
+def _is_users(error: Exception) -> bool:
+    """Whether a message is enough: the error was raised on purpose, for something that a user can mend."""
+    if isinstance(error, MisconfigurationException | FileNotFoundError | NotADirectoryError | PermissionError):
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    file = Path(frames[-1].filename) if frames else Path()
+    ours = file.is_relative_to(Path(__file__).resolve().parents[1])
+    theirs = file.is_relative_to(Path.cwd()) and "site-packages" not in file.parts  # such as paper/heads.py
+    return ours or theirs
+
+
+def _be_quiet() -> None:
+    """Lightning's tips and hardware lines go; our own notes come."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    notes = logging.getLogger("mtl")
+    if not notes.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        notes.addHandler(handler)
+    notes.setLevel(logging.INFO if rank() == 0 else logging.WARNING)
+    # a deprecation inside Lightning; nothing a user could do
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+
+
+def _say(message: str, where: str) -> None:
+    console = Console(stderr=True, highlight=False)
+    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    if where:
+        console.print(Text(f"  {where}", style="dim"), soft_wrap=True)

@@ -1,0 +1,110 @@
+"""The folder of one run, `runs/<experiment>/<name>/`: made once, never shared with another run, known to every rank."""
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+ENV = "MTL_RUN_DIR"
+_WAIT_S = 120.0
+_WORDS = (
+    "amber", "azure", "bold", "brave", "bright", "brisk", "calm", "clear", "cobalt", "coral", "crisp", "eager", "fair",
+    "fine", "fleet", "fresh", "gentle", "glad", "golden", "green", "keen", "kind", "lively", "lucid", "mellow", "merry",
+    "mild", "neat", "noble", "olive", "proud", "quick", "quiet", "rapid", "rosy", "ruby", "sharp", "silver", "sleek",
+    "solid", "steady", "still", "sunny", "swift", "tidy", "vivid", "warm", "wise", "witty", "young",
+)  # fmt: skip
+
+
+def make_run_folder(runs_root: Path, experiment: str, name: str | None) -> Path:
+    """A new folder for this run; every process of one launch gets the same.
+
+    Args:
+        runs_root: folder of all experiments.
+        experiment: folder of this experiment.
+        name: name of the run; time and a word by default. A taken name gets `-2`, `-3`, ...
+
+    Raises:
+        ValueError: if a name cannot be the name of a folder.
+        TimeoutError: if the first process of the launch does not say its folder in time.
+    """
+    for what, word in (("experiment", experiment), ("name", name)):
+        if word is not None and (not re.fullmatch(r"[\w.+=@-]+", word) or word.startswith(".")):
+            raise ValueError(
+                f"{what}={word!r} becomes the name of a folder; use letters, digits and any of . _ + = @ - only."
+            )
+    if given := os.environ.get(ENV):  # a process that the first one started
+        return Path(given)
+
+    def make() -> str:
+        wanted = name or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.choice(_WORDS)}"
+        return str(claim(runs_root / experiment, wanted).resolve())
+
+    folder = Path(_agree(make, runs_root))
+    # processes that Lightning starts from here inherit it
+    os.environ[ENV] = str(folder)
+    return folder
+
+
+def claim(parent: Path, name: str) -> Path:
+    """Create a folder that did not exist; making it is the lock, so two runs never get the same.
+
+    Args:
+        parent: where to create it.
+        name: the name wanted; the folder may be called `<name>-2`.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def rank() -> int:
+    """Number of this process among all of a launch, before torch.distributed knows it."""
+    for variable in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
+        if variable == "SLURM_PROCID" and os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive"):
+            continue
+        if os.environ.get(variable, "").isdigit():
+            return int(os.environ[variable])
+    return 0
+
+
+def _agree(make: Callable[[], str], runs_root: Path) -> str:
+    """What the first process makes, in every process that an outside launcher started."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        # torchrun serves a key-value store to its workers
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+        store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        key = f"mtl/run_dir/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+        if rank() == 0:
+            store.set(key, make())
+        return store.get(key).decode()
+    job = os.environ.get("SLURM_JOB_ID")
+    if job and int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ:
+        parts = (job, os.environ.get("SLURM_STEP_ID", "0"), os.environ.get("SLURM_RESTART_COUNT", "0"))
+        return _agree_by_file(make, runs_root / f".slurm-{'-'.join(parts)}")
+    return make()
+
+
+def _agree_by_file(make: Callable[[], str], file: Path) -> str:
+    if rank() == 0:
+        folder = make()
+        part = file.with_suffix(".part")
+        part.write_text(folder)
+        part.replace(file)  # whole or not at all
+        return folder
+    start = time.monotonic()
+    while not file.is_file():
+        if time.monotonic() - start > _WAIT_S:
+            raise TimeoutError(f"the first process has not made its run folder within {_WAIT_S:.0f} s ({file}).")
+        time.sleep(0.2)
+    return file.read_text()

@@ -1,0 +1,237 @@
+"""What may stand at a place of a config: the class or type expected there, and its known names.
+
+The parser decides what is right; this only reads the same signatures, so that a message can say what would have been.
+"""
+
+import collections.abc
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Union
+
+from mtl.cli.config_files import CLASS_KEYS, Config
+from mtl.cli.yaml_lines import KeyPath
+from mtl.discovery import concrete_subclasses
+from mtl.evaluation.import_policy import is_allowed
+
+
+class Schema:
+    """The tree of keys below some classes.
+
+    Args:
+        sections: class or type of every top-level key.
+        config: the values; they say which class was chosen where.
+    """
+
+    def __init__(self, sections: Mapping[str, Any], config: Config) -> None:
+        self.sections = dict(sections)
+        self.config = config
+
+    def expected(self, path: KeyPath) -> Any:
+        """The annotation of a place, None if it is not known.
+
+        Args:
+            path: keys from the top.
+        """
+        if not path:
+            return None
+        here = self.sections.get(path[0])
+        for index, key in enumerate(path[1:], start=1):
+            if here is None:
+                return None
+            here = self._below(here, path[:index], key)
+        return here
+
+    def chosen(self, path: KeyPath) -> type | None:
+        """The class that a place builds: the one its `class_path` names, else the one its annotation names.
+
+        Args:
+            path: keys from the top; an ending on `init_args` means the class around it.
+        """
+        if path and path[-1] == "init_args":
+            path = path[:-1]
+        base = expected_class(self.expected(path))
+        value = self.config.get(path)
+        name = value.get("class_path") if isinstance(value, dict) else value if isinstance(value, str) else None
+        if isinstance(name, str):
+            return find_class(name, base)
+        return base
+
+    def names(self, path: KeyPath) -> list[str]:
+        """Keys that may stand below a place; empty where any may.
+
+        Args:
+            path: keys from the top.
+        """
+        if not path:
+            return sorted({*self.sections, "base"})
+        if typing.get_origin(_plain(self.expected(path))) is dict:
+            return []
+        cls = self.chosen(path)
+        return [] if cls is None else [name for name in parameters(cls) if not self._linked(path, name)]
+
+    def drop_removed(self) -> None:
+        """Take away the entries of dicts that an overlay set to `null`; an argument keeps its None."""
+        for path in [path for path in self.config.origins if path and self.config.get(path) is None]:
+            parent = self.config.get(path[:-1])
+            if isinstance(parent, dict) and path[-1] in parent and _is_dict(self.expected(path[:-1])):
+                del parent[path[-1]]
+
+    def _linked(self, path: KeyPath, name: str) -> bool:
+        return path == ("model",) and name == "tasks"  # the data module gives them
+
+    def _below(self, here: Any, path: KeyPath, key: str) -> Any:
+        here = _plain(here)
+        if key == "class_path" or (key in CLASS_KEYS and expected_class(here) is not None):
+            return here
+        if _is_dict(here):
+            return typing.get_args(here)[1] if len(typing.get_args(here)) == 2 else None
+        items = [option for option in _options(here) if _is_list(option)]
+        if key.isdigit() and items:
+            return next(iter(typing.get_args(items[0])), None)
+        cls = self.chosen(path)
+        return None if cls is None else parameters(cls).get(key)
+
+
+def parameters(cls: type) -> dict[str, Any]:
+    """Name and annotation of every argument of a constructor, through `**kwargs` to the parents.
+
+    Args:
+        cls: the class.
+    """
+    found: dict[str, Any] = {}
+    for parent in inspect.getmro(cls):
+        init = vars(parent).get("__init__")
+        if init is None or parent is object:
+            continue
+        try:
+            hints = typing.get_type_hints(init)
+            signature = inspect.signature(init).parameters.values()
+        except (NameError, TypeError, ValueError):  # annotations that only a type checker can resolve
+            break
+        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        for parameter in list(signature)[1:]:
+            if parameter.kind in kinds:
+                found.setdefault(parameter.name, hints.get(parameter.name, Any))
+        if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature):
+            break
+    return found
+
+
+def expected_class(annotation: Any) -> type | None:
+    """The class an annotation asks for, looking through Optional, list and factories.
+
+    Args:
+        annotation: a type annotation.
+    """
+    for option in _options(annotation):
+        if typing.get_origin(option) is collections.abc.Callable:
+            arguments = typing.get_args(option)
+            found = expected_class(arguments[-1]) if arguments else None
+        elif _is_list(option) and typing.get_args(option):
+            found = expected_class(typing.get_args(option)[0])
+        else:
+            found = option if isinstance(option, type) and option.__module__ != "builtins" else None
+        if found is not None and typing.get_origin(found) is None:
+            return found
+    return None
+
+
+def find_class(name: str, base: type | None) -> type | None:
+    """The class a short or full name means, if it may be imported.
+
+    Args:
+        name: what the config says.
+        base: the family it is looked for in, for short names.
+    """
+    if "." not in name:
+        return next((cls for cls in family(base) if cls.__name__ == name), None) if base else None
+    if not is_allowed(name):
+        return None
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError:
+        return None
+    return found if isinstance(found, type) else None
+
+
+def family(base: type) -> Iterator[type]:
+    """A class and the concrete classes below it.
+
+    Args:
+        base: the class.
+    """
+    yield from concrete_subclasses(base)
+    if not inspect.isabstract(base):
+        yield base
+
+
+def describe(annotation: Any) -> str:
+    """An annotation as a person would say it.
+
+    Args:
+        annotation: a type annotation.
+    """
+    options = _options(annotation)
+    if len(options) > 1:
+        return " or ".join(dict.fromkeys(describe(option) for option in options))
+    option = options[0] if options else annotation
+    origin, arguments = typing.get_origin(option), typing.get_args(option)
+    if origin is Literal:
+        return "one of " + ", ".join(repr(value) for value in arguments)
+    if origin is collections.abc.Callable:
+        return describe(arguments[-1]) if arguments else "a function"
+    if origin is dict:
+        return (
+            f"names with a value each ({describe(arguments[1])})" if len(arguments) == 2 else "names with a value each"
+        )
+    if _is_list(option):
+        return f"a list ({describe(arguments[0])})" if arguments else "a list"
+    words = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+        dict: "names with a value each",
+    }
+    if option in words:
+        return words[option]
+    return f"a {getattr(option, '__name__', str(option).removeprefix('typing.'))}"
+
+
+def literals(annotation: Any) -> list[str]:
+    """The words that an annotation lists.
+
+    Args:
+        annotation: a type annotation.
+    """
+    found = []
+    for option in _options(annotation):
+        if typing.get_origin(option) is Literal:
+            found += [str(value) for value in typing.get_args(option)]
+        elif _is_list(option) and typing.get_args(option):
+            found += literals(typing.get_args(option)[0])
+    return found
+
+
+def _options(annotation: Any) -> list[Any]:
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return [option for part in typing.get_args(annotation) for option in _options(part) if option is not type(None)]
+    return [] if annotation in (None, Any) else [annotation]
+
+
+def _plain(annotation: Any) -> Any:
+    """The annotation without `| None`."""
+    options = _options(annotation)
+    return options[0] if len(options) == 1 else annotation
+
+
+def _is_dict(annotation: Any) -> bool:
+    return any(typing.get_origin(option) in (dict, collections.abc.Mapping) for option in _options(annotation))
+
+
+def _is_list(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (list, tuple, collections.abc.Sequence, collections.abc.Iterable)

@@ -1,0 +1,1 @@
+"""Uses of finished runs: load them, test them, predict with them."""

@@ -1,0 +1,109 @@
+"""A trained model back from its run folder or checkpoint, for notebooks, tests and predictions."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtl.errors import did_you_mean
+from mtl.evaluation.import_policy import allow_imports
+from mtl.module import MultiTaskLightningModule
+
+
+def load_run(run_dir: str | Path, checkpoint: str = "best") -> MultiTaskLightningModule:
+    """The model of a finished run with its best weights, on the CPU and in evaluation mode.
+
+    Args:
+        run_dir: folder of the run, `runs/<experiment>/<name>`.
+        checkpoint: `best`, `last`, or the name of another file in `checkpoints/`.
+
+    Raises:
+        FileNotFoundError: if the folder or the checkpoint is missing.
+        ValueError: if the checkpoint is damaged, or was not made by `python -m mtl fit`.
+    """
+    return load_checkpoint(find_checkpoint(run_dir, checkpoint))
+
+
+def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
+    """The model that a checkpoint of `python -m mtl fit` holds, on the CPU and in evaluation mode.
+
+    Args:
+        path: the checkpoint file.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is damaged, or does not say how its model is built.
+    """
+    from lightning.pytorch.cli import instantiate_module
+
+    allow_imports()  # a checkpoint names classes, as a config does
+    state = read_checkpoint(path)
+    settings = {key: value for key, value in dict(state.get("hyper_parameters", {})).items() if key[0] != "_"}
+    if "heads" not in settings:
+        raise ValueError(
+            f"checkpoint {str(path)!r} does not say how its model is built; only `python -m mtl fit` writes that. "
+            "Build the MultiTaskLightningModule yourself and load checkpoint['state_dict'] into it."
+        )
+    model = instantiate_module(MultiTaskLightningModule, settings)
+    assert isinstance(model, MultiTaskLightningModule)
+    model.load_state_dict(state["state_dict"])
+    return model.eval()
+
+
+def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
+    """The path of a checkpoint in a run folder.
+
+    Args:
+        run_dir: folder of the run.
+        checkpoint: `best`, `last`, or the name of another file in `checkpoints/`.
+
+    Raises:
+        FileNotFoundError: with what is there instead.
+    """
+    folder = Path(run_dir)
+    if not folder.is_dir():
+        near = did_you_mean(folder.name, [other.name for other in folder.parent.glob("*/")] if folder.name else [])
+        raise FileNotFoundError(f"there is no run folder {str(folder)!r}.{near}")
+    name = checkpoint if checkpoint.endswith(".ckpt") else f"{checkpoint}.ckpt"
+    path = folder / "checkpoints" / name
+    if not path.is_file():
+        there = sorted(file.stem for file in path.parent.glob("*.ckpt"))
+        found = f"it has {', '.join(there)}" if there else "it has none: did the run stop before its first validation?"
+        raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint {name!r}; {found}.")
+    return path
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint, plain values and tensors only: no code in the file is run.
+
+    Args:
+        path: a local file.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is an address, is damaged, holds code, or is no checkpoint.
+    """
+    if "://" in str(path):
+        raise ValueError(f"checkpoint {str(path)!r} is an address; download it, check it, and give the file.")
+    if not Path(path).is_file():
+        there = sorted(str(file) for file in Path(path).parent.glob("*.ckpt"))
+        raise FileNotFoundError(
+            f"there is no checkpoint {str(path)!r}.{did_you_mean(str(path), there)}"
+            + (f" That folder holds {', '.join(there)}." if there else "")
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        detail = next((line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line), "")
+        raise ValueError(
+            f"checkpoint {str(path)!r} is damaged, or holds Python objects that could run code; only plain values are "
+            f"read. {detail.strip()}"
+        ) from error
+    except (RuntimeError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
+        size = Path(path).stat().st_size
+        raise ValueError(f"checkpoint {str(path)!r} ({size:,} bytes) is damaged or no checkpoint: {error}") from error
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise ValueError(f"{str(path)!r} is not a Lightning checkpoint: it has no 'state_dict'.")
+    return state
