@@ -3,6 +3,9 @@
 Levels: `c2` to `c5` (the network's own maps at stride 4, 8, 16, 32) and `p2` to `p5` (the same strides, equal width).
 """
 
+import copy
+from typing import Any, Self
+
 import torch
 from torch import Tensor, nn
 from torchvision import models
@@ -62,6 +65,17 @@ class TorchvisionBackbone(Backbone):
     def forward(self, image: Tensor) -> Features:
         features: Features = self.pyramid(self.network(image))
         return features
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # a copied graph module comes back in training mode, and an averaged model would move its running statistics
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
+        twin.network.train(self.network.training)
+        modes = {name: module.training for name, module in self.network.named_modules()}
+        for name, module in twin.network.named_modules():
+            module.training = modes[name]
+        return twin
 
 
 def _build(name: str, weights: str | None) -> nn.Module:
