@@ -37,6 +37,7 @@ class EMA(Callback):
         self._num_updates = 0
         self._latest_step = 0
         self._resumed: dict[str, Tensor] | None = None  # weights being trained, from a checkpoint
+        self._live: dict[str, Tensor] = {}  # the model's own memory
         self._other: dict[str, Tensor] = {}  # the average; while it is in use, the weights being trained
         self._in_use = False
 
@@ -50,11 +51,12 @@ class EMA(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # after the model is on its device and a checkpoint is loaded
-        weights = _weights(pl_module)
-        self._other = {name: weight.clone() for name, weight in weights.items()}
+        state = pl_module.state_dict()
+        self._live = {name: value for name, value in state.items() if value.is_floating_point()}
+        self._other = {name: weight.clone() for name, weight in self._live.items()}
         self._in_use = False
         if self._resumed is not None:
-            for name, weight in weights.items():
+            for name, weight in self._live.items():
                 weight.copy_(self._resumed[name])
             self._resumed = None
 
@@ -66,22 +68,22 @@ class EMA(Callback):
         self._latest_step = trainer.global_step
         decay = min(self.decay, (1 + self._num_updates) / (10 + self._num_updates)) if self.warmup else self.decay
         self._num_updates += 1
-        torch._foreach_lerp_(list(self._other.values()), list(_weights(pl_module).values()), 1 - decay)
+        torch._foreach_lerp_(list(self._other.values()), list(self._live.values()), 1 - decay)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit":
-            self._swap(pl_module)
+            self._swap()
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit":
-            self._swap(pl_module)
+            self._swap()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # what follows, a test or an export, gets the average
-        self._swap(pl_module)
+        self._swap()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._other, self._in_use = {}, False
+        self._live, self._other, self._in_use = {}, {}, False
 
     def state_dict(self) -> dict[str, Any]:
         return {"num_updates": self._num_updates, "latest_step": self._latest_step}
@@ -102,14 +104,8 @@ class EMA(Callback):
             # a checkpoint made without EMA starts the average from its weights
             self._resumed = checkpoint.get("weights_in_training")
 
-    def _swap(self, pl_module: LightningModule) -> None:
-        weights = _weights(pl_module)
-        held = {name: weight.clone() for name, weight in weights.items()}
-        torch._foreach_copy_(list(weights.values()), list(self._other.values()))
+    def _swap(self) -> None:
+        held = {name: weight.clone() for name, weight in self._live.items()}
+        torch._foreach_copy_(list(self._live.values()), list(self._other.values()))
         self._other = held
         self._in_use = not self._in_use
-
-
-def _weights(pl_module: LightningModule) -> dict[str, Tensor]:
-    """Weights and floating statistics under their names in a checkpoint, sharing the model's memory."""
-    return {name: value for name, value in pl_module.state_dict().items() if value.is_floating_point()}

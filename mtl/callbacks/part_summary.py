@@ -91,13 +91,14 @@ def table(rows: list[Part]) -> Table:
     """
     total = sum(row.num_parameters for row in rows)
     measured = any(row.forward_ms is not None for row in rows)
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    caption = "ms: forward pass of one image" if measured else None
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, caption=caption, caption_justify="left")
     for column in ("part", "class"):
         shown.add_column(column)
     for column in ("parameters", "share"):
         shown.add_column(column, justify="right")
     if measured:
-        shown.add_column("ms/image", justify="right")
+        shown.add_column("ms", justify="right")
         shown.add_column("outputs")
     for row in rows:
         frozen = row.num_parameters - row.num_trainable
@@ -108,11 +109,11 @@ def table(rows: list[Part]) -> Table:
             f"{row.num_parameters / max(1, total):.0%}",
         ]
         if measured:
-            shapes = "  ".join(f"{key} {'x'.join(map(str, shape))}" for key, shape in row.outputs.items())
+            shapes = "\n".join(f"{key} {'x'.join(map(str, shape))}" for key, shape in row.outputs.items())
             cells += [f"{row.forward_ms:.2f}" if row.forward_ms is not None else "", shapes]
         shown.add_row(*cells)
     shown.add_section()
-    shown.add_row("total", "", f"{total:,}", "")
+    shown.add_row("total", "", f"{total:,}")
     return shown
 
 

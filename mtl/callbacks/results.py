@@ -51,8 +51,8 @@ class Results(Callback):
         if not trainer.is_global_zero or not metrics:
             return
         meta = {
-            "experiment": self.run_dir.parent.name,
-            "name": self.run_dir.name,
+            "experiment": self._root.parent.name,
+            "name": self._root.name,
             "steps": self._steps,
             "train_seconds": round(self._train_s, 1),
             "num_parameters": sum(parameter.numel() for parameter in model_of(pl_module).parameters()),
@@ -71,6 +71,12 @@ class Results(Callback):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         # a test in a process of its own knows only the checkpoint
         self._steps = self._steps or checkpoint["global_step"]
+
+    @property
+    def _root(self) -> Path:
+        # a later test of a run has a folder of its own inside it
+        run_dir = self.run_dir.resolve()
+        return run_dir.parent if (run_dir.parent / "config.yaml").is_file() else run_dir
 
     def _seconds(self) -> float:
         return self._train_s + (time.perf_counter() - self._started_at if self._started_at is not None else 0.0)

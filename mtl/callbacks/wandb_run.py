@@ -75,6 +75,7 @@ class WandbRun(WandbLogger):
 
         mode, reason = decide(self.mode)
         options = {**self._wandb_init, "id": self._run_id(), "reinit": "finish_previous"}
+        options.pop("anonymous", None)  # Lightning passes it always, W&B warns whenever it is passed
         (self.run_dir / "wandb").mkdir(parents=True, exist_ok=True)
         settings = wandb.Settings(silent=True, console="off", init_timeout=_START_S)
         try:
@@ -89,7 +90,9 @@ class WandbRun(WandbLogger):
         if mode == "online":
             _say(f"W&B: {self._experiment.url}")
         elif mode == "offline":
-            _say(f"W&B: offline ({reason}); upload it later with `wandb sync {Path(self._experiment.dir).parent}`")
+            folder = Path(self._experiment.dir).resolve().parent
+            shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+            _say(f"W&B: offline ({reason}); upload it later with `wandb sync {shown}`")
 
     def _run_id(self) -> str:
         # an agent of a sweep gives the id it waits for
@@ -136,7 +139,7 @@ def decide(mode: Mode) -> tuple[Literal["online", "offline", "disabled"], str]:
         return ("disabled" if said == "disabled" else "offline"), f"WANDB_MODE={said}"
     url = _server()
     if not _has_key(url):
-        missing = f"no API key for {urlsplit(url).netloc}"
+        missing = "no API key"
     elif not reachable(url):
         missing = f"{urlsplit(url).netloc} does not answer"
     else:
@@ -183,13 +186,16 @@ def _server() -> str:
 def _has_key(url: str) -> bool:
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
+    # keys of the public server may be filed under its old name
+    hosts = {urlsplit(url).netloc} | (set() if os.environ.get("WANDB_BASE_URL") else {"api.wandb.ai"})
     given = os.environ.get("NETRC")
     for path in [Path(given)] if given else [Path.home() / ".netrc", Path.home() / "_netrc"]:
         try:
-            if netrc.netrc(path).authenticators(urlsplit(url).netloc):
-                return True
+            entries = netrc.netrc(path)
         except (OSError, netrc.NetrcParseError):
             continue
+        if any(entries.authenticators(host) for host in hosts):
+            return True
     return False
 
 
