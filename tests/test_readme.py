@@ -1,0 +1,136 @@
+"""Every command, link and example of README.md works: what cannot be run here is parsed, or looked up.
+
+Blocks marked `bash` are commands, blocks marked `python` are run (```` ```python no-run ```` is only compiled).
+`NAME` in `runs/<experiment>/NAME` stands for a run, `DIR` for a folder of pictures.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mtl.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+TEXT = README.read_text("utf-8") if README.is_file() else ""
+HARMLESS = {"git", "cd", "source", "export", "wandb", "ls", "cat", "tensorboard"}
+SMALL = "--trainer.max_steps=2 --data.num_train=64 --data.num_val=20 --data.num_test=20 --data.eval_batch_size=20"
+
+pytestmark = pytest.mark.skipif(not TEXT, reason="README.md is not written yet")
+
+
+def blocks(*languages: str) -> list[tuple[str, str]]:
+    """(info string, text) of every fenced block in one of these languages."""
+    found = re.findall(r"^```([^\n`]+)\n(.*?)^```", TEXT, re.M | re.S)
+    return [(info, text) for info, text in found if info.split()[0] in languages]
+
+
+def commands() -> list[str]:
+    """Single commands of the shell blocks, without prompts, comments, continuations and variables set in front."""
+    lines = []
+    for _, text in blocks("bash", "sh", "shell", "console"):
+        for line in text.replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|\|\||;", re.sub(r"(^|\s)#.*", "", line.removeprefix("$ "))):
+                command = re.sub(r"^(\w+=\S*\s+)+", "", part.strip())
+                lines += [command] if command else []
+    return sorted(set(lines))
+
+
+def mtl_words(command: str) -> list[str] | None:
+    """What follows `mtl`, `python -m mtl` or `torchrun ... -m mtl`; None for other commands."""
+    words = shlex.split(command)
+    if words[0] == "mtl":
+        return words[1:]
+    if words[0] in ("python", "python3", "torchrun", "srun") and "-m" in words:
+        start = words.index("-m") + 1
+        return words[start + 1 :] if words[start] == "mtl" else None
+    return None
+
+
+OURS = [(command, words) for command in commands() if (words := mtl_words(command)) is not None]
+OF_A_RUN = [words for _, words in OURS if any("/NAME" in word for word in words)]
+OTHERS = [command for command in commands() if mtl_words(command) is None]
+
+
+@pytest.mark.parametrize("words", [words for _, words in OURS if words not in OF_A_RUN], ids=" ".join)
+def test_command_of_mtl_is_understood(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    if words and words[0] in ("fit", "validate", "test") and not {"--help", "--help-all", "-h"} & set(words):
+        words = [*words, "--print_config"]
+    try:
+        code = main(words)
+    except SystemExit as stop:
+        code = stop.code  # type: ignore[assignment]
+    assert not code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", OTHERS)
+def test_other_command_exists(command: str) -> None:
+    words = shlex.split(command)
+    if words[0] == "make":
+        done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    elif "pip" in words:
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+        for names in re.findall(r"\[([\w,-]+)\]", command):
+            assert set(names.split(",")) <= set(extras)
+    elif words[0] in ("python", "python3"):
+        target = words[words.index("-m") + 1].replace(".", "/") if "-m" in words else words[1].removesuffix(".py")
+        assert words[1:3] == ["-m", "venv"] or (ROOT / target).with_suffix(".py").is_file() or (ROOT / target).is_dir()
+    else:
+        assert words[0] in HARMLESS or (ROOT / words[0]).is_file(), "a command that this test does not know"
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\b(?:configs|notebooks|tests)/[\w./-]+\.\w+", TEXT))))
+def test_file_that_the_text_names_is_there(path: str) -> None:
+    assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!https?:|mailto:)([^)#\s]+)", TEXT))))
+def test_link_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("anchor", sorted(set(re.findall(r"\]\(#([^)]+)\)", TEXT))))
+def test_anchor_is_a_heading(anchor: str) -> None:
+    headings = re.findall(r"^#+ +(.*)$", TEXT, re.M)
+    assert anchor in {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("info", "code"), blocks("python"), ids=[str(i) for i in range(len(blocks("python")))])
+def test_example_in_python_runs(info: str, code: str, tmp_path: Path) -> None:
+    compile(code, "README.md", "exec")
+    if "no-run" not in info:
+        done = run([sys.executable, "-c", code])
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not OF_A_RUN, reason="no command of README.md reads a run")
+def test_commands_that_read_a_run_work_on_one(tmp_path: Path) -> None:
+    fit = f"-m mtl fit --config configs/digits.yaml --runs_root={tmp_path} --name=readme {SMALL}"
+    done = run([sys.executable, *fit.split()])
+    assert done.returncode == 0, done.stderr
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("RGB", (64, 64), "gray").save(pictures / "one.png")
+    for words in OF_A_RUN:
+        real = [re.sub(r"runs/[\w.-]+/NAME", f"{tmp_path}/digits/readme", word) for word in words]
+        real = [re.sub(r"\bDIR\b", str(pictures), word) for word in real]
+        done = run([sys.executable, "-m", "mtl", *real])
+        assert done.returncode == 0, f"{' '.join(words)}\n{done.stderr}"
+
+
+def run(words: list[str]) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+    return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
