@@ -51,6 +51,9 @@ class ImageLabels:
         if isinstance(spec, cls):
             return spec
         values = dict(spec) if isinstance(spec, Mapping) else dict(vars(spec))
+        if "class_path" in values:
+            # the form that jsonargparse gives to classes
+            return cls.of(values.get("init_args") or {})
         for name in values:
             if name not in cls.__dataclass_fields__:
                 raise ValueError(

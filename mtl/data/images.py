@@ -46,7 +46,7 @@ def read_header(path: str | Path) -> Header:
     """
     try:
         with Image.open(path) as image:
-            orientation = int(image.getexif().get(_ORIENTATION, 1))
+            orientation = _orientation(image)
             width, height = image.size
             mode = image.mode
     except (OSError, SyntaxError, ValueError) as error:
@@ -71,10 +71,10 @@ def read_image(path: str | Path, at_least: tuple[int, int] | None = None) -> Ten
     """
     try:
         with Image.open(path) as image:
+            orientation = _orientation(image)
             if at_least is not None and image.format == "JPEG" and image.mode == "RGB":
-                sideways = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
-                image.draft("RGB", at_least if sideways else at_least[::-1])
-            pixels = np.array(_rgb(ImageOps.exif_transpose(image)))
+                image.draft("RGB", at_least if orientation in _SIDEWAYS else at_least[::-1])
+            pixels = np.array(_rgb(image if orientation == 1 else ImageOps.exif_transpose(image)))
     except (OSError, SyntaxError, ValueError) as error:
         raise undecodable(path, error) from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
@@ -91,6 +91,13 @@ def undecodable(path: str | Path, error: Exception) -> ValueError:
         f"picture {str(path)!r} cannot be decoded ({type(error).__name__}: {error}). "
         "Replace the file, or take its name out of the split (or its file out of the folder)."
     )
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "PNG" and "exif" not in image.info:
+        # Pillow would decode the whole file to look behind the pixels, where no camera writes it
+        return 1
+    return int(image.getexif().get(_ORIENTATION, 1))
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -1,0 +1,96 @@
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from mtl.batch import collate
+from mtl.data.augment import Augment
+from mtl.data.sampling import EpochSampler, ResumableLoader, TrainingView
+
+
+class Numbers(Dataset[Any]):
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"image": torch.full((3, 2, 2), index), "image_id": index}
+
+
+def order(sampler: EpochSampler, epoch: int) -> list[int]:
+    sampler.set_epoch(epoch)
+    return [index for _, index in sampler]
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    first = EpochSampler(Numbers(), seed=1)
+    assert sorted(order(first, 0)) == list(range(10))
+    assert order(first, 3) == order(EpochSampler(Numbers(), seed=1), 3)
+    assert order(first, 3) != order(first, 4)
+    assert order(first, 3) != order(EpochSampler(Numbers(), seed=2), 3)
+
+
+def test_draws_carry_their_epoch() -> None:
+    sampler = EpochSampler(Numbers())
+    sampler.set_epoch(7)
+    assert {epoch for epoch, _ in sampler} == {7}
+
+
+def test_ranks_share_the_samples_of_one_large_batch() -> None:
+    alone = order(EpochSampler(Numbers(), seed=1), 2)
+    ranks = [order(EpochSampler(Numbers(), seed=1, num_replicas=2, rank=rank), 2) for rank in range(2)]
+    # step k with 2 samples on each of 2 ranks is step k with 4 samples on one
+    for step in range(2):
+        together = {index for rank in ranks for index in rank[2 * step : 2 * step + 2]}
+        assert together == set(alone[4 * step : 4 * step + 4])
+
+
+def test_every_rank_has_as_many_samples() -> None:
+    ranks = [order(EpochSampler(Numbers(), num_replicas=4, rank=rank), 0) for rank in range(4)]
+    assert [len(rank) for rank in ranks] == [3] * 4
+    assert set().union(*ranks) == set(range(10))
+
+
+def loader(workers: int = 0) -> ResumableLoader:
+    view = TrainingView(Numbers(), {}, None, seed=0)
+    return ResumableLoader(
+        view, 2, sampler=EpochSampler(view, seed=5), num_workers=workers, collate_fn=lambda x: collate(x, {})
+    )
+
+
+def ids(batches: Any) -> list[list[int]]:
+    return [batch["image_id"].tolist() for batch in batches]
+
+
+def test_a_restored_loader_goes_on_where_the_other_stopped() -> None:
+    whole, stopped, resumed = loader(), loader(), loader()
+    for each in (whole, stopped, resumed):
+        each.sampler.set_epoch(3)  # type: ignore[attr-defined]
+    expected = ids(whole)
+    iterator = iter(stopped)
+    assert ids(next(iterator) for _ in range(2)) == expected[:2]
+    state = stopped.state_dict()
+    assert state == {"epoch": 3, "batches": 2}
+    resumed.load_state_dict(state)
+    assert resumed.state_dict() == state
+    rest = iter(resumed)
+    assert ids([next(rest)]) == expected[2:3]
+    assert resumed.state_dict() == {"epoch": 3, "batches": 3}
+    assert ids(rest) == expected[3:]
+    # the next epoch is a whole one
+    resumed.sampler.set_epoch(4)  # type: ignore[attr-defined]
+    whole.sampler.set_epoch(4)  # type: ignore[attr-defined]
+    assert ids(resumed) == ids(whole)
+    assert len(ids(resumed)) == 5
+
+
+def test_a_state_of_a_finished_epoch_does_not_shorten_the_next() -> None:
+    finished, resumed = loader(), loader()
+    assert len(ids(finished)) == 5
+    resumed.load_state_dict(finished.state_dict())
+    resumed.sampler.set_epoch(1)  # type: ignore[attr-defined]
+    assert len(ids(resumed)) == 5
+
+
+def test_a_bare_index_is_the_first_epoch() -> None:
+    view = TrainingView(Numbers(), {}, Augment(flip_horizontal=0.0), seed=0)
+    assert view[3]["image_id"] == view[(0, 3)]["image_id"] == 3
