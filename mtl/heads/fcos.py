@@ -13,12 +13,13 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms, nms, sigmoid_focal_loss
+from torchvision.ops import batched_nms, nms
 
 from mtl.batch import PADDING_LABEL, Batch, box_mask, labelled
 from mtl.features import Features, FeatureSpec
 from mtl.functional.boxes import giou_loss
 from mtl.functional.dense_targets import assign_cells, cell_centers, centerness, size_ranges
+from mtl.functional.focal import focal_loss
 from mtl.functional.normaliser import global_count
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.detection_map import DetectionMetrics
@@ -123,8 +124,9 @@ class FCOSHead(Head):
         count = global_count(positive_BP.sum())
 
         label_BP = batch[self.task.labels_field].clamp(0, self.task.num_classes - 1).gather(1, index_BP)
-        target_BPC = F.one_hot(label_BP, self.task.num_classes) * positive_BP[..., None]
-        focal_BPC = sigmoid_focal_loss(outputs["logits"], target_BPC.float())
+        target_BPC = torch.zeros_like(outputs["logits"], dtype=torch.bool)
+        target_BPC = target_BPC.scatter(2, label_BP[..., None], positive_BP[..., None])
+        focal_BPC = focal_loss(outputs["logits"], target_BPC)
         class_loss = (focal_BPC.sum((1, 2)) * known_B).sum()
 
         found_BP4 = outputs["boxes"]

@@ -12,12 +12,12 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import sigmoid_focal_loss
 
 from mtl.batch import Batch, box_mask, labelled
 from mtl.features import Features, FeatureSpec
 from mtl.functional.boxes import giou_loss
 from mtl.functional.dense_targets import cell_centers
+from mtl.functional.focal import focal_loss
 from mtl.functional.matching import match_slots
 from mtl.functional.normaliser import global_count
 from mtl.heads.head import Head, Outputs
@@ -124,7 +124,7 @@ class SetDetectionHead(Head):
 
         owner_BMS = F.one_hot(slot_BM, logits_BSC.shape[1]) * matched_BM[..., None]
         target_BSC = owner_BMS.transpose(1, 2).float() @ F.one_hot(label_BM, self.task.num_classes).float()
-        class_loss = (sigmoid_focal_loss(logits_BSC, target_BSC).sum((1, 2)) * known_B).sum()
+        class_loss = (focal_loss(logits_BSC, target_BSC > 0.5).sum((1, 2)) * known_B).sum()
         found_BM4 = found_BS4.gather(1, slot_BM[..., None].expand(-1, -1, 4))
         truth_BM4 = torch.where(matched_BM[..., None], truth_BM4, found_BM4.detach())
         l1_loss = (found_BM4 - truth_BM4).abs().sum()
