@@ -71,8 +71,11 @@ class VOCDetectionData(FolderDataModule):
         return tasks | {"present_classes": Task("present_classes", "multilabel", class_names=tuple(CLASSES))}
 
     def prepare_data(self) -> None:
-        if self.download:
-            for image_set in dict.fromkeys(self.image_sets.values()):
+        for image_set in dict.fromkeys(self.image_sets.values()) if self.download else ():
+            try:
+                self._torchvision(image_set)
+            except ValueError:
+                # torchvision would unpack archives again that are there
                 self._torchvision(image_set, download=True)
 
     def names(self) -> list[str]:
