@@ -34,7 +34,7 @@ class CenterNetHead(Head):
         width: channels of the two towers; as wide as the level by default.
         max_detections: most boxes of an image.
         min_overlap: IoU that a box moved within the Gaussian radius keeps with the true one.
-        box_weight: weight of the GIoU term beside the heat map's.
+        box_weight: weight of the GIoU term beside the heat map's (the TTFNet paper takes 5).
         box_sigma: standard deviation of the Gaussian that weighs the cells' boxes, as a share of the box's sides.
     """
 
@@ -49,7 +49,7 @@ class CenterNetHead(Head):
         width: int | None = None,
         max_detections: int = 100,
         min_overlap: float = 0.7,
-        box_weight: float = 1.0,
+        box_weight: float = 4.0,
         box_sigma: float = 0.2,
     ) -> None:
         super().__init__(task, features)
