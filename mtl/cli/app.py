@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict
 from datetime import datetime
 from importlib import import_module
@@ -19,12 +20,12 @@ from mtl.callbacks.loggers import Tracking, make_loggers
 from mtl.cli.command_line import CommandLine
 from mtl.cli.config_files import Config, read_config
 from mtl.cli.help import show_settings
-from mtl.cli.messages import denied, explain, unknown_key
+from mtl.cli.messages import blame, denied, explain, unknown_key
 from mtl.cli.record import write_record
-from mtl.cli.run_folder import make_run_folder, rank
+from mtl.cli.run_folder import check_names, make_run_folder, rank
 from mtl.cli.schema import Schema
 from mtl.cli.weights import check_fits, choose_checkpoint
-from mtl.cli.yaml_lines import ConfigError, KeyPath
+from mtl.cli.yaml_lines import ConfigError, KeyPath, RunError
 from mtl.data.joint import JointDataModule
 from mtl.evaluation.import_policy import allow_imports, is_allowed
 from mtl.module import MultiTaskLightningModule
@@ -119,6 +120,14 @@ class MultiTaskCLI(LightningCLI):
 
     def run(self) -> None:
         """Train, validate or test."""
+        try:
+            self._run()
+        except ValueError as error:
+            if self.trainer.global_step > 0 and self.line.command == "fit":
+                raise
+            raise RunError(str(error), blame(error, self.merged)) from error
+
+    def _run(self) -> None:
         if self.checkpoint is not None:
             check_fits(self.checkpoint, self.model)
         options: dict[str, Any] = {"datamodule": self.datamodule, "ckpt_path": self.checkpoint, "weights_only": True}
@@ -150,15 +159,27 @@ class MultiTaskCLI(LightningCLI):
         schema = make_schema(self.merged)
         schema.drop_removed()
         _refuse_imports(self.merged)
+        for key in self.merged.values:
+            if key not in schema.sections:
+                raise unknown_key((key,), self.merged, schema)
         if not self.merged.values.get("data"):
+            if not self.line.configs and self.line.run is None:
+                raise ConfigError(
+                    f"`{self.line.command}` needs a config: --config configs/digits.yaml. "
+                    "`python -m mtl list configs` shows what there is."
+                )
             raise explain("the following arguments are required: data", self.merged, schema)
+        if self.merged.get(("model", "tasks")) is not None:
+            origin = self.merged.origin(("model", "tasks"))
+            raise ConfigError("`model.tasks` comes from the data module; remove it here.", origin)
         try:
-            self.config = parser.parse_object(self.merged.values)
+            self.config = parser.parse_object(deepcopy(self.merged.values))
         except ArgumentError as error:
             raise explain(str(error), self.merged, schema) from error
         _refuse_ignored_keys(self.merged, self.config, schema)
         if self.config.experiment is None:
             self.config.experiment = self.line.configs[-1].stem if self.line.configs else "default"
+        check_names(self.config.experiment, self.config.name)
 
     def before_instantiate_classes(self) -> None:
         if "--print_config" in self.line.switches:
@@ -174,7 +195,21 @@ class MultiTaskCLI(LightningCLI):
             self.config.seed_everything = seed_everything(None if seed is True else seed, workers=True, verbose=False)
 
     def instantiate_classes(self) -> None:
-        super().instantiate_classes()
+        failed: list[Exception] = []
+
+        def build(cls: type, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return cls(*args, **kwargs)
+            except Exception as error:
+                failed.append(error)  # the parser wraps it in a text that nobody can read
+                raise
+
+        self.parser.add_instantiator(build, object, subclasses=True)
+        try:
+            super().instantiate_classes()
+        except (ValueError, ImportError, OSError) as error:
+            first = failed[0] if failed else error
+            raise RunError(str(first), blame(first, self.merged)) from first
         self._keep_settings()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -60,10 +60,11 @@ class Config:
         """
         keys = name.split(".")
         values: Any = parse_flag_value(text)
+        origin = Origin(f"--{name} {text}")
+        source: Origins = {(*keys, *below): origin for below in _paths(values)}
         for key in reversed(keys):
             values = {key: values}
-        origin = Origin(f"--{name} {text}")
-        source = {tuple(keys[:end]): origin for end in range(1, len(keys) + 1)}
+        source.update({tuple(keys[:end]): origin for end in range(1, len(keys) + 1)})
         _Merge(self.origins, source, into_last=True).into(self.values, values)
 
 
@@ -184,6 +185,15 @@ def same_class(first: Any, second: Any) -> bool:
     names = [str(first).split("."), str(second).split(".")]
     short = min(len(name) for name in names) == 1
     return names[0] == names[1] or (short and names[0][-1] == names[1][-1])
+
+
+def _paths(values: Any, path: KeyPath = ()) -> list[KeyPath]:
+    """Every key path inside a value."""
+    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    found = []
+    for key, value in items:
+        found += [(*path, str(key)), *_paths(value, (*path, str(key)))]
+    return found
 
 
 def _lay(config: Config, path: Path, chain: tuple[Path, ...]) -> None:

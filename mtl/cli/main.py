@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _wants_traceback(words):
             raise
         _say(error.message, str(error.origin) if error.origin else "")
-        return 2
+        return error.exit_code
     except (MisconfigurationException, ValueError, ImportError, OSError, RuntimeError) as error:
         if _wants_traceback(words) or not _is_users(error):
             raise

@@ -1,13 +1,15 @@
 """The parser's long complaint, told again in a few lines: what is wrong, where it stands, what would be right."""
 
+import difflib
 import re
 from typing import Any
 
+from mtl.cli.command_line import OPTIONS
 from mtl.cli.config_files import CLASS_KEYS, Config
 from mtl.cli.schema import Schema, describe, expected_class, family, find_class, literals, parameters
-from mtl.cli.yaml_lines import ConfigError, KeyPath
+from mtl.cli.yaml_lines import ConfigError, KeyPath, Origin, shown
 from mtl.errors import did_you_mean
-from mtl.evaluation.import_policy import ALLOWED
+from mtl.evaluation.import_policy import ALLOWED, DENIED
 
 _UNKNOWN_KEY = re.compile(r"[Oo]ption '([^']+)' is not accepted|does not accept option '([^']+)'")
 _DENIED = re.compile(r"Importing '([^']+)' is not allowed")
@@ -16,6 +18,7 @@ _NO_MODULE = re.compile(r"(No module named '([^']+)'|module '([^']+)' has no att
 _MISSING = re.compile(r"the following arguments are required: ([^\n]+?)(?:\. Got value|\n|$)")
 _NO_CLASS = re.compile(r"Dict must include a class_path|Not a valid subclass of")
 _LINK = re.compile(r"Call to compute_fn of link .* failed: (.*)", re.DOTALL)
+_MANY = 20  # names to list in one message
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _VALUE = re.compile(r"Expected an? (.+?)\. Got value: ([^\n]+)")
 
@@ -67,11 +70,29 @@ def denied(class_path: str, config: Config) -> ConfigError:
     """
     path = locate(class_path, (), config, as_value=True)
     package = class_path.split(".")[0]
+    reason = f"a config may use {', '.join(ALLOWED)} only"
+    if package in ALLOWED:
+        package = next((entry for entry in DENIED if f"{class_path}.".startswith(f"{entry}.")), class_path)
+        reason = "it runs, fetches or unpickles what its arguments name"
     return ConfigError(
-        f"refused to import {class_path!r}: a config may use {', '.join(ALLOWED)} only. If you know and trust that "
-        f"code, allow it with `--allow {package}` or MTL_ALLOW={package}.",
+        f"refused to import {class_path!r}: {reason}. If you know and trust that code, allow it with "
+        f"`--allow {package}` or MTL_ALLOW={package}.",
         config.origin(path or ()),
     )
+
+
+def blame(error: Exception, config: Config) -> Origin | None:
+    """The line that an error of a constructor is about: the first word it quotes that somebody wrote as a key.
+
+    Args:
+        error: what was raised.
+        config: the merged config.
+    """
+    for word in re.findall(r"'([\w.]+)'|\b(\w+)=", str(error)):
+        path = locate(word[0] or word[1], (), config)
+        if path is not None and len(path) > 1:
+            return config.origin(path)
+    return None
 
 
 def unknown_key(path: KeyPath, config: Config, schema: Schema) -> ConfigError:
@@ -85,6 +106,13 @@ def unknown_key(path: KeyPath, config: Config, schema: Schema) -> ConfigError:
     parent, key = path[:-1], path[-1]
     if not parent:
         known, message = schema.names(()), f"there is no setting {key!r}."
+        if (origin := config.origin(path)) and not origin.line:
+            known = sorted([*known, *(option[2:] for option in OPTIONS)])
+        inside = [
+            f"{section}.{name}" for section in schema.sections for name in schema.names((section,)) if name == key
+        ]
+        if inside:
+            return ConfigError(f"{message} Did you mean {inside[0]!r}?", origin)
     else:
         beside = isinstance(config.get(parent), dict) and "class_path" in config.get(parent)
         cls = schema.chosen(parent)
@@ -94,8 +122,12 @@ def unknown_key(path: KeyPath, config: Config, schema: Schema) -> ConfigError:
         if beside and key not in CLASS_KEYS:
             message = f"{key!r} stands beside `class_path` in `{_dotted(parent)}`; settings go into `init_args`."
             known = [*known, *sorted(CLASS_KEYS - {"dict_kwargs"})]
-    listed = f" Known: {', '.join(known)}." if known else ""
-    return ConfigError(f"{message}{did_you_mean(key, known)}{listed}", config.origin(path))
+    if len(known) > _MANY:
+        near = difflib.get_close_matches(key, known, n=6, cutoff=0.4)
+        listed = f" Among the {len(known)} known: {', '.join(near)}." if near else ""
+    else:
+        listed = f" Known: {', '.join(known)}." if known else ""
+    return ConfigError(f"{message}{_hint(key, known)}{listed}", config.origin(path))
 
 
 def _unknown_key(word: str, below: KeyPath, config: Config, schema: Schema) -> ConfigError:
@@ -115,7 +147,7 @@ def _unknown_class(word: str, below: KeyPath, config: Config, schema: Schema) ->
     if base is None:
         return ConfigError(f"there is no class {word!r} for `{_dotted(path)}`.", config.origin(path))
     known = sorted({cls.__name__ for cls in family(base)})
-    other = find_class(word, object)
+    other = find_class(word, None)
     if other is not None:
         bases = [parent.__name__ for parent in other.__mro__[1:-1] if parent.__module__.startswith("mtl")]
         kind = f" is a {bases[0]}" if bases else " is another kind of class"
@@ -123,7 +155,7 @@ def _unknown_class(word: str, below: KeyPath, config: Config, schema: Schema) ->
             f"`{_dotted(path)}` needs a {base.__name__}; {word}{kind}. Known: {', '.join(known)}.", config.origin(path)
         )
     return ConfigError(
-        f"there is no {base.__name__} {word!r}.{did_you_mean(word, known)} Known: {_some(known)}. A class of your own "
+        f"there is no {base.__name__} {word!r}.{did_you_mean(word, known)} Known: {shown(known)}. A class of your own "
         "needs its full path, such as paper.heads.MyHead.",
         config.origin(path),
     )
@@ -149,11 +181,11 @@ def _missing(word: str, below: KeyPath, config: Config, schema: Schema) -> Confi
     if below:
         for path in [path for path in config.origins if path[: len(below)] == below]:
             chosen = schema.chosen(path) if isinstance(config.get(path), dict | str) else None
-            if chosen is not None and parts[-1] in parameters(chosen) and config.get(path) != chosen:
+            if chosen is not None and parts[-1] in parameters(chosen):
                 owner = path[:-1] if path[-1] in CLASS_KEYS else path
     full = (*owner, *parts) if owner else (*below, *parts)
     base = expected_class(schema.expected(full))
-    known = f" Known: {_some(sorted({cls.__name__ for cls in family(base)}))}." if base else ""
+    known = f" Known: {shown(sorted({cls.__name__ for cls in family(base)}))}." if base else ""
     cls = schema.chosen(owner) if owner else None
     name = f"{cls.__name__} (`{_dotted(owner)}`) needs {parts[-1]!r}" if cls else f"the config needs `{_dotted(full)}`"
     return ConfigError(f"{name}, and it is not given.{known}", config.origin(full))
@@ -172,7 +204,10 @@ def _wrong_value(complaint: str, keys: list[KeyPath], config: Config, schema: Sc
         return _no_class(below, config, schema)
     if not path or expected is None:
         return ConfigError(_shorten(complaint), config.origin(path))
-    hint = did_you_mean(str(value), literals(expected))
+    if isinstance(value, dict) and "class_path" in value:
+        value = value["class_path"]
+    word = value[0] if isinstance(value, list) and len(value) == 1 else value
+    hint = did_you_mean(str(word), literals(expected))
     return ConfigError(f"`{_dotted(path)}` must be {describe(expected)}; found {value!r}.{hint}", config.origin(path))
 
 
@@ -189,7 +224,7 @@ def _no_class(below: KeyPath, config: Config, schema: Schema) -> ConfigError:
             siblings = [str(key) for key in config.get(path[:-1]) or {} if str(key) != path[-1]]
             return ConfigError(
                 f"`{_dotted(path)}` needs a `class_path` that says which {base.__name__} it is."
-                f"{did_you_mean(path[-1], siblings)} Known: {_some(known)}.",
+                f"{did_you_mean(path[-1], siblings)} Known: {shown(known)}.",
                 config.origin(path),
             )
     return ConfigError(f"`{_dotted(below)}` needs a `class_path`.", config.origin(below))
@@ -200,6 +235,12 @@ def _is_entry(value: dict[Any, Any], base: type) -> bool:
     return not all(isinstance(item, dict) and "class_path" in item for item in value.values()) or not value
 
 
+def _hint(word: str, known: list[str]) -> str:
+    """The one name that begins so, as with abbreviated flags, or the nearest one."""
+    begins = [name for name in known if name.startswith(word)]
+    return f" Did you mean {begins[0]!r}?" if len(begins) == 1 else did_you_mean(word, known)
+
+
 def _prefixes(dotted: str) -> set[str]:
     parts = dotted.split(".")
     return {".".join(parts[:end]) for end in range(1, len(parts) + 1)} | set(parts)
@@ -207,10 +248,6 @@ def _prefixes(dotted: str) -> set[str]:
 
 def _dotted(path: KeyPath) -> str:
     return ".".join(key for key in path if key not in CLASS_KEYS)
-
-
-def _some(names: list[str], most: int = 15) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _shorten(complaint: str) -> str:

@@ -30,11 +30,7 @@ def make_run_folder(runs_root: Path, experiment: str, name: str | None) -> Path:
         ValueError: if a name cannot be the name of a folder.
         TimeoutError: if the first process of the launch does not say its folder in time.
     """
-    for what, word in (("experiment", experiment), ("name", name)):
-        if word is not None and (not re.fullmatch(r"[\w.+=@-]+", word) or word.startswith(".")):
-            raise ValueError(
-                f"{what}={word!r} becomes the name of a folder; use letters, digits and any of . _ + = @ - only."
-            )
+    check_names(experiment, name)
     if given := os.environ.get(ENV):  # a process that the first one started
         return Path(given)
 
@@ -46,6 +42,23 @@ def make_run_folder(runs_root: Path, experiment: str, name: str | None) -> Path:
     # processes that Lightning starts from here inherit it
     os.environ[ENV] = str(folder)
     return folder
+
+
+def check_names(experiment: str, name: str | None) -> None:
+    """Refuse a name that cannot be the name of a folder.
+
+    Args:
+        experiment: name of the experiment.
+        name: name of the run.
+
+    Raises:
+        ValueError: if it has a slash, a blank or the like.
+    """
+    for what, word in (("experiment", experiment), ("name", name)):
+        if word is not None and (not re.fullmatch(r"[\w.+=@-]+", word) or word.startswith(".")):
+            raise ValueError(
+                f"{what}={word!r} becomes the name of a folder; use letters, digits and any of . _ + = @ - only."
+            )
 
 
 def claim(parent: Path, name: str) -> Path:

@@ -11,6 +11,11 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Union
 
+from lightning.pytorch import Callback, LightningDataModule
+from lightning.pytorch.loggers import Logger
+from torch import nn
+from torch.optim import Optimizer
+
 from mtl.cli.config_files import CLASS_KEYS, Config
 from mtl.cli.yaml_lines import KeyPath
 from mtl.discovery import concrete_subclasses
@@ -70,7 +75,10 @@ class Schema:
         if typing.get_origin(_plain(self.expected(path))) is dict:
             return []
         cls = self.chosen(path)
-        return [] if cls is None else [name for name in parameters(cls) if not self._linked(path, name)]
+        if cls is None:
+            return []
+        given = _given(self.expected(path[:-1] if path[-1] == "init_args" else path))
+        return [name for name in list(parameters(cls))[given:] if (path, name) != (("model",), "tasks")]
 
     def drop_removed(self) -> None:
         """Take away the entries of dicts that an overlay set to `null`; an argument keeps its None."""
@@ -78,9 +86,6 @@ class Schema:
             parent = self.config.get(path[:-1])
             if isinstance(parent, dict) and path[-1] in parent and _is_dict(self.expected(path[:-1])):
                 del parent[path[-1]]
-
-    def _linked(self, path: KeyPath, name: str) -> bool:
-        return path == ("model",) and name == "tasks"  # the data module gives them
 
     def _below(self, here: Any, path: KeyPath, key: str) -> Any:
         here = _plain(here)
@@ -144,10 +149,11 @@ def find_class(name: str, base: type | None) -> type | None:
 
     Args:
         name: what the config says.
-        base: the family it is looked for in, for short names.
+        base: the family it is looked for in, for short names; every known one by default.
     """
     if "." not in name:
-        return next((cls for cls in family(base) if cls.__name__ == name), None) if base else None
+        bases = [base] if base else [nn.Module, LightningDataModule, Callback, Logger, Optimizer]
+        return next((cls for each in bases for cls in family(each) if cls.__name__ == name), None)
     if not is_allowed(name):
         return None
     module, _, attribute = name.rpartition(".")
@@ -176,6 +182,11 @@ def describe(annotation: Any) -> str:
         annotation: a type annotation.
     """
     options = _options(annotation)
+    words = [option for option in options if typing.get_origin(option) is Literal]
+    if len(words) > 1:  # one list of words reads better than several
+        merged = dict.fromkeys(str(value) for option in words for value in typing.get_args(option))
+        rest = [describe(option) for option in options if option not in words]
+        return " or ".join([f"one of {', '.join(merged)}", *rest])
     if len(options) > 1:
         return " or ".join(dict.fromkeys(describe(option) for option in options))
     option = options[0] if options else annotation
@@ -185,20 +196,13 @@ def describe(annotation: Any) -> str:
     if origin is collections.abc.Callable:
         return describe(arguments[-1]) if arguments else "a function"
     if origin is dict:
-        return (
-            f"names with a value each ({describe(arguments[1])})" if len(arguments) == 2 else "names with a value each"
-        )
+        return f"names with {describe(arguments[1])} each" if len(arguments) == 2 else "names with values"
     if _is_list(option):
         return f"a list ({describe(arguments[0])})" if arguments else "a list"
-    words = {
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        str: "text",
-        dict: "names with a value each",
-    }
-    if option in words:
-        return words[option]
+    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "names with values"}
+    for kind, word in plain.items():
+        if option is kind:
+            return word
     return f"a {getattr(option, '__name__', str(option).removeprefix('typing.'))}"
 
 
@@ -215,6 +219,17 @@ def literals(annotation: Any) -> list[str]:
         elif _is_list(option) and typing.get_args(option):
             found += literals(typing.get_args(option)[0])
     return found
+
+
+def _given(annotation: Any) -> int:
+    """How many arguments a factory gets from the code, such as the task of a head."""
+    for option in _options(annotation):
+        if typing.get_origin(option) is collections.abc.Callable:
+            first = typing.get_args(option)[:1]
+            return len(first[0]) if first and isinstance(first[0], list) else 0
+        if typing.get_origin(option) is dict:
+            return _given(typing.get_args(option)[1])
+    return 0
 
 
 def _options(annotation: Any) -> list[Any]:

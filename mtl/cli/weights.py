@@ -7,7 +7,7 @@ from torch import nn
 
 from mtl.cli.command_line import CommandLine
 from mtl.cli.yaml_lines import ConfigError
-from mtl.evaluation.load import find_checkpoint, read_checkpoint
+from mtl.evaluation.load import checkpoint_file, find_checkpoint, read_checkpoint
 
 
 def choose_checkpoint(line: CommandLine) -> Path | None:
@@ -26,7 +26,7 @@ def choose_checkpoint(line: CommandLine) -> Path | None:
     if line.ckpt_path in ("best", "last"):
         raise ConfigError(f"--ckpt_path {line.ckpt_path} needs --run RUN_FOLDER to say of which run.")
     if line.ckpt_path is not None:
-        return Path(line.ckpt_path)
+        return checkpoint_file(line.ckpt_path)
     if training or "--untrained" in line.switches:
         return None
     raise ConfigError(

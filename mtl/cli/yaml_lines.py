@@ -1,11 +1,14 @@
 """YAML that remembers where every value was written, so that an error can name file and line."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
+
+from mtl.errors import did_you_mean
 
 KeyPath = tuple[str, ...]
 
@@ -18,10 +21,18 @@ class ConfigError(ValueError):
         origin: where it was written.
     """
 
+    exit_code = 2
+
     def __init__(self, message: str, origin: "Origin | None" = None) -> None:
         super().__init__(message)
         self.message = message
         self.origin = origin
+
+
+class RunError(ConfigError):
+    """Settings that are well formed, and that a part of the run cannot work with."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -77,9 +88,9 @@ def load_yaml(path: FilePath) -> tuple[dict[str, Any], Origins]:
         ConfigError: if it is missing, is not YAML, names a key twice, or does not hold keys.
     """
     if not path.is_file():
-        near = sorted(str(other) for other in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-        there = f" {path.parent}/ holds {', '.join(near)}." if near else ""
-        raise ConfigError(f"config file {str(path)!r} does not exist.{there}")
+        there = sorted(other.name for other in path.parent.glob("*.y*ml"))
+        listed = f" {path.parent}/ holds {shown(there)}." if there else ""
+        raise ConfigError(f"there is no config file {str(path)!r}.{did_you_mean(path.name, there)}{listed}")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -118,6 +129,16 @@ def parse_flag_value(text: str) -> Any:
     except yaml.YAMLError:
         return text
     return value if value is None or isinstance(value, dict | list) else text
+
+
+def shown(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message, not too many of them.
+
+    Args:
+        names: the names.
+        most: how many to show.
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _walk(node: yaml.Node, path: KeyPath, where: str, lines: list[str], origins: Origins) -> None:

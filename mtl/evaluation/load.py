@@ -75,6 +75,26 @@ def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
     return path
 
 
+def checkpoint_file(path: str | Path) -> Path:
+    """The path of a checkpoint that exists on this machine.
+
+    Args:
+        path: what the user named.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is an address.
+    """
+    if "://" in str(path):
+        raise ValueError(f"checkpoint {str(path)!r} is an address; download it, check it, and give the file.")
+    file = Path(path)
+    if not file.is_file():
+        there = sorted(other.name for other in file.parent.glob("*.ckpt"))
+        listed = f" {str(file.parent)!r} holds {', '.join(there)}." if there else ""
+        raise FileNotFoundError(f"there is no checkpoint {str(path)!r}.{did_you_mean(file.name, there)}{listed}")
+    return file
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint, plain values and tensors only: no code in the file is run.
 
@@ -85,14 +105,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: if it is missing.
         ValueError: if it is an address, is damaged, holds code, or is no checkpoint.
     """
-    if "://" in str(path):
-        raise ValueError(f"checkpoint {str(path)!r} is an address; download it, check it, and give the file.")
-    if not Path(path).is_file():
-        there = sorted(str(file) for file in Path(path).parent.glob("*.ckpt"))
-        raise FileNotFoundError(
-            f"there is no checkpoint {str(path)!r}.{did_you_mean(str(path), there)}"
-            + (f" That folder holds {', '.join(there)}." if there else "")
-        )
+    path = checkpoint_file(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -102,7 +115,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"read. {detail.strip()}"
         ) from error
     except (RuntimeError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
-        size = Path(path).stat().st_size
+        size = path.stat().st_size
         raise ValueError(f"checkpoint {str(path)!r} ({size:,} bytes) is damaged or no checkpoint: {error}") from error
     if not isinstance(state, dict) or "state_dict" not in state:
         raise ValueError(f"{str(path)!r} is not a Lightning checkpoint: it has no 'state_dict'.")
