@@ -6,6 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+_COLUMNS = 80
 _MOST_CLASSES = 24  # above it only the hardest ones are shown
 
 
@@ -21,13 +22,13 @@ def task_table(metrics: Mapping[str, float], tasks: Sequence[str], stage: str = 
     table.add_column("task", footer="joint score")
     table.add_column(f"{stage} metrics", footer=Text(f"{metrics.get(f'{stage}/score', 0):.3f}", style="bold"))
     table.add_column("loss", justify="right")
+    room = _COLUMNS - max(len("joint score"), *map(len, tasks)) - 13  # two gaps and the loss
     for task in tasks:
         start = f"{stage}/{task}/"
         values = {key[len(start) :]: value for key, value in metrics.items() if key.startswith(start)}
         words = [f"{name} {value:.3f}" for name, value in values.items() if "/" not in name]
         loss = metrics.get(f"{stage}/loss/{task}")
-        # no line break inside a metric
-        cell = "  ".join(word.replace(" ", "\u00a0") for word in words) or "no labelled sample"
+        cell = _filled(words, room) or "no labelled sample"
         table.add_row(task, cell, f"{loss:.3f}" if loss is not None else "")
     return table
 
@@ -51,7 +52,7 @@ def class_table(metrics: Mapping[str, float], tasks: Sequence[str], stage: str =
         return None
     caption = None
     if len(names) > _MOST_CLASSES:
-        caption = f"the hardest {_MOST_CLASSES} of {len(names)} classes; all are in results.json"
+        caption = f"the hardest {_MOST_CLASSES} of {len(names)}, all: results.json"
         worst = {name: min(column[name] for column in columns.values() if name in column) for name in names}
         names = sorted(names, key=worst.__getitem__)[:_MOST_CLASSES]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, caption=caption, caption_justify="left")
@@ -61,3 +62,15 @@ def class_table(metrics: Mapping[str, float], tasks: Sequence[str], stage: str =
     for name in names:
         table.add_row(name, *(f"{column[name]:.3f}" if name in column else "" for column in columns.values()))
     return table
+
+
+def _filled(words: Sequence[str], room: int) -> str:
+    """Words in lines of some width, never broken inside."""
+    lines = [""]
+    for word in words:
+        longer = f"{lines[-1]}  {word}" if lines[-1] else word
+        if len(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return "\n".join(lines).strip()

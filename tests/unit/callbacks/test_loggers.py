@@ -1,0 +1,25 @@
+from pathlib import Path
+
+from mtl.callbacks.loggers import Tracking, make_loggers
+from mtl.callbacks.metrics_csv import MetricsCSV
+from mtl.callbacks.wandb_run import WandbRun
+
+
+def test_off_means_the_csv_alone(tmp_path: Path) -> None:
+    (logger,) = make_loggers(tmp_path, "e", "n", {}, Tracking(wandb="off"))
+    assert isinstance(logger, MetricsCSV)
+    assert logger.path == tmp_path / "metrics.csv"
+
+
+def test_making_loggers_touches_neither_disk_nor_network(tmp_path: Path) -> None:
+    _, logger = make_loggers(tmp_path / "run", "digits", "n", {"a": 1}, Tracking(tags=["x"]))
+    assert isinstance(logger, WandbRun)
+    assert logger._wandb_init["project"] == "digits"
+    assert logger._wandb_init["config"] == {"a": 1}
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_project_of_its_own_replaces_the_experiment(tmp_path: Path) -> None:
+    _, logger = make_loggers(tmp_path, "digits", "n", {}, Tracking(project="paper", entity="lab"))
+    assert isinstance(logger, WandbRun)
+    assert (logger._wandb_init["project"], logger._wandb_init["entity"]) == ("paper", "lab")
