@@ -1,3 +1,5 @@
+"""Which samples are drawn, and where the pictures go."""
+
 from pathlib import Path
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""The panels of `curves.png`, of whole and of interrupted runs."""
+
 from pathlib import Path
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""No callback works twice."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""The average is validated, saved, tested and resumed; training itself does not feel it."""
+
 from pathlib import Path
 from typing import Any
 

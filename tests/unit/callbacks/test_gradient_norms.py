@@ -1,3 +1,5 @@
+"""Norms against norms taken by hand."""
+
 from typing import Any
 
 import pytest

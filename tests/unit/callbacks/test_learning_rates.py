@@ -1,3 +1,5 @@
+"""The rate of every part, at the step it was used."""
+
 from functools import partial
 from pathlib import Path
 from typing import Any

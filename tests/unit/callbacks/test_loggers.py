@@ -1,3 +1,5 @@
+"""Which loggers a run gets."""
+
 from pathlib import Path
 
 from mtl.callbacks.loggers import Tracking, make_loggers

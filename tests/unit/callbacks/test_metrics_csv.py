@@ -1,3 +1,5 @@
+"""One row per step, columns by name, appended on resume."""
+
 from pathlib import Path
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Sizes of the parts, measured without touching the model."""
+
 from typing import Any
 
 import pytest

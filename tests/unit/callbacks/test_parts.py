@@ -1,3 +1,5 @@
+"""The parts of a model and their order."""
+
 from typing import Any
 
 import pytest

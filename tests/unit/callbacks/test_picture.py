@@ -1,3 +1,5 @@
+"""One sample taken out of a batch, with right, wrong and missing answers."""
+
 import colorsys
 import itertools
 

@@ -1,3 +1,5 @@
+"""Boxes on an annotated picture lie where they belong."""
+
 import numpy as np
 import torch
 

@@ -1,3 +1,5 @@
+"""The grid of samples: its size and its colours."""
+
 from pathlib import Path
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""What W&B gets are Python numbers in pixels, with names."""
+
 import torch
 
 from mtl.callbacks.picture import Answer, Boxes, Picture

@@ -1,3 +1,5 @@
+"""Lines in a log, bars in a terminal."""
+
 import io
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""The tables after a test fit 80 columns and break no metric."""
+
 import re
 
 from rich.console import Console

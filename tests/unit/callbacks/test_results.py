@@ -1,3 +1,5 @@
+"""`results.json` and what stands on the screen after a test."""
+
 import json
 import math
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Samples per second against a clock that is known."""
+
 from pathlib import Path
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""The offline file of a tiny run is read back and compared with `metrics.csv`; no prompt, no waiting, ever."""
+
 import json
 import struct
 import subprocess

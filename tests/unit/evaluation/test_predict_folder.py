@@ -1,0 +1,203 @@
+"""Pictures of every form through a model that finds a bright square exactly."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mtl.backbones.residual_fpn import ResidualFPN
+from mtl.evaluation.predict_folder import predict_folder
+from mtl.heads.centernet import CenterNetHead
+from mtl.heads.classification import ClassificationHead
+from mtl.model import MultiTaskModel
+from mtl.task import Task
+
+TASKS = {
+    "boxes": Task("boxes", "detection", class_names=("cat", "dog")),
+    "scene": Task("scene", "classification", class_names=("dark", "bright")),
+}
+
+
+class Found(MultiTaskModel):
+    """Finds the bright square exactly and says whether the picture is bright, whatever its weights."""
+
+    def predict(self, image: Tensor) -> dict[str, dict[str, Tensor]]:
+        boxes, bright = [], []
+        for picture in image.float().mean(1):
+            y, x = (picture > 200).nonzero().T
+            boxes.append([x.min(), y.min(), x.max() + 1, y.max() + 1] if len(x) else [0, 0, 0, 0])
+            bright.append(int(picture.mean() > 128))
+        box = torch.tensor(boxes, dtype=torch.float32)[:, None]
+        low = torch.tensor([[[1.0, 1, 5, 5]]]).expand_as(box)
+        scores = torch.tensor([[0.75, 0.125]]).expand(len(box), 2)
+        labels = torch.tensor([[1, 0]]).expand(len(box), 2)
+        return {
+            "boxes": {"boxes": torch.cat((box, low), 1), "scores": scores, "labels": labels},
+            "scene": {"labels": torch.tensor(bright), "scores": torch.full((len(box),), 0.625)},
+        }  # fmt: skip
+
+
+def model(kind: type[MultiTaskModel] = Found) -> MultiTaskModel:
+    backbone = ResidualFPN(width=4, pyramid_width=8)
+    heads = {
+        "boxes": CenterNetHead(TASKS["boxes"], backbone.spec),
+        "scene": ClassificationHead(TASKS["scene"], backbone.spec),
+    }
+    return kind(backbone, heads)
+
+
+def save(path: Path, size: tuple[int, int], mode: str = "RGB", box: tuple[int, int, int, int] | None = None) -> None:
+    """A dark picture (width, height) with a bright square x0, y0, x1, y1."""
+    pixels = np.full((size[1], size[0]), 10, np.uint8)
+    x0, y0, x1, y1 = box or (size[0] // 4, size[1] // 4, size[0] // 2, size[1] // 2)
+    pixels[y0:y1, x0:x1] = 250
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(pixels)
+    (image.convert("RGB").convert(mode) if mode != "L" else image).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "in"
+    save(root / "wide.png", (256, 128), box=(64, 32, 128, 96))
+    save(root / "grey.bmp", (64, 64), mode="L")
+    save(root / "deep/rgba.webp", (128, 256), mode="RGBA")
+    save(root / "cmyk.jpg", (128, 128), mode="CMYK")
+    (root / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    (root / "notes.txt").write_text("not a picture")
+    return root
+
+
+def test_writes_coco_results_in_pixels_of_the_files(folder: Path, tmp_path: Path) -> None:
+    summary = predict_folder(model(), folder, tmp_path / "out", image_size=64)
+    assert {key: summary[key] for key in ("pictures", "boxes", "skipped")} == {"pictures": 4, "boxes": 4, "skipped": 1}
+    document = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert [(image["file_name"], image["width"], image["height"]) for image in document["images"]] == [
+        ("cmyk.jpg", 128, 128), ("deep/rgba.webp", 128, 256), ("grey.bmp", 64, 64), ("wide.png", 256, 128),
+    ]  # fmt: skip
+    assert document["categories"] == [
+        {"id": 1, "name": "cat", "supercategory": "boxes"},
+        {"id": 2, "name": "dog", "supercategory": "boxes"},
+    ]
+    wide = next(entry for entry in document["annotations"] if entry["image_id"] == 4)
+    assert wide["bbox"] == pytest.approx([64, 32, 64, 64], abs=4)
+    assert (wide["category_id"], wide["score"]) == (2, 0.75)
+    assert wide["area"] == pytest.approx(wide["bbox"][2] * wide["bbox"][3], abs=0.1)
+
+
+def test_the_json_is_read_by_the_coco_tools(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from faster_coco_eval import COCO
+
+    predict_folder(model(), folder, tmp_path / "out", image_size=64)
+    coco = COCO(str(tmp_path / "out/predictions.json"))
+    assert len(coco.getAnnIds(catIds=[2])) == 4
+    assert len(coco.getImgIds()) == 4
+
+
+def test_the_csv_has_answers_and_counts_per_class(folder: Path, tmp_path: Path) -> None:
+    predict_folder(model(), folder, tmp_path / "out", image_size=64, score_threshold=0.1)
+    with (tmp_path / "out/predictions.csv").open(newline="") as file:
+        rows = {row["file_name"]: row for row in csv.DictReader(file)}
+    assert rows["grey.bmp"] == {
+        "file_name": "grey.bmp", "scene": "dark", "scene_score": "0.625", "boxes/cat": "1", "boxes/dog": "1",
+    }  # fmt: skip
+    assert len(rows) == 4
+
+
+def test_annotated_pictures_lie_beside(folder: Path, tmp_path: Path) -> None:
+    predict_folder(model(), folder, tmp_path / "out", image_size=64)
+    drawn = sorted(path.relative_to(tmp_path / "out/pictures").as_posix() for path in (tmp_path / "out").rglob("*.png"))
+    assert drawn == ["cmyk.jpg.png", "deep/rgba.webp.png", "grey.bmp.png", "wide.png.png"]
+    with Image.open(tmp_path / "out/pictures/wide.png.png") as image:
+        assert image.width == 512
+
+
+def test_undecodable_files_are_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = predict_folder(model(), folder, tmp_path / "out", image_size=64)
+    assert list(summary["skipped_files"]) == ["broken.jpg"]
+    assert "skipped 1 undecodable files:\n  broken.jpg: " in capsys.readouterr().out
+    skipped = json.loads((tmp_path / "out/predictions.json").read_text())["skipped"]
+    assert [entry["file_name"] for entry in skipped] == ["broken.jpg"]
+
+
+def test_a_sideways_photo_is_predicted_upright(tmp_path: Path) -> None:
+    save(tmp_path / "in/a.png", (96, 64), box=(0, 0, 48, 32))
+    with Image.open(tmp_path / "in/a.png") as image:
+        exif = image.getexif()
+        exif[0x0112] = 6  # shown turned a quarter to the right
+        image.save(tmp_path / "in/a.jpg", exif=exif, quality=95)
+    (tmp_path / "in/a.png").unlink()
+    predict_folder(model(), tmp_path / "in", tmp_path / "out", image_size=96)
+    document = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert (document["images"][0]["width"], document["images"][0]["height"]) == (64, 96)
+    assert document["annotations"][0]["bbox"] == pytest.approx([32, 0, 32, 48], abs=2)
+
+
+def test_stretching_maps_back_as_well(tmp_path: Path) -> None:
+    save(tmp_path / "in/a.png", (256, 64), box=(64, 16, 128, 48))
+    predict_folder(model(), tmp_path / "in", tmp_path / "out", image_size=(64, 64), fit="stretch")
+    (entry,) = json.loads((tmp_path / "out/predictions.json").read_text())["annotations"]
+    assert entry["bbox"] == pytest.approx([64, 16, 64, 32], abs=4)
+
+
+def test_boxes_of_the_bars_are_left_out_and_others_end_at_the_edge(tmp_path: Path) -> None:
+    save(tmp_path / "in/a.png", (256, 64))
+
+    class Anywhere(Found):
+        def predict(self, image: Tensor) -> dict[str, dict[str, Tensor]]:
+            # the picture fills rows 24 to 40 of the canvas
+            boxes = torch.tensor([[[0.0, 0, 64, 20], [0, 20, 32, 64]]])
+            return {
+                "boxes": {"boxes": boxes, "scores": torch.ones(1, 2), "labels": torch.zeros(1, 2, dtype=torch.long)}
+            }
+
+    predict_folder(model(Anywhere), tmp_path / "in", tmp_path / "out", image_size=64)
+    (entry,) = json.loads((tmp_path / "out/predictions.json").read_text())["annotations"]
+    assert entry["bbox"] == [0, 0, 128, 64]
+
+
+def test_a_real_model_keeps_its_mode_and_batches_do_not_matter(folder: Path, tmp_path: Path) -> None:
+    trained = model(MultiTaskModel).train()
+    documents = []
+    for batch_size in (1, 3):
+        predict_folder(trained, folder, tmp_path / f"out{batch_size}", 64, score_threshold=0.0, batch_size=batch_size)
+        documents.append(json.loads((tmp_path / f"out{batch_size}/predictions.json").read_text()))
+    assert trained.training
+    scores = [[entry["score"] for entry in document["annotations"]] for document in documents]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+
+
+def test_results_inside_the_folder_are_no_input_the_next_time(folder: Path) -> None:
+    first = predict_folder(model(), folder, folder / "out", image_size=64)
+    assert predict_folder(model(), folder, folder / "out", image_size=64) == first
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": None}, "image_size=None must be the height and width.*trained with"),
+        ({"image_size": (64, 64, 3)}, "image_size="),
+        ({"image_size": 64, "score_threshold": 2.0}, "score_threshold=2.0 must lie within 0..1"),
+        ({"image_size": 64, "batch_size": 0}, "batch_size=0 be at least 1"),
+    ],
+)
+def test_rejects_settings(folder: Path, tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        predict_folder(model(), folder, tmp_path / "out", **options)
+
+
+def test_rejects_a_missing_an_empty_and_a_broken_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no folder"):
+        predict_folder(model(), tmp_path / "none", tmp_path / "out", 64)
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ValueError, match="has no picture"):
+        predict_folder(model(), tmp_path / "in", tmp_path / "out", 64)
+    (tmp_path / "in/a.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="none of the 1 pictures.*could be decoded"):
+        predict_folder(model(), tmp_path / "in", tmp_path / "out", 64)
