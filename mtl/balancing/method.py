@@ -2,18 +2,19 @@
 
 A method is a module whose state is buffers and parameters, so it survives a stop and resume. It works without any
 trainer: `weights = CAGrad()(gramian, losses)`.
+What is not finite is passed on, so that a loss scaler or the trainer sees it; it never enters the state of a method.
 Shapes: K tasks, P shared parameters (or feature values).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-OK, STATIONARY, SINGULAR, NOT_FINITE = range(4)  # `status`, in words of `STATUS`
-STATUS = ("ok", "Pareto-stationary", "singular", "not finite")
+OK, STATIONARY, SINGULAR, NOT_FINITE, NOT_POSITIVE = range(5)  # `status`, in words of `STATUS`
+STATUS = ("ok", "Pareto-stationary", "singular", "not finite", "a loss is not above 0")
 
 
 class Method(nn.Module, ABC):
@@ -23,15 +24,29 @@ class Method(nn.Module, ABC):
     """
 
     paper: ClassVar[str]  # authors, title, venue and year
-    head_gradients: ClassVar[Literal["own", "weighted"]] = "own"  # what the paper gives the heads
-    losses_after_step: ClassVar[bool] = False  # needs the same batch's losses again after the optimiser step
+    head_gradients: Literal["own", "weighted"] = "own"  # what the paper gives the heads
+    losses_after_step: bool = False  # needs the same batch's losses again after the optimiser step
+    at: tuple[str, ...] = ("features", "parameters")  # where its gradients may be taken
+    weight_lr: float | None = None  # learning rate of learned weights; None: that of the model
+
+    # what the contract tests hold a method to
+    symmetric: ClassVar[bool] = True  # permuting the tasks permutes the weights
+    # what leaves the direction of the update as it is: "common", one factor on all losses; "each", a factor for each
+    scaling: ClassVar[Literal["none", "common", "each"]] = "none"
 
     status: Tensor
+    built_for: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.num_tasks = 0
         self.register_buffer("status", torch.tensor(OK))
+        self.register_buffer("built_for", torch.tensor(0))  # in the state, so that it can be loaded into a new method
+
+    @classmethod
+    def example(cls) -> Self:
+        """An instance for tests and lists; override it where the constructor has arguments without default."""
+        return cls()
 
     def build(self, num_tasks: int) -> None:
         """Make the state for a number of tasks; called by the trainer, or by the first call.
@@ -49,6 +64,7 @@ class Method(nn.Module, ABC):
             )
         if not self.num_tasks:
             self.num_tasks = num_tasks
+            self.built_for.fill_(num_tasks)
             self.make_state(num_tasks)
             self.to(self.status.device)
 
@@ -58,6 +74,36 @@ class Method(nn.Module, ABC):
         Args:
             num_tasks: number of tasks K.
         """
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups of the learned weights for an optimiser: without weight decay, with `weight_lr` where it is given."""
+        groups = []
+        for method in self.modules():
+            parameters = list(method.parameters(recurse=False))
+            if parameters:
+                rate = getattr(method, "weight_lr", None)
+                group = {"params": parameters, "weight_decay": 0.0, "name": f"balancing/{type(method).__name__}"}
+                groups.append(group if rate is None else {**group, "lr": rate})
+        return groups
+
+    def head_weights(self, losses: Tensor) -> Tensor:
+        """Weights of the heads' own gradients with `head_gradients="own"`; ones but for methods that transform losses.
+
+        Args:
+            losses: [K].
+        """
+        return torch.ones_like(losses)
+
+    def parameter_loss(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor | None:
+        """What a gradient method adds to the objective to learn its own parameters; it reaches nothing else.
+
+        A `LossWeighting` needs none: its parameters are in its objective.
+
+        Args:
+            losses: [K].
+            present: which tasks have a label in this batch; all by default.
+        """
+        return None
 
     def observe_step(self, losses: Tensor) -> None:
         """The losses of the same batch after the optimiser step; only for methods that ask with `losses_after_step`.
@@ -74,9 +120,21 @@ class Method(nn.Module, ABC):
             scores: the monitored validation metric of each task, higher is better, [K].
         """
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        if not self.num_tasks and int(state_dict.get(f"{prefix}built_for", 0)):
+            self.build(int(state_dict[f"{prefix}built_for"]))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
 
 class LossWeighting(Method):
-    """Sees the losses alone: `objective = method(losses)`."""
+    """Sees the losses alone: `objective = method(losses)`.
+
+    The weights of the tasks are the gradient of the objective with respect to the losses. A loss that is not finite
+    makes the objective not finite too; the method's state stays as it was and `status` says so.
+    """
+
+    head_gradients = "weighted"
+    positive_losses: ClassVar[bool] = False  # takes logarithms or ratios: a loss of 0 or below has no place in it
 
     @abstractmethod
     def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
@@ -96,7 +154,32 @@ class LossWeighting(Method):
         """
         self.build(len(losses))
         index_K = _index(present, losses)
-        return self.objective(losses[index_K], index_K)
+        losses_K = losses[index_K]
+        if losses.dtype in (torch.float16, torch.bfloat16):
+            losses_K = losses_K.float()
+        if not len(index_K):
+            return losses.sum() * 0
+        self._look(losses_K.detach())
+        return self.objective(losses_K, index_K)
+
+    def weights(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor:
+        """Weights of all tasks: the gradient of the objective with respect to the losses, [K].
+
+        Args:
+            losses: losses of all tasks, [K].
+            present: which tasks have a label in this batch; all by default. The others get weight 0.
+        """
+        with torch.enable_grad():
+            leaf = losses.detach().clone().requires_grad_()
+            return torch.autograd.grad(self(leaf, present), leaf)[0]
+
+    @torch.no_grad()
+    def _look(self, losses_K: Tensor) -> None:
+        finite = losses_K.isfinite().all()
+        status = torch.where(finite, OK, NOT_FINITE)
+        if self.positive_losses:
+            status = torch.where(finite & (losses_K <= 0).any(), NOT_POSITIVE, status)
+        self.status.copy_(status)
 
 
 class GradientWeighting(Method):
@@ -133,7 +216,12 @@ class GradientWeighting(Method):
 
 
 class GradientAggregation(Method):
-    """Sees the task gradients themselves: `update = method(gradients, losses)`."""
+    """Sees the task gradients themselves: `update = method(gradients, losses)`.
+
+    A gradient that is not finite makes the update not finite; the method's state stays as it was and `status` says so.
+    """
+
+    gradient_state: ClassVar[tuple[str, ...]] = ()  # names of buffers [K,P]; zeros at the first call
 
     @abstractmethod
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
@@ -153,11 +241,37 @@ class GradientAggregation(Method):
             gradients: one row for each task, [K,P].
             losses: losses of all tasks, [K]; ones by default.
             present: which tasks have a label in this batch; all by default. The others do not count.
+
+        Raises:
+            ValueError: if a method that keeps a buffer of the gradients gets another number of columns.
         """
         self.build(len(gradients))
-        losses = torch.ones_like(gradients[:, 0]) if losses is None else losses.detach().to(gradients.dtype)
+        rows_KP = gradients.float() if gradients.dtype in (torch.float16, torch.bfloat16) else gradients
+        for name in self.gradient_state:
+            self._make_gradient_state(name, rows_KP)
+        losses = torch.ones_like(rows_KP[:, 0]) if losses is None else losses.detach().to(rows_KP.dtype)
         index_K = _index(present, gradients)
-        return self.combine(gradients[index_K], losses[index_K], index_K)
+        if not len(index_K):
+            return torch.zeros_like(gradients[0])
+        rows_KP = rows_KP[index_K]
+        self.status.copy_(torch.where(rows_KP.isfinite().all(), OK, NOT_FINITE))
+        return self.combine(rows_KP, losses[index_K], index_K).to(gradients.dtype)
+
+    def _make_gradient_state(self, name: str, like_KP: Tensor) -> None:
+        old_KP = getattr(self, name, None)
+        if old_KP is None:
+            self.register_buffer(name, torch.zeros_like(like_KP))
+        elif old_KP.shape != like_KP.shape:
+            raise ValueError(
+                f"{type(self).__name__} keeps an average of the gradients of {old_KP.shape[1]} shared values and now "
+                f"gets {like_KP.shape[1]}. Use at='parameters': features change their number with the batch."
+            )
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for name in self.gradient_state:
+            if f"{prefix}{name}" in state_dict:
+                self.register_buffer(name, torch.zeros_like(state_dict[f"{prefix}{name}"], device=self.status.device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def _index(present: Sequence[bool] | None, like: Tensor) -> Tensor:

@@ -1,0 +1,98 @@
+"""Random numbers from a counter: the same on every rank, device and resume, without asking the device for a number.
+
+A generator is seeded with a Python number, and reading the step counter from a GPU stops the queue at every step. Here
+the numbers are a hash of (seed, step, position), computed where the counter lies.
+Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014 (the mixer of SplitMix64).
+Shapes: N numbers.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+_MASK = 0xFFFFFFFFFFFFFFFF
+_GAMMA = 0x9E3779B97F4A7C15
+_MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_GAMMA_TRIES = 24  # each is accepted with more than 0.95; all of them fail with less than 1e-31
+
+
+def counter_uniform(seed: int, step: Tensor, num: int, stream: int = 0, dtype: torch.dtype | None = None) -> Tensor:
+    """Uniform numbers in the open interval (0, 1), [N].
+
+    Args:
+        seed: of the run.
+        step: integer scalar tensor; another step gives other numbers. Its device is where they are made.
+        num: how many, N.
+        stream: a second number to tell draws of one step apart.
+        dtype: of the result; torch's default where not given.
+    """
+    position_N = torch.arange(num, device=step.device)
+    key = _mix(step.long() * _signed(_GAMMA) + _signed(_mix_int(seed * 2 + 1) ^ _mix_int(stream + 0x1234567)))
+    bits_N = _logical_shift(_mix(key + position_N * _signed(_GAMMA)), 40)  # 24 bits: exact in float32
+    return (bits_N.to(dtype or torch.get_default_dtype()) + 0.5) / 2**24
+
+
+def counter_normal(seed: int, step: Tensor, num: int, stream: int = 0, dtype: torch.dtype | None = None) -> Tensor:
+    """Numbers from the standard normal distribution, [N].
+
+    Args:
+        seed: of the run.
+        step: integer scalar tensor.
+        num: how many, N.
+        stream: a second number to tell draws of one step apart.
+        dtype: of the result; torch's default where not given.
+    """
+    radius_N, angle_N = counter_uniform(seed, step, 2 * num, stream, dtype).view(2, num)
+    return torch.sqrt(-2 * torch.log(radius_N)) * torch.cos(2 * math.pi * angle_N)
+
+
+def counter_dirichlet(
+    seed: int, step: Tensor, concentration_N: Tensor, stream: int = 0, dtype: torch.dtype | None = None
+) -> Tensor:
+    """A point of the simplex from a Dirichlet distribution, [N].
+
+    Gamma numbers by Marsaglia and Tsang (2000) with a fixed number of tries, so that nothing waits for the device.
+
+    Args:
+        seed: of the run.
+        step: integer scalar tensor.
+        concentration_N: above 0.
+        stream: a second number to tell draws of one step apart.
+        dtype: of the result; torch's default where not given.
+    """
+    num = len(concentration_N)
+    alpha_N = concentration_N.to(step.device, dtype or torch.get_default_dtype())
+    d_N = torch.where(alpha_N < 1, alpha_N + 1, alpha_N) - 1 / 3
+    normal_TN = counter_normal(seed, step, _GAMMA_TRIES * num, 3 * stream, dtype).view(_GAMMA_TRIES, num)
+    uniform_TN = counter_uniform(seed, step, _GAMMA_TRIES * num, 3 * stream + 1, dtype).view(_GAMMA_TRIES, num)
+    v_TN = (1 + normal_TN / (3 * d_N.sqrt())) ** 3
+    bound_TN = 0.5 * normal_TN**2 + d_N * (1 - v_TN + torch.log(v_TN.clamp_min(1e-30)))
+    accepted_TN = (v_TN > 0) & (torch.log(uniform_TN) < bound_TN)
+    first_N = accepted_TN.int().argmax(0)
+    log_gamma_N = torch.log(d_N * v_TN.clamp_min(1e-30).gather(0, first_N[None])[0])
+    # a concentration below 1 is boosted by 1 and the number shrunk again; in logarithms, it may be very small
+    boost_N = torch.log(counter_uniform(seed, step, num, 3 * stream + 2, dtype)) / alpha_N
+    return torch.softmax(log_gamma_N + torch.where(alpha_N < 1, boost_N, torch.zeros_like(boost_N)), dim=0)
+
+
+def _mix(bits: Tensor) -> Tensor:
+    for shift, multiplier in zip((30, 27), _MULTIPLIERS, strict=True):
+        bits = (bits ^ _logical_shift(bits, shift)) * _signed(multiplier)
+    return bits ^ _logical_shift(bits, 31)
+
+
+def _mix_int(bits: int) -> int:
+    bits &= _MASK
+    for shift, multiplier in zip((30, 27), _MULTIPLIERS, strict=True):
+        bits = ((bits ^ (bits >> shift)) * multiplier) & _MASK
+    return bits ^ (bits >> 31)
+
+
+def _logical_shift(bits: Tensor, by: int) -> Tensor:
+    # >> of a signed integer copies the sign; the mask takes those copies away
+    return (bits >> by) & ((1 << (64 - by)) - 1)
+
+
+def _signed(bits: int) -> int:
+    return bits - (1 << 64) if bits >= 1 << 63 else bits
