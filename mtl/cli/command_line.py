@@ -72,6 +72,8 @@ def read_command_line(command: str, arguments: Sequence[str]) -> CommandLine:
         if not name.startswith("--") or len(name) < 3:
             hint = f" Did you mean `--config {word}`?" if word.endswith((".yaml", ".yml")) else ""
             raise ConfigError(f"{word!r} is not a flag; write `--key value` or `--key=value`.{hint}")
+        if name.endswith(".help"):
+            raise ConfigError(f"{name}: `python -m mtl list` shows the settings of every class.")
         if not equals:
             if not words or words[0].startswith("--"):
                 near = did_you_mean(name, [*OPTIONS, "--help-all"])

@@ -1,6 +1,7 @@
 """Help that fits on a screen: what the program does, the main settings of a subcommand, and where to find the rest."""
 
 import argparse
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
@@ -11,30 +12,51 @@ from mtl.cli.command_line import OPTIONS
 _OVERVIEW = """\
 mtl: one shared network, many tasks.
 
-  python -m mtl fit --config configs/digits.yaml              train, then test the best checkpoint
-  python -m mtl fit --config configs/digits.yaml --model.heads.largest.dropout 0.2 --name dropout
-  python -m mtl validate --run runs/digits/NAME               numbers on the validation images
-  python -m mtl test --run runs/digits/NAME                   numbers on the test images
-  python -m mtl predict --run runs/digits/NAME --images DIR   pictures -> COCO JSON, CSV, annotated PNGs
-  python -m mtl list                                          heads, backbones, data sets, methods, configs
+  python -m mtl fit --config configs/digits.yaml      train, then test the best
+  python -m mtl validate --run runs/digits/NAME       numbers of validation data
+  python -m mtl test --run runs/digits/NAME           numbers of test data
+  python -m mtl predict --run RUN --images FOLDER     pictures -> JSON, CSV, PNGs
+  python -m mtl list                                  heads, data sets, configs...
 
-A run lies in runs/<experiment>/<name>/: its config, command, numbers, pictures and checkpoints.
-`python -m mtl fit --help` shows the main settings, `--help-all` every one, and
-`python -m mtl list heads CenterNetHead` those of one class.
-Every key of a config is also a flag: --trainer.max_steps 100.
+Every key of a config is also a flag; several configs are laid over each other:
+
+  python -m mtl fit --config configs/digits.yaml --config mine.yaml \\
+      --model.heads.largest.dropout 0.2 --trainer.max_steps 300 --name dropout
+
+A run lies in runs/<experiment>/<name>/: config, command, numbers, pictures and
+checkpoints. `fit --help` shows the main settings, `fit --help-all` every one,
+`list heads CenterNetHead` those of one class.
 """
 
-_MAIN = (
-    "experiment", "name", "runs_root", "test_after_fit", "seed_everything", "data", "model.backbone", "model.heads",
-    "model.loss_weights", "model.optim", "trainer.max_steps", "trainer.max_epochs", "trainer.accelerator",
-    "trainer.devices", "trainer.strategy", "trainer.precision", "trainer.accumulate_grad_batches",
-    "trainer.gradient_clip_val", "trainer.callbacks", "checkpoint.monitor", "tracking.wandb",
-)  # fmt: skip
+# main settings; a text where the signature's own is too long for one screen
+_MAIN = {
+    "data": "data set: a class and its `init_args`, see `list data`",
+    "model.backbone": "shared trunk: a class and its `init_args`, see `list backbones`",
+    "model.heads": "a head for each task to learn, see `list heads`",
+    "model.loss_weights": None,
+    "model.optim": None,
+    "trainer.max_steps": "optimiser steps; -1 for no limit",
+    "trainer.max_epochs": "passes over the training data",
+    "trainer.accelerator": "cpu, gpu, mps, ...",
+    "trainer.devices": "how many devices, or a list of them",
+    "trainer.strategy": "ddp, fsdp, ... on several devices",
+    "trainer.precision": "32-true, bf16-mixed, 16-mixed, ...",
+    "trainer.accumulate_grad_batches": "batches for one optimiser step",
+    "trainer.gradient_clip_val": "largest norm of the gradient",
+    "trainer.callbacks": "more callbacks; `callbacks+:` appends, see `list callbacks`",
+    "experiment": None,
+    "name": None,
+    "runs_root": None,
+    "test_after_fit": None,
+    "seed_everything": "seed of everything random; true draws one",
+    "checkpoint.monitor": None,
+    "tracking.wandb": "Weights & Biases: auto, online, offline or off",
+}
 
 
 def show_overview() -> None:
     """What `python -m mtl` alone shows."""
-    _console().print(Text(_OVERVIEW))
+    _console().print(Text(_OVERVIEW), soft_wrap=True)
 
 
 def show_settings(parser: argparse.ArgumentParser, command: str, everything: bool) -> None:
@@ -54,26 +76,20 @@ def show_settings(parser: argparse.ArgumentParser, command: str, everything: boo
     console.print(Text("\nMain settings; each is a key of the config and a flag:\n"))
     actions = {action.dest: action for action in parser._actions}
     rows = []
-    for name in _MAIN:
+    for name, text in _MAIN.items():
         action = actions.get(name)
         if action is not None:
-            default = (
-                ""
-                if action.default in (None, argparse.SUPPRESS) or isinstance(action.default, dict)
-                else f" [{action.default}]"
-            )
-            rows.append((f"--{name}", f"{(action.help or '').strip().rstrip('.')}{default}"))
+            known = action.default not in (None, argparse.SUPPRESS) and not isinstance(action.default, dict)
+            default = f" [{action.default}]" if known else ""
+            rows.append((f"--{name}", f"{text or (action.help or '').strip().rstrip('.')}{default}"))
     console.print(_table(rows))
-    console.print(
-        Text(f"\nAll {len(actions)} settings: python -m mtl {command} --help-all. Classes: python -m mtl list.")
-    )
+    console.print(Text(f"\nAll {len(actions)} settings: python -m mtl {command} --help-all."))
 
 
-def _table(rows: object) -> Table:
+def _table(rows: Iterable[tuple[str, str]]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()
-    assert hasattr(rows, "__iter__")
     for name, text in rows:
         table.add_row(Text(f"  {name}"), Text(text))
     return table

@@ -4,13 +4,16 @@ import argparse
 import importlib
 import inspect
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import Callback
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from torch import nn
 
 from mtl.cli.schema import describe, parameters
 from mtl.cli.yaml_lines import ConfigError
@@ -81,7 +84,7 @@ def _classes(package: str) -> Iterator[type]:
         if error.name != package:
             raise
         return
-    modules = [module for name, module in _modules(package)]
+    modules = [module for name, module in sorted(sys.modules.items()) if name.startswith(f"{package}.")]
     own = [
         cls
         for module in modules
@@ -91,15 +94,9 @@ def _classes(package: str) -> Iterator[type]:
     bases = [cls for cls in own if inspect.isabstract(cls) or getattr(cls, "_is_protocol", False)]
     if bases:
         found = {cls for base in bases for cls in concrete_subclasses(base)}
-    else:  # a package without a base class of its own, such as callbacks
-        found = {cls for cls in own if len(cls.__mro__) > 2}
+    else:  # a package without a base class of its own
+        found = {cls for cls in own if issubclass(cls, Callback | nn.Module)}
     yield from sorted(found, key=lambda cls: (cls.__name__, cls.__module__))
-
-
-def _modules(package: str) -> list[tuple[str, Any]]:
-    import sys
-
-    return [(name, module) for name, module in sorted(sys.modules.items()) if name.startswith(f"{package}.")]
 
 
 def _entry(cls: type) -> dict[str, Any]:
@@ -146,9 +143,10 @@ def _show_one(console: Console, entry: dict[str, Any]) -> None:
 
 
 def _first_comment(file: Path) -> str:
+    """The first sentence of the comment that a config begins with."""
+    words = []
     for line in file.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#"):
-            return line.lstrip("# ").strip()
-        if line.strip():
+        if not line.startswith("#"):
             break
-    return ""
+        words.append(line.lstrip("# ").strip())
+    return " ".join(words).split(". ")[0].rstrip(".")
