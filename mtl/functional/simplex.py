@@ -1,0 +1,51 @@
+"""The probability simplex: the shortest vector of a convex hull, and the nearest point to a given one.
+
+Shapes: K tasks.
+"""
+
+import torch
+from torch import Tensor
+
+from mtl.functional.gramian import Geometry
+from mtl.functional.nonnegative_qp import nonnegative_qp
+
+
+def min_norm_point(geometry: Geometry) -> tuple[Tensor, Tensor]:
+    """Weights of the shortest vector in the convex hull of the task gradients.
+
+    With x the weights times the norms and a = (smallest norm) / norms, the problem is min x C x over a x = 1, x >= 0.
+    Without the equality it is min x C x + (a x - 1)^2 over x >= 0, whose solution is a multiple of it: always bounded,
+    and well scaled whatever the norms. Where the hull holds 0, the system stays regular.
+
+    Args:
+        geometry: norms and cosines.
+
+    Returns:
+        Weights [K] on the simplex, and whether the hull holds 0 to working precision (bool scalar).
+    """
+    cosines_KK, norms_K, zero_K = geometry[:3]
+    smallest = torch.where(zero_K, torch.inf, norms_K).min()
+    part_K = torch.where(zero_K, 0.0, smallest / norms_K)
+    matrix_KK = cosines_KK + torch.outer(part_K, part_K)
+    x_K = nonnegative_qp(matrix_KK[None], part_K[None]).x_BK[0]
+    weights_K = x_K * part_K
+    total = weights_K.sum()
+    squared = x_K @ cosines_KK @ x_K / total.square()
+    share_K = zero_K / zero_K.sum().clamp(min=1)
+    weights_K = torch.where(zero_K.any(), share_K, weights_K / total)
+    return weights_K, zero_K.any() | (squared <= 10 * geometry.noise)
+
+
+def project_simplex(point_K: Tensor) -> Tensor:
+    """The nearest point whose entries are at least 0 and sum to 1.
+
+    Source: Duchi et al., "Efficient projections onto the l1-ball for learning in high dimensions", ICML 2008, fig. 1.
+
+    Args:
+        point_K: any point.
+    """
+    sorted_K = point_K.sort(descending=True).values
+    rank_K = torch.arange(1, len(point_K) + 1, device=point_K.device, dtype=point_K.dtype)
+    shift_K = (sorted_K.cumsum(0) - 1) / rank_K
+    last = (sorted_K > shift_K).sum() - 1
+    return (point_K - shift_K.gather(0, last[None])).clamp(min=0)
