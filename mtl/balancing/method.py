@@ -44,8 +44,12 @@ class Method(nn.Module, ABC):
         self.register_buffer("built_for", torch.tensor(0))  # in the state, so that it can be loaded into a new method
 
     @classmethod
-    def example(cls) -> Self:
-        """An instance for tests and lists; override it where the constructor has arguments without default."""
+    def example(cls, num_tasks: int = 2) -> Self:
+        """An instance for tests and lists; override it where the constructor has arguments without default.
+
+        Args:
+            num_tasks: number of tasks K.
+        """
         return cls()
 
     def build(self, num_tasks: int) -> None:

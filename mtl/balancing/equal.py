@@ -1,0 +1,32 @@
+"""Equal weighting: the plain sum (or mean) of the losses; what every other method is measured against.
+
+Shapes: K tasks.
+"""
+
+from typing import Literal
+
+from torch import Tensor
+
+from mtl.balancing.method import LossWeighting
+
+
+class Equal(LossWeighting):
+    """Every task has the same weight.
+
+    LibMTL and most papers sum the losses, the nash-mtl family takes the mean: a factor K in the learning rate of SGD.
+
+        objective = Equal()(losses)
+
+    Args:
+        reduction: `sum` gives every task weight 1, `mean` 1/K.
+    """
+
+    paper = "Caruana, Multitask Learning, Machine Learning 1997"
+    scaling = "common"
+
+    def __init__(self, reduction: Literal["sum", "mean"] = "sum") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        return losses_K.sum() if self.reduction == "sum" else losses_K.mean()

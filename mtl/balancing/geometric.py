@@ -1,0 +1,35 @@
+"""Geometric loss strategy (GLS): the geometric mean of the losses.
+
+Source: Chennupati et al., "MultiNet++: Multi-Stream Feature Aggregation and Geometric Loss Strategy for Multi-Task
+Learning", CVPR Workshops 2019, eq. 3.
+Shapes: K tasks.
+"""
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import LossWeighting
+
+
+class Geometric(LossWeighting):
+    """Minimises (product of L_k) ^ (1/K): the weight of a task is objective / (K L_k).
+
+    Computed as exp of the mean logarithm: the product of many losses, which LibMTL takes, over- or underflows. A loss
+    of `floor` or below gets weight 0 and `status` says so.
+
+        objective = Geometric()(losses)
+
+    Args:
+        floor: smallest loss that still counts.
+    """
+
+    paper = "Chennupati et al., MultiNet++, CVPR Workshops 2019"
+    scaling = "each"
+    positive_losses = True
+
+    def __init__(self, floor: float = 1e-12) -> None:
+        super().__init__()
+        self.floor = floor
+
+    def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        return torch.log(losses_K.clamp_min(self.floor)).mean().exp()

@@ -1,0 +1,56 @@
+"""Penalty-based boundary intersection (PBI): progress along a preference, and a penalty on leaving its line.
+
+Source: Zhang, Li, "MOEA/D: A Multiobjective Evolutionary Algorithm Based on Decomposition", IEEE Transactions on
+Evolutionary Computation 2007, section III.C.
+Shapes: K tasks.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.fixed import check_length, task_weights
+from mtl.balancing.method import LossWeighting
+
+
+class PBI(LossWeighting):
+    """Minimises d1 + theta d2, with d1 = (L - z) r, d2 = |(L - z) - d1 r|, r the unit preference and z the ideal.
+
+    Weights can be negative: a task that is better than the line asks for is pushed back.
+
+        objective = PBI(preferences=[0.5, 0.3, 0.2])(losses)
+
+    Args:
+        theta: weight of the distance from the line; the paper uses 5.
+        preferences: direction, one entry for each task; equal by default.
+        ideal: best value of each loss; 0 by default.
+    """
+
+    paper = "Zhang, Li, MOEA/D, IEEE Transactions on Evolutionary Computation 2007"
+    preference_K: Tensor
+    ideal_K: Tensor
+
+    def __init__(
+        self, theta: float = 5.0, preferences: Sequence[float] | None = None, ideal: Sequence[float] | None = None
+    ) -> None:
+        super().__init__()
+        if theta < 0:
+            raise ValueError(f"theta={theta} must be at least 0; the paper uses 5.")
+        self.theta = theta
+        self.preferences = None if preferences is None else task_weights(preferences, "preferences")
+        self.ideal = None if ideal is None else torch.tensor([float(value) for value in ideal])
+
+    scaling = "common"
+
+    def make_state(self, num_tasks: int) -> None:
+        self.register_buffer("preference_K", torch.ones(num_tasks) if self.preferences is None else self.preferences)
+        self.register_buffer("ideal_K", torch.zeros(num_tasks) if self.ideal is None else self.ideal)
+        check_length(self.preference_K, num_tasks, "preferences")
+        check_length(self.ideal_K, num_tasks, "ideal")
+
+    def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        direction_K = torch.nn.functional.normalize(self.preference_K[index_K].to(losses_K.dtype), dim=0)
+        gap_K = losses_K - self.ideal_K[index_K]
+        along = (gap_K * direction_K).sum()
+        return along + self.theta * torch.linalg.vector_norm(gap_K - along * direction_K)

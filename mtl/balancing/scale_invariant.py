@@ -1,0 +1,34 @@
+"""Scale-invariant loss (SI): the sum of the logarithms, so the unit of a loss does not matter.
+
+Source: the baseline SI of Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022.
+Shapes: K tasks.
+"""
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import LossWeighting
+
+
+class ScaleInvariant(LossWeighting):
+    """Minimises sum of log L_k: the weight of a task is 1 / L_k.
+
+    A loss of `floor` or below has no logarithm to follow: it gets weight 0 and `status` says so. As the transform of a
+    gradient method this is log-MGDA, log-CAGrad and so on (see `TransformedWeighting`).
+
+        objective = ScaleInvariant()(losses)
+
+    Args:
+        floor: smallest loss that still counts.
+    """
+
+    paper = "Navon et al., Multi-Task Learning as a Bargaining Game, ICML 2022 (baseline SI)"
+    scaling = "each"
+    positive_losses = True
+
+    def __init__(self, floor: float = 1e-12) -> None:
+        super().__init__()
+        self.floor = floor
+
+    def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        return torch.log(losses_K.clamp_min(self.floor)).sum()

@@ -1,0 +1,79 @@
+"""Dynamic task prioritisation (DTP): the task that performs worst gets the most attention.
+
+Source: Guo et al., "Dynamic Task Prioritization for Multitask Learning", ECCV 2018, section 3.
+Shapes: K tasks.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import LossWeighting
+
+_LOWEST = 1e-4  # a score of 0 would have weight infinity
+
+
+class TaskPriority(LossWeighting):
+    """Weights w = -(1 - k)^gamma log k: the focal loss of a task's score k, a moving average of its monitored metric.
+
+    Scores lie in 0..1, higher is better: accuracy, mAP, or 1 / (1 + error). Until the first scores come all weights
+    are 1. The paper also weighs single examples so; that belongs to the losses of the heads (focal loss).
+
+        method = TaskPriority()
+        objective = method(losses)
+        method.observe_epoch(mean_losses, scores)
+
+    Args:
+        gamma: how much good tasks are discounted; the paper has one for each task, found by search. The default is
+            ours.
+        momentum: share of the new score in the average. The default is ours.
+        sum_to: `free` as in the paper, or `tasks`: scaled to sum to K, which keeps the learning rate.
+    """
+
+    paper = "Guo et al., Dynamic Task Prioritization for Multitask Learning, ECCV 2018"
+    scaling = "common"
+    score_K: Tensor
+
+    def __init__(self, gamma: float = 1.0, momentum: float = 0.5, sum_to: Literal["free", "tasks"] = "free") -> None:
+        super().__init__()
+        if gamma < 0 or not 0 < momentum <= 1:
+            raise ValueError(f"gamma={gamma} must be at least 0 and momentum={momentum} above 0 and at most 1.")
+        self.gamma = gamma
+        self.momentum = momentum
+        self.sum_to = sum_to
+
+    def make_state(self, num_tasks: int) -> None:
+        self.register_buffer("score_K", torch.full((num_tasks,), torch.nan))  # NaN: no score yet
+
+    def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        score_K = self.score_K[index_K].to(losses_K.dtype)
+        known_K = score_K.isfinite()
+        score_K = torch.where(known_K, score_K, torch.ones_like(score_K)).clamp_min(_LOWEST)
+        weights_K = -((1 - score_K) ** self.gamma) * torch.log(score_K)
+        if self.sum_to == "tasks":
+            total = torch.where(known_K, weights_K, 0.0).sum()
+            weights_K = weights_K * known_K.sum() / total.clamp_min(_LOWEST)
+        return (torch.where(known_K, weights_K, torch.ones_like(weights_K)) * losses_K).sum()
+
+    def observe_epoch(self, losses: Tensor, scores: Tensor | None = None) -> None:
+        """End of an epoch.
+
+        Args:
+            losses: not looked at.
+            scores: of each task, [K]; NaN where a task had no label.
+
+        Raises:
+            ValueError: if there are no scores, or one is outside 0..1.
+        """
+        if scores is None:
+            raise ValueError("TaskPriority weighs tasks by their validation metric; run a validation in each epoch.")
+        scores = scores.detach().to(self.score_K)
+        seen_K = scores.isfinite()
+        if (seen_K & ((scores < 0) | (scores > 1))).any():
+            raise ValueError(
+                f"TaskPriority needs scores within 0..1, higher is better; got {scores.tolist()}. "
+                "Turn an error e into 1 / (1 + e)."
+            )
+        old_K = torch.where(self.score_K.isfinite(), self.score_K, scores)
+        self.score_K.copy_(torch.where(seen_K, torch.lerp(old_K, scores, self.momentum), self.score_K))

@@ -1,0 +1,38 @@
+"""Soft optimal uncertainty weighting (UW-SO): the best noise level in closed form, softened by a softmax.
+
+Source: Kirchdorfer et al., "Analytical Uncertainty-Based Loss Weighting in Multi-Task Learning", GCPR 2024.
+Shapes: K tasks.
+"""
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import LossWeighting
+
+
+class UWSO(LossWeighting):
+    """Weights w = softmax(1 / (T sg(L))), which sum to 1; no parameter to learn.
+
+    The optimum of uncertainty weighting for a fixed loss is 1 / L_k (UW-O); the softmax with temperature tames it.
+    The temperature depends on the size of the losses and is the one thing to tune: the paper searches a line.
+
+        objective = UWSO(temperature=10)(losses)
+
+    Args:
+        temperature: T; the larger, the more equal the weights.
+        floor: a loss below counts as this, so that 1 / L stays finite.
+    """
+
+    paper = "Kirchdorfer et al., Analytical Uncertainty-Based Loss Weighting in Multi-Task Learning, GCPR 2024"
+    positive_losses = True
+
+    def __init__(self, temperature: float = 1.0, floor: float = 1e-6) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise ValueError(f"temperature={temperature} must be above 0; large values make the weights equal.")
+        self.temperature = temperature
+        self.floor = floor
+
+    def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        weights_K = torch.softmax(1 / losses_K.detach().clamp_min(self.floor) / self.temperature, dim=0)
+        return (weights_K * losses_K).sum()
