@@ -6,6 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
+from mtl.callbacks.metrics_csv import run_folder
 from mtl.callbacks.picture import Picture, take_picture
 from mtl.callbacks.picture_grid import draw_grid
 from mtl.callbacks.picture_wandb import wandb_image
@@ -16,7 +17,7 @@ class BoxPictures(Callback):
     """The first samples of the validation set to W&B, the first of the test set to `predictions.png` as well.
 
     Args:
-        folder: folder of the PNG; none is written without it.
+        folder: folder of the PNG; `pictures` in the folder of the run by default.
         num_pictures: how many samples; 0 for none.
         min_score: detections below it are not drawn.
         every_n_validations: send pictures to W&B after every n-th validation of training.
@@ -73,8 +74,10 @@ class BoxPictures(Callback):
         self._collect(trainer, pl_module, outputs, batch)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._pictures and self.folder is not None and trainer.is_global_zero:
-            draw_grid(self._pictures, _tasks(pl_module), self.folder / "predictions.png")
+        run = run_folder(trainer)
+        folder = self.folder or (run / "pictures" if run else None)
+        if self._pictures and folder is not None and trainer.is_global_zero:
+            draw_grid(self._pictures, _tasks(pl_module), folder / "predictions.png")
         self._send(trainer, pl_module, "test")
 
     def state_dict(self) -> dict[str, Any]:

@@ -19,13 +19,11 @@ class Curves(Callback):
     """Draws `curves.png` from `metrics.csv` when training ends, also when it is interrupted.
 
     Args:
-        path: the file to write.
-        metrics: the numbers, a `metrics.csv`.
+        path: the file to write; `pictures/curves.png` in the folder of the run by default.
     """
 
-    def __init__(self, path: Path, metrics: Path) -> None:
-        self.path = Path(path)
-        self.metrics = Path(metrics)
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = Path(path) if path is not None else None
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._draw(trainer)
@@ -35,13 +33,11 @@ class Curves(Callback):
             self._draw(trainer)
 
     def _draw(self, trainer: Trainer) -> None:
-        if not trainer.is_global_zero:
-            return
         for logger in trainer.loggers:
-            if isinstance(logger, MetricsCSV):
+            if isinstance(logger, MetricsCSV) and trainer.is_global_zero:
                 logger.flush()
-        if self.metrics.is_file():
-            draw_curves(read_series(self.metrics), self.path)
+                if logger.path.is_file():
+                    draw_curves(read_series(logger.path), self.path or logger.path.parent / "pictures/curves.png")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
         GradientNorms(),
         Throughput(),
         BoxPictures(pictures),
-        Curves(pictures / "curves.png", run_dir / "metrics.csv"),
+        Curves(pictures / "curves.png"),
         Results(run_dir),
     ]
     taken = tuple(type(callback) for callback in given)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
@@ -85,6 +86,15 @@ class MetricsCSV(Logger):
             writer.writeheader()
             writer.writerows(rows)
         part.replace(self.path)
+
+
+def run_folder(trainer: Trainer) -> Path | None:
+    """The folder of the run that a trainer works for: where its `metrics.csv` is; None without one.
+
+    Args:
+        trainer: the trainer.
+    """
+    return next((logger.path.parent for logger in trainer.loggers if isinstance(logger, MetricsCSV)), None)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich import get_console
 
+from mtl.callbacks.metrics_csv import run_folder
 from mtl.callbacks.parts import model_of
 from mtl.callbacks.result_table import class_table, task_table
 
@@ -20,12 +21,12 @@ class Results(Callback):
     Also logs `best/score`, the best validation score so far: one number for a sweep to maximise.
 
     Args:
-        run_dir: folder of the run.
+        run_dir: folder of the run; that of `metrics.csv` by default, and without one nothing is written.
         show: print the tables.
     """
 
-    def __init__(self, run_dir: Path, show: bool = True) -> None:
-        self.run_dir = Path(run_dir)
+    def __init__(self, run_dir: Path | None = None, show: bool = True) -> None:
+        self.run_dir = Path(run_dir) if run_dir is not None else None
         self.show = show
         self._steps = 0
         self._train_s = 0.0
@@ -50,52 +51,56 @@ class Results(Callback):
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
         if not trainer.is_global_zero or not metrics:
             return
-        meta = {
-            "experiment": self._root.parent.name,
-            "name": self._root.name,
-            "steps": self._steps,
-            "train_seconds": round(self._train_s, 1),
-            "num_parameters": sum(parameter.numel() for parameter in model_of(pl_module).parameters()),
-            "checkpoint": self._checkpoint(trainer),
-        }
-        write_results(self.run_dir / "results.json", metrics, meta)
+        run_dir = self.run_dir or run_folder(trainer)
+        if run_dir is not None:
+            write_results(run_dir / "results.json", metrics, self._meta(run_dir, trainer, pl_module))
         if self.show:
-            self._print(metrics, pl_module)
+            self._print(metrics, pl_module, run_dir)
 
     def state_dict(self) -> dict[str, Any]:
         return {"train_s": self._seconds(), "best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._train_s, self._best = state_dict["train_s"], state_dict["best"]
+        # the best checkpoint is older than the end of training, and is loaded by the test that follows it
+        self._train_s = self._train_s or state_dict["train_s"]
+        self._best = self._best if self._best is not None else state_dict["best"]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         # a test in a process of its own knows only the checkpoint
         self._steps = self._steps or checkpoint["global_step"]
 
-    @property
-    def _root(self) -> Path:
-        # a later test of a run has a folder of its own inside it
-        run_dir = self.run_dir.resolve()
-        return run_dir.parent if (run_dir.parent / "config.yaml").is_file() else run_dir
-
     def _seconds(self) -> float:
         return self._train_s + (time.perf_counter() - self._started_at if self._started_at is not None else 0.0)
 
-    def _checkpoint(self, trainer: Trainer) -> str | None:
-        path = trainer.ckpt_path
-        if not path:
-            return None
-        inside = Path(path).resolve()
-        root = self.run_dir.resolve()
-        return inside.relative_to(root).as_posix() if inside.is_relative_to(root) else str(path)
+    def _meta(self, run_dir: Path, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        root = run_dir.resolve()
+        # a later test of a run has a folder of its own inside it
+        root = root.parent if (root.parent / "config.yaml").is_file() else root
+        return {
+            "experiment": root.parent.name,
+            "name": root.name,
+            "steps": self._steps,
+            "train_seconds": round(self._train_s, 1),
+            "num_parameters": sum(parameter.numel() for parameter in model_of(pl_module).parameters()),
+            "checkpoint": _checkpoint(trainer, run_dir),
+        }
 
-    def _print(self, metrics: Mapping[str, float], pl_module: LightningModule) -> None:
+    def _print(self, metrics: Mapping[str, float], pl_module: LightningModule, run_dir: Path | None) -> None:
         console = get_console()
         tasks = list(pl_module.tasks)  # type: ignore[arg-type]
         if (classes := class_table(metrics, tasks)) is not None:
-            console.print(classes)
-        console.print(task_table(metrics, tasks))
-        console.print(f"run folder: {self.run_dir}", highlight=False, soft_wrap=True)
+            console.print("", classes)
+        console.print("", task_table(metrics, tasks))
+        if run_dir is not None:
+            console.print(f"run folder: {run_dir}", highlight=False, soft_wrap=True)
+
+
+def _checkpoint(trainer: Trainer, run_dir: Path) -> str | None:
+    path = trainer.ckpt_path
+    if not path:
+        return None
+    inside, root = Path(path).resolve(), run_dir.resolve()
+    return inside.relative_to(root).as_posix() if inside.is_relative_to(root) else str(path)
 
 
 def write_results(path: Path, metrics: Mapping[str, float], meta: Mapping[str, Any]) -> None:

@@ -76,7 +76,9 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
 
     folder = tmp_path_factory.mktemp("runs") / "tiny" / "first"
     config = {"model": {"optim": {"lr": 0.001}}, "trainer": {"max_steps": 6}}
-    loggers = make_loggers(folder, "tiny", "first", config, Tracking(wandb="offline", tags=["a tag"]))
+    loggers = make_loggers(
+        folder, "tiny", "first", config, Tracking(wandb="offline", tags=["a tag"], log_checkpoint=True)
+    )
     best = ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val/score", mode="max", save_last=True)
     trainer = tiny_trainer(
         [*default_callbacks(folder), best],

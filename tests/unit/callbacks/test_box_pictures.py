@@ -8,6 +8,7 @@ from PIL import Image
 
 from mtl.callbacks import box_pictures
 from mtl.callbacks.box_pictures import BoxPictures
+from mtl.callbacks.metrics_csv import MetricsCSV
 
 
 def test_a_run_leaves_a_grid_of_test_scenes(finished_run: Any) -> None:
@@ -25,6 +26,12 @@ def test_the_first_test_samples_are_drawn_over_batches(
     tiny.trainer([BoxPictures(tmp_path, num_pictures=6)]).test(tiny.module(), data, verbose=False)
     assert len(drawn) == 6
     assert all((picture.image == data.test_set.images[index]).all() for index, picture in enumerate(drawn))
+
+
+def test_in_a_config_by_itself_it_finds_the_run_folder(tiny: Any, tmp_path: Path) -> None:
+    trainer = tiny.trainer([BoxPictures(num_pictures=2)], logger=MetricsCSV(tmp_path / "metrics.csv"))
+    trainer.test(tiny.module(), tiny.data(), verbose=False)
+    assert (tmp_path / "pictures/predictions.png").is_file()
 
 
 def test_without_a_folder_and_w_and_b_nothing_is_drawn(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ class Interrupt(Callback):
 
 def test_an_interrupted_run_leaves_its_curves(tiny: Any, tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.csv"
-    trainer = tiny.trainer([Curves(tmp_path / "c.png", metrics), Interrupt()], logger=MetricsCSV(metrics))
+    trainer = tiny.trainer([Curves(), Interrupt()], logger=MetricsCSV(metrics))
     with pytest.raises(RuntimeError, match="the power went"):
         trainer.fit(tiny.module(), tiny.data())
-    assert (tmp_path / "c.png").is_file()
+    assert (tmp_path / "pictures/curves.png").is_file()

@@ -60,6 +60,22 @@ def test_training_time_is_kept_over_a_resume() -> None:
     assert callback.state_dict() == {"train_s": 12.5, "best": 0.5}
 
 
+def test_testing_the_best_checkpoint_does_not_shorten_the_training() -> None:
+    callback = Results(Path("runs/e/n"))
+    callback.load_state_dict({"train_s": 60.0, "best": 0.5})
+    callback.load_state_dict({"train_s": 20.0, "best": 0.4})
+    assert callback.state_dict() == {"train_s": 60.0, "best": 0.5}
+
+
+def test_without_a_run_folder_the_table_is_shown_and_nothing_written(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.trainer([Results()], limit_test_batches=1).test(tiny.module(), tiny.data(), verbose=False)
+    assert "joint score" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_number_that_is_none_becomes_null(tmp_path: Path) -> None:
     write_results(tmp_path / "results.json", {"test/a": math.nan, "test/b": 0.5}, {"steps": 1})
     assert json.loads((tmp_path / "results.json").read_text()) == {"test/a": None, "test/b": 0.5, "meta": {"steps": 1}}

@@ -129,6 +129,16 @@ def test_box_pictures_are_stored_with_class_names_and_pixel_boxes(finished_run: 
     assert any("class_labels" in str(record.config) for record in offline)
 
 
+def test_the_best_checkpoint_is_an_artifact(finished_run: Any, offline: list[Any]) -> None:
+    artifacts = [record.artifact for record in offline if record.WhichOneof("record_type") == "artifact"]
+    best = [artifact for artifact in artifacts if "best" in artifact.aliases]
+    assert best
+    assert best[-1].type == "model"
+    (entry,) = best[-1].manifest.contents
+    assert entry.path == "model.ckpt"
+    assert entry.size == (finished_run.folder / "checkpoints/best.ckpt").stat().st_size
+
+
 def test_nothing_is_printed_but_one_line(finished_run: Any) -> None:
     lines = [line for line in finished_run.screen.splitlines() if "W&B" in line or "wandb" in line]
     assert len(lines) == 1
