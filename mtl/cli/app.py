@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressB
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
+from mtl.callbacks.defaults import default_callbacks
 from mtl.callbacks.loggers import Tracking, make_loggers
 from mtl.cli.command_line import CommandLine
 from mtl.cli.config_files import Config, read_config
@@ -275,12 +276,8 @@ class MultiTaskCLI(LightningCLI):
         ]
         best = self.config_init.checkpoint
         best.dirpath = best.dirpath or str(self.run_dir / "checkpoints")
-        for callback in (best, *_default_callbacks(self.run_dir)):
-            # what the user configures takes the place of our own
-            theirs = any(isinstance(other, type(callback)) or _one_bar(other, callback) for other in callbacks)
-            if not theirs and not isinstance(callback, tuple(switched_off)):
-                callbacks.append(callback)
-        return callbacks
+        ours = [best, *default_callbacks(self.run_dir, given=callbacks)]
+        return [*callbacks, *(callback for callback in ours if not isinstance(callback, tuple(switched_off)))]
 
     def _test_best(self) -> None:
         if not self.config.test_after_fit or self.config.trainer.fast_dev_run or self.trainer.interrupted:
@@ -310,20 +307,6 @@ def _tasks_of(data: Namespace) -> dict[str, dict[str, Any]]:
     module, _, name = data.class_path.rpartition(".")
     cls: type[JointDataModule] = getattr(import_module(module), name)
     return {name: asdict(task) for name, task in cls.declare_tasks(**data.init_args.as_dict()).items()}
-
-
-def _default_callbacks(run_dir: Path) -> list[Callback]:
-    try:
-        module = import_module("mtl.callbacks.defaults")
-    except ModuleNotFoundError:
-        return []
-    callbacks: list[Callback] = module.default_callbacks(run_dir)
-    return callbacks
-
-
-def _one_bar(first: Callback, second: Callback) -> bool:
-    """Lightning takes one progress bar only."""
-    return isinstance(first, ProgressBar) and isinstance(second, ProgressBar)
 
 
 def _refuse_imports(config: Config) -> None:

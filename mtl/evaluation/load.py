@@ -1,6 +1,7 @@
 """A trained model back from its run folder or checkpoint, for notebooks, tests and predictions."""
 
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
         FileNotFoundError: if it is missing.
         ValueError: if it is damaged, or does not say how its model is built.
     """
+    from jsonargparse import ArgumentError
     from lightning.pytorch.cli import instantiate_module
 
     allow_imports()  # a checkpoint names classes, as a config does
@@ -46,7 +48,14 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
             f"checkpoint {str(path)!r} does not say how its model is built; only `python -m mtl fit` writes that. "
             "Build the MultiTaskLightningModule yourself and load checkpoint['state_dict'] into it."
         )
-    model = instantiate_module(MultiTaskLightningModule, settings)
+    try:
+        model = instantiate_module(MultiTaskLightningModule, settings)
+    except ArgumentError as error:
+        reason = re.search(r"Option '[^']+' is not accepted|Importing '[^']+' is not allowed", str(error))
+        raise ValueError(
+            f"checkpoint {str(path)!r} cannot be rebuilt here: {reason[0] if reason else error}. It was made by another "
+            "version of the code, or with modules of your own that must be allowed first (`--allow`, MTL_ALLOW)."
+        ) from error
     assert isinstance(model, MultiTaskLightningModule)
     model.load_state_dict(state["state_dict"])
     return model.eval()
@@ -115,8 +124,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"read. {detail.strip()}"
         ) from error
     except (RuntimeError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
+        reason = str(error).split(". ")[0].split("\n")[0]
         size = path.stat().st_size
-        raise ValueError(f"checkpoint {str(path)!r} ({size:,} bytes) is damaged or no checkpoint: {error}") from error
+        raise ValueError(f"checkpoint {str(path)!r} ({size:,} bytes) is damaged or no checkpoint: {reason}.") from error
     if not isinstance(state, dict) or "state_dict" not in state:
         raise ValueError(f"{str(path)!r} is not a Lightning checkpoint: it has no 'state_dict'.")
     return state
