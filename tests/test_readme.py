@@ -1,7 +1,7 @@
 """Every command, link and example of README.md works: what cannot be run here is parsed, or looked up.
 
-Blocks marked `bash` are commands, blocks marked `python` are run (```` ```python no-run ```` is only compiled).
-`NAME` in `runs/<experiment>/NAME` stands for a run, `DIR` for a folder of pictures.
+Blocks marked `bash` are commands, blocks marked `python` are run (```` ```python no-run ```` is only compiled), blocks
+marked `yaml` are parsed. Commands with `--run` get a tiny run, and a folder of pictures for `--images`.
 """
 
 import os
@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 from mtl.cli.main import main
@@ -55,7 +56,7 @@ def mtl_words(command: str) -> list[str] | None:
 
 
 OURS = [(command, words) for command in commands() if (words := mtl_words(command)) is not None]
-OF_A_RUN = [words for _, words in OURS if any("/NAME" in word for word in words)]
+OF_A_RUN = [words for _, words in OURS if "--run" in words]
 OTHERS = [command for command in commands() if mtl_words(command) is None]
 
 
@@ -124,11 +125,16 @@ def test_commands_that_read_a_run_work_on_one(tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     Image.new("RGB", (64, 64), "gray").save(pictures / "one.png")
+    stand_ins = {"--run": tmp_path / "digits/readme", "--images": pictures, "--output": tmp_path / "found"}
     for words in OF_A_RUN:
-        real = [re.sub(r"runs/[\w.-]+/NAME", f"{tmp_path}/digits/readme", word) for word in words]
-        real = [re.sub(r"\bDIR\b", str(pictures), word) for word in real]
+        real = [str(stand_ins.get(before, word)) for before, word in zip(["", *words], words, strict=False)]
         done = run([sys.executable, "-m", "mtl", *real])
         assert done.returncode == 0, f"{' '.join(words)}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("code", [text for _, text in blocks("yaml")], ids=lambda text: text.split("\n")[0])
+def test_example_of_a_config_is_yaml(code: str) -> None:
+    assert isinstance(yaml.safe_load(code), dict)
 
 
 def run(words: list[str]) -> subprocess.CompletedProcess[str]:

@@ -182,20 +182,14 @@ def test_predictions_are_those_of_the_plain_model(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
-    class Ordered(DigitScenes):
-        """Without shuffling: the point is the loop, not the sampler."""
-
-        def train_dataloader(self) -> Any:
-            return self._loader(self.train_set, self.batch_size)
-
     def run(epochs: int, resume: Path | None = None) -> tuple[dict[str, Tensor], Path]:
         loop = module()
         settings: dict[str, Any] = {"max_epochs": 4, "limit_val_batches": 0}
         stop = Stop(epochs)
-        its = trainer(tmp_path, callbacks=[stop], enable_checkpointing=False, **settings)
+        its = trainer(tmp_path, callbacks=[stop], **settings)
         its.fit(
             loop,
-            datamodule=Ordered(**{**DIGITS, "batch_size": 16, "max_digit_px": 20}),
+            datamodule=data(),
             ckpt_path=resume,
             weights_only=True,
         )

@@ -1,3 +1,5 @@
+"""`COCOFolder`: categories, boxes and image-level classes out of a COCO JSON, and what is refused."""
+
 import csv
 import json
 from pathlib import Path

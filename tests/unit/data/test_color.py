@@ -1,3 +1,5 @@
+"""Colour augmentation of a batch: identity, range, and one draw for each sample."""
+
 import colorsys
 
 import pytest

@@ -1,3 +1,5 @@
+"""Image-level classes out of a CSV: which are missing, which are refused."""
+
 from pathlib import Path
 from types import SimpleNamespace
 

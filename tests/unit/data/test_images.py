@@ -1,3 +1,5 @@
+"""Reading pictures: modes, orientation, and files that are no pictures."""
+
 from pathlib import Path
 
 import numpy as np

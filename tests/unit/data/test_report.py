@@ -1,3 +1,5 @@
+"""What a loader left out is reported once: how many, which files, why."""
+
 import csv
 import logging
 from pathlib import Path

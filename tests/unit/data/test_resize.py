@@ -1,3 +1,5 @@
+"""Resizing to one size and the exact way back to original pixels."""
+
 from pathlib import Path
 
 import pytest

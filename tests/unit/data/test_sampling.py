@@ -1,3 +1,5 @@
+"""The order of training samples: drawn from the seed and the epoch, shared by the ranks, resumable."""
+
 from typing import Any
 
 import torch

@@ -1,3 +1,5 @@
+"""Splits: by file or drawn from the seed, without overlap."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""`VOCFolder`: boxes out of VOC XML, and what is refused."""
+
 from pathlib import Path
 from typing import Any
 
