@@ -69,7 +69,7 @@ notebooks: install ## run every notebook from top to bottom, keeping its results
 	  $(VENV)/bin/jupyter-execute --inplace "$$notebook" || exit 1; done
 
 bench-data: install ## measure what data loading costs beside a training step
-	$(PY) -m tests.benchmarks.data_loading $(ARGS)
+	PYTHONPATH=. $(PY) tests/benchmarks/data_loading.py $(ARGS)
 
 clean: ## delete caches and build products; runs and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
