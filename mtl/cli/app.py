@@ -18,59 +18,20 @@ from lightning.pytorch.loggers import Logger
 
 from mtl.callbacks.defaults import default_callbacks
 from mtl.callbacks.loggers import Tracking, make_loggers
+from mtl.cli.best_checkpoint import BestCheckpoint
+from mtl.cli.checks import refuse_ignored_keys, refuse_imports
 from mtl.cli.command_line import CommandLine
 from mtl.cli.config_files import Config, read_config
 from mtl.cli.help import show_settings
-from mtl.cli.messages import blame, denied, explain, unknown_key
+from mtl.cli.messages import blame, explain, unknown_key
 from mtl.cli.record import write_record
 from mtl.cli.run_folder import check_names, make_run_folder, rank
 from mtl.cli.schema import Schema
 from mtl.cli.weights import check_fits, choose_checkpoint
-from mtl.cli.yaml_lines import ConfigError, KeyPath, RunError
+from mtl.cli.yaml_lines import ConfigError, RunError
 from mtl.data.joint import JointDataModule
-from mtl.evaluation.import_policy import allow_imports, is_allowed
+from mtl.evaluation.import_policy import allow_imports
 from mtl.module import MultiTaskLightningModule
-
-
-class BestCheckpoint(ModelCheckpoint):
-    """Keeps `checkpoints/best.ckpt` and `checkpoints/last.ckpt` in the run folder.
-
-    Args:
-        monitor: what decides which epoch was best.
-        mode: whether more (`max`) or less (`min`) of it is better.
-        save_last: keep the last state too, to continue from.
-        save_top_k: how many of the best to keep; -1 keeps all.
-        filename: name of the best one, without `.ckpt`.
-        dirpath: another folder than `checkpoints/` in the run folder.
-        every_n_epochs: epochs between two looks.
-        save_weights_only: leave out the state of the optimiser; such a file cannot be continued from.
-    """
-
-    def __init__(
-        self,
-        monitor: str = "val/score",
-        mode: str = "max",
-        save_last: bool = True,
-        save_top_k: int = 1,
-        filename: str = "best",
-        dirpath: str | None = None,
-        every_n_epochs: int | None = None,
-        save_weights_only: bool = False,
-    ) -> None:
-        super().__init__(
-            dirpath=dirpath,
-            filename=filename,
-            monitor=monitor,
-            mode=mode,
-            save_last=save_last,
-            save_top_k=save_top_k,
-            every_n_epochs=every_n_epochs,
-            save_weights_only=save_weights_only,
-            auto_insert_metric_name=False,
-            # one best file that is replaced; more than one need numbers
-            enable_version_counter=save_top_k != 1,
-        )
-
 
 SETTINGS: dict[str, tuple[Any, Any, str]] = {
     "experiment": (str | None, None, "folder of this experiment's runs, and W&B project; the config's name by default"),
@@ -100,7 +61,8 @@ class MultiTaskCLI(LightningCLI):
     def __init__(self, line: CommandLine, arguments: Sequence[str]) -> None:
         self.line = line
         self.arguments = list(arguments)
-        sys.path.append(str(Path.cwd()))  # `paper.heads.MyHead` lies beside `mtl`; last, so it hides nothing
+        if str(Path.cwd()) not in sys.path:  # `paper.heads.MyHead` lies beside `mtl`; last, so it hides nothing
+            sys.path.append(str(Path.cwd()))
         allow_imports(line.allow)
         self.checkpoint = (
             None if line.switches & {"--help", "--help-all", "--print_config"} else choose_checkpoint(line)
@@ -159,7 +121,7 @@ class MultiTaskCLI(LightningCLI):
             raise SystemExit(0)
         schema = make_schema(self.merged)
         schema.drop_removed()
-        _refuse_imports(self.merged)
+        refuse_imports(self.merged)
         for key in self.merged.values:
             if key not in schema.sections:
                 raise unknown_key((key,), self.merged, schema)
@@ -177,7 +139,7 @@ class MultiTaskCLI(LightningCLI):
             self.config = parser.parse_object(deepcopy(self.merged.values))
         except ArgumentError as error:
             raise explain(str(error), self.merged, schema) from error
-        _refuse_ignored_keys(self.merged, self.config, schema)
+        refuse_ignored_keys(self.merged, self.config, schema)
         if self.config.experiment is None:
             self.config.experiment = self.line.configs[-1].stem if self.line.configs else "default"
         check_names(self.config.experiment, self.config.name)
@@ -307,32 +269,3 @@ def _tasks_of(data: Namespace) -> dict[str, dict[str, Any]]:
     module, _, name = data.class_path.rpartition(".")
     cls: type[JointDataModule] = getattr(import_module(module), name)
     return {name: asdict(task) for name, task in cls.declare_tasks(**data.init_args.as_dict()).items()}
-
-
-def _refuse_imports(config: Config) -> None:
-    """Refuse what may not be imported before the parser looks at anything."""
-    for path in config.origins:
-        value = config.get(path)
-        if path[-1] == "class_path" and isinstance(value, str) and "." in value and not is_allowed(value):
-            raise denied(value, config)
-
-
-def _refuse_ignored_keys(config: Config, parsed: Namespace, schema: Schema) -> None:
-    """The parser drops keys it does not know when they are empty; whoever wrote them expects something."""
-
-    def walk(written: Any, read: Any, path: KeyPath) -> None:
-        if not isinstance(written, dict):
-            return
-        if isinstance(read, Namespace) and "class_path" in read and "class_path" not in written:
-            read = read.get("init_args")
-        for key, value in written.items():
-            known = read.keys() if isinstance(read, dict) else vars(read) if isinstance(read, Namespace) else None
-            if known is None:
-                return
-            if key not in known:
-                if key in ("init_args", "dict_kwargs"):  # empty ones are left out
-                    continue
-                raise unknown_key((*path, str(key)), config, schema)
-            walk(value, read[key], (*path, str(key)))
-
-    walk(config.values, parsed, ())

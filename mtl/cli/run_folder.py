@@ -1,5 +1,6 @@
 """The folder of one run, `runs/<experiment>/<name>/`: made once, never shared with another run, known to every rank."""
 
+import itertools
 import os
 import re
 import secrets
@@ -10,6 +11,7 @@ from pathlib import Path
 
 ENV = "MTL_RUN_DIR"
 _WAIT_S = 120.0
+_runs = itertools.count()  # of this process
 _WORDS = (
     "amber", "azure", "bold", "brave", "bright", "brisk", "calm", "clear", "cobalt", "coral", "crisp", "eager", "fair",
     "fine", "fleet", "fresh", "gentle", "glad", "golden", "green", "keen", "kind", "lively", "lucid", "mellow", "merry",
@@ -31,7 +33,8 @@ def make_run_folder(runs_root: Path, experiment: str, name: str | None) -> Path:
         TimeoutError: if the first process of the launch does not say its folder in time.
     """
     check_names(experiment, name)
-    if given := os.environ.get(ENV):  # a process that the first one started
+    owner, _, given = os.environ.get(ENV, "").partition(":")
+    if given and "LOCAL_RANK" in os.environ and owner != str(os.getpid()):
         return Path(given)
 
     def make() -> str:
@@ -39,8 +42,8 @@ def make_run_folder(runs_root: Path, experiment: str, name: str | None) -> Path:
         return str(claim(runs_root / experiment, wanted).resolve())
 
     folder = Path(_agree(make, runs_root))
-    # processes that Lightning starts from here inherit it
-    os.environ[ENV] = str(folder)
+    # the processes that Lightning starts from here inherit it; a second run in this one must not
+    os.environ[ENV] = f"{os.getpid()}:{folder}"
     return folder
 
 
@@ -97,13 +100,14 @@ def _agree(make: Callable[[], str], runs_root: Path) -> str:
         from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
         store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
-        key = f"mtl/run_dir/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+        key = f"mtl/run_dir/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_runs)}"
         if rank() == 0:
             store.set(key, make())
         return store.get(key).decode()
     job = os.environ.get("SLURM_JOB_ID")
     if job and int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ:
         parts = (job, os.environ.get("SLURM_STEP_ID", "0"), os.environ.get("SLURM_RESTART_COUNT", "0"))
+        parts = (*parts, str(next(_runs)))
         return _agree_by_file(make, runs_root / f".slurm-{'-'.join(parts)}")
     return make()
 

@@ -4,9 +4,11 @@ A `class_path` is an instruction to import and call something. Configs travel (p
 packages and the modules a user names may be reached; the refusal comes before the import.
 """
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
+ENV = "MTL_ALLOW"  # modules that a user allows, with commas between
 ALLOWED = ("mtl", "torch", "torchvision", "lightning", "timm")
 # parts of allowed packages that run, fetch or unpickle what their arguments name
 DENIED = (
@@ -32,14 +34,14 @@ def allow_imports(modules: Iterable[str] = ()) -> None:
     """Switch the policy on for every parser of this process, and let some more modules in.
 
     Args:
-        modules: dotted names; each lets in everything below it.
+        modules: dotted names; each lets in everything below it. Those in MTL_ALLOW are let in too.
 
     Raises:
         ValueError: if a name is not a dotted name.
     """
     from jsonargparse import set_parsing_settings
 
-    for module in modules:
+    for module in [*modules, *os.environ.get(ENV, "").replace(",", " ").split()]:
         if not all(part.isidentifier() for part in module.split(".")):
             raise ValueError(f"{module!r} is not the dotted name of a module, such as `paper` or `paper.heads`.")
         _user_modules.add(module)

@@ -53,8 +53,8 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
     except ArgumentError as error:
         reason = re.search(r"Option '[^']+' is not accepted|Importing '[^']+' is not allowed", str(error))
         raise ValueError(
-            f"checkpoint {str(path)!r} cannot be rebuilt here: {reason[0] if reason else error}. It was made by another "
-            "version of the code, or with modules of your own that must be allowed first (`--allow`, MTL_ALLOW)."
+            f"checkpoint {str(path)!r} cannot be rebuilt here: {reason[0] if reason else error}. It was made by "
+            "another version of the code, or with modules of your own that must be allowed (`--allow`, MTL_ALLOW)."
         ) from error
     assert isinstance(model, MultiTaskLightningModule)
     model.load_state_dict(state["state_dict"])
