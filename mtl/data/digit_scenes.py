@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from mtl.batch import Sample
+from mtl.data.augment import Augment
 from mtl.data.joint import JointDataModule
 from mtl.task import Task
 
@@ -45,7 +46,8 @@ class DigitScenes(JointDataModule):
         batch_size: scenes per training step and process.
         eval_batch_size: scenes per validation and test step.
         num_workers: loader processes; the scenes lie in memory, so 0 is best.
-        seed: seed of the scenes and of shuffling.
+        seed: seed of the scenes, of their order and of augmentation.
+        augment: augmentation of training scenes; none by default, since new scenes cost less.
     """
 
     def __init__(
@@ -64,8 +66,9 @@ class DigitScenes(JointDataModule):
         eval_batch_size: int | None = 100,
         num_workers: int = 0,
         seed: int = 0,
+        augment: Augment | None = None,
     ) -> None:
-        super().__init__(self.declare_tasks(image_tasks), batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(self.declare_tasks(image_tasks), batch_size, eval_batch_size, num_workers, seed, augment)
         if not 8 <= min_digit_px <= max_digit_px <= image_size:
             raise ValueError(
                 f"digit sizes {min_digit_px}..{max_digit_px} px must lie within 8..image_size={image_size}."
