@@ -12,10 +12,10 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import generalized_box_iou_loss
 
 from mtl.batch import Batch, box_mask, labelled
 from mtl.features import Features, FeatureSpec
+from mtl.functional.boxes import giou_loss
 from mtl.functional.normaliser import global_count
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.detection_map import DetectionMetrics
@@ -87,7 +87,7 @@ class CenterNetHead(Head):
         sides_BM4 = sides_B4HW[rows_BM, :, y_BM, x_BM]
         predicted_BM4 = _sides_to_boxes(sides_BM4, (x_BM + 0.5) * self.stride, (y_BM + 0.5) * self.stride)
         true_BM4 = torch.where(real_BM[..., None], boxes_BM4, predicted_BM4)
-        giou_BM: Tensor = generalized_box_iou_loss(predicted_BM4, true_BM4)
+        giou_BM: Tensor = giou_loss(predicted_BM4, true_BM4)
         return heat_loss + self.box_weight * (giou_BM * real_BM).sum() / count
 
     def decode(self, outputs: Outputs) -> Predictions:

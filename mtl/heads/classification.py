@@ -101,7 +101,7 @@ class ClassificationHead(Head):
         known_B = labelled(batch, self.task) & (target_B >= 0)
         # a harmless class for the missing ones: NaN * 0 is NaN, in the gradient as well
         loss_B = F.cross_entropy(
-            outputs["logits"], target_B.clamp(min=0), reduction="none", label_smoothing=self.label_smoothing
+            outputs["logits"], torch.where(known_B, target_B, 0), reduction="none", label_smoothing=self.label_smoothing
         )
         return masked_mean(loss_B, known_B)
 

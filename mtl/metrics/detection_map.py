@@ -9,11 +9,14 @@ Shapes: B images, M padded true boxes, D padded detections, N boxes of one image
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
+from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.detection import MeanAveragePrecision
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from mtl.batch import Batch, box_mask, boxes_to_original, labelled
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
@@ -39,7 +42,7 @@ class DetectionMAP(Metric):
     truth_counts: Tensor
 
     def __init__(self, num_classes: int, max_detections: int = 100) -> None:
-        super().__init__()
+        super().__init__(dist_sync_fn=_gather)
         self.num_classes = num_classes
         self.max_detections = max_detections
         # 1-D float32 states only: an empty rank joins torchmetrics' gather with a 1-D float32 placeholder, and ranks
@@ -146,6 +149,12 @@ class DetectionMetrics(TaskMetrics):
 
     def reset(self) -> None:
         self.average_precision.reset()
+
+
+def _gather(tensor: Tensor, group: Any = None) -> list[Tensor]:
+    # NCCL sends what lies on a GPU only
+    sent = tensor.cuda() if dist.get_backend(group) == "nccl" else tensor
+    return [part.cpu() for part in gather_all_tensors(sent, group)]
 
 
 def _cat(state: Tensor | list[Tensor]) -> Tensor:
