@@ -64,5 +64,5 @@ class COSMOS(LossWeighting):
         linear = (preference_K * losses_K).sum()
         # all losses 0 have no direction; the bound makes their cosine 0
         tiny = torch.finfo(losses_K.dtype).tiny ** 0.5
-        size = torch.linalg.vector_norm(losses_K).clamp_min(tiny) * torch.linalg.vector_norm(preference_K)
+        size: Tensor = torch.linalg.vector_norm(losses_K).clamp_min(tiny) * torch.linalg.vector_norm(preference_K)
         return linear - self.penalty * linear / size.clamp_min(tiny)

@@ -51,6 +51,7 @@ class Curriculum(LossWeighting):
         self.start_step = start_step
         self.method = method if method is not None else Fixed(weights or [])
         self.losses_after_step = self.method.losses_after_step
+        self.positive_losses = self.method.positive_losses
         self.register_buffer("step", torch.tensor(0))
 
     @classmethod

@@ -90,18 +90,22 @@ class Method(nn.Module, ABC):
                 groups.append(group if rate is None else {**group, "lr": rate})
         return groups
 
-    def head_weights(self, losses: Tensor) -> Tensor:
+    def head_weights(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor:
         """Weights of the heads' own gradients with `head_gradients="own"`; ones but for methods that transform losses.
+
+        Changes no state; ask before the method itself is called in a step.
 
         Args:
             losses: [K].
+            present: which tasks have a label in this batch; all by default.
         """
         return torch.ones_like(losses)
 
     def parameter_loss(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor | None:
         """What a gradient method adds to the objective to learn its own parameters; it reaches nothing else.
 
-        A `LossWeighting` needs none: its parameters are in its objective.
+        A `LossWeighting` needs none: its parameters are in its objective. Changes no state; ask before the method
+        itself is called in a step.
 
         Args:
             losses: [K].
@@ -138,7 +142,7 @@ class LossWeighting(Method):
     """
 
     head_gradients = "weighted"
-    positive_losses: ClassVar[bool] = False  # takes logarithms or ratios: a loss of 0 or below has no place in it
+    positive_losses: bool = False  # takes logarithms or ratios: a loss of 0 or below has no place in it
 
     @abstractmethod
     def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
@@ -163,7 +167,7 @@ class LossWeighting(Method):
             losses_K = losses_K.float()
         if not len(index_K):
             return losses.sum() * 0
-        self._look(losses_K.detach())
+        self.look(losses_K.detach())
         return self.objective(losses_K, index_K)
 
     def weights(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor:
@@ -178,7 +182,12 @@ class LossWeighting(Method):
             return torch.autograd.grad(self(leaf, present), leaf)[0]
 
     @torch.no_grad()
-    def _look(self, losses_K: Tensor) -> None:
+    def look(self, losses_K: Tensor) -> None:
+        """Set `status` from the losses.
+
+        Args:
+            losses_K: losses of the tasks that are present.
+        """
         finite = losses_K.isfinite().all()
         status = torch.where(finite, OK, NOT_FINITE)
         if self.positive_losses:
@@ -251,8 +260,7 @@ class GradientAggregation(Method):
         """
         self.build(len(gradients))
         rows_KP = gradients.float() if gradients.dtype in (torch.float16, torch.bfloat16) else gradients
-        for name in self.gradient_state:
-            self._make_gradient_state(name, rows_KP)
+        self.make_gradient_state(rows_KP)
         losses = torch.ones_like(rows_KP[:, 0]) if losses is None else losses.detach().to(rows_KP.dtype)
         index_K = _index(present, gradients)
         if not len(index_K):
@@ -261,15 +269,24 @@ class GradientAggregation(Method):
         self.status.copy_(torch.where(rows_KP.isfinite().all(), OK, NOT_FINITE))
         return self.combine(rows_KP, losses[index_K], index_K).to(gradients.dtype)
 
-    def _make_gradient_state(self, name: str, like_KP: Tensor) -> None:
-        old_KP = getattr(self, name, None)
-        if old_KP is None:
-            self.register_buffer(name, torch.zeros_like(like_KP))
-        elif old_KP.shape != like_KP.shape:
-            raise ValueError(
-                f"{type(self).__name__} keeps an average of the gradients of {old_KP.shape[1]} shared values and now "
-                f"gets {like_KP.shape[1]}. Use at='parameters': features change their number with the batch."
-            )
+    def make_gradient_state(self, gradients: Tensor) -> None:
+        """Make the buffers of `gradient_state` at the first call, zeros [K,P] for all tasks.
+
+        Args:
+            gradients: rows of the width and dtype that the buffers get.
+
+        Raises:
+            ValueError: if they were made for another number of columns.
+        """
+        for name in self.gradient_state:
+            old_KP = getattr(self, name, None)
+            if old_KP is None:
+                self.register_buffer(name, gradients.new_zeros(self.num_tasks, gradients.shape[1]))
+            elif old_KP.shape[1] != gradients.shape[1]:
+                raise ValueError(
+                    f"{type(self).__name__} keeps averages of the gradients of {old_KP.shape[1]} shared values and now "
+                    f"gets {gradients.shape[1]}. Use at='parameters': features change their number with the batch."
+                )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         for name in self.gradient_state:

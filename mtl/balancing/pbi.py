@@ -28,6 +28,7 @@ class PBI(LossWeighting):
     """
 
     paper = "Zhang, Li, MOEA/D, IEEE Transactions on Evolutionary Computation 2007"
+    scaling = "common"
     preference_K: Tensor
     ideal_K: Tensor
 
@@ -41,8 +42,6 @@ class PBI(LossWeighting):
         self.preferences = None if preferences is None else task_weights(preferences, "preferences")
         self.ideal = None if ideal is None else torch.tensor([float(value) for value in ideal])
 
-    scaling = "common"
-
     def make_state(self, num_tasks: int) -> None:
         self.register_buffer("preference_K", torch.ones(num_tasks) if self.preferences is None else self.preferences)
         self.register_buffer("ideal_K", torch.zeros(num_tasks) if self.ideal is None else self.ideal)
@@ -53,4 +52,5 @@ class PBI(LossWeighting):
         direction_K = torch.nn.functional.normalize(self.preference_K[index_K].to(losses_K.dtype), dim=0)
         gap_K = losses_K - self.ideal_K[index_K]
         along = (gap_K * direction_K).sum()
-        return along + self.theta * torch.linalg.vector_norm(gap_K - along * direction_K)
+        distance: Tensor = torch.linalg.vector_norm(gap_K - along * direction_K)
+        return along + self.theta * distance

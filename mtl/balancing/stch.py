@@ -61,7 +61,7 @@ class STCH(LossWeighting):
         self.preferences = None if preferences is None else task_weights(preferences, "preferences")
         self.ideal = None if ideal is None else torch.tensor([float(value) for value in ideal])
         self.sum_to = sum_to or ("tasks" if values == "log" else "one")
-        self.positive_losses = values == "log"  # type: ignore[misc]  # of this instance
+        self.positive_losses = values == "log"
 
     def make_state(self, num_tasks: int) -> None:
         default = torch.full((num_tasks,), 1.0 if self.values == "log" else 1 / num_tasks)

@@ -1,0 +1,80 @@
+"""GradDrop: where tasks disagree on the sign of a coordinate, one sign is drawn and the other dropped.
+
+Source: Chen et al., "Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign Dropout", NeurIPS 2020,
+algorithm 1.
+Shapes: K tasks, P shared parameters (or feature values).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import GradientAggregation
+
+
+class GradDrop(GradientAggregation):
+    """Keeps the positive parts of a coordinate with probability P = (1 + sum g / sum |g|) / 2, else the negative ones.
+
+    One uniform number for each coordinate decides for all tasks. The paper acts on the gradients of activations, adds
+    them up over the batch and multiplies by the sign of the activation first; LibMTL too takes features only, TorchJD
+    any gradients. TorchJD divides 0 by 0 where no task has a gradient; here such a coordinate stays 0.
+
+        update = GradDrop()(gradients)
+
+    Args:
+        leak: share of a task's gradient that is never dropped, one number or one for each task; 0 as in most of the
+            paper's runs.
+        seed: of the random numbers; every rank draws the same.
+    """
+
+    paper = "Chen et al., Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign Dropout, NeurIPS 2020"
+    scaling = "common"
+    step: Tensor
+
+    def __init__(self, leak: float | Sequence[float] = 0.0, seed: int = 0) -> None:
+        super().__init__()
+        self.leaks = [float(leak)] if isinstance(leak, int | float) else [float(share) for share in leak]
+        if not self.leaks or not all(0 <= share <= 1 for share in self.leaks):
+            raise ValueError(f"leak={leak} must be within 0..1: 0 drops fully, 1 never drops.")
+        self.seed = seed
+        self.register_buffer("step", torch.tensor(0))
+        self._host_step: int | None = None  # a copy of `step`, so that a GPU is asked for it only after a resume
+
+    def make_state(self, num_tasks: int) -> None:
+        if len(self.leaks) not in (1, num_tasks):
+            raise ValueError(f"leak has {len(self.leaks)} entries for {num_tasks} tasks; write one, or one for each.")
+
+    def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        if self._host_step is None:
+            self._host_step = int(self.step)
+        generator = torch.Generator(gradients_KP.device).manual_seed((self.seed << 32) + self._host_step)
+        uniform_P = torch.rand(
+            gradients_KP.shape[1], generator=generator, dtype=gradients_KP.dtype, device=gradients_KP.device
+        )
+        self._host_step += 1
+        self.step += 1
+        leak_K = gradients_KP.new_tensor(self.leaks).expand(self.num_tasks)[index_K]
+        return graddrop(gradients_KP, uniform_P, leak_K)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        self._host_step = None
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def graddrop(gradients_KP: Tensor, uniform_P: Tensor, leak_K: Tensor | None = None) -> Tensor:
+    """GradDrop with given random numbers, [P].
+
+    Args:
+        gradients_KP: one row for each task.
+        uniform_P: numbers in (0, 1), one for each coordinate.
+        leak_K: share of each task that is never dropped; 0 by default.
+    """
+    size_P = gradients_KP.abs().sum(0)
+    positive_P = 0.5 * (1 + gradients_KP.sum(0) / torch.where(size_P > 0, size_P, torch.ones_like(size_P)))
+    kept_KP = torch.where(positive_P > uniform_P, gradients_KP.clamp_min(0), 0.0)
+    kept_KP += torch.where(positive_P < uniform_P, gradients_KP.clamp_max(0), 0.0)
+    if leak_K is not None:
+        kept_KP = torch.lerp(kept_KP, gradients_KP, leak_K[:, None])
+    return kept_KP.sum(0)

@@ -1,0 +1,90 @@
+"""MoCo, multi-objective gradient correction: MGDA on running averages of the gradients, so that noise does not bias it.
+
+Source: Fernando et al., "Mitigating Gradient Bias in Multi-objective Learning: A Provably Convergent Approach", ICLR
+2023, algorithm 1.
+Shapes: K tasks, P shared parameters.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import GradientAggregation
+from mtl.functional.simplex import project_simplex
+
+
+class MoCo(GradientAggregation):
+    """Y <- Y - beta (Y - g); w <- projection(w - gamma (Y Y^T + rho I) w); the update is w Y.
+
+    beta and gamma fall as 1 / t^sigma. LibMTL, after the authors' code, scales each gradient to the size of its loss
+    first and takes a softmax instead of the projection: `scale="loss", projection="softmax"`. It keeps one more copy
+    of the K gradients.
+
+        method = MoCo()
+        update = method(gradients, losses)
+
+    Args:
+        beta: step of the averages.
+        beta_sigma: how it falls.
+        gamma: step of the weights.
+        gamma_sigma: how it falls.
+        rho: pulls the weights to equal.
+        scale: `none` as in the algorithm, or `loss`: g_k L_k / |g_k|.
+        projection: of the weights on the simplex: `simplex` (the nearest point) or `softmax`.
+    """
+
+    paper = "Fernando et al., Mitigating Gradient Bias in Multi-objective Learning, ICLR 2023"
+    at = ("parameters",)
+    gradient_state = ("average_KP",)
+    average_KP: Tensor
+    weights_K: Tensor
+    step: Tensor
+
+    def __init__(
+        self,
+        beta: float = 0.5,
+        beta_sigma: float = 0.5,
+        gamma: float = 0.1,
+        gamma_sigma: float = 0.5,
+        rho: float = 0.0,
+        scale: Literal["none", "loss"] = "none",
+        projection: Literal["simplex", "softmax"] = "simplex",
+    ) -> None:
+        super().__init__()
+        if not 0 < beta <= 1 or not gamma > 0 or rho < 0:
+            raise ValueError(f"beta={beta} must be in 0..1, gamma={gamma} above 0 and rho={rho} at least 0.")
+        self.beta, self.beta_sigma = beta, beta_sigma
+        self.gamma, self.gamma_sigma = gamma, gamma_sigma
+        self.rho = rho
+        self.scale = scale
+        self.projection = projection
+
+    def make_state(self, num_tasks: int) -> None:
+        self.register_buffer("weights_K", torch.full((num_tasks,), 1 / num_tasks))
+        self.register_buffer("step", torch.tensor(0))
+
+    def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        finite = gradients_KP.isfinite().all() & losses_K.isfinite().all()
+        step = self.step + 1
+        if self.scale == "loss":
+            norms_K = gradients_KP.norm(dim=1)
+            factor_K = losses_K / torch.where(norms_K > 0, norms_K, torch.ones_like(norms_K))
+            gradients_KP = gradients_KP * factor_K[:, None]
+        beta = (self.beta / step**self.beta_sigma).to(gradients_KP.dtype)
+        average_KP = torch.lerp(self.average_KP[index_K], gradients_KP, beta)
+        weights_K = self.weights_K[index_K].to(gradients_KP.dtype)
+        slope_K = average_KP @ (weights_K @ average_KP) + self.rho * weights_K
+        moved_K = weights_K - self.gamma / step**self.gamma_sigma * slope_K
+        # the tasks that are present keep the share of the simplex that they have
+        share = weights_K.sum()
+        project = project_simplex if self.projection == "simplex" else _softmax
+        new_K = share * project(moved_K / share)
+        self.average_KP[index_K] = torch.where(finite, average_KP, self.average_KP[index_K])
+        self.weights_K[index_K] = torch.where(finite, new_K, weights_K).to(self.weights_K.dtype)
+        self.step.copy_(torch.where(finite, step, self.step))
+        return new_K @ average_KP
+
+
+def _softmax(point_K: Tensor) -> Tensor:
+    return torch.softmax(point_K, dim=0)

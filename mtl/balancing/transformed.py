@@ -1,0 +1,121 @@
+"""Composition: a loss method first, a gradient method on what it gives: log-MGDA, UW + PCGrad, IMTL-L + IMTL-G.
+
+A loss method minimises F(L), so task k's gradient becomes a_k g_k with a_k = dF / dL_k. The gradient method sees those,
+and on a Gramian its weights times a_k are the weights of the plain gradients.
+Shapes: K tasks, P shared parameters (or feature values).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from mtl.balancing.graddrop import GradDrop
+from mtl.balancing.method import GradientAggregation, GradientWeighting, LossWeighting, Method
+from mtl.balancing.scale_invariant import ScaleInvariant
+
+
+class _Transformed(Method):
+    """What both compositions share: two methods that are built, learned and told about steps and epochs together."""
+
+    transform: LossWeighting
+    method: Method | None
+
+    def make_state(self, num_tasks: int) -> None:
+        self.losses_after_step = self.transform.losses_after_step
+        self.transform.build(num_tasks)
+        if self.method is not None:
+            self.method.build(num_tasks)
+
+    def head_weights(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor:
+        with torch.enable_grad():
+            leaf = losses.detach().clone().requires_grad_()
+            factors = torch.autograd.grad(self._peek(leaf, present), leaf)[0]
+        return factors if self.method is None else factors * self.method.head_weights(factors * losses, present)
+
+    def parameter_loss(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor | None:
+        if not any(parameter.requires_grad for parameter in self.transform.parameters()):
+            return None
+        return self._peek(losses.detach(), present)
+
+    def observe_step(self, losses: Tensor) -> None:
+        self.transform.observe_step(losses)
+
+    def observe_epoch(self, losses: Tensor, scores: Tensor | None = None) -> None:
+        self.transform.observe_epoch(losses, scores)
+        if self.method is not None:
+            self.method.observe_epoch(losses, scores)
+
+    def _peek(self, losses: Tensor, present: Sequence[bool] | None) -> Tensor:
+        # on copies of the buffers: counters and averages move once in a step, when the method itself is called
+        self.build(len(losses))
+        buffers = {name: buffer.clone() for name, buffer in self.transform.named_buffers()}
+        objective: Tensor = functional_call(self.transform, buffers, (losses, present))
+        return objective
+
+    def _factors(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        with torch.enable_grad():
+            leaf_K = losses_K.detach().clone().requires_grad_()
+            self.transform.look(leaf_K.detach())
+            return torch.autograd.grad(self.transform.objective(leaf_K, index_K), leaf_K)[0]
+
+
+class TransformedWeighting(_Transformed, GradientWeighting):
+    """A method on the Gramian, applied to transformed losses.
+
+        method = TransformedWeighting(transform=ScaleInvariant(), method=MGDA())  # log-MGDA
+        weights = method(gramian, losses)
+
+    The gramian and losses are those of the tasks themselves. A transform that learns (UW, IMTL-L) does so through
+    `parameter_loss`, which the trainer adds to the objective; the heads get `head_weights`.
+
+    Args:
+        transform: the loss method; the logarithm (`ScaleInvariant`) by default.
+        method: the method on the Gramian; without one the transformed losses are summed.
+    """
+
+    paper = "Navon et al., Multi-Task Learning as a Bargaining Game, ICML 2022 (log-MGDA and others)"
+
+    def __init__(self, transform: LossWeighting | None = None, method: GradientWeighting | None = None) -> None:
+        super().__init__()
+        self.transform = ScaleInvariant() if transform is None else transform
+        self.method = method
+
+    def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        factor_K = self._factors(losses_K, index_K)
+        self.status.copy_(self.transform.status)
+        if not isinstance(self.method, GradientWeighting):
+            return factor_K
+        weights_K = self.method.weigh(torch.outer(factor_K, factor_K) * gramian_KK, factor_K * losses_K, index_K)
+        self.status.copy_(torch.maximum(self.transform.status, self.method.status))
+        return factor_K * weights_K
+
+
+class TransformedAggregation(_Transformed, GradientAggregation):
+    """A method on the task gradients, applied to transformed losses.
+
+        method = TransformedAggregation(transform=Uncertainty(), method=GradDrop())
+        update = method(gradients, losses)
+
+    Args:
+        transform: the loss method; the logarithm (`ScaleInvariant`) by default.
+        method: the method on the gradients; `GradDrop` by default.
+    """
+
+    paper = "Navon et al., Multi-Task Learning as a Bargaining Game, ICML 2022 (log-MGDA and others)"
+
+    def __init__(self, transform: LossWeighting | None = None, method: GradientAggregation | None = None) -> None:
+        super().__init__()
+        self.transform = ScaleInvariant() if transform is None else transform
+        self.method: GradientAggregation = GradDrop() if method is None else method
+        self.at = self.method.at
+
+    def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        factor_K = self._factors(losses_K, index_K)
+        rows_KP = factor_K[:, None] * gradients_KP
+        self.method.make_gradient_state(rows_KP)
+        self.method.status.copy_(self.status)
+        update_P = self.method.combine(rows_KP, factor_K * losses_K, index_K)
+        self.status.copy_(torch.maximum(self.transform.status, self.method.status))
+        return update_P
