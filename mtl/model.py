@@ -3,7 +3,7 @@
 Shapes: B images, H x W pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,19 @@ from mtl.metrics.task_metrics import Predictions
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# the features each head gets; a balancing method puts a node of its own here
+Junction = Callable[[Features, Sequence[str]], dict[str, Features]]
+
+
+def share(features: Features, names: Sequence[str]) -> dict[str, Features]:
+    """The same features for every head: the plain junction.
+
+    Args:
+        features: the shared features.
+        names: names of the heads.
+    """
+    return dict.fromkeys(names, features)
 
 
 class MultiTaskModel(nn.Module):
@@ -51,6 +64,7 @@ class MultiTaskModel(nn.Module):
                 raise ValueError(f"a task cannot be named {name!r}: torch.nn.ModuleDict uses that word itself.")
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
+        self.junction: Junction = share
         # not persistent: they are settings, and a checkpoint keeps settings elsewhere
         self.register_buffer("image_mean", torch.tensor(image_mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("image_std", torch.tensor(image_std).view(-1, 1, 1), persistent=False)
@@ -61,8 +75,8 @@ class MultiTaskModel(nn.Module):
         Args:
             image: uint8 in 0..255 or float in 0..1, [B,3,H,W].
         """
-        features = self.features(image)
-        return {name: head(features) for name, head in self.heads.items()}
+        views = self.junction(self.features(image), list(self.heads))
+        return {name: head(views[name]) for name, head in self.heads.items()}
 
     def features(self, image: Tensor) -> Features:
         """The shared features alone.

@@ -23,6 +23,9 @@ from mtl.model import IMAGENET_MEAN, IMAGENET_STD, MultiTaskModel
 from mtl.optim import Optim
 from mtl.task import Task
 
+# losses -> what is minimised, and the weights to log; a balancing callback puts its own in place
+Objective = Callable[[dict[str, Tensor]], tuple[Tensor, Mapping[str, float | Tensor]]]
+
 
 class MultiTaskLightningModule(LightningModule):
     """A shared backbone, one head for each task, and the loop that trains them together.
@@ -62,6 +65,7 @@ class MultiTaskLightningModule(LightningModule):
         self.model = MultiTaskModel(backbone, built, image_mean, image_std)
         self.tasks = {name: tasks[name] for name in built}
         self.loss_weights = {name: (loss_weights or {}).get(name, 1.0) for name in built}
+        self.objective: Objective = self.weighted_sum
         self.optim = optim or Optim()
         self.metrics = nn.ModuleDict({name: head.metrics() for name, head in built.items()})
         self.eval_losses = nn.ModuleDict({name: MeanMetric() for name in built})
@@ -80,9 +84,9 @@ class MultiTaskLightningModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         outputs = self.model(batch["image"].contiguous(memory_format=self.memory_format))
         losses = self.model.losses(outputs, batch)
-        total = sum((self.loss_weights[name] * loss for name, loss in losses.items()), torch.zeros(()).to(self.device))
+        total, weights = self.objective(losses)
         self.log_dict({f"train/loss/{name}": loss.detach() for name, loss in losses.items()})
-        self.log_dict({f"weights/{name}": weight for name, weight in self.loss_weights.items()})
+        self.log_dict({f"weights/{name}": weight for name, weight in weights.items()})
         self.log("train/loss", total.detach(), prog_bar=True)
         return total
 
@@ -107,6 +111,15 @@ class MultiTaskLightningModule(LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Predictions]:
         predictions: dict[str, Predictions] = self(batch["image"])
         return predictions
+
+    def weighted_sum(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """The sum of the losses under their fixed weights, and these weights.
+
+        Args:
+            losses: scalar loss of each task.
+        """
+        weighted = [self.loss_weights[name] * loss for name, loss in losses.items()]
+        return torch.stack(weighted).sum(), self.loss_weights
 
     def task_metrics(self) -> Iterable[tuple[str, TaskMetrics]]:
         """The metric set of every task, by name."""
@@ -153,7 +166,7 @@ class MultiTaskLightningModule(LightningModule):
                 scores.append(values[monitor].cpu() if mode == "max" else 1 / (1 + values[monitor].cpu()))
         if scores:
             # one number to choose a checkpoint by: the mean of the tasks' monitored metrics, an error e as 1 / (1 + e)
-            self.log(f"{stage}/score", torch.stack(scores).mean().to(self.device), prog_bar=True)
+            self.log(f"{stage}/score", torch.stack(scores).mean().to(self.device), prog_bar=True, sync_dist=True)
 
 
 def _check_names(what: str, names: Mapping[str, Any], where: str, known: Mapping[str, Any]) -> None:
