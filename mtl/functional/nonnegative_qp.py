@@ -1,7 +1,8 @@
 """Convex quadratic programs over x >= 0, many at once: the one active-set routine of the balancing methods.
 
 Block principal pivoting: guess which variables are above 0, solve their linear system, and exchange every variable of
-the wrong sign; when that stops making progress, exchange one at a time until it does.
+the wrong sign. It takes 3 to 6 solves, yet it may cycle where the tasks outnumber the dimensions and the solution is not
+unique; an interior-point method then finds the variables above 0.
 Source: Kim, Park, "Fast nonnegative matrix factorization: an active-set-like method and comparisons", SIAM J. Sci.
 Comput. 33, 2011, section 4 (after Judice, Pires, 1994).
 Shapes: B problems, K variables.
@@ -12,8 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-RIDGE = 1e-13  # on a unit diagonal: makes singular systems solvable; two corrections take its effect back
+from mtl.functional.interior_point import interior_point
+
+# Ridges on a unit diagonal make singular systems solvable; corrections take their effect back. Rounding moves a solution
+# along duplicate tasks by 1e-16 / ridge, which the larger one keeps small; near-parallel tasks need the smaller one.
+LARGE_RIDGE, SMALL_RIDGE = 1e-8, 1e-13
 PATIENCE = 3  # full exchanges without progress before single ones
+SOLVED, EXACT = 1e-12, 4e-15  # errors of the optimality conditions, on a unit diagonal
 
 
 class Solution(NamedTuple):
@@ -30,89 +36,104 @@ class Solution(NamedTuple):
     solved_B: Tensor
 
 
-def nonnegative_qp(
-    matrix_BKK: Tensor, linear_BK: Tensor, start_BK: Tensor | None = None, max_steps: int | None = None
-) -> Solution:
+def nonnegative_qp(matrix_BKK: Tensor, linear_BK: Tensor, start_BK: Tensor | None = None) -> Solution:
     """Minimise `x M x / 2 - h x` over x >= 0.
 
-    The conditions of optimality are x >= 0, M x - h >= 0, and for every variable one of the two is 0.
+    The conditions of optimality are x >= 0, M x - h >= 0, and for every variable one of the two is 0. The CPU stops
+    when all problems are solved; a GPU runs a fixed number of steps, since to ask would make it wait.
 
     Args:
         matrix_BKK: M, positive semi-definite, of float64; [1,K,K] for one that all problems share.
         linear_BK: h; within the range of M, so that the problem is bounded.
         start_BK: guess of the variables above 0, bool; none by default.
-        max_steps: exchanges at most; 20 + 2 K by default. The CPU stops when all problems are solved, while a GPU
-            runs a fixed number of steps (20 + K / 2 by default), since to ask would make it wait.
     """
-    on_cpu = matrix_BKK.device.type == "cpu"
-    num = linear_BK.shape[1]
-    max_steps = max_steps or (20 + 2 * num if on_cpu else 20 + num // 2)
     diagonal_BK = matrix_BKK.diagonal(dim1=-2, dim2=-1)
     unit_BK = torch.where(diagonal_BK > 0, diagonal_BK, 1.0).rsqrt()
     matrix_BKK = matrix_BKK * unit_BK[:, :, None] * unit_BK[:, None, :]
     linear_BK = linear_BK * unit_BK
     size_B1 = linear_BK.abs().amax(1, keepdim=True)
     size_B1 = torch.where(size_B1 > 0, size_B1, 1.0)
-    linear_BK = linear_BK / size_B1
-    search = _Search(matrix_BKK, linear_BK, start_BK)
-    for _ in range(max_steps):
-        search.exchange()
-        if on_cpu and bool(search.solved_B.all()):
-            break
-    return Solution(search.polish() * unit_BK * size_B1, search.active_BK, search.solved_B)
+    problem = _Problem(matrix_BKK, linear_BK / size_B1, start_BK)
+    problem.exchange(LARGE_RIDGE, steps=10)
+    if problem.worse_than(EXACT):
+        problem.exchange(SMALL_RIDGE, steps=6)
+    if problem.worse_than(SOLVED):
+        problem.go_inside()
+    return Solution(problem.x_BK * unit_BK * size_B1, problem.active_BK, problem.error_B <= SOLVED)
 
 
-class _Search:
-    """The exchanges, on a matrix with unit diagonal."""
+class _Problem:
+    """Problems with a unit diagonal and a linear term of size one, and the best solutions so far."""
 
-    def __init__(self, matrix_BKK: Tensor, linear_BK: Tensor, start_BK: Tensor | None) -> None:
+    def __init__(self, matrix_BKK: Tensor, linear_BK: Tensor, start_BK: Tensor | None = None) -> None:
         self.matrix_BKK, self.linear_BK = matrix_BKK, linear_BK
-        batch, num = linear_BK.shape
+        self.on_cpu = linear_BK.device.type == "cpu"
+        self.x_BK = torch.zeros_like(linear_BK)
         self.active_BK = torch.zeros_like(linear_BK, dtype=torch.bool) if start_BK is None else start_BK
-        self.fewest_B = linear_BK.new_full((batch,), num + 1)
-        self.tries_B = linear_BK.new_full((batch,), PATIENCE)
-        self.solved_B = torch.zeros_like(self.fewest_B, dtype=torch.bool)
-        self.order_K = torch.arange(1, num + 1, device=linear_BK.device)
-        self.x_BK = linear_BK
+        self.error_B = torch.full_like(linear_BK[:, 0], torch.inf)
+        self.order_K = torch.arange(1, linear_BK.shape[1] + 1, device=linear_BK.device)
 
-    def exchange(self) -> None:
-        """Solve for the present guess and flip the variables whose sign it got wrong."""
-        self.solved_active_BK = self.active_BK
-        self.x_BK = self._solve(self.linear_BK)
-        slack_BK = self._times_matrix(self.x_BK) - self.linear_BK
-        noise_B1 = 1e-13 * (1 + self.x_BK.abs().amax(1, keepdim=True))
-        wrong_BK = torch.where(self.active_BK, self.x_BK, slack_BK) < -noise_B1
-        count_B = wrong_BK.sum(1)
-        progress_B = count_B < self.fewest_B
-        self.fewest_B = torch.minimum(self.fewest_B, count_B)
-        self.tries_B = torch.where(progress_B, PATIENCE, self.tries_B - 1)
-        # with single exchanges of the largest index the search cannot cycle
-        last_BK = self.order_K * wrong_BK == (self.order_K * wrong_BK).amax(1, keepdim=True)
-        self.active_BK = self.active_BK ^ (wrong_BK & (last_BK | (self.tries_B >= 0)[:, None]))
-        self.solved_B = count_B == 0
+    def worse_than(self, error: float) -> bool:
+        """Whether there is work left; always yes on a GPU, which is not asked."""
+        return not (self.on_cpu and bool((self.error_B <= error).all()))
 
-    def polish(self) -> Tensor:
-        """The last solution without the effect of the ridge."""
-        self.active_BK = self.solved_active_BK
-        system = self._factor()
-        for _ in range(2):
-            rest_BK = self.linear_BK - self._times_matrix(self.x_BK)
-            self.x_BK = self.x_BK + self._solve(rest_BK, system)
-        return self.x_BK.clamp(min=0)
+    def exchange(self, ridge: float, steps: int) -> None:
+        """Exchange the variables of the wrong sign until there is none."""
+        fewest_B = self.order_K[-1:].expand(len(self.linear_BK)) + 1
+        tries_B = torch.full_like(fewest_B, PATIENCE)
+        next_BK = self.active_BK
+        for _ in range(steps):
+            active_BK = next_BK
+            x_BK = self._solve(self._factor(active_BK, ridge), self.linear_BK, active_BK)
+            size_B1 = 1 + x_BK.abs().amax(1, keepdim=True)
+            wrong_BK = torch.where(active_BK, x_BK + 1e-15 / ridge * size_B1, self.slack(x_BK) + 1e-13 * size_B1) < 0
+            count_B = wrong_BK.sum(1)
+            if self.on_cpu and not bool(count_B.any()):
+                break
+            progress_B = count_B < fewest_B
+            fewest_B = torch.minimum(fewest_B, count_B)
+            tries_B = torch.where(progress_B, PATIENCE, tries_B - 1)
+            # single exchanges of the largest index cannot cycle
+            rank_BK = self.order_K * wrong_BK
+            last_BK = rank_BK == rank_BK.amax(1, keepdim=True)
+            next_BK = active_BK ^ (wrong_BK & (last_BK | (tries_B >= 0)[:, None]))
+        self._keep(x_BK, active_BK, ridge)
 
-    def _factor(self) -> tuple[Tensor, Tensor]:
-        active_BK = self.active_BK.to(self.matrix_BKK.dtype)
-        system_BKK = self.matrix_BKK * (active_BK[:, :, None] * active_BK[:, None, :])
-        # `diag_embed` of 1 where a variable is fixed keeps all systems of one size
-        system_BKK.diagonal(dim1=-2, dim2=-1).add_(torch.where(self.active_BK, RIDGE, 1.0))
-        factors_BKK, pivots_BK, _ = torch.linalg.lu_factor_ex(system_BKK)
-        return factors_BKK, pivots_BK
+    def go_inside(self) -> None:
+        """Solve by interior points what is not solved yet."""
+        rows = (self.error_B > SOLVED).nonzero()[:, 0] if self.on_cpu else slice(None)
+        hard = _Problem(self.matrix_BKK if len(self.matrix_BKK) == 1 else self.matrix_BKK[rows], self.linear_BK[rows])
+        hard.x_BK, hard.active_BK, hard.error_B = self.x_BK[rows], self.active_BK[rows], self.error_B[rows]
+        x_BK, slack_BK = interior_point(hard.matrix_BKK, hard.linear_BK)
+        for ridge in (LARGE_RIDGE, SMALL_RIDGE):
+            hard._keep(torch.where(x_BK > slack_BK, x_BK, 0.0), x_BK > slack_BK, ridge)
+            hard.exchange(ridge, steps=4)
+        self.x_BK[rows], self.active_BK[rows], self.error_B[rows] = hard.x_BK, hard.active_BK, hard.error_B
 
-    def _solve(self, right_BK: Tensor, system: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        right_BK = torch.where(self.active_BK, right_BK, 0.0)
-        return torch.linalg.lu_solve(*(system or self._factor()), right_BK[..., None])[..., 0]
-
-    def _times_matrix(self, x_BK: Tensor) -> Tensor:
+    def slack(self, x_BK: Tensor) -> Tensor:
+        """M x - h."""
         if len(self.matrix_BKK) == 1:
-            return x_BK @ self.matrix_BKK[0]
-        return (self.matrix_BKK @ x_BK[..., None])[..., 0]
+            return x_BK @ self.matrix_BKK[0] - self.linear_BK
+        return (self.matrix_BKK @ x_BK[..., None])[..., 0] - self.linear_BK
+
+    def _keep(self, x_BK: Tensor, active_BK: Tensor, ridge: float) -> None:
+        """Take the effect of the ridge back, and the result where it is better than the one before."""
+        system = self._factor(active_BK, ridge)
+        for _ in range(3):
+            x_BK = x_BK - self._solve(system, self.slack(x_BK), active_BK)
+        x_BK = x_BK.clamp(min=0)
+        error_B = torch.minimum(x_BK, self.slack(x_BK)).abs().amax(1) / (1 + x_BK.amax(1))
+        better_B = error_B < self.error_B
+        self.x_BK = torch.where(better_B[:, None], x_BK, self.x_BK)
+        self.active_BK = torch.where(better_B[:, None], active_BK, self.active_BK)
+        self.error_B = torch.minimum(error_B, self.error_B)
+
+    def _factor(self, active_BK: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+        free_BK = active_BK.to(self.matrix_BKK.dtype)
+        system_BKK = self.matrix_BKK * (free_BK[:, :, None] * free_BK[:, None, :])
+        # 1 where a variable is fixed keeps all systems of one size
+        system_BKK.diagonal(dim1=-2, dim2=-1).add_(torch.where(active_BK, ridge, 1.0))
+        return torch.linalg.lu_factor_ex(system_BKK)[:2]
+
+    def _solve(self, system: tuple[Tensor, Tensor], right_BK: Tensor, active_BK: Tensor) -> Tensor:
+        return torch.linalg.lu_solve(*system, torch.where(active_BK, right_BK, 0.0)[..., None])[..., 0]

@@ -13,7 +13,7 @@ from mtl.functional.gramian import Geometry
 
 STEPS_ON_GPU = 24
 STEPS_ON_CPU = 100  # stops when solved
-HALVINGS = 8
+HALVINGS = 6
 
 
 def solve_power_equation(geometry: Geometry, power: float, preference_K: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -37,12 +37,14 @@ def solve_power_equation(geometry: Geometry, power: float, preference_K: Tensor 
     right_K = torch.where(zero_K, 1.0, right_K)
     z_K = _on_ray(cosines_KK, right_K, power, right_K[None] ** (1 / (1 + power)), geometry.noise)[0]
     on_cpu = z_K.device.type == "cpu"
+    hull = torch.zeros((), dtype=torch.bool, device=z_K.device)
     for _ in range(STEPS_ON_CPU if on_cpu else STEPS_ON_GPU):
-        z_K, decrement = _newton_step(cosines_KK, right_K, power, z_K, geometry.noise)
-        if on_cpu and float(decrement) < 1e-20:
+        next_K, decrement = _newton_step(cosines_KK, right_K, power, z_K, geometry.noise)
+        z_K = torch.where(hull, z_K, next_K)
+        hull = z_K @ cosines_KK @ z_K <= 10 * geometry.noise * z_K.square().sum()
+        if on_cpu and (float(decrement) < 1e-20 or bool(hull)):
             break
     live_K = torch.where(zero_K, 0.0, z_K)
-    hull = live_K @ cosines_KK @ live_K <= 10 * geometry.noise * live_K.square().sum()
     # G w = (s / w)^p with w = z / norms * size^e
     weights_K = live_K / relative_K * size ** (-2 / (1 + power))
     return weights_K, hull
