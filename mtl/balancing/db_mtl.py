@@ -52,7 +52,7 @@ class DBMTL(GradientAggregation):
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         finite = gradients_KP.isfinite().all() & losses_K.isfinite().all()
         step = self.step + 1
-        beta = (self.beta / step**self.beta_sigma).to(gradients_KP.dtype)
+        beta = self.beta / step.to(gradients_KP.dtype) ** self.beta_sigma
         average_KP = torch.lerp(gradients_KP * _inverse(losses_K)[:, None], self.average_KP[index_K], beta)
         lacking_K = self.lacking_K[index_K] * beta
         self.average_KP[index_K] = torch.where(finite, average_KP, self.average_KP[index_K])

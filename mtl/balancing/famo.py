@@ -88,10 +88,11 @@ class FAMO(LossWeighting):
         z_K = torch.softmax(self.logits_K.masked_fill(~here_K, -torch.inf), dim=0).nan_to_num()
         grad_K = z_K * (fall_K - (z_K * fall_K).sum()) + self.weight_decay * self.logits_K
         step = self.step + 1
+        count = step.to(grad_K.dtype)
         mean_K = torch.lerp(self.mean_K, grad_K, 1 - _BETA1)
         square_K = _BETA2 * self.square_K + (1 - _BETA2) * grad_K**2
-        size_K = (square_K / (1 - _BETA2**step)).sqrt() + _ADAM_EPS
-        logits_K = self.logits_K - self.lr * mean_K / (1 - _BETA1**step) / size_K
+        size_K = (square_K / (1 - _BETA2**count)).sqrt() + _ADAM_EPS
+        logits_K = self.logits_K - self.lr * mean_K / (1 - _BETA1**count) / size_K
         for buffer, new in (
             (self.logits_K, logits_K),
             (self.mean_K, mean_K),

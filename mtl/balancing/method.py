@@ -131,6 +131,8 @@ class Method(nn.Module, ABC):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if not self.num_tasks and int(state_dict.get(f"{prefix}built_for", 0)):
             self.build(int(state_dict[f"{prefix}built_for"]))
+            own = (value for key, value in state_dict.items() if key.startswith(prefix) and isinstance(value, Tensor))
+            self.to(next((value.dtype for value in own if value.is_floating_point()), None))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
@@ -297,4 +299,4 @@ class GradientAggregation(Method):
 
 def _index(present: Sequence[bool] | None, like: Tensor) -> Tensor:
     rows = range(len(like)) if present is None else [row for row, here in enumerate(present) if here]
-    return torch.tensor(list(rows), device=like.device)
+    return torch.tensor(list(rows), dtype=torch.long, device=like.device)

@@ -71,11 +71,12 @@ class MoCo(GradientAggregation):
             norms_K = gradients_KP.norm(dim=1)
             factor_K = losses_K / torch.where(norms_K > 0, norms_K, torch.ones_like(norms_K))
             gradients_KP = gradients_KP * factor_K[:, None]
-        beta = (self.beta / step**self.beta_sigma).to(gradients_KP.dtype)
+        count = step.to(gradients_KP.dtype)  # an integer would be raised in float32
+        beta = self.beta / count**self.beta_sigma
         average_KP = torch.lerp(self.average_KP[index_K], gradients_KP, beta)
         weights_K = self.weights_K[index_K].to(gradients_KP.dtype)
         slope_K = average_KP @ (weights_K @ average_KP) + self.rho * weights_K
-        moved_K = weights_K - self.gamma / step**self.gamma_sigma * slope_K
+        moved_K = weights_K - self.gamma / count**self.gamma_sigma * slope_K
         # the tasks that are present keep the share of the simplex that they have
         share = weights_K.sum()
         project = project_simplex if self.projection == "simplex" else _softmax

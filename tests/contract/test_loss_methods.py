@@ -1,0 +1,311 @@
+"""What every loss method and every gradient aggregation must do. A new file in `mtl/balancing/` is tested by being found.
+
+The traits that a method promises (`symmetric`, `scaling`, `positive_losses`, `at`) are class attributes; nothing here
+names a method.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+import mtl.balancing
+from mtl.balancing.method import (
+    NOT_FINITE,
+    NOT_POSITIVE,
+    OK,
+    STATUS,
+    GradientAggregation,
+    LossWeighting,
+    Method,
+)
+from mtl.discovery import concrete_subclasses
+
+P, STEPS, PER_EPOCH = 7, 12, 3
+
+
+def found(base: type[Method]) -> list[type[Method]]:
+    return [cls for cls in concrete_subclasses(base) if cls.__module__.startswith(mtl.balancing.__name__)]
+
+
+LOSS_METHODS, AGGREGATIONS = found(LossWeighting), found(GradientAggregation)
+every_loss_method = pytest.mark.parametrize("cls", LOSS_METHODS, ids=lambda cls: cls.__name__)
+every_aggregation = pytest.mark.parametrize("cls", AGGREGATIONS, ids=lambda cls: cls.__name__)
+every_method = pytest.mark.parametrize("cls", LOSS_METHODS + AGGREGATIONS, ids=lambda cls: cls.__name__)
+
+
+def build(cls: type[Method], num_tasks: int, dtype: torch.dtype = torch.float64) -> Method:
+    try:
+        method = cls.example(num_tasks)
+    except ImportError as error:
+        pytest.skip(str(error))
+    method.build(num_tasks)
+    return method.to(dtype)
+
+
+def losses_of_a_run(num_tasks: int, steps: int = STEPS, seed: int = 0) -> Tensor:
+    """Falling losses of several sizes, all above 0, [steps, K]."""
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.rand(num_tasks, generator=generator, dtype=torch.float64) * 3 + 0.3
+    speed = torch.rand(num_tasks, generator=generator, dtype=torch.float64) * 0.1
+    noise = 0.1 * torch.rand(steps, num_tasks, generator=generator, dtype=torch.float64)
+    return start * torch.exp(-speed * torch.arange(steps)[:, None]) + noise
+
+
+def gradients_of_a_run(num_tasks: int, steps: int = STEPS, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(steps, num_tasks, P, generator=generator, dtype=torch.float64)
+
+
+class Run:
+    """A method called as a trainer does: objective, its optimiser, losses after the step, ends of epochs."""
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        groups = method.parameter_groups()
+        self.optimizer = torch.optim.SGD(groups, lr=0.05, momentum=0.9) if groups else None
+
+    def step(self, number: int, losses: Tensor, gradients: Tensor | None = None) -> Tensor:
+        """Weights of the tasks, or the combined gradient."""
+        if isinstance(self.method, LossWeighting):
+            leaf = losses.clone().requires_grad_()
+            self.method(leaf).backward()
+            assert leaf.grad is not None
+            result = leaf.grad
+        else:
+            result = self.method(gradients, losses)
+        if self.optimizer is not None:
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        if self.method.losses_after_step:
+            self.method.observe_step(0.95 * losses + 0.01 * losses.flip(0))
+        if number % PER_EPOCH == PER_EPOCH - 1:
+            scores = 1 / (1 + losses)
+            self.method.observe_epoch(losses, scores)
+        return result
+
+
+def results(
+    method: Method, losses: Tensor, gradients: Tensor, of: Callable[[Tensor], Tensor] = lambda value: value
+) -> Iterator[Tensor]:
+    run = Run(method)
+    for number in range(len(losses)):
+        yield of(run.step(number, losses[number], gradients[number]))
+
+
+def test_methods_are_found() -> None:
+    assert len(LOSS_METHODS) >= 18
+    assert len(AGGREGATIONS) >= 4
+
+
+@every_method
+def test_it_names_its_paper_and_shows_how_to_use_it(cls: type[Method]) -> None:
+    assert any(year in cls.paper for year in map(str, range(1990, 2031)))
+    assert "(losses)" in (cls.__doc__ or "") or "(gradients" in (cls.__doc__ or "")
+
+
+@every_method
+@pytest.mark.parametrize("num_tasks", [1, 2, 40])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_any_number_of_tasks_gives_finite_results(cls: type[Method], num_tasks: int, dtype: torch.dtype) -> None:
+    method = build(cls, num_tasks, dtype)
+    for result in results(method, losses_of_a_run(num_tasks).to(dtype), gradients_of_a_run(num_tasks).to(dtype)):
+        assert result.dtype == dtype
+        assert result.isfinite().all()
+        assert STATUS[int(method.status)] == "ok"
+    assert all(value.isfinite().all() for value in method.parameters())
+
+
+@every_method
+def test_permuting_the_tasks_permutes_the_weights(cls: type[Method]) -> None:
+    if not cls.symmetric:
+        pytest.skip("the order of the tasks is part of this method")
+    losses, gradients = losses_of_a_run(4), gradients_of_a_run(4)
+    order = torch.tensor([2, 0, 3, 1])
+
+    def mirrored(value: Tensor) -> Tensor:
+        return value[order] if len(value) == 4 else value
+
+    straight = list(results(build(cls, 4), losses, gradients, mirrored))
+    permuted = list(results(build(cls, 4), losses[:, order], gradients[:, order]))
+    # the losses after a step mix neighbours, which a permutation changes: compare until then
+    many = 1 if build(cls, 4).losses_after_step else len(straight)
+    torch.testing.assert_close(straight[:many], permuted[:many])
+
+
+@every_loss_method
+def test_the_update_keeps_its_direction_under_the_scaling_it_promises(cls: type[LossWeighting]) -> None:
+    if cls.scaling == "none":
+        pytest.skip("no promise")
+    losses = losses_of_a_run(3)
+    factor = torch.tensor([1e-2, 5.0, 1e3] if cls.scaling == "each" else [7.0] * 3, dtype=torch.float64)
+    unused = gradients_of_a_run(3)
+    # a learned weight moves with the size of the losses: the promise holds for equal state, so at the first step
+    steps = 1 if build(cls, 3).parameter_groups() else STEPS
+    for plain, scaled in zip(
+        results(build(cls, 3), losses[:steps], unused),
+        results(build(cls, 3), factor * losses[:steps], unused),
+        strict=True,
+    ):
+        before, after = plain, scaled * factor
+        torch.testing.assert_close(after / after.norm(), before / before.norm(), rtol=1e-5, atol=1e-7)
+
+
+@every_aggregation
+def test_the_combined_gradient_keeps_its_direction_under_the_scaling_it_promises(cls: type[Method]) -> None:
+    if cls.scaling == "none":
+        pytest.skip("no promise")
+    losses, gradients = losses_of_a_run(3), gradients_of_a_run(3)
+    for before, after in zip(
+        results(build(cls, 3), losses, gradients), results(build(cls, 3), losses, 1e3 * gradients), strict=True
+    ):
+        torch.testing.assert_close(after / after.norm(), before / before.norm(), rtol=1e-5, atol=1e-7)
+
+
+@every_loss_method
+def test_a_missing_task_gets_an_exact_zero_and_does_not_touch_the_others(cls: type[LossWeighting]) -> None:
+    losses = losses_of_a_run(3)
+    one, other = build(cls, 3), build(cls, 3)
+    changed = losses[0].clone()
+    changed[1] = 0.0  # what a task without labels reports
+    weights = one.weights(losses[0], present=[True, False, True])
+    assert weights[1] == 0
+    assert weights.isfinite().all()
+    torch.testing.assert_close(weights, other.weights(changed, present=[True, False, True]), rtol=0, atol=0)
+    assert int(one.status) == OK
+
+
+@every_aggregation
+def test_a_missing_row_changes_nothing(cls: type[GradientAggregation]) -> None:
+    losses, gradients = losses_of_a_run(3), gradients_of_a_run(3)
+    one, other = build(cls, 3), build(cls, 3)
+    present = [True, False, True]
+    changed = gradients[0].clone()
+    changed[1] = 1e6
+    torch.testing.assert_close(
+        one(gradients[0], losses[0], present), other(changed, losses[0], present), rtol=0, atol=0
+    )
+    assert int(one.status) == OK
+
+
+@every_method
+def test_a_batch_without_any_label_gives_an_exact_zero(cls: type[Method]) -> None:
+    method = build(cls, 2)
+    losses = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    if isinstance(method, LossWeighting):
+        objective = method(losses, present=[False, False])
+        objective.backward()
+        assert objective == 0
+        assert losses.grad is not None
+        assert (losses.grad == 0).all()
+    else:
+        assert (method(torch.ones(2, P), losses, [False, False]) == 0).all()
+
+
+@every_loss_method
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_loss_that_is_not_finite_is_told_and_leaves_no_trace(cls: type[LossWeighting], bad: float) -> None:
+    method = build(cls, 3)
+    losses = losses_of_a_run(3)
+    run = Run(method)
+    run.step(0, losses[0])
+    poisoned = losses[1].clone()
+    poisoned[1] = bad
+    method(poisoned)
+    assert STATUS[int(method.status)] == STATUS[NOT_FINITE]
+    if method.losses_after_step:
+        method.observe_step(poisoned)
+    assert not any(buffer.isinf().any() for buffer in method.buffers())
+    for number in range(2, 8):
+        assert run.step(number, losses[number]).isfinite().all()
+    assert int(method.status) == OK
+
+
+@every_aggregation
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_gradient_that_is_not_finite_is_told_and_leaves_no_trace(cls: type[Method], bad: float) -> None:
+    method = build(cls, 3)
+    losses, gradients = losses_of_a_run(3), gradients_of_a_run(3)
+    run = Run(method)
+    run.step(0, losses[0], gradients[0])
+    poisoned = gradients[1].clone()
+    poisoned[1, 2] = bad
+    try:
+        assert not method(poisoned, losses[1]).isfinite().all()  # so that the loss scaler of fp16 skips the step
+    except ValueError:  # a library may refuse instead
+        return
+    assert STATUS[int(method.status)] == STATUS[NOT_FINITE]
+    for number in range(2, 6):
+        assert run.step(number, losses[number], gradients[number]).isfinite().all()
+    assert int(method.status) == OK
+
+
+@every_loss_method
+def test_a_loss_of_zero_never_gives_a_weight_that_is_not_finite(cls: type[LossWeighting]) -> None:
+    method = build(cls, 3)
+    losses = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
+    if type(method).__name__.startswith("TorchJD"):
+        pytest.skip("TorchJD divides by it")
+    assert method.weights(losses).isfinite().all()
+    assert int(method.status) == (NOT_POSITIVE if method.positive_losses else OK)
+
+
+@every_method
+def test_a_stop_and_resume_is_bit_equal(cls: type[Method]) -> None:
+    losses, gradients = losses_of_a_run(3), gradients_of_a_run(3)
+    straight = Run(build(cls, 3))
+    expected = [straight.step(number, losses[number], gradients[number]) for number in range(STEPS)]
+    half = STEPS // 2 + 1
+    first = Run(build(cls, 3))
+    for number in range(half):
+        first.step(number, losses[number], gradients[number])
+    second = Run(cls.example(3).double())
+    second.method.load_state_dict(first.method.state_dict())  # into a method that has not been built
+    second = Run(second.method.double())
+    if first.optimizer is not None:
+        assert second.optimizer is not None
+        second.optimizer.load_state_dict(first.optimizer.state_dict())
+    for number in range(half, STEPS):
+        result = second.step(number, losses[number], gradients[number])
+        torch.testing.assert_close(result, expected[number], rtol=0, atol=0)
+
+
+@every_loss_method
+def test_only_losses_and_declared_parameters_get_a_gradient(cls: type[LossWeighting]) -> None:
+    method = build(cls, 3)
+    declared = [parameter for group in method.parameter_groups() for parameter in group["params"]]
+    assert {id(parameter) for parameter in declared} == {id(parameter) for parameter in method.parameters()}
+    assert all(group["weight_decay"] == 0 for group in method.parameter_groups())
+    losses = losses_of_a_run(3)[0].requires_grad_()
+    objective = method(losses)
+    assert objective.ndim == 0
+    objective.backward()
+    assert losses.grad is not None
+    assert not any(buffer.requires_grad for buffer in method.buffers())
+
+
+@every_loss_method
+def test_half_precision_losses_are_weighed_in_float32(cls: type[LossWeighting]) -> None:
+    method = build(cls, 3, torch.float32)
+    losses = losses_of_a_run(3)[0].to(torch.bfloat16).requires_grad_()
+    objective = method(losses)
+    objective.backward()
+    assert objective.dtype == torch.float32
+    assert losses.grad is not None
+    assert losses.grad.isfinite().all()
+
+
+@every_method
+def test_another_number_of_tasks_is_refused(cls: type[Method]) -> None:
+    method = build(cls, 3)
+    with pytest.raises(ValueError, match="built for 3 tasks and now gets 4"):
+        method(torch.ones(4) if isinstance(method, LossWeighting) else torch.ones(4, P))
+
+
+@every_aggregation
+def test_one_task_keeps_its_direction(cls: type[Method]) -> None:
+    method, gradient = build(cls, 1), gradients_of_a_run(1)[0]
+    update = method(gradient, torch.ones(1, dtype=torch.float64))
+    if update.any():
+        assert torch.nn.functional.cosine_similarity(update, gradient[0], dim=0) > 0.99
