@@ -29,7 +29,7 @@ def counter_uniform(seed: int, step: Tensor, num: int, stream: int = 0, dtype: t
     """
     position_N = torch.arange(num, device=step.device)
     key = _mix(step.long() * _signed(_GAMMA) + _signed(_mix_int(seed * 2 + 1) ^ _mix_int(stream + 0x1234567)))
-    bits_N = _logical_shift(_mix(key + position_N * _signed(_GAMMA)), 40)  # 24 bits: exact in float32
+    bits_N = _logical_shift(_mix(key + position_N * _signed(_GAMMA)), 41)  # 23 bits and a half: exact in float32
     return (bits_N.to(dtype or torch.get_default_dtype()) + 0.5) / 2**23
 
 

@@ -1,10 +1,8 @@
-"""What every loss method and every gradient aggregation must do. A new file in `mtl/balancing/` is tested by being found.
+"""What every loss method and gradient aggregation must do. A new file in `mtl/balancing/` is tested by being found.
 
 The traits that a method promises (`symmetric`, `scaling`, `positive_losses`, `at`) are class attributes; nothing here
 names a method.
 """
-
-from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -61,37 +59,34 @@ def gradients_of_a_run(num_tasks: int, steps: int = STEPS, seed: int = 1) -> Ten
 class Run:
     """A method called as a trainer does: objective, its optimiser, losses after the step, ends of epochs."""
 
-    def __init__(self, method: Method) -> None:
+    def __init__(self, method: Method, losses: Tensor, gradients: Tensor | None = None) -> None:
         self.method = method
+        self.losses = losses
+        self.gradients = gradients_of_a_run(losses.shape[1]).to(losses.dtype) if gradients is None else gradients
         groups = method.parameter_groups()
         self.optimizer = torch.optim.SGD(groups, lr=0.05, momentum=0.9) if groups else None
 
-    def step(self, number: int, losses: Tensor, gradients: Tensor | None = None) -> Tensor:
+    def step(self, number: int) -> Tensor:
         """Weights of the tasks, or the combined gradient."""
+        losses = self.losses[number]
         if isinstance(self.method, LossWeighting):
             leaf = losses.clone().requires_grad_()
             self.method(leaf).backward()
             assert leaf.grad is not None
             result = leaf.grad
         else:
-            result = self.method(gradients, losses)
+            result = self.method(self.gradients[number], losses)
         if self.optimizer is not None:
             self.optimizer.step()
             self.optimizer.zero_grad()
         if self.method.losses_after_step:
-            self.method.observe_step(0.95 * losses + 0.01 * losses.flip(0))
+            self.method.observe_step(self.losses[(number + 1) % len(self.losses)])
         if number % PER_EPOCH == PER_EPOCH - 1:
-            scores = 1 / (1 + losses)
-            self.method.observe_epoch(losses, scores)
+            self.method.observe_epoch(losses, scores=1 / (1 + losses / self.losses[0]))
         return result
 
-
-def results(
-    method: Method, losses: Tensor, gradients: Tensor, of: Callable[[Tensor], Tensor] = lambda value: value
-) -> Iterator[Tensor]:
-    run = Run(method)
-    for number in range(len(losses)):
-        yield of(run.step(number, losses[number], gradients[number]))
+    def all(self) -> list[Tensor]:
+        return [self.step(number) for number in range(len(self.losses))]
 
 
 def test_methods_are_found() -> None:
@@ -110,10 +105,10 @@ def test_it_names_its_paper_and_shows_how_to_use_it(cls: type[Method]) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_any_number_of_tasks_gives_finite_results(cls: type[Method], num_tasks: int, dtype: torch.dtype) -> None:
     method = build(cls, num_tasks, dtype)
-    for result in results(method, losses_of_a_run(num_tasks).to(dtype), gradients_of_a_run(num_tasks).to(dtype)):
+    for result in Run(method, losses_of_a_run(num_tasks).to(dtype)).all():
         assert result.dtype == dtype
         assert result.isfinite().all()
-        assert STATUS[int(method.status)] == "ok"
+    assert STATUS[int(method.status)] == "ok"
     assert all(value.isfinite().all() for value in method.parameters())
 
 
@@ -123,32 +118,22 @@ def test_permuting_the_tasks_permutes_the_weights(cls: type[Method]) -> None:
         pytest.skip("the order of the tasks is part of this method")
     losses, gradients = losses_of_a_run(4), gradients_of_a_run(4)
     order = torch.tensor([2, 0, 3, 1])
-
-    def mirrored(value: Tensor) -> Tensor:
-        return value[order] if len(value) == 4 else value
-
-    straight = list(results(build(cls, 4), losses, gradients, mirrored))
-    permuted = list(results(build(cls, 4), losses[:, order], gradients[:, order]))
-    # the losses after a step mix neighbours, which a permutation changes: compare until then
-    many = 1 if build(cls, 4).losses_after_step else len(straight)
-    torch.testing.assert_close(straight[:many], permuted[:many])
+    straight = Run(build(cls, 4), losses, gradients).all()
+    permuted = Run(build(cls, 4), losses[:, order], gradients[:, order]).all()
+    weighs = issubclass(cls, LossWeighting)
+    torch.testing.assert_close([value[order] if weighs else value for value in straight], permuted)
 
 
 @every_loss_method
 def test_the_update_keeps_its_direction_under_the_scaling_it_promises(cls: type[LossWeighting]) -> None:
     if cls.scaling == "none":
         pytest.skip("no promise")
-    losses = losses_of_a_run(3)
     factor = torch.tensor([1e-2, 5.0, 1e3] if cls.scaling == "each" else [7.0] * 3, dtype=torch.float64)
-    unused = gradients_of_a_run(3)
     # a learned weight moves with the size of the losses: the promise holds for equal state, so at the first step
-    steps = 1 if build(cls, 3).parameter_groups() else STEPS
-    for plain, scaled in zip(
-        results(build(cls, 3), losses[:steps], unused),
-        results(build(cls, 3), factor * losses[:steps], unused),
-        strict=True,
-    ):
-        before, after = plain, scaled * factor
+    losses = losses_of_a_run(3, 1 if build(cls, 3).parameter_groups() else STEPS)
+    plain, scaled = Run(build(cls, 3), losses).all(), Run(build(cls, 3), factor * losses).all()
+    for before, weights in zip(plain, scaled, strict=True):
+        after = weights * factor
         torch.testing.assert_close(after / after.norm(), before / before.norm(), rtol=1e-5, atol=1e-7)
 
 
@@ -157,9 +142,8 @@ def test_the_combined_gradient_keeps_its_direction_under_the_scaling_it_promises
     if cls.scaling == "none":
         pytest.skip("no promise")
     losses, gradients = losses_of_a_run(3), gradients_of_a_run(3)
-    for before, after in zip(
-        results(build(cls, 3), losses, gradients), results(build(cls, 3), losses, 1e3 * gradients), strict=True
-    ):
+    plain, scaled = Run(build(cls, 3), losses, gradients).all(), Run(build(cls, 3), losses, 1e3 * gradients).all()
+    for before, after in zip(plain, scaled, strict=True):
         torch.testing.assert_close(after / after.norm(), before / before.norm(), rtol=1e-5, atol=1e-7)
 
 
@@ -208,8 +192,8 @@ def test_a_batch_without_any_label_gives_an_exact_zero(cls: type[Method]) -> Non
 def test_a_loss_that_is_not_finite_is_told_and_leaves_no_trace(cls: type[LossWeighting], bad: float) -> None:
     method = build(cls, 3)
     losses = losses_of_a_run(3)
-    run = Run(method)
-    run.step(0, losses[0])
+    run = Run(method, losses)
+    run.step(0)
     poisoned = losses[1].clone()
     poisoned[1] = bad
     method(poisoned)
@@ -218,7 +202,7 @@ def test_a_loss_that_is_not_finite_is_told_and_leaves_no_trace(cls: type[LossWei
         method.observe_step(poisoned)
     assert not any(buffer.isinf().any() for buffer in method.buffers())
     for number in range(2, 8):
-        assert run.step(number, losses[number]).isfinite().all()
+        assert run.step(number).isfinite().all()
     assert int(method.status) == OK
 
 
@@ -227,8 +211,8 @@ def test_a_loss_that_is_not_finite_is_told_and_leaves_no_trace(cls: type[LossWei
 def test_a_gradient_that_is_not_finite_is_told_and_leaves_no_trace(cls: type[Method], bad: float) -> None:
     method = build(cls, 3)
     losses, gradients = losses_of_a_run(3), gradients_of_a_run(3)
-    run = Run(method)
-    run.step(0, losses[0], gradients[0])
+    run = Run(method, losses, gradients)
+    run.step(0)
     poisoned = gradients[1].clone()
     poisoned[1, 2] = bad
     try:
@@ -237,7 +221,7 @@ def test_a_gradient_that_is_not_finite_is_told_and_leaves_no_trace(cls: type[Met
         return
     assert STATUS[int(method.status)] == STATUS[NOT_FINITE]
     for number in range(2, 6):
-        assert run.step(number, losses[number], gradients[number]).isfinite().all()
+        assert run.step(number).isfinite().all()
     assert int(method.status) == OK
 
 
@@ -253,22 +237,19 @@ def test_a_loss_of_zero_never_gives_a_weight_that_is_not_finite(cls: type[LossWe
 
 @every_method
 def test_a_stop_and_resume_is_bit_equal(cls: type[Method]) -> None:
-    losses, gradients = losses_of_a_run(3), gradients_of_a_run(3)
-    straight = Run(build(cls, 3))
-    expected = [straight.step(number, losses[number], gradients[number]) for number in range(STEPS)]
-    half = STEPS // 2 + 1
-    first = Run(build(cls, 3))
+    losses, half = losses_of_a_run(3), STEPS // 2 + 1
+    expected = Run(build(cls, 3), losses).all()
+    first = Run(build(cls, 3), losses)
     for number in range(half):
-        first.step(number, losses[number], gradients[number])
-    second = Run(cls.example(3).double())
-    second.method.load_state_dict(first.method.state_dict())  # into a method that has not been built
-    second = Run(second.method.double())
+        first.step(number)
+    resumed = cls.example(3).double()
+    resumed.load_state_dict(first.method.state_dict())  # into a method that has not been built
+    second = Run(resumed, losses)
     if first.optimizer is not None:
         assert second.optimizer is not None
         second.optimizer.load_state_dict(first.optimizer.state_dict())
     for number in range(half, STEPS):
-        result = second.step(number, losses[number], gradients[number])
-        torch.testing.assert_close(result, expected[number], rtol=0, atol=0)
+        torch.testing.assert_close(second.step(number), expected[number], rtol=0, atol=0)
 
 
 @every_loss_method
