@@ -198,11 +198,17 @@ class LossWeighting(Method):
 
 
 class GradientWeighting(Method):
-    """Sees the Gramian of the task gradients: `weights = method(gramian, losses)`; the update is their weighted sum."""
+    """Sees the Gramian of the task gradients: `weights = method(gramian, losses)`; the update is their weighted sum.
+
+    Where the Gramian or a loss is not finite, all weights are 0, the method's state stays as it was, and `status` says
+    so. A factor of 0 keeps what is not finite in the gradients, so that a loss scaler sees it and skips the step.
+    """
+
+    never_conflicts: ClassVar[bool] = False  # promises an update with (G w)_k >= 0 for all tasks
 
     @abstractmethod
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        """Weights of the tasks that are present, [K].
+        """Weights of the tasks that are present, [K]; it sets `status` with `report`.
 
         Args:
             gramian_KK: inner products of their gradients.
@@ -223,11 +229,37 @@ class GradientWeighting(Method):
             Weights [K] of the dtype of the Gramian.
         """
         self.build(len(gramian))
+        weights = torch.zeros_like(gramian[0])
+        if gramian.dtype in (torch.float16, torch.bfloat16):
+            gramian = gramian.float()
         losses = torch.ones_like(gramian[0]) if losses is None else losses.detach().to(gramian.dtype)
         index_K = _index(present, gramian)
-        weights = gramian.new_zeros(len(gramian))
-        weights[index_K] = self.weigh(gramian[index_K][:, index_K], losses[index_K], index_K)
+        if not len(index_K):
+            return weights
+        gramian_KK, losses_K = gramian[index_K][:, index_K], losses[index_K]
+        finite = gramian_KK.isfinite().all() & losses_K.isfinite().all()
+        if gramian.device.type == "cpu" and not bool(finite):
+            self.status.fill_(NOT_FINITE)
+            return weights
+        # a GPU is not asked: it solves a stand-in, and forgets the result
+        before = [] if gramian.device.type == "cpu" else [buffer.clone() for buffer in self.buffers()]
+        gramian_KK = torch.where(finite, gramian_KK, torch.eye(len(index_K), device=gramian.device))
+        weights_K = self.weigh(gramian_KK, torch.where(finite, losses_K, 1.0), index_K)
+        for buffer, old in zip(self.buffers(), before, strict=False):
+            buffer.copy_(torch.where(finite, buffer, old))
+        self.status.copy_(torch.where(finite, self.status, NOT_FINITE))
+        weights[index_K] = torch.where(finite, weights_K, 0.0).to(weights.dtype)
         return weights
+
+    def report(self, stationary: Tensor | None = None, singular: Tensor | None = None) -> None:
+        """Set `status` after a call of `weigh`.
+
+        Args:
+            stationary: whether 0 is in the convex hull of the gradients, bool scalar.
+            singular: whether the method's problem has no or many solutions, bool scalar; counts after `stationary`.
+        """
+        status = torch.full_like(self.status, OK) if singular is None else torch.where(singular, SINGULAR, OK)
+        self.status.copy_(status if stationary is None else torch.where(stationary, STATIONARY, status))
 
 
 class GradientAggregation(Method):

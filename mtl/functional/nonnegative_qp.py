@@ -1,8 +1,8 @@
 """Convex quadratic programs over x >= 0, many at once: the one active-set routine of the balancing methods.
 
 Block principal pivoting: guess which variables are above 0, solve their linear system, and exchange every variable of
-the wrong sign. It takes 3 to 6 solves, yet it may cycle where the tasks outnumber the dimensions and the solution is not
-unique; an interior-point method then finds the variables above 0.
+the wrong sign. It takes 3 to 6 solves, yet it may cycle where the tasks outnumber the dimensions and the solution is
+not unique; an interior-point method then finds the variables above 0.
 Source: Kim, Park, "Fast nonnegative matrix factorization: an active-set-like method and comparisons", SIAM J. Sci.
 Comput. 33, 2011, section 4 (after Judice, Pires, 1994).
 Shapes: B problems, K variables.
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mtl.functional.interior_point import interior_point
 
-# Ridges on a unit diagonal make singular systems solvable; corrections take their effect back. Rounding moves a solution
-# along duplicate tasks by 1e-16 / ridge, which the larger one keeps small; near-parallel tasks need the smaller one.
+# Ridges on a unit diagonal make singular systems solvable; corrections take their effect back. Rounding moves a
+# solution along duplicate tasks by 1e-16 / ridge, which the larger one keeps small; near-parallel tasks need the other.
 LARGE_RIDGE, SMALL_RIDGE = 1e-8, 1e-13
 PATIENCE = 3  # full exchanges without progress before single ones
 SOLVED, EXACT = 1e-12, 4e-15  # errors of the optimality conditions, on a unit diagonal
@@ -133,7 +133,9 @@ class _Problem:
         system_BKK = self.matrix_BKK * (free_BK[:, :, None] * free_BK[:, None, :])
         # 1 where a variable is fixed keeps all systems of one size
         system_BKK.diagonal(dim1=-2, dim2=-1).add_(torch.where(active_BK, ridge, 1.0))
-        return torch.linalg.lu_factor_ex(system_BKK)[:2]
+        factors_BKK, pivots_BK, _ = torch.linalg.lu_factor_ex(system_BKK)
+        return factors_BKK, pivots_BK
 
     def _solve(self, system: tuple[Tensor, Tensor], right_BK: Tensor, active_BK: Tensor) -> Tensor:
-        return torch.linalg.lu_solve(*system, torch.where(active_BK, right_BK, 0.0)[..., None])[..., 0]
+        solution_BK: Tensor = torch.linalg.lu_solve(*system, torch.where(active_BK, right_BK, 0.0)[..., None])[..., 0]
+        return solution_BK

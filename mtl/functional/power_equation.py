@@ -92,7 +92,8 @@ class _Newton:
         wanted_K = self.right_K.log() - ratio_K.log() - self.power * z_K.log()
         # a logarithm needs C z > 0: up to there the task has to rise alone
         wanted_K = torch.where(above_K, wanted_K, torch.log1p(-image_K / z_K))
-        return torch.linalg.solve_ex(system_KK, wanted_K)[0].nan_to_num(0.0, 0.0, 0.0).clamp(-200, 200)
+        change_K: Tensor = torch.linalg.solve_ex(system_KK, wanted_K)[0]
+        return change_K.nan_to_num(0.0, 0.0, 0.0).clamp(-200, 200)
 
     def best_on_ray(self, z_TK: Tensor) -> Tensor:
         """The candidate with the least objective, each taken at its best multiple, which has a closed form."""
