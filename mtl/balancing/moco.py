@@ -61,7 +61,7 @@ class MoCo(GradientAggregation):
         self.projection = projection
 
     def make_state(self, num_tasks: int) -> None:
-        self.register_buffer("weights_K", torch.full((num_tasks,), 1 / num_tasks))
+        self.register_buffer("weights_K", torch.ones(num_tasks))  # times K: 1/K is not exact in float32
         self.register_buffer("step", torch.tensor(0))
 
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class MoCo(GradientAggregation):
         count = step.to(gradients_KP.dtype)  # an integer would be raised in float32
         beta = self.beta / count**self.beta_sigma
         average_KP = torch.lerp(self.average_KP[index_K], gradients_KP, beta)
-        weights_K = self.weights_K[index_K].to(gradients_KP.dtype)
+        weights_K = self.weights_K[index_K].to(gradients_KP.dtype) / self.num_tasks
         slope_K = average_KP @ (weights_K @ average_KP) + self.rho * weights_K
         moved_K = weights_K - self.gamma / count**self.gamma_sigma * slope_K
         # the tasks that are present keep the share of the simplex that they have
@@ -82,7 +82,7 @@ class MoCo(GradientAggregation):
         project = project_simplex if self.projection == "simplex" else _softmax
         new_K = share * project(torch.where(finite, moved_K, weights_K) / share)
         self.average_KP[index_K] = torch.where(finite, average_KP, self.average_KP[index_K])
-        self.weights_K[index_K] = torch.where(finite, new_K, weights_K).to(self.weights_K.dtype)
+        self.weights_K[index_K] = (torch.where(finite, new_K, weights_K) * self.num_tasks).to(self.weights_K.dtype)
         self.step.copy_(torch.where(finite, step, self.step))
         return new_K @ average_KP
 

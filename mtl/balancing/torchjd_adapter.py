@@ -142,7 +142,7 @@ class TorchJDScalarizer(_TorchJD, LossWeighting):
 
     @classmethod
     def example(cls, num_tasks: int = 2) -> Self:
-        return cls("GeometricMean")
+        return cls("STCH", {"mu": 1.0})
 
     def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
         self._all_present(index_K)
