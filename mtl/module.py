@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from mtl.backbones.backbone import Backbone
+from mtl.balancing.method import Method
 from mtl.batch import Batch, labelled
 from mtl.errors import did_you_mean
 from mtl.features import FeatureSpec
@@ -66,6 +67,7 @@ class MultiTaskLightningModule(LightningModule):
         self.tasks = {name: tasks[name] for name in built}
         self.loss_weights = {name: (loss_weights or {}).get(name, 1.0) for name in built}
         self.objective: Objective = self.weighted_sum
+        self.balancing: Method | None = None  # a balancing method with its state, put here by its callback
         self.optim = optim or Optim()
         self.metrics = nn.ModuleDict({name: head.metrics() for name, head in built.items()})
         self.eval_losses = nn.ModuleDict({name: MeanMetric() for name in built})
@@ -75,7 +77,8 @@ class MultiTaskLightningModule(LightningModule):
             self.model.compile()
 
     def configure_optimizers(self) -> Any:
-        optimizer, schedule = self.optim.build(self.model, int(self.trainer.estimated_stepping_batches))
+        learned = self.balancing.parameter_groups() if self.balancing else []
+        optimizer, schedule = self.optim.build(self.model, int(self.trainer.estimated_stepping_batches), learned)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def forward(self, image: Tensor) -> dict[str, Predictions]:

@@ -1,7 +1,7 @@
 """Optimiser, learning rates per part of the model, and a schedule counted in steps."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from lightning.pytorch.cli import OptimizerCallable
@@ -43,12 +43,15 @@ class Optim:
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
 
-    def build(self, model: nn.Module, num_steps: int) -> tuple[Optimizer, LambdaLR]:
+    def build(
+        self, model: nn.Module, num_steps: int, more_groups: Sequence[dict[str, Any]] = ()
+    ) -> tuple[Optimizer, LambdaLR]:
         """The optimiser and its schedule, stepped after every optimiser step.
 
         Args:
             model: the module whose trainable parameters are optimised.
             num_steps: optimiser steps of the whole run.
+            more_groups: parameter groups that are taken as they are, for learned task weights.
 
         Raises:
             ValueError: if a key of `lr_factors` fits no parameter.
@@ -73,8 +76,8 @@ class Optim:
                     f"lr_factors names {key!r}, which holds no trainable parameter.{did_you_mean(key, parts)} "
                     f"Parts are {', '.join(sorted(parts))}."
                 )
-        optimizer = self.optimizer(list(groups.values()))
-        for (part, _), group in zip(groups, optimizer.param_groups, strict=True):
+        optimizer = self.optimizer([*groups.values(), *more_groups])
+        for (part, _), group in zip(groups, optimizer.param_groups, strict=False):
             group["lr"] *= self.lr_factors.get(part, 1.0)
         return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, num_steps))
 
