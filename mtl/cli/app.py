@@ -158,20 +158,13 @@ class MultiTaskCLI(LightningCLI):
             self.config.seed_everything = seed_everything(None if seed is True else seed, workers=True, verbose=False)
 
     def instantiate_classes(self) -> None:
-        failed: list[Exception] = []
-
-        def build(cls: type, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return cls(*args, **kwargs)
-            except Exception as error:
-                failed.append(error)  # the parser wraps it in a text that nobody can read
-                raise
-
-        self.parser.add_instantiator(build, object, subclasses=True)
+        build = _Build()
         try:
-            super().instantiate_classes()
+            self.config_init = self.parser.instantiate(self.config, instantiators=[(build, object, True)])
+            self.datamodule, self.model = self.config_init.data, self.config_init.model
+            self.trainer = self.instantiate_trainer()
         except (ValueError, ImportError, OSError) as error:
-            first = failed[0] if failed else error
+            first = build.failed[0] if build.failed else error
             raise RunError(str(first), blame(first, self.merged)) from first
         self._keep_settings()
 
@@ -246,6 +239,20 @@ class MultiTaskCLI(LightningCLI):
             return
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "") or None
         self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, weights_only=True, verbose=False)
+
+
+class _Build:
+    """Builds the classes of a config; keeps the first error, which the parser wraps in a text nobody can read."""
+
+    def __init__(self) -> None:
+        self.failed: list[Exception] = []
+
+    def __call__(self, cls: type, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return cls(*args, **kwargs)
+        except Exception as error:
+            self.failed.append(error)
+            raise
 
 
 def make_schema(config: Config) -> Schema:

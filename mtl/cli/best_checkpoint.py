@@ -1,6 +1,11 @@
 """`BestCheckpoint`: the checkpoint callback of every run, with settings of its own in the config (`checkpoint:`)."""
 
+import shutil
+from pathlib import Path
+from typing import Any
+
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -38,6 +43,40 @@ class BestCheckpoint(ModelCheckpoint):
             every_n_epochs=every_n_epochs,
             save_weights_only=save_weights_only,
             auto_insert_metric_name=False,
+            # after validation: the first epoch of a continued run may end without one
+            save_on_train_epoch_end=False,
             # one best file that is replaced; more than one need numbers
             enable_version_counter=save_top_k != 1,
         )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # training continues in a folder of its own; Lightning would forget how good the best one was
+        if state_dict["dirpath"] != str(self.dirpath):
+            state_dict = self._moved(state_dict)
+        super().load_state_dict(state_dict)
+
+    def _moved(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The state with the kept files copied into this run's folder; files that are gone are forgotten."""
+        kept = {path: score for path, score in state["best_k_models"].items() if Path(path).is_file()}
+        if len(kept) < len(state["best_k_models"]):
+            fresh: dict[str, Any] = self.state_dict()
+            return fresh
+        for path in kept:
+            _copy(Path(path), self._here(path))
+        return {
+            **state,
+            "dirpath": str(self.dirpath),
+            "best_k_models": {str(self._here(path)): score for path, score in kept.items()},
+            "best_model_path": str(self._here(state["best_model_path"])) if state["best_model_path"] else "",
+            "kth_best_model_path": str(self._here(state["kth_best_model_path"])) if kept else "",
+            "last_model_path": "",
+        }
+
+    def _here(self, path: str) -> Path:
+        return Path(str(self.dirpath)) / Path(path).name
+
+
+@rank_zero_only
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, target)

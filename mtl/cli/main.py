@@ -106,7 +106,8 @@ def _be_quiet() -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
         notes.addHandler(handler)
     notes.setLevel(logging.INFO if rank() == 0 else logging.WARNING)
-    # a deprecation inside Lightning; nothing a user could do
+    # a deprecation inside Lightning, and advice to add up what our metrics have added up over the ranks already
+    warnings.filterwarnings("ignore", message=r"It is recommended to use .self\.log\(.*sync_dist=True")
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
 

@@ -205,7 +205,7 @@ def _wrong_value(complaint: str, keys: list[KeyPath], config: Config, schema: Sc
     if not path or expected is None:
         return ConfigError(_shorten(complaint), config.origin(path))
     if isinstance(value, dict) and "class_path" in value:
-        value = value["class_path"]
+        path, value = (*path, "class_path"), value["class_path"]
     word = value[0] if isinstance(value, list) and len(value) == 1 else value
     hint = did_you_mean(str(word), literals(expected))
     return ConfigError(f"`{_dotted(path)}` must be {describe(expected)}; found {value!r}.{hint}", config.origin(path))

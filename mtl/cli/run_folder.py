@@ -106,9 +106,8 @@ def _agree(make: Callable[[], str], runs_root: Path) -> str:
         return store.get(key).decode()
     job = os.environ.get("SLURM_JOB_ID")
     if job and int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ:
-        parts = (job, os.environ.get("SLURM_STEP_ID", "0"), os.environ.get("SLURM_RESTART_COUNT", "0"))
-        parts = (*parts, str(next(_runs)))
-        return _agree_by_file(make, runs_root / f".slurm-{'-'.join(parts)}")
+        counts = (os.environ.get(f"SLURM_{name}", "0") for name in ("STEP_ID", "RESTART_COUNT"))
+        return _agree_by_file(make, runs_root / f".slurm-{job}-{'-'.join(counts)}-{next(_runs)}")
     return make()
 
 

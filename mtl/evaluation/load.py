@@ -37,8 +37,7 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
         FileNotFoundError: if it is missing.
         ValueError: if it is damaged, or does not say how its model is built.
     """
-    from jsonargparse import ArgumentError
-    from lightning.pytorch.cli import instantiate_module
+    from jsonargparse import ArgumentError, ArgumentParser
 
     allow_imports()  # a checkpoint names classes, as a config does
     state = read_checkpoint(path)
@@ -49,7 +48,9 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
             "Build the MultiTaskLightningModule yourself and load checkpoint['state_dict'] into it."
         )
     try:
-        model = instantiate_module(MultiTaskLightningModule, settings)
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(MultiTaskLightningModule, "model", fail_untyped=False)
+        model = parser.instantiate(parser.parse_object({"model": settings})).model
     except ArgumentError as error:
         reason = re.search(r"Option '[^']+' is not accepted|Importing '[^']+' is not allowed", str(error))
         raise ValueError(
