@@ -38,6 +38,8 @@ class TaskGradients:
         self.scale = 1.0  # factor on every gradient in backward: loss scaling, accumulation
         self.reuse = False  # keep the last weights instead of asking
         self.weights: Tensor | None = None  # [K], of the last step
+        self.gramian: Tensor | None = None  # [K,K], of the last step that had one; telemetry reads it
+        self.watched = False  # keep a Gramian also for methods that do not ask for one
         self.losses: Tensor = torch.zeros(0)
         self.present: Sequence[bool] | None = None
 
@@ -66,13 +68,15 @@ class TaskGradients:
     def _combine(self, rows_KP: Tensor, spread: bool) -> Tensor:
         """One gradient [P] out of K; `spread` says that ranks hold parts of a row, not shares of its mean."""
         if isinstance(self.method, GradientAggregation):
+            if self.watched:
+                self.gramian = self._gramian(rows_KP, spread)
             rows_KP = rows_KP if spread else mean_over_ranks(rows_KP, self.group)
             combined_P: Tensor = self.method(rows_KP, self.losses, self.present)
             return combined_P
         assert isinstance(self.method, GradientWeighting)
         if not self.reuse or self.weights is None:
-            gramian_KK = self._gramian(rows_KP, spread)
-            self.weights = self.method(gramian_KK, self.losses, self.present).to(rows_KP.dtype)
+            self.gramian = self._gramian(rows_KP, spread)
+            self.weights = self.method(self.gramian, self.losses, self.present).to(rows_KP.dtype)
         return self.weights @ rows_KP
 
     def _gramian(self, rows_KP: Tensor, spread: bool) -> Tensor:
