@@ -31,6 +31,28 @@ class Geometry(NamedTuple):
     vectors_KK: Tensor
     noise: float
 
+    def vanishes(self, weights_K: Tensor) -> Tensor:
+        """Whether the weighted sum of the gradients is 0 to working precision, bool scalar.
+
+        Args:
+            weights_K: weights of the gradients.
+        """
+        scaled_K = torch.where(self.zero_K, 0.0, weights_K * self.norms_K)
+        return scaled_K @ (self.cosines_KK @ scaled_K) <= 10 * self.noise * scaled_K.square().sum()
+
+    def singular(self) -> Tensor:
+        """Whether the gradients are linearly dependent, bool scalar; so is a zero gradient."""
+        return (self.values_K <= 0).any() | self.zero_K.any()
+
+    def equal_projections(self) -> Tensor:
+        """Factors of the unit gradients whose sum has the projection 1 on each of them, [K]; 0 for zero gradients.
+
+        Where they are linearly dependent, by the pseudo-inverse.
+        """
+        inverse_K = torch.where(self.values_K > 0, 1 / torch.where(self.values_K > 0, self.values_K, 1.0), 0.0)
+        factors_K = self.vectors_KK @ (inverse_K * self.vectors_KK.sum(0))
+        return torch.where(self.zero_K, 0.0, factors_K)
+
 
 def geometry(gramian_KK: Tensor) -> Geometry:
     """Norms and cosines of a Gramian, and the spectrum of the cosines.

@@ -1,0 +1,61 @@
+"""Aligned-MTL: make the task gradients orthogonal and equally long, with the smallest change.
+
+Source: Senushkin et al., "Independent Component Alignment for Multi-Task Learning", CVPR 2023, arXiv:2305.19000,
+algorithm 1.
+Shapes: K tasks.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import GradientWeighting
+from mtl.balancing.upgrad import check_preferences, preferences_of
+from mtl.functional.gramian import geometry
+
+
+class AlignedMTL(GradientWeighting):
+    """Weights w = s V L^(-1/2) V' p, with G = V L V' the spectrum of the Gramian, p the preferences and s a scale.
+
+    Eigenvalues below K eps times the largest are cut, as in the paper; that depends on the precision, so with very
+    unequal norms float32 drops other directions than float64. LibMTL takes p = 1, K times ours and TorchJD's.
+
+        weights = AlignedMTL()(gramian, losses)
+
+    Args:
+        scale_mode: s is the root of the smallest kept eigenvalue (`min`, the paper's), of the `median` or of the mean
+            (`rmse`); the latter two are the authors' later options.
+        preferences: weight of every task; 1 / K by default.
+    """
+
+    paper = "Senushkin et al., Independent Component Alignment for Multi-Task Learning, CVPR 2023"
+    scaling = "common"
+
+    def __init__(
+        self, scale_mode: Literal["min", "median", "rmse"] = "min", preferences: list[float] | None = None
+    ) -> None:
+        super().__init__()
+        self.scale_mode = scale_mode
+        self.preferences = None if preferences is None else check_preferences(preferences)
+
+    def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        shape = geometry(gramian_KK)
+        norms_K = torch.where(shape.zero_K, 0.0, shape.norms_K)
+        # G = F F' with F = norms * root of the cosines: singular values of F keep twice the digits of eigenvalues of G
+        factor_KK = norms_K[:, None] * shape.vectors_KK * shape.values_K.sqrt()
+        vectors_KK, roots_K, _ = torch.linalg.svd(factor_KK)
+        eps = torch.finfo(gramian_KK.dtype).eps
+        kept_K = roots_K.square() > len(roots_K) * eps * roots_K[0].square()
+        preferences_K = preferences_of(self.preferences, index_K, norms_K)
+        inverse_K = torch.where(kept_K, 1 / torch.where(kept_K, roots_K, 1.0), 0.0)
+        self.report(singular=~kept_K.all())
+        weights_K: Tensor = (vectors_KK * inverse_K) @ (vectors_KK.T @ preferences_K)
+        return self._scale(roots_K, kept_K) * weights_K
+
+    def _scale(self, roots_K: Tensor, kept_K: Tensor) -> Tensor:
+        if self.scale_mode == "min":
+            return torch.where(kept_K, roots_K, roots_K[0]).min()
+        if self.scale_mode == "median":
+            return torch.where(kept_K, roots_K, torch.nan).nanmedian().nan_to_num(0.0)
+        return (torch.where(kept_K, roots_K, 0.0).square().sum() / kept_K.sum().clamp(min=1)).sqrt()

@@ -1,0 +1,56 @@
+"""CR-MOGM: smooth the weights of any other method over the steps.
+
+Source: Zhou et al., "On the Convergence of Stochastic Multi-Objective Gradient Manipulation and Beyond", NeurIPS 2022,
+algorithm 1.
+Shapes: K tasks.
+"""
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import GradientWeighting
+from mtl.balancing.mgda import MGDA
+
+
+class CRMOGM(GradientWeighting):
+    """Weights w <- alpha w + (1 - alpha) of the wrapped method's weights, from 1 / K each.
+
+    It takes the noise of a batch out of the weights, and with it their correlation with that batch's gradients, which
+    makes the plain methods biased. The paper wraps MGDA, PCGrad and CAGrad; its weights are on the simplex.
+
+        weights = CRMOGM(method=CAGrad())(gramian, losses)
+
+    Args:
+        method: the wrapped method; MGDA by default.
+        alpha: share of the old weights, 0 to 1; 0.9 in TorchJD.
+
+    Raises:
+        ValueError: if alpha is not within 0..1.
+    """
+
+    paper = "Zhou et al., On the Convergence of Stochastic Multi-Objective Gradient Manipulation, NeurIPS 2022"
+    weights_K: Tensor
+
+    def __init__(self, method: GradientWeighting | None = None, alpha: float = 0.9) -> None:
+        super().__init__()
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha={alpha} must be within 0..1.")
+        self.method = MGDA() if method is None else method
+        self.alpha = alpha
+
+    def make_state(self, num_tasks: int) -> None:
+        self.method.build(num_tasks)
+        self.register_buffer("weights_K", torch.full((num_tasks,), 1 / num_tasks, dtype=torch.float64))
+
+    def observe_step(self, losses: Tensor) -> None:
+        self.method.observe_step(losses)
+
+    def observe_epoch(self, losses: Tensor, scores: Tensor | None = None) -> None:
+        self.method.observe_epoch(losses, scores)
+
+    def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        new_K = self.method.weigh(gramian_KK, losses_K, index_K).to(self.weights_K.dtype)
+        weights_K = self.alpha * self.weights_K[index_K] + (1 - self.alpha) * new_K
+        self.weights_K[index_K] = weights_K
+        self.status.copy_(self.method.status)
+        return weights_K

@@ -1,0 +1,39 @@
+"""DualProj: project the mean gradient so that it conflicts with no task.
+
+Source: Lopez-Paz, Ranzato, "Gradient Episodic Memory for Continual Learning", NeurIPS 2017, arXiv:1706.08840, eq. 11;
+in this form in Quinton, Rey, "Jacobian Descent for Multi-Objective Optimization", arXiv:2406.16232.
+Shapes: K tasks.
+"""
+
+from torch import Tensor
+
+from mtl.balancing.method import GradientWeighting
+from mtl.balancing.upgrad import check_preferences, preferences_of
+from mtl.functional.dual_cone import project_dual_cone
+from mtl.functional.gramian import geometry
+
+
+class DualProj(GradientWeighting):
+    """Weights w = argmin over v >= 1 / K of v G v, with G the Gramian: the nearest update to the mean without conflict.
+
+    Without conflicts it is the mean gradient. Solved without regularisation, unlike TorchJD and LibMTL (see `UPGrad`).
+
+        weights = DualProj()(gramian, losses)
+
+    Args:
+        preferences: weight of every task in place of 1 / K.
+    """
+
+    paper = "Lopez-Paz, Ranzato, Gradient Episodic Memory for Continual Learning, NeurIPS 2017"
+    scaling = "common"
+    never_conflicts = True
+
+    def __init__(self, preferences: list[float] | None = None) -> None:
+        super().__init__()
+        self.preferences = None if preferences is None else check_preferences(preferences)
+
+    def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        shape = geometry(gramian_KK)
+        projected_1K, solved = project_dual_cone(shape, preferences_of(self.preferences, index_K, shape.norms_K)[None])
+        self.report(shape.vanishes(projected_1K[0]), ~solved)
+        return projected_1K[0]

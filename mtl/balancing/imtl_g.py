@@ -1,0 +1,34 @@
+"""IMTL-G: the update has the same projection on every task's unit gradient.
+
+Source: Liu et al., "Towards Impartial Multi-task Learning", ICLR 2021, section 3.1.
+Shapes: K tasks.
+"""
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import GradientWeighting
+from mtl.functional.gramian import geometry
+
+
+class IMTLG(GradientWeighting):
+    """Weights w = (C^-1 1) / n, divided by their sum, with C the cosines and n the norms of the task gradients.
+
+    It equals the paper's closed form with differences of gradients. Weights may be negative, and the update may then
+    conflict with every task. Where the gradients are linearly dependent the pseudo-inverse takes the place of the
+    inverse and `status` says singular. TorchJD's pseudo-inverse of the Gramian itself drops small tasks (70 % off on
+    norms 1e-4 to 1e4). Combine it with `IMTLL` in `TransformedWeighting` for the paper's full IMTL.
+
+        weights = IMTLG()(gramian, losses)
+    """
+
+    paper = "Liu et al., Towards Impartial Multi-task Learning, ICLR 2021"
+    scaling = "each"
+
+    def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        shape = geometry(gramian_KK)
+        weights_K = shape.equal_projections() / shape.norms_K
+        total = weights_K.sum()
+        no_sum = total.abs() <= 1e-12 * weights_K.abs().sum()
+        self.report(singular=no_sum | shape.singular())
+        return weights_K / torch.where(no_sum, 1.0, total)

@@ -1,0 +1,46 @@
+"""NTKMTL: weigh tasks so that they learn equally fast, by the size of their neural tangent kernels.
+
+Source: Qin et al., "NTKMTL: Mitigating Task Imbalance in Multi-Task Learning from Neural Tangent Kernel Perspective",
+NeurIPS 2025, arXiv:2510.18258.
+Shapes: K tasks.
+"""
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import GradientWeighting
+from mtl.functional.gramian import geometry
+
+
+class NTKMTL(GradientWeighting):
+    """Weights w_k = (sum_j G_jj / G_kk)^power, with G the Gramian of the batch's task gradients.
+
+    It needs the norms alone. This is the paper's n = 1; the variant NTKMTL-SR takes the largest eigenvalue of each
+    task's kernel over n = 4 parts of the batch in place of G_kk, and the Gramian does not hold that. A task whose
+    gradient is zero gets weight 0, and `status` says singular.
+
+        weights = NTKMTL()(gramian, losses)
+
+    Args:
+        power: 0.5 in the paper, which makes all weighted gradients equally long; its authors suggest to try 0.75.
+
+    Raises:
+        ValueError: if the power is not above 0.
+    """
+
+    paper = "Qin et al., NTKMTL: Mitigating Task Imbalance in MTL from Neural Tangent Kernel Perspective, NeurIPS 2025"
+    head_gradients = "weighted"
+    scaling = "common"
+
+    def __init__(self, power: float = 0.5) -> None:
+        super().__init__()
+        if power <= 0:
+            raise ValueError(f"power={power} must be above 0; the paper takes 0.5.")
+        self.power = power
+
+    def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        shape = geometry(gramian_KK)
+        squared_K = shape.norms_K.square()
+        total = torch.where(shape.zero_K, 0.0, squared_K).sum()
+        self.report(singular=shape.zero_K.any())
+        return torch.where(shape.zero_K, 0.0, (total / squared_K) ** self.power)

@@ -1,0 +1,79 @@
+"""PCGrad: take out of every task's gradient what conflicts with the others, one after the other in random order.
+
+Source: Yu et al., "Gradient Surgery for Multi-Task Learning", NeurIPS 2020, arXiv:2001.06782, algorithm 1.
+Shapes: K tasks, N tasks of the whole problem.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import GradientWeighting
+from mtl.functional.counter_random import counter_uniform
+from mtl.functional.gramian import geometry
+
+
+class PCGrad(GradientWeighting):
+    """Weights of the sum of the projected gradients.
+
+    Task i's gradient starts as g_i; for every other task j in random order, if it conflicts with g_j, its part along
+    g_j is taken out. Done on the coefficients, so only the Gramian is needed. LibMTL adds 1e-8 to the squared norms and
+    projects a task against itself too, which leaves conflicts that the paper's algorithm does not have.
+
+        weights = PCGrad()(gramian, losses)
+
+    Args:
+        reduction: `sum` of the projected gradients as in the paper, or their `mean` (CAGrad's code and others).
+        seed: of the random orders; every rank draws the same, also after a resume.
+    """
+
+    paper = "Yu et al., Gradient Surgery for Multi-Task Learning, NeurIPS 2020"
+    symmetric = False
+    scaling = "common"
+    calls: Tensor
+
+    def __init__(self, reduction: Literal["sum", "mean"] = "sum", seed: int = 0) -> None:
+        super().__init__()
+        self.reduction = reduction
+        self.seed = seed
+        self.register_buffer("calls", torch.tensor(0))
+
+    def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        order_KK = random_orders(self.seed, self.calls, self.num_tasks, index_K)
+        self.calls += 1
+        shape = geometry(gramian_KK)
+        factors_KK = project_conflicts(shape.cosines_KK, order_KK)
+        weights_K = torch.where(shape.zero_K, 0.0, shape.norms_K) @ factors_KK / shape.norms_K
+        self.report(shape.vanishes(weights_K))
+        return weights_K / (len(weights_K) if self.reduction == "mean" else 1)
+
+
+def project_conflicts(cosines_KK: Tensor, order_KK: Tensor) -> Tensor:
+    """Coefficients of the projected unit gradients, one row for each task, [K,K].
+
+    Args:
+        cosines_KK: cosines of the gradients.
+        order_KK: which task each task visits one after the other; itself is passed over.
+    """
+    row_K = torch.arange(len(cosines_KK), device=cosines_KK.device)
+    factors_KK = torch.eye(len(cosines_KK), dtype=cosines_KK.dtype, device=cosines_KK.device)
+    products_KK = cosines_KK.clone()
+    for visited_K in order_KK.T:
+        product_K = products_KK[row_K, visited_K].clamp(max=0.0) * (visited_K != row_K)
+        factors_KK[row_K, visited_K] -= product_K
+        products_KK -= product_K[:, None] * cosines_KK[visited_K]
+    return factors_KK
+
+
+def random_orders(seed: int, calls: Tensor, num_tasks: int, index_K: Tensor) -> Tensor:
+    """In which order each task visits all of them, [K,K].
+
+    Args:
+        seed: of the random numbers.
+        calls: which draw it is, integer scalar.
+        num_tasks: number of all tasks, so that a missing one does not change the order of the others.
+        index_K: which tasks are present.
+    """
+    drawn_NN = counter_uniform(seed, calls, num_tasks**2, dtype=torch.float32).view(num_tasks, num_tasks)
+    return drawn_NN[index_K][:, index_K].argsort(1)
