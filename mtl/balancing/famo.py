@@ -81,7 +81,7 @@ class FAMO(LossWeighting):
 
     @torch.no_grad()
     def observe_step(self, losses: Tensor) -> None:
-        after_K = torch.log((losses.detach() - self.min_K).clamp_min(0) + _EPS)
+        after_K = torch.log((losses.detach().to(self.min_K) - self.min_K).clamp_min(0) + _EPS)
         here_K = self.log_before_K.isfinite()
         whole = here_K.any() & (after_K.isfinite() | ~here_K).all()
         fall_K = torch.where(here_K, self.log_before_K - after_K, torch.zeros_like(after_K))

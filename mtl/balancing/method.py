@@ -131,8 +131,8 @@ class Method(nn.Module, ABC):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if not self.num_tasks and int(state_dict.get(f"{prefix}built_for", 0)):
             self.build(int(state_dict[f"{prefix}built_for"]))
-            own = (value for key, value in state_dict.items() if key.startswith(prefix) and isinstance(value, Tensor))
-            self.to(next((value.dtype for value in own if value.is_floating_point()), None))
+            for name, own in [*self.named_parameters(recurse=False), *self.named_buffers(recurse=False)]:
+                own.data = own.data.to(state_dict[prefix + name].dtype if prefix + name in state_dict else own.dtype)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -35,6 +35,7 @@ class _Transformed(Method):
         return factors if self.method is None else factors * self.method.head_weights(factors * losses, present)
 
     def parameter_loss(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor | None:
+        self.build(len(losses))
         if not any(parameter.requires_grad for parameter in self.transform.parameters()):
             return None
         return self._peek(losses.detach(), present)
