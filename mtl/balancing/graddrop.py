@@ -32,6 +32,7 @@ class GradDrop(GradientAggregation):
     paper = "Chen et al., Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign Dropout, NeurIPS 2020"
     scaling = "common"
     step: Tensor
+    leak_K: Tensor
 
     def __init__(self, leak: float | Sequence[float] = 0.0, seed: int = 0) -> None:
         super().__init__()
@@ -45,6 +46,7 @@ class GradDrop(GradientAggregation):
     def make_state(self, num_tasks: int) -> None:
         if len(self.leaks) not in (1, num_tasks):
             raise ValueError(f"leak has {len(self.leaks)} entries for {num_tasks} tasks; write one, or one for each.")
+        self.register_buffer("leak_K", torch.tensor(self.leaks).expand(num_tasks).clone())
 
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         if self._host_step is None:
@@ -55,8 +57,7 @@ class GradDrop(GradientAggregation):
         )
         self._host_step += 1
         self.step += 1
-        leak_K = gradients_KP.new_tensor(self.leaks).expand(self.num_tasks)[index_K]
-        return graddrop(gradients_KP, uniform_P, leak_K)
+        return graddrop(gradients_KP, uniform_P, self.leak_K[index_K].to(uniform_P.dtype) if any(self.leaks) else None)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         self._host_step = None
@@ -77,4 +78,5 @@ def graddrop(gradients_KP: Tensor, uniform_P: Tensor, leak_K: Tensor | None = No
     kept_KP += torch.where(positive_P < uniform_P, gradients_KP.clamp_max(0), 0.0)
     if leak_K is not None:
         kept_KP = torch.lerp(kept_KP, gradients_KP, leak_K[:, None])
-    return kept_KP.sum(0)
+    # a comparison with NaN would drop it in silence
+    return torch.where(size_P.isfinite(), kept_KP.sum(0), size_P)

@@ -330,5 +330,7 @@ class GradientAggregation(Method):
 
 
 def _index(present: Sequence[bool] | None, like: Tensor) -> Tensor:
-    rows = range(len(like)) if present is None else [row for row, here in enumerate(present) if here]
-    return torch.tensor(list(rows), dtype=torch.long, device=like.device)
+    if present is None or all(present):
+        return torch.arange(len(like), device=like.device)  # made there: a copy from the host would wait for a GPU
+    rows = [row for row, here in enumerate(present) if here]
+    return torch.tensor(rows, dtype=torch.long, device=like.device)

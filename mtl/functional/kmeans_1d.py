@@ -35,11 +35,12 @@ def kmeans_1d(values_N: Tensor, num_groups: int) -> Tensor:
         starts.append(start_M)
     position_N = torch.arange(num, device=values_N.device)
     centers_N = torch.zeros_like(sorted_N)
-    end = torch.tensor(num, device=values_N.device)
+    end = torch.full((1,), num, device=values_N.device)
     for start_M in reversed(starts):
-        start = start_M[end]
-        inside_N = (position_N >= start) & (position_N < end)
-        centers_N = torch.where(inside_N, mean_MM[start, end] + offset, centers_N)
+        # not start_M[end]: an index of one number would be read by the host
+        start = start_M.index_select(0, end)
+        center = mean_MM.flatten().index_select(0, start * (num + 1) + end) + offset
+        centers_N = torch.where((position_N >= start) & (position_N < end), center, centers_N)
         end = start
     return torch.empty_like(centers_N).scatter(0, order_N, centers_N)
 
