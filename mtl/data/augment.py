@@ -1,4 +1,4 @@
-"""`Augment`: mosaic, zoom, crop, translation, flips and colour; boxes, labels and masks follow the picture.
+"""`Augment`: mosaic, zoom, crop, translation, flips, turns and colour; boxes, labels and masks follow the picture.
 
 Everything geometric is one crop and one resize of a uint8 picture; colour is only drawn here and applied to the batch
 on the device (`mtl.data.color`). All random numbers come from the generator that the caller seeds for the sample.
@@ -30,6 +30,7 @@ class Augment:
     Args:
         flip_horizontal: probability of mirroring left and right.
         flip_vertical: probability of mirroring top and bottom.
+        turn: probability of turning the picture by 90, 180 or 270 degrees; by 180 only where it is not square.
         zoom: smallest and largest factor on the size of objects; below 1 the picture gets a grey border, above 1 it
             is cropped.
         translate: largest shift, as a share of the picture's sides.
@@ -48,6 +49,7 @@ class Augment:
         self,
         flip_horizontal: float = 0.5,
         flip_vertical: float = 0.0,
+        turn: float = 0.0,
         zoom: tuple[float, float] = (1.0, 1.0),
         translate: float = 0.0,
         mosaic: float = 0.0,
@@ -58,7 +60,8 @@ class Augment:
         min_visible: float = 0.3,
         lost_box: Literal["missing", "keep"] = "missing",
     ) -> None:
-        for name, value in (("flip_horizontal", flip_horizontal), ("flip_vertical", flip_vertical), ("mosaic", mosaic)):
+        chances = {"flip_horizontal": flip_horizontal, "flip_vertical": flip_vertical, "turn": turn, "mosaic": mosaic}
+        for name, value in chances.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"augment: {name}={value} is a probability and must lie within 0..1.")
         if not 0 < zoom[0] <= zoom[1]:
@@ -68,6 +71,7 @@ class Augment:
         if min(brightness, contrast, saturation) < 0 or max(brightness, contrast, saturation) > 1:
             raise ValueError("augment: brightness, contrast and saturation must lie within 0..1.")
         self.flips = (flip_horizontal, flip_vertical)
+        self.turn = turn
         self.zoom = (float(zoom[0]), float(zoom[1]))
         self.translate = translate
         self.mosaic = mosaic
@@ -99,6 +103,9 @@ class Augment:
         for probability, flip in zip(self.flips, (F.horizontal_flip, F.vertical_flip), strict=True):
             if rng.random() < probability:
                 sample = {key: flip(value) if _moves(value) else value for key, value in sample.items()}
+        if rng.random() < self.turn:
+            angle = int(rng.choice((90, 180, 270))) if size[0] == size[1] else 180
+            sample = {key: F.rotate(value, angle) if _moves(value) else value for key, value in sample.items()}
         if any(self.color):
             *factors, hue = (rng.uniform(-amount, amount) for amount in self.color)
             brightness, contrast, saturation = (1 + factor for factor in factors)

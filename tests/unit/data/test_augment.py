@@ -67,7 +67,7 @@ def draw(augment: Augment, index: int, *, seed: int = 0, **options: Any) -> Samp
     return augment(Painted(**options), index, TASKS, np.random.default_rng([seed, index]))
 
 
-EVERYTHING = Augment(0.5, 0.5, (0.5, 1.8), 0.3, mosaic=0.5, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1)
+EVERYTHING = Augment(0.5, 0.5, 0.5, (0.5, 1.8), 0.3, mosaic=0.5, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,14 @@ EVERYTHING = Augment(0.5, 0.5, (0.5, 1.8), 0.3, mosaic=0.5, brightness=0.2, cont
     [
         Augment(flip_horizontal=1.0),
         Augment(flip_horizontal=0.0, flip_vertical=1.0),
+        Augment(turn=1.0),
         Augment(zoom=(0.4, 0.9)),
         Augment(zoom=(1.1, 2.0)),
         Augment(translate=0.4),
         Augment(mosaic=1.0),
         EVERYTHING,
     ],
-    ids=["mirror", "upside down", "zoom out", "zoom in", "shift", "mosaic", "everything"],
+    ids=["mirror", "upside down", "turn", "zoom out", "zoom in", "shift", "mosaic", "everything"],
 )
 def test_boxes_and_masks_follow_the_pixels(augment: Augment) -> None:
     seen = 0
@@ -118,6 +119,25 @@ def test_a_mirrored_picture_is_exact() -> None:
         torch.stack([64 - x1, y0, 64 - x0, y1], 1).as_subclass(torch.Tensor),
     )
     assert mirrored["scene"] == 2
+
+
+def test_a_square_picture_turns_by_right_angles() -> None:
+    class Square(Painted):
+        def __getitem__(self, index: int) -> Sample:
+            image = torch.zeros(3, 20, 20, dtype=torch.uint8)
+            image[0, 2:8, 3:15] = BRIGHT
+            boxes = tv_tensors.BoundingBoxes(torch.tensor([[3.0, 2, 15, 8]]), format="XYXY", canvas_size=(20, 20))
+            return {"image": tv_tensors.Image(image), "boxes": boxes, "box_labels": torch.zeros(1, dtype=torch.long)}
+
+    found = set()
+    for seed in range(12):
+        sample = Augment(0.0, turn=1.0)(Square(), 0, TASKS, np.random.default_rng(seed))
+        x0, y0, x1, y1 = sample["boxes"][0].int().tolist()
+        painted = torch.zeros(20, 20, dtype=torch.bool)
+        painted[y0:y1, x0:x1] = True
+        assert torch.equal(sample["image"][0] == BRIGHT, painted)
+        found.add((x0, y0, x1, y1))
+    assert found == {(2, 5, 8, 17), (5, 12, 17, 18), (12, 3, 18, 15)}
 
 
 def test_without_any_change_the_sample_is_the_same() -> None:

@@ -20,7 +20,7 @@ TASKS = {
     "boxes": Task("boxes", "detection", num_classes=2),
     "scene": Task("scene", "classification", num_classes=3),
 }
-AUGMENT = Augment(0.5, 0.5, (0.7, 1.4), 0.2, mosaic=0.3, brightness=0.3, hue=0.1)
+AUGMENT = Augment(0.5, 0.5, 0.5, (0.7, 1.4), 0.2, mosaic=0.3, brightness=0.3, hue=0.1)
 
 
 class Noise(Dataset[Sample]):
