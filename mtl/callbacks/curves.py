@@ -41,19 +41,28 @@ class Curves(Callback):
 
 
 @dataclass(frozen=True)
-class _Panel:
+class Panel:
+    """One panel of curves: every log key that starts with `start`.
+
+    Attributes:
+        title: above the panel.
+        start: of the log keys that it shows; the rest of a key is the label.
+        log: logarithmic where all values are above 0.
+        smooth: show the moving mean of long curves.
+    """
+
     title: str
-    start: str  # of the log keys that it shows; the rest of a key is the label
+    start: str
     log: bool = False
     smooth: bool = False
 
 
 _PANELS = (
-    _Panel("training loss", "train/loss/", log=True, smooth=True),
-    _Panel("validation loss", "val/loss/", log=True),
-    _Panel("task weights", "weights/"),
-    _Panel("gradient norms", "grad_norm/", log=True, smooth=True),
-    _Panel("learning rate", "lr/"),
+    Panel("training loss", "train/loss/", log=True, smooth=True),
+    Panel("validation loss", "val/loss/", log=True),
+    Panel("task weights", "weights/"),
+    Panel("gradient norms", "grad_norm/", log=True, smooth=True),
+    Panel("learning rate", "lr/"),
 )
 _SHARED = {"backbone": "0.35", "model": "0.35"}  # what belongs to no task is grey
 
@@ -71,7 +80,7 @@ def draw_curves(series: Series, path: Path) -> bool:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [(panel, lines) for panel in _panels(series) if (lines := _lines(series, panel.start))]
+    panels = [(panel, lines) for panel in _panels(series) if (lines := lines_of(series, panel.start))]
     if not panels:
         return False
     columns = min(3, len(panels))
@@ -82,7 +91,7 @@ def draw_curves(series: Series, path: Path) -> bool:
     tasks = [label for panel, lines in panels if panel.start.endswith("loss/") for label in lines]
     colours = {task: class_colour(index) for index, task in enumerate(dict.fromkeys(tasks))} | _SHARED
     for axis, (panel, lines) in zip(axes.flat, panels, strict=False):
-        _draw(axis, panel, lines, colours)
+        draw_panel(axis, panel, lines, colours)
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,14 +115,20 @@ def smoothed(values: list[float], share: float = 0.05) -> list[float]:
     return means
 
 
-def _panels(series: Series) -> list[_Panel]:
+def _panels(series: Series) -> list[Panel]:
     """The score and one panel for the metrics of each task first, then the losses and what steers them."""
     tasks = dict.fromkeys(key.split("/")[1] for key in series if key.startswith("val/") and key.count("/") == 2)
-    metrics = [_Panel(f"{task}: validation metrics", f"val/{task}/") for task in tasks if task != "loss"]
-    return [*_PANELS[:2], _Panel("joint validation score", "val/score"), *metrics, *_PANELS[2:]]
+    metrics = [Panel(f"{task}: validation metrics", f"val/{task}/") for task in tasks if task != "loss"]
+    return [*_PANELS[:2], Panel("joint validation score", "val/score"), *metrics, *_PANELS[2:]]
 
 
-def _lines(series: Series, start: str) -> Series:
+def lines_of(series: Series, start: str) -> Series:
+    """The lines of one panel, by what follows the start of their log key.
+
+    Args:
+        series: steps and values by log key.
+        start: of the log keys.
+    """
     # a metric of a single class is found in results.json
     return {
         key.removeprefix(start): values
@@ -122,7 +137,15 @@ def _lines(series: Series, start: str) -> Series:
     }
 
 
-def _draw(axis: "Axes", panel: _Panel, lines: Series, colours: dict[str, str]) -> None:
+def draw_panel(axis: "Axes", panel: Panel, lines: Series, colours: dict[str, str]) -> None:
+    """Draw the lines of one panel.
+
+    Args:
+        axis: where to draw.
+        panel: its title and how it is drawn.
+        lines: steps and values by label, as `lines_of` gives them.
+        colours: of labels that have one in every panel.
+    """
     for index, (label, (steps, values)) in enumerate(lines.items()):
         # a task has one colour in every panel
         colour = colours.get(label, class_colour(index))

@@ -6,6 +6,7 @@ from pathlib import Path
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelSummary, ProgressBar
 
+from mtl.callbacks.balancing_telemetry import BalancingTelemetry, looks_at_gradients
 from mtl.callbacks.box_pictures import BoxPictures
 from mtl.callbacks.curves import Curves
 from mtl.callbacks.gradient_norms import GradientNorms
@@ -24,13 +25,13 @@ _SAME_KIND: dict[type[Callback], type[Callback]] = {
 
 
 def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Callback]:
-    """Progress, summary, telemetry, pictures, curves and the result table of a run.
+    """Progress, summary, telemetry, pictures, curves and the result table of a run; more telemetry where it balances.
 
     Args:
         run_dir: folder of the run.
         given: the callbacks of the user; a default of the same kind is left out, so nothing is done twice.
     """
-    pictures = run_dir / "pictures"
+    pictures, given = run_dir / "pictures", list(given)
     defaults: list[Callback] = [
         RunProgress(),
         PartSummary(),
@@ -41,6 +42,8 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
         Curves(pictures / "curves.png"),
         Results(run_dir),
     ]
+    if any(looks_at_gradients(callback) for callback in given):
+        defaults.append(BalancingTelemetry(pictures / "balancing.png"))
     taken = tuple(type(callback) for callback in given)
     return [default for default in defaults if not _is_taken(type(default), taken)]
 

@@ -14,13 +14,13 @@ from mtl.callbacks.metrics_csv import MetricsCSV
 
 def titles(series: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     drawn: list[tuple[str, list[str]]] = []
-    draw = curves._draw
+    draw = curves.draw_panel
 
     def watch(axis: Any, panel: Any, lines: Any, colours: Any) -> None:
         drawn.append((panel.title, list(lines)))
         draw(axis, panel, lines, colours)
 
-    monkeypatch.setattr(curves, "_draw", watch)
+    monkeypatch.setattr(curves, "draw_panel", watch)
     assert draw_curves(series, tmp_path / "curves.png")
     return drawn
 
