@@ -17,16 +17,16 @@ _LOWEST = 1e-4  # a score of 0 would have weight infinity
 class TaskPriority(LossWeighting):
     """Weights w = -(1 - k)^gamma log k: the focal loss of a task's score k, a moving average of its monitored metric.
 
-    Scores lie in 0..1, higher is better: accuracy, mAP, or 1 / (1 + error). Until the first scores come all weights
-    are 1. The paper also weighs single examples so; that belongs to the losses of the heads (focal loss).
+    Scores lie in 0..1, higher is better: accuracy, mAP. A score below 0 is a negated error e and counts as 1 / (1 + e).
+    Until the first validation all weights are 1. The paper also weighs single examples so; that belongs to the losses
+    of the heads (focal loss).
 
         method = TaskPriority()
         objective = method(losses)
         method.observe_epoch(mean_losses, scores)
 
     Args:
-        gamma: how much good tasks are discounted; the paper has one for each task, found by search. The default is
-            ours.
+        gamma: how much good tasks are discounted; the paper has one for each task. The default is ours.
         momentum: share of the new score in the average. The default is ours.
         sum_to: `free` as in the paper, or `tasks`: scaled to sum to K, which keeps the learning rate.
     """
@@ -61,19 +61,20 @@ class TaskPriority(LossWeighting):
 
         Args:
             losses: not looked at.
-            scores: of each task, [K]; NaN where a task had no label.
+            scores: of each task, [K]; NaN where a task had no label, None without a validation in this epoch.
 
         Raises:
-            ValueError: if there are no scores, or one is outside 0..1.
+            ValueError: if a score is above 1.
         """
         if scores is None:
-            raise ValueError("TaskPriority weighs tasks by their validation metric; run a validation in each epoch.")
+            return
         scores = scores.detach().to(self.score_K)
-        seen_K = scores.isfinite()
-        if (seen_K & ((scores < 0) | (scores > 1))).any():
+        scores = torch.where(scores < 0, 1 / (1 - scores), scores)
+        if (scores > 1).any():
             raise ValueError(
-                f"TaskPriority needs scores within 0..1, higher is better; got {scores.tolist()}. "
-                "Turn an error e into 1 / (1 + e)."
+                f"TaskPriority needs scores of at most 1, higher is better; got {scores.tolist()}. "
+                "Monitor another metric in the head, or turn an error e into 1 / (1 + e)."
             )
+        seen_K = scores.isfinite()
         old_K = torch.where(self.score_K.isfinite(), self.score_K, scores)
         self.score_K.copy_(torch.where(seen_K, torch.lerp(old_K, scores, self.momentum), self.score_K))

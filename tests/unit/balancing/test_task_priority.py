@@ -44,10 +44,22 @@ def test_a_score_of_zero_or_one_stays_finite() -> None:
     assert weights[1] == 0
 
 
-def test_scores_are_needed_and_lie_between_zero_and_one() -> None:
+def test_a_negated_error_counts_as_one_over_one_plus_the_error() -> None:
     method = TaskPriority()
     method.build(2)
-    with pytest.raises(ValueError, match="run a validation in each epoch"):
-        method.observe_epoch(ONES)
-    with pytest.raises(ValueError, match="scores within 0..1"):
+    method.observe_epoch(ONES, torch.tensor([-3.0, -0.25]))
+    torch.testing.assert_close(method.score_K, torch.tensor([0.25, 0.8]))
+
+
+def test_an_epoch_without_validation_changes_nothing_and_a_score_above_one_is_refused() -> None:
+    method = TaskPriority()
+    method.build(2)
+    method.observe_epoch(ONES)
+    assert method.score_K.isnan().all()
+    with pytest.raises(ValueError, match="scores of at most 1, higher is better; got .*1.5"):
         method.observe_epoch(ONES, torch.tensor([0.5, 1.5]))
+
+
+def test_senseless_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="gamma=-1 must be at least 0"):
+        TaskPriority(gamma=-1)
