@@ -5,6 +5,8 @@ algorithm 1.
 Shapes: K tasks.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from mtl.balancing.mgda import MGDA
 
 
 class CRMOGM(GradientWeighting):
-    """Weights w <- alpha w + (1 - alpha) of the wrapped method's weights, from 1 / K each.
+    """Weights w <- alpha w + (1 - alpha) of the wrapped method's weights.
 
     It takes the noise of a batch out of the weights, and with it their correlation with that batch's gradients, which
     makes the plain methods biased. The paper wraps MGDA, PCGrad and CAGrad; its weights are on the simplex.
@@ -23,6 +25,8 @@ class CRMOGM(GradientWeighting):
     Args:
         method: the wrapped method; MGDA by default.
         alpha: share of the old weights, 0 to 1; 0.9 in TorchJD.
+        start: the weights before the first step: those of the `first` call (TorchJD), which also fits methods whose
+            weights do not sum to 1, or `equal`, 1 / K each.
 
     Raises:
         ValueError: if alpha is not within 0..1.
@@ -31,16 +35,20 @@ class CRMOGM(GradientWeighting):
     paper = "Zhou et al., On the Convergence of Stochastic Multi-Objective Gradient Manipulation, NeurIPS 2022"
     weights_K: Tensor
 
-    def __init__(self, method: GradientWeighting | None = None, alpha: float = 0.9) -> None:
+    def __init__(
+        self, method: GradientWeighting | None = None, alpha: float = 0.9, start: Literal["first", "equal"] = "first"
+    ) -> None:
         super().__init__()
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha={alpha} must be within 0..1.")
         self.method = MGDA() if method is None else method
         self.alpha = alpha
+        self.start = start
 
     def make_state(self, num_tasks: int) -> None:
         self.method.build(num_tasks)
-        self.register_buffer("weights_K", torch.full((num_tasks,), 1 / num_tasks, dtype=torch.float64))
+        start = 1 / num_tasks if self.start == "equal" else torch.nan
+        self.register_buffer("weights_K", torch.full((num_tasks,), start, dtype=torch.float64))
 
     def observe_step(self, losses: Tensor) -> None:
         self.method.observe_step(losses)
@@ -50,7 +58,9 @@ class CRMOGM(GradientWeighting):
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         new_K = self.method.weigh(gramian_KK, losses_K, index_K).to(self.weights_K.dtype)
-        weights_K = self.alpha * self.weights_K[index_K] + (1 - self.alpha) * new_K
+        old_K = self.weights_K[index_K]
+        old_K = torch.where(old_K.isnan(), new_K, old_K)
+        weights_K = self.alpha * old_K + (1 - self.alpha) * new_K
         self.weights_K[index_K] = weights_K
         self.status.copy_(self.method.status)
         return weights_K

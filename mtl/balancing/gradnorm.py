@@ -39,6 +39,7 @@ class GradNorm(GradientWeighting):
 
     paper = "Chen et al., GradNorm, ICML 2018"
     head_gradients = "weighted"
+    scaling = "common"
     weights_K: Tensor
     first_losses_K: Tensor
     moment_K: Tensor
@@ -66,13 +67,13 @@ class GradNorm(GradientWeighting):
         first_K = self.first_losses_K[index_K]
         first_K = torch.where(first_K.isnan(), losses_K, first_K)
         self.first_losses_K[index_K] = first_K
-        norms_K = widest(gramian_KK).diagonal().clamp(min=0).sqrt()
+        norms_K = widest(gramian_KK).diagonal().clamp(min=0).sqrt().to(old_K.dtype)
         positive = (losses_K > 0).all() & (first_K > 0).all()
         ratio_K = torch.where(positive, losses_K / first_K, 1.0)
         lengths_K = old_K * norms_K
         target_K = lengths_K.mean() * (ratio_K / ratio_K.mean()) ** self.alpha
         slope_K = (lengths_K - target_K).sign() * norms_K
-        self._move(index_K, slope_K / norms_K.mean().clamp(min=1e-300))
+        self._move(index_K, slope_K / norms_K.mean().clamp(min=torch.finfo(old_K.dtype).tiny))
         self.status.copy_(torch.where(positive, 0, NOT_POSITIVE))
         return old_K
 

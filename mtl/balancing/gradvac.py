@@ -65,7 +65,7 @@ class GradVac(GradientWeighting):
         row_K = torch.arange(len(cosines_KK), device=cosines_KK.device)
         factors_KK = torch.eye(len(cosines_KK), dtype=cosines_KK.dtype, device=cosines_KK.device)
         products_KK = cosines_KK.clone()
-        usual_KK = self.usual_NN[index_K[:, None], index_K]
+        usual_KK = self.usual_NN[index_K[:, None], index_K].to(cosines_KK.dtype)
         for visited_K in order_KK.T:
             other_K = (visited_K != row_K) & ~shape.zero_K & ~shape.zero_K[visited_K]
             length_K = (factors_KK * products_KK).sum(1).clamp(min=0).sqrt()

@@ -23,7 +23,7 @@ class IMTLG(GradientWeighting):
     """
 
     paper = "Liu et al., Towards Impartial Multi-task Learning, ICLR 2021"
-    scaling = "each"
+    scaling = "common"  # a factor for each may change the sign of the sum
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         shape = geometry(gramian_KK)
