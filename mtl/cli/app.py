@@ -171,7 +171,7 @@ class MultiTaskCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         self.run_dir = self._make_run_folder()
         options: dict[str, Any] = {**self.config_init.trainer, **kwargs, "default_root_dir": str(self.run_dir)}
-        if options["logger"] in (None, True):
+        if options["logger"] in (None, True) and not options["barebones"]:
             options["logger"] = self._loggers()
         options["callbacks"] = self._callbacks(options)
         return Trainer(**options)

@@ -15,10 +15,10 @@ mtl: one shared network, many tasks.
   python -m mtl fit --config configs/digits.yaml      train, then test the best
   python -m mtl validate --run runs/digits/NAME       numbers of validation data
   python -m mtl test --run runs/digits/NAME           numbers of test data
-  python -m mtl predict --run RUN --images FOLDER     pictures -> JSON, CSV, PNGs
-  python -m mtl list                                  heads, data sets, configs...
+  python -m mtl predict --run RUN --images FOLDER     boxes and classes of files
+  python -m mtl list                                  heads, data, configs, ...
 
-Every key of a config is also a flag; several configs are laid over each other:
+Every key of a config is also a flag; configs are laid over each other:
 
   python -m mtl fit --config configs/digits.yaml --config mine.yaml \\
       --model.heads.largest.dropout 0.2 --trainer.max_steps 300 --name dropout

@@ -99,6 +99,7 @@ def test_training_continues_from_the_last_checkpoint_of_a_run(beside: Path) -> N
     assert main(["fit", "--run", "runs/tiny/first", *flags]) == 0
     last = torch.load(beside.parent / "longer" / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 4
+    assert (beside.parent / "longer" / "checkpoints" / "best.ckpt").is_file()
     assert last["loops"]["fit_loop"]["epoch_progress"]["total"]["completed"] == 2
 
 
@@ -165,6 +166,12 @@ def test_switched_off_parts_are_left_out(folder: Path) -> None:
     names = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing")
     cli = built("--config", "tiny.yaml", *(f"--trainer.{name}=false" for name in names))
     assert not [callback for callback in cli.trainer.callbacks if isinstance(callback, ProgressBar | ModelSummary)]
+    assert cli.trainer.checkpoint_callback is None
+
+
+def test_a_bare_trainer_gets_nothing_of_ours(folder: Path) -> None:
+    cli = built("--config", "tiny.yaml", "--trainer.barebones=true")
+    assert cli.trainer.loggers == []
     assert cli.trainer.checkpoint_callback is None
 
 

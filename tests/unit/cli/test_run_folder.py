@@ -25,7 +25,9 @@ def test_runs_that_start_at_the_same_moment_get_different_folders(tmp_path: Path
     assert len(set(folders)) == 48
 
 
-@pytest.mark.parametrize(("experiment", "name"), [("a/b", None), ("digits", "a b"), ("..", None), ("digits", ".hidden")])
+@pytest.mark.parametrize(
+    ("experiment", "name"), [("a/b", None), ("digits", "a b"), ("..", None), ("digits", ".hidden")]
+)
 def test_a_name_that_is_no_folder_name_is_refused(tmp_path: Path, experiment: str, name: str | None) -> None:
     with pytest.raises(ValueError, match="becomes the name of a folder"):
         make_run_folder(tmp_path, experiment, name)

@@ -19,7 +19,9 @@ def schema(values: dict[str, Any]) -> Any:
 
 
 def test_it_knows_which_class_stands_where() -> None:
-    known = schema({"model": {"heads": {"boxes": {"class_path": "CenterNetHead"}}}, "data": {"class_path": "DigitScenes"}})
+    known = schema(
+        {"model": {"heads": {"boxes": {"class_path": "CenterNetHead"}}}, "data": {"class_path": "DigitScenes"}}
+    )
     assert expected_class(known.expected(("model", "backbone"))) is Backbone
     assert expected_class(known.expected(("model", "heads", "boxes"))) is Head
     assert known.chosen(("model", "heads", "boxes")).__name__ == "CenterNetHead"
@@ -44,7 +46,12 @@ def test_null_takes_away_an_entry_and_leaves_an_argument() -> None:
         "name": None,
     }
     config = Config(values)
-    paths = [("model", "heads", "a"), ("model", "loss_weights", "a"), ("data", "init_args", "eval_batch_size"), ("name",)]
+    paths = [
+        ("model", "heads", "a"),
+        ("model", "loss_weights", "a"),
+        ("data", "init_args", "eval_batch_size"),
+        ("name",),
+    ]
     config.origins = dict.fromkeys(paths, Origin("file"))
     make_schema(config).drop_removed()
     assert list(values["model"]["heads"]) == ["b"]
@@ -71,7 +78,9 @@ def test_short_names_full_names_and_nothing_are_found() -> None:
     assert find_class("SGD", Optimizer) is torch.optim.SGD
     assert find_class("CenterNetHead", None).__name__ == "CenterNetHead"  # type: ignore[union-attr]
     assert find_class("torch.nn.Linear", nn.Module) is nn.Linear
-    assert [find_class(name, nn.Module) for name in ("Nope", "torch.nope.X", "torch.nn.Nope", "os.PathLike")] == [None] * 4
+    assert [find_class(name, nn.Module) for name in ("Nope", "torch.nope.X", "torch.nn.Nope", "os.PathLike")] == [
+        None
+    ] * 4
 
 
 @pytest.mark.parametrize(

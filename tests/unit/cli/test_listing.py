@@ -1,0 +1,88 @@
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mtl.cli import listing
+from mtl.cli.listing import entries
+from mtl.cli.main import main
+
+
+def listed(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, list[dict[str, object]]]:
+    assert main(["list", *words, "--json"]) == 0
+    found: dict[str, list[dict[str, object]]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_every_kind_is_listed_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    found = listed(capsys)
+    assert set(found) == {"heads", "methods", "backbones", "architectures", "data", "callbacks", "configs"}
+    head = next(entry for entry in found["heads"] if entry["name"] == "ClassificationHead")
+    assert head["class_path"] == "mtl.heads.classification.ClassificationHead"
+    assert head["kinds"] == ["classification"]
+    assert head["settings"]["dropout"] == "a number"  # type: ignore[index]
+    assert "Head" not in [entry["name"] for entry in found["heads"]], "a base class cannot be used"
+
+
+def test_one_kind_is_shown_with_descriptions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "backbones"]) == 0
+    said = capsys.readouterr().out
+    assert "ResidualFPN  " in said
+    assert "CenterNetHead" not in said
+
+
+def test_one_class_is_shown_with_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "heads", "ClassificationHead"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("mtl.heads.classification.ClassificationHead\n")
+    assert "    dropout: " in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["head"], "nothing of kind 'head' to list. Did you mean 'heads'?"),
+        (["heads", "CentreNetHead"], "there is no 'CentreNetHead' in heads. Did you mean 'CenterNetHead'?"),
+    ],
+)
+def test_what_is_not_there_is_told(capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+    assert main(["list", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_configs_are_described_by_their_first_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text("# Find digits\n# in scenes. Takes two minutes.\nx: 1\n")
+    (tmp_path / "b.yaml").write_text("x: 1\n")
+    found = listed(capsys, "configs", "--configs", str(tmp_path))["configs"]
+    assert [entry["description"] for entry in found] == ["Find digits in scenes", ""]
+
+
+def test_a_package_that_is_not_there_yet_lists_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(listing.PACKAGES, "methods", "mtl.nothing_here")
+    assert entries("methods") == []
+
+
+def test_methods_are_found_by_their_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    from typing import Protocol
+
+    class Weighting(Protocol):
+        def forward(self) -> None: ...
+
+    class Equal(Weighting):
+        """All weigh the same.
+
+        Args:
+            nothing: at all.
+        """
+
+        def forward(self) -> None: ...
+
+    for name in ("fake", "fake.methods"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    for cls in (Weighting, Equal):
+        cls.__module__ = "fake.methods"
+        setattr(sys.modules["fake.methods"], cls.__name__, cls)
+    monkeypatch.setitem(listing.PACKAGES, "methods", "fake")
+    assert [(entry["name"], entry["description"]) for entry in entries("methods")] == [("Equal", "All weigh the same.")]

@@ -1,0 +1,52 @@
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+import mtl
+from mtl.cli.main import main
+
+
+def test_alone_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert all(f"python -m mtl {command}" in said for command in ("fit", "validate", "test", "predict", "list"))
+    assert max(len(line) for line in said.splitlines()) <= 80
+
+
+def test_it_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"mtl {mtl.__version__}"
+
+
+def test_a_mistyped_subcommand_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tset"]) == 2
+    assert "there is no subcommand 'tset'. Did you mean 'test'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["flag", "environment"])
+def test_the_traceback_is_shown_when_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    words = ["fit", "--config", "tiny.yaml", "--model.loss_weights.nobody", "1"]
+    if how == "flag":
+        words.append("--traceback")
+    else:
+        monkeypatch.setenv("MTL_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="loss weight 'nobody' has no entry"):
+        main(words)
+
+
+def test_an_error_nobody_foresaw_keeps_its_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("a mistake of ours")
+
+    monkeypatch.setattr("mtl.cli.app.write_record", broken)
+    with pytest.raises(TypeError, match="a mistake of ours"):
+        main(["fit", "--config", "tiny.yaml"])
+
+
+def test_python_m_mtl_is_the_program_and_gives_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["mtl", "nope"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("mtl", run_name="__main__")
+    assert caught.value.code == 2

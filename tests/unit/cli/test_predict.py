@@ -1,0 +1,65 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mtl.cli.main import main
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, size in enumerate([(40, 60), (32, 32)]):
+        pixels = np.random.default_rng(number).integers(0, 255, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("how", ["run", "ckpt_path"])
+def test_a_folder_of_pictures_is_predicted(trained: Path, pictures: Path, tmp_path: Path, how: str) -> None:
+    source = trained if how == "run" else trained / "checkpoints" / "best.ckpt"
+    output = tmp_path / "out"
+    words = ["predict", f"--{how}", str(source), "--images", str(pictures), "--output", str(output)]
+    assert main([*words, "--score_threshold", "0.0"]) == 0
+    found = json.loads((output / "predictions.json").read_text())
+    assert [(image["height"], image["width"]) for image in found["images"]] == [(40, 60), (32, 32)]
+    assert all(box["bbox"][0] >= 0 and box["bbox"][2] > 0 for box in found["annotations"])
+    with (output / "predictions.csv").open() as file:
+        assert len(list(csv.DictReader(file))) >= 2
+    assert len(list(output.rglob("*.png"))) == 2
+
+
+def test_results_lie_in_the_run_folder_by_default(trained: Path, pictures: Path) -> None:
+    assert main(["predict", "--run", str(trained), "--images", str(pictures)]) == 0
+    assert (trained / "predictions" / "predictions.json").is_file()
+
+
+def test_a_checkpoint_without_its_run_needs_the_image_size(
+    trained: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = tmp_path / "a" / "b" / "best.ckpt"
+    alone.parent.mkdir(parents=True)
+    alone.write_bytes((trained / "checkpoints" / "best.ckpt").read_bytes())
+    words = ["predict", "--ckpt_path", str(alone), "--images", str(pictures), "--output", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "says how large the images were; give --image_size" in capsys.readouterr().err
+    assert main([*words, "--image_size", "32", "48"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "code"),
+    [
+        (["--images", "."], "`predict` needs a trained model: --run", 2),
+        (["--run", "nowhere", "--images", "."], "there is no run folder 'nowhere'", 1),
+        (["--run", "nowhere", "--images", "nothing"], "there is no folder 'nothing'", 1),
+    ],
+)
+def test_what_is_missing_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str, code: int
+) -> None:
+    assert main(["predict", *words]) == code
+    assert message in capsys.readouterr().err
