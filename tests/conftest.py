@@ -1,5 +1,9 @@
-"""What every test shares: one thread, fixed seeds, no network logger, and processes that talk over gloo."""
+"""What every test shares: one thread, fixed seeds, no network logger, and processes that talk over gloo.
 
+`pytest --method my.module.Class` runs the contract tests of balancing methods on a class of yours, and nothing else.
+"""
+
+import importlib
 import io
 import os
 import pickle
@@ -20,6 +24,37 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 RunRanks = Callable[..., list[Any]]
 PATIENCE_S = 120
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--method", metavar="CLASS_PATH", help="run the contract tests on this balancing method")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--method")
+    if path:
+        module, _, name = path.rpartition(".")
+        if not module or not hasattr(importlib.import_module(module), name):
+            raise pytest.UsageError(f"--method {path}: there is no such class; write it as my.module.Class")
+        os.environ["MTL_METHOD"] = path  # the contract tests add it to what they find
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    path = config.getoption("--method")
+    if not path:
+        return
+    module, _, name = path.rpartition(".")
+    chosen = getattr(importlib.import_module(module), name)
+    own = [item for item in items if any(value is chosen for value in _parameters(item))]
+    if not own:
+        raise pytest.UsageError(f"no contract test takes {path}; it must be a concrete balancing method")
+    config.hook.pytest_deselected(items=[item for item in items if item not in own])
+    items[:] = own
+
+
+def _parameters(item: pytest.Item) -> list[Any]:
+    call = getattr(item, "callspec", None)
+    return list(call.params.values()) if call is not None else []
 
 
 @pytest.fixture(autouse=True)

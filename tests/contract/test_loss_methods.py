@@ -1,8 +1,10 @@
 """What every loss method and gradient aggregation must do. A new file in `mtl/balancing/` is tested by being found.
 
 The traits that a method promises (`symmetric`, `scaling`, `positive_losses`, `at`) are class attributes; nothing here
-names a method.
+names a method. `pytest --method my.module.Class` runs them on a class of yours.
 """
+
+import os
 
 import pytest
 import torch
@@ -24,7 +26,12 @@ P, STEPS, PER_EPOCH = 7, 12, 3
 
 
 def found(base: type[Method]) -> list[type[Method]]:
-    return [cls for cls in concrete_subclasses(base) if cls.__module__.startswith(mtl.balancing.__name__)]
+    return [
+        cls
+        for cls in concrete_subclasses(base)
+        if cls.__module__.startswith(mtl.balancing.__name__)
+        or f"{cls.__module__}.{cls.__qualname__}" == os.environ.get("MTL_METHOD")
+    ]
 
 
 LOSS_METHODS, AGGREGATIONS = found(LossWeighting), found(GradientAggregation)
