@@ -119,6 +119,6 @@ def test_coco128_is_read_and_its_known_faults_are_found() -> None:
         assert data.data_report.images(ours) == sorted(row["item"] for row in rows if row["kind"] == theirs)
     for split in sets:
         for index in range(len(split)):
-            sample = split[index]
-            present = {CLASSES[label] for label in sample["box_labels"].tolist()}
-            assert present == {CLASSES[i] for i in sample["present_classes"].nonzero().flatten().tolist()}
+            first, end = split.annotations.offsets[index : index + 2]
+            present = set(split.annotations.labels[first:end].tolist())
+            assert present == set(split.targets["present_classes"][index].nonzero()[0].tolist())
