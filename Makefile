@@ -12,11 +12,11 @@ LOWEST = .venv-lowest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install fit test test-fast test-lowest lint types format hooks notebooks bench-data clean clean-all
+.PHONY: help install fit test test-fast test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
-	  awk -F '\t' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
+	  awk -F '\t' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
 install: $(STAMP) ## create .venv and install the package with its development tools
 
@@ -71,6 +71,10 @@ notebooks: install ## run every notebook from top to bottom, keeping its results
 
 bench-data: install ## measure what data loading costs beside a training step
 	PYTHONPATH=. $(PY) tests/benchmarks/data_loading.py $(ARGS)
+
+bench-balancing: install ## measure what balancing costs beside a plain step; ARGS="--quick", or "--device cuda --bf16 --batch 64 --arch resnet50"
+	@# the profiler that counts memory is quiet
+	KINETO_LOG_LEVEL=5 TORCH_CPP_LOG_LEVEL=ERROR PYTHONPATH=. $(PY) tests/benchmarks/balancing.py $(ARGS)
 
 clean: ## delete caches and build products; runs and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

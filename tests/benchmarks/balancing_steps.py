@@ -1,0 +1,277 @@
+"""What `balancing.py` times: networks, batches, and one training step of every kind on them.
+
+Every step here is a whole one: forward, losses, backward, AdamW. Ours are driven through `LossBalancing` itself, with
+the few things it asks of a trainer; nothing is rebuilt for the benchmark.
+"""
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+import mtl.balancing
+from mtl.backbones.backbone import Backbone
+from mtl.backbones.seed_cnn import SeedCNN
+from mtl.backbones.torchvision_network import TorchvisionBackbone
+from mtl.balancing.method import LossWeighting, Method
+from mtl.batch import PADDING_LABEL, Batch
+from mtl.callbacks.loss_balancing import LossBalancing
+from mtl.discovery import concrete_subclasses
+from mtl.heads.classification import ClassificationHead
+from mtl.heads.fcos import FCOSHead
+from mtl.module import MultiTaskLightningModule
+from mtl.task import Task
+
+NUM_CLASSES = 10
+assert mtl.balancing  # importing the package imports every method
+
+
+@dataclass(frozen=True)
+class Arch:
+    """A network to measure.
+
+    Attributes:
+        backbone: makes it.
+        side: of the images, in pixels.
+        batch: images on a CPU.
+        level: that the classification heads read.
+        boxes: whether one of the K heads detects.
+    """
+
+    backbone: Callable[[], Backbone]
+    side: int
+    batch: int
+    level: str
+    boxes: bool = False
+
+
+ARCHS = {
+    "cnn3": Arch(SeedCNN, 32, 64, "c3"),
+    "resnet18": Arch(partial(TorchvisionBackbone, "resnet18", levels=("c5",)), 128, 8, "c5"),
+    "resnet18-fpn": Arch(partial(TorchvisionBackbone, "resnet18", levels=("p3", "p4", "p5")), 128, 8, "p5", boxes=True),
+    "resnet50": Arch(partial(TorchvisionBackbone, "resnet50", levels=("c5",)), 224, 8, "c5"),
+}
+Step = Callable[[], None]
+
+
+class Setting:
+    """A network with K heads, batches that can be learned, an optimiser, and the steps on them.
+
+    Args:
+        arch: a name in `ARCHS`.
+        num_tasks: K.
+        device: where it runs.
+        batch: images; what the arch says by default.
+        bf16: run the model under bfloat16 autocast.
+        channels_last: memory format of the plain step.
+        fused: whether AdamW is fused.
+    """
+
+    def __init__(
+        self,
+        arch: str,
+        num_tasks: int,
+        device: str = "cpu",
+        batch: int | None = None,
+        bf16: bool = False,
+        channels_last: bool = True,
+        fused: bool = True,
+    ) -> None:
+        torch.manual_seed(0)
+        self.arch, self.num_tasks, self.device, self.bf16 = ARCHS[arch], num_tasks, torch.device(device), bf16
+        names = [f"task{index}" for index in range(num_tasks)]
+        self.tasks = {name: Task(name, "classification", NUM_CLASSES) for name in names}
+        heads: dict[str, Any] = {
+            name: partial(ClassificationHead, levels=[self.arch.level], hidden=64) for name in names
+        }
+        if self.arch.boxes:
+            self.tasks[names[0]] = Task(names[0], "detection", NUM_CLASSES)
+            heads[names[0]] = partial(FCOSHead, num_convs=1)
+        self.module = MultiTaskLightningModule(self.tasks, self.arch.backbone(), heads, channels_last=channels_last).to(
+            self.device
+        )
+        self.model = self.module.model
+        self.shared = [p for p in self.model.backbone.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=fused)
+        self.truth = [torch.randn(3 * 8 * 8, NUM_CLASSES, device=self.device) for _ in names]
+        self.batch = self.make_batch(batch or self.arch.batch)
+        for _ in range(3):  # the first steps of a network are like no others; AdamW gets its state
+            self.plain()()
+
+    def make_batch(self, images: int) -> Batch:
+        """Random images whose labels are a function of them, so that there is something to learn."""
+        side, device = self.arch.side, self.device
+        image = torch.rand(images, 3, side, side, device=device).contiguous(memory_format=self.module.memory_format)
+        coarse = nn.functional.adaptive_avg_pool2d(image, 8).flatten(1) - 0.5
+        batch: Batch = {"image": image}
+        for (name, task), truth in zip(self.tasks.items(), self.truth, strict=True):
+            if task.kind == "detection":
+                corner = torch.rand(images, 4, 2, device=device) * side * 0.6
+                batch["boxes"] = torch.cat((corner, corner + side * (0.1 + 0.3 * torch.rand_like(corner))), -1)
+                batch["box_labels"] = (coarse @ truth).topk(4).indices
+                batch["box_labels"][::2, 3] = PADDING_LABEL
+            else:
+                batch[name] = (coarse @ truth).argmax(1)
+            batch[f"labelled/{name}"] = torch.ones(images, dtype=torch.bool, device=device)
+        return batch
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+    def losses(self) -> dict[str, Tensor]:
+        with self.autocast():
+            return self.model.losses(self.model(self.batch["image"]), self.batch)
+
+    def shared_gradient(self) -> Tensor:
+        found = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.shared]
+        return torch.cat([gradient.flatten() for gradient in found]).double()
+
+    def plain(self) -> Step:
+        """The step that everything is a multiple of: the plain sum of the losses."""
+
+        def step() -> None:
+            self.optimizer.zero_grad()
+            self.module.weighted_sum(self.losses())[0].backward()
+            self.optimizer.step()
+
+        return step
+
+    def floor(self) -> Step:
+        """What K exact passes cost at least: forward, heads, K trunk passes one after the other, AdamW; no method."""
+
+        def step() -> None:
+            self.optimizer.zero_grad()
+            with self.autocast():
+                features = self.model.features(self.batch["image"])
+                views = {name: {k: v.detach().requires_grad_() for k, v in features.items()} for name in self.tasks}
+                outputs = {name: head(views[name]) for name, head in self.model.heads.items()}
+                losses = self.model.losses(outputs, self.batch)
+            torch.stack(list(losses.values())).sum().backward()
+            for index, name in enumerate(self.tasks):
+                used = [(features[k], v.grad) for k, v in views[name].items() if v.grad is not None]
+                last = index == self.num_tasks - 1
+                found = torch.autograd.grad(
+                    [level for level, _ in used], self.shared, [grad for _, grad in used], retain_graph=not last,
+                    allow_unused=True,
+                )  # fmt: skip
+            for parameter, gradient in zip(self.shared, found, strict=True):
+                parameter.grad = gradient
+            self.optimizer.step()
+
+        return step
+
+    def torchjd(self, mode: str) -> Step:
+        """The same with torchjd's PCGrad (its UPGrad needs further packages), exact.
+
+        Args:
+            mode: `autojac`, batched, its default; `sequential`, one task after the other; `autogram`.
+        """
+        from torchjd.aggregation import PCGrad, PCGradWeighting
+        from torchjd.autogram import Engine
+        from torchjd.autojac import jac_to_grad, mtl_backward
+
+        weighting, aggregator = PCGradWeighting(), PCGrad()
+        # the engine's hooks stay in the network, so it gets one of its own
+        setting = copy.deepcopy(self) if mode == "autogram" else self
+        engine = Engine(setting.model.backbone, batch_dim=None) if mode == "autogram" else None
+        heads = [list(head.parameters()) for head in setting.model.heads.values()]
+
+        def jacobian() -> None:
+            with self.autocast():
+                features = self.model.features(self.batch["image"])
+                outputs = {name: head(features) for name, head in self.model.heads.items()}
+                losses = list(self.model.losses(outputs, self.batch).values())
+            mtl_backward(
+                losses,
+                list(features.values()),
+                tasks_params=heads,
+                shared_params=self.shared,
+                parallel_chunk_size=1 if mode == "sequential" else None,
+            )
+            jac_to_grad(self.shared, aggregator)
+
+        def step() -> None:
+            setting.optimizer.zero_grad()
+            if engine is None:
+                jacobian()
+            else:
+                losses = torch.stack(list(setting.losses().values()))
+                losses.backward(weighting(engine.compute_gramian(losses)))
+            setting.optimizer.step()
+            setting.optimizer.zero_grad()
+
+        return step
+
+    def live_bytes(self) -> int:
+        """Bytes that stay between two steps: parameters, buffers, AdamW's averages and the batch."""
+        state = [value for values in self.optimizer.state.values() for value in values.values()]
+        kept = [*self.model.parameters(), *self.model.buffers(), *state, *self.batch.values()]
+        return sum(tensor.nbytes for tensor in kept if isinstance(tensor, Tensor))
+
+
+class Balanced:
+    """Steps through `LossBalancing`. Several take turns on one model, so each attaches itself for its own steps.
+
+    Args:
+        setting: the model, batch and optimiser.
+        method: the method; it gets its own copy.
+        at: where it looks at gradients.
+        every: how often it is asked.
+    """
+
+    def __init__(self, setting: Setting, method: Method, at: Literal["features", "parameters"], every: int = 1) -> None:
+        self.setting = setting
+        on_losses = isinstance(method, LossWeighting)
+        self.callback = LossBalancing(copy.deepcopy(method), **({} if on_losses else {"at": at, "every": every}))
+        # all that the callback asks of a trainer
+        self.trainer: Any = SimpleNamespace(
+            accumulate_grad_batches=1, precision_plugin=SimpleNamespace(scaler=None), strategy=None, global_step=0
+        )
+        self.callback.setup(self.trainer, setting.module, "fit")
+        self.objective, self.junction = setting.module.objective, setting.model.junction
+        self.detach()
+
+    def gradients(self, step: int = 0) -> None:
+        """Forward and backward.
+
+        Args:
+            step: number of the step; the method is asked where `every` divides it.
+        """
+        module, self.trainer.global_step = self.setting.module, step
+        module.objective, self.setting.model.junction = self.objective, self.junction
+        self.setting.optimizer.zero_grad()
+        self.callback.on_train_batch_start(self.trainer, module, self.setting.batch, step)
+        objective, _ = module.objective(self.setting.losses())
+        objective.backward()
+        self.detach()
+
+    def step(self, step: int = 0) -> Step:
+        """A whole step.
+
+        Args:
+            step: 0 asks the method; 1 keeps the weights that the last one gave, with `every` above 1.
+        """
+
+        def run() -> None:
+            self.gradients(step)
+            self.setting.optimizer.step()
+
+        return run
+
+    def detach(self) -> None:
+        self.callback.teardown(self.trainer, self.setting.module, "fit")
+
+
+def find_method(name: str) -> Method | None:
+    """An instance of a method by class name, None where there is none of that name.
+
+    Args:
+        name: of the class.
+    """
+    return next((cls.example() for cls in concrete_subclasses(Method) if cls.__name__ == name), None)
