@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from mtl.callbacks.picture import Boxes, Picture, answer_text, class_colour
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
 
 _WRONG = "#c1121f"
+_LINE = 40  # letters above a picture
 
 
 def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path, columns: int = 4) -> None:
@@ -64,7 +66,8 @@ def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:
     for line, (name, answer) in enumerate(reversed(picture.answers.items())):
         # one text per answer, so only a wrong one is red
         axis.annotate(
-            f"{name}: {answer_text(answer)}",
+            # a long list of classes would squeeze the picture away
+            shorten(f"{name}: {answer_text(answer)}", _LINE, placeholder=" ..."),
             (0.5, 1),
             xycoords="axes fraction",
             xytext=(0, 3 + 10 * line),

@@ -1,0 +1,76 @@
+"""Every config in `configs/` is parsed, trains one step in process, and its checkpoint rebuilds the model."""
+
+import os
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+from jsonargparse._common import parsing_settings
+
+from mtl.cli.config_files import read_config
+from mtl.cli.main import main
+from mtl.cli.schema import find_class, parameters
+from mtl.data.joint import JointDataModule
+from mtl.evaluation.load import load_run
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
+
+TRAINER = {
+    "max_steps": 1,
+    "limit_train_batches": 1,
+    "limit_val_batches": 1,
+    "limit_test_batches": 1,
+    "num_sanity_val_steps": 0,
+    "check_val_every_n_epoch": 1,
+    "accelerator": "cpu",
+    "devices": 1,
+}
+# as far as a data set knows them
+DATA = {"num_train": 8, "num_val": 4, "num_test": 4, "batch_size": 2, "eval_batch_size": 2, "cache": "false"}
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(ROOT)
+    settings = deepcopy(parsing_settings)
+    before = os.environ.pop("MTL_RUN_DIR", None)
+    yield
+    parsing_settings.clear()
+    parsing_settings.update(settings)
+    os.environ.pop("MTL_RUN_DIR", None)
+    if before is not None:
+        os.environ["MTL_RUN_DIR"] = before
+
+
+def test_there_is_a_quick_start() -> None:
+    assert ROOT / "configs" / "digits.yaml" in CONFIGS
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_trains_a_step_and_its_checkpoint_rebuilds_the_model(path: Path, tmp_path: Path) -> None:
+    config = read_config([path])
+    data = find_class(str(config.get(("data", "class_path")) or config.get(("data",))), JointDataModule)
+    assert data is not None
+    root = config.get(("data", "init_args", "root"))
+    if root is not None and not Path(root).is_dir():
+        pytest.skip(f"its data, {root}, is not here")
+    flags = {f"trainer.{name}": value for name, value in TRAINER.items()}
+    flags |= {f"data.{name}": value for name, value in DATA.items() if name in parameters(data)}
+    flags |= {"runs_root": tmp_path, "name": "step", "tracking.wandb": "off"}
+    before = {entry.name for entry in ROOT.iterdir()}
+    assert main(["fit", "--config", str(path), *(f"--{name}={value}" for name, value in flags.items())]) == 0
+    run = tmp_path / path.stem / "step"
+    assert (run / "results.json").is_file()
+    model = load_run(run)
+    heads = config.get(("model", "heads")).items()
+    assert list(model.tasks) == [name for name, head in heads if head is not None]
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values() if value.is_floating_point())
+    assert {entry.name for entry in ROOT.iterdir()} == before, "a run writes into its own folder only"
+
+
+def test_every_config_says_in_its_first_line_what_it_is_for() -> None:
+    silent = [path.name for path in CONFIGS if not path.read_text().startswith("# ")]
+    assert not silent
