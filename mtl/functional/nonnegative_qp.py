@@ -18,8 +18,12 @@ from mtl.functional.interior_point import interior_point
 # Ridges on a unit diagonal make singular systems solvable; corrections take their effect back. Rounding moves a
 # solution along duplicate tasks by 1e-16 / ridge, which the larger one keeps small; near-parallel tasks need the other.
 LARGE_RIDGE, SMALL_RIDGE = 1e-8, 1e-13
+CORRECTIONS = 2
 PATIENCE = 3  # full exchanges without progress before single ones
 SOLVED, EXACT = 1e-12, 4e-15  # errors of the optimality conditions, on a unit diagonal
+
+
+System = tuple[Tensor, Tensor]  # factors and pivots
 
 
 class Solution(NamedTuple):
@@ -45,7 +49,7 @@ def nonnegative_qp(matrix_BKK: Tensor, linear_BK: Tensor, start_BK: Tensor | Non
     Args:
         matrix_BKK: M, positive semi-definite, of float64; [1,K,K] for one that all problems share.
         linear_BK: h; within the range of M, so that the problem is bounded.
-        start_BK: guess of the variables above 0, bool; none by default.
+        start_BK: guess of the variables above 0, bool; those with h above 0 by default, which are wrong at x = 0.
     """
     diagonal_BK = matrix_BKK.diagonal(dim1=-2, dim2=-1)
     unit_BK = torch.where(diagonal_BK > 0, diagonal_BK, 1.0).rsqrt()
@@ -69,7 +73,7 @@ class _Problem:
         self.matrix_BKK, self.linear_BK = matrix_BKK, linear_BK
         self.on_cpu = linear_BK.device.type == "cpu"
         self.x_BK = torch.zeros_like(linear_BK)
-        self.active_BK = torch.zeros_like(linear_BK, dtype=torch.bool) if start_BK is None else start_BK
+        self.active_BK = linear_BK > 0 if start_BK is None else start_BK
         self.error_B = torch.full_like(linear_BK[:, 0], torch.inf)
         self.order_K = torch.arange(1, linear_BK.shape[1] + 1, device=linear_BK.device)
 
@@ -84,7 +88,8 @@ class _Problem:
         next_BK = self.active_BK
         for _ in range(steps):
             active_BK = next_BK
-            x_BK = self._solve(self._factor(active_BK, ridge), self.linear_BK, active_BK)
+            system = self._factor(active_BK, ridge)
+            x_BK = self._solve(system, self.linear_BK, active_BK)
             size_B1 = 1 + x_BK.abs().amax(1, keepdim=True)
             wrong_BK = torch.where(active_BK, x_BK + 1e-15 / ridge * size_B1, self.slack(x_BK) + 1e-13 * size_B1) < 0
             count_B = wrong_BK.sum(1)
@@ -97,7 +102,7 @@ class _Problem:
             rank_BK = self.order_K * wrong_BK
             last_BK = rank_BK == rank_BK.amax(1, keepdim=True)
             next_BK = active_BK ^ (wrong_BK & (last_BK | (tries_B >= 0)[:, None]))
-        self._keep(x_BK, active_BK, ridge)
+        self._keep(x_BK, active_BK, system)
 
     def go_inside(self) -> None:
         """Solve by interior points what is not solved yet."""
@@ -106,7 +111,8 @@ class _Problem:
         hard.x_BK, hard.active_BK, hard.error_B = self.x_BK[rows], self.active_BK[rows], self.error_B[rows]
         x_BK, slack_BK = interior_point(hard.matrix_BKK, hard.linear_BK)
         for ridge in (LARGE_RIDGE, SMALL_RIDGE):
-            hard._keep(torch.where(x_BK > slack_BK, x_BK, 0.0), x_BK > slack_BK, ridge)
+            active_BK = x_BK > slack_BK
+            hard._keep(torch.where(active_BK, x_BK, 0.0), active_BK, hard._factor(active_BK, ridge))
             hard.exchange(ridge, steps=4)
         self.x_BK[rows], self.active_BK[rows], self.error_B[rows] = hard.x_BK, hard.active_BK, hard.error_B
 
@@ -116,10 +122,9 @@ class _Problem:
             return x_BK @ self.matrix_BKK[0] - self.linear_BK
         return (self.matrix_BKK @ x_BK[..., None])[..., 0] - self.linear_BK
 
-    def _keep(self, x_BK: Tensor, active_BK: Tensor, ridge: float) -> None:
+    def _keep(self, x_BK: Tensor, active_BK: Tensor, system: System) -> None:
         """Take the effect of the ridge back, and the result where it is better than the one before."""
-        system = self._factor(active_BK, ridge)
-        for _ in range(3):
+        for _ in range(CORRECTIONS):
             x_BK = x_BK - self._solve(system, self.slack(x_BK), active_BK)
         x_BK = x_BK.clamp(min=0)
         error_B = torch.minimum(x_BK, self.slack(x_BK)).abs().amax(1) / (1 + x_BK.amax(1))
@@ -128,7 +133,7 @@ class _Problem:
         self.active_BK = torch.where(better_B[:, None], active_BK, self.active_BK)
         self.error_B = torch.minimum(error_B, self.error_B)
 
-    def _factor(self, active_BK: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    def _factor(self, active_BK: Tensor, ridge: float) -> System:
         free_BK = active_BK.to(self.matrix_BKK.dtype)
         system_BKK = self.matrix_BKK * (free_BK[:, :, None] * free_BK[:, None, :])
         # 1 where a variable is fixed keeps all systems of one size
@@ -136,6 +141,6 @@ class _Problem:
         factors_BKK, pivots_BK, _ = torch.linalg.lu_factor_ex(system_BKK)
         return factors_BKK, pivots_BK
 
-    def _solve(self, system: tuple[Tensor, Tensor], right_BK: Tensor, active_BK: Tensor) -> Tensor:
+    def _solve(self, system: System, right_BK: Tensor, active_BK: Tensor) -> Tensor:
         solution_BK: Tensor = torch.linalg.lu_solve(*system, torch.where(active_BK, right_BK, 0.0)[..., None])[..., 0]
         return solution_BK

@@ -1,8 +1,8 @@
 """How long the Gramian methods take for one set of weights, on one CPU thread (or on a GPU).
 
 Run: python tests/benchmarks/solvers.py [--device cuda]
-Medians over random Gramians: weakly correlated gradients, and strongly conflicting ones. The goal is under 1 ms up to 16
-tasks and under 10 ms for 40. On a CPU the time is that of the thread, so neighbours on a shared machine count little.
+Medians over random Gramians: weakly correlated gradients, and strongly conflicting ones. The goal is under 1 ms up to
+16 tasks and under 10 ms for 40. On a CPU the time is that of the thread; neighbours on its cores slow it all the same.
 """
 
 import argparse
