@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientAggregation
+from mtl.balancing.method import OK, GradientAggregation
 
 _EPS = 1e-8  # log(L + eps) and the norms, as in the authors' code
 
@@ -50,12 +50,12 @@ class DBMTL(GradientAggregation):
         self.register_buffer("lacking_K", torch.ones(num_tasks))
 
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        finite = gradients_KP.isfinite().all() & losses_K.isfinite().all()
+        finite = (self.status == OK) & losses_K.isfinite().all()
         step = self.step + 1
         beta = self.beta / step.to(gradients_KP.dtype) ** self.beta_sigma
-        average_KP = torch.lerp(gradients_KP * _inverse(losses_K)[:, None], self.average_KP[index_K], beta)
+        average_KP = torch.lerp(gradients_KP * _inverse(losses_K)[:, None], self.read("average_KP", index_K), beta)
         lacking_K = self.lacking_K[index_K] * beta
-        self.average_KP[index_K] = torch.where(finite, average_KP, self.average_KP[index_K])
+        self.write("average_KP", index_K, average_KP, finite)
         self.lacking_K[index_K] = torch.where(finite, lacking_K, self.lacking_K[index_K]).to(self.lacking_K.dtype)
         self.step.copy_(torch.where(finite, step, self.step))
         if self.correct_bias:

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientAggregation
+from mtl.balancing.method import OK, GradientAggregation
 
 _EPS = 1e-7
 
@@ -62,10 +62,10 @@ class ExcessMTL(GradientAggregation):
         self.register_buffer("calls_K", torch.zeros(num_tasks, dtype=torch.long))
 
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        finite = gradients_KP.isfinite().all()
+        finite = self.status == OK
         squares_KP = gradients_KP.square()
-        sums_KP = self.squares_KP[index_K] + squares_KP
-        excess_K = (squares_KP / (sums_KP + _EPS).sqrt()).sum(1)
+        sums_KP = self.read("squares_KP", index_K) + squares_KP
+        excess_K = squares_KP.div_((sums_KP + _EPS).sqrt_()).sum(1)
         calls_K = self.calls_K[index_K]
         warm_K = calls_K < self.warmup_steps
         first_K = self.first_K[index_K].to(excess_K.dtype)
@@ -78,7 +78,7 @@ class ExcessMTL(GradientAggregation):
         everybody_K = self.log_weights_K.to(excess_K.dtype, copy=True)
         everybody_K[index_K] += moved_K
         everybody_K = torch.log_softmax(everybody_K, dim=0).clamp_min(-1e4)
-        self.squares_KP[index_K] = torch.where(finite, sums_KP, self.squares_KP[index_K])
+        self.write("squares_KP", index_K, sums_KP, finite)
         self.first_K[index_K] = torch.where(finite, first_K, self.first_K[index_K]).to(self.first_K.dtype)
         self.calls_K[index_K] = torch.where(finite, calls_K + 1, calls_K)
         self.log_weights_K.copy_(torch.where(finite, everybody_K, self.log_weights_K))

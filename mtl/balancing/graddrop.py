@@ -72,11 +72,16 @@ def graddrop(gradients_KP: Tensor, uniform_P: Tensor, leak_K: Tensor | None = No
         uniform_P: numbers in (0, 1), one for each coordinate.
         leak_K: share of each task that is never dropped; 0 by default.
     """
-    size_P = gradients_KP.abs().sum(0)
-    positive_P = 0.5 * (1 + gradients_KP.sum(0) / torch.where(size_P > 0, size_P, torch.ones_like(size_P)))
-    kept_KP = torch.where(positive_P > uniform_P, gradients_KP.clamp_min(0), 0.0)
-    kept_KP += torch.where(positive_P < uniform_P, gradients_KP.clamp_max(0), 0.0)
+    positive_KP, negative_KP = gradients_KP.clamp_min(0), gradients_KP.clamp_max(0)
+    positive_P, negative_P = positive_KP.sum(0), negative_KP.sum(0)
+    size_P = positive_P - negative_P
+    # (1 + sum g / sum |g|) / 2 is the positive share; without any gradient everything below is 0 anyway
+    share_P = positive_P / size_P.clamp_min(torch.finfo(size_P.dtype).tiny)
+    leaked_P = None
     if leak_K is not None:
-        kept_KP = torch.lerp(kept_KP, gradients_KP, leak_K[:, None])
+        positive_P, negative_P = (1 - leak_K) @ positive_KP, (1 - leak_K) @ negative_KP
+        leaked_P = leak_K @ gradients_KP
+    kept_P = positive_P * (share_P > uniform_P) + negative_P * (share_P < uniform_P)
+    update_P = kept_P if leaked_P is None else kept_P + leaked_P
     # a comparison with NaN would drop it in silence
-    return torch.where(size_P.isfinite(), kept_KP.sum(0), size_P)
+    return torch.where(size_P.isfinite(), update_P, size_P)

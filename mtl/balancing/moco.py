@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientAggregation
+from mtl.balancing.method import OK, GradientAggregation
 from mtl.functional.simplex import project_simplex
 
 
@@ -65,7 +65,7 @@ class MoCo(GradientAggregation):
         self.register_buffer("step", torch.tensor(0))
 
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        finite = gradients_KP.isfinite().all() & losses_K.isfinite().all()
+        finite = (self.status == OK) & losses_K.isfinite().all()
         step = self.step + 1
         if self.scale == "loss":
             norms_K = gradients_KP.norm(dim=1)
@@ -73,7 +73,7 @@ class MoCo(GradientAggregation):
             gradients_KP = gradients_KP * factor_K[:, None]
         count = step.to(gradients_KP.dtype)  # an integer would be raised in float32
         beta = self.beta / count**self.beta_sigma
-        average_KP = torch.lerp(self.average_KP[index_K], gradients_KP, beta)
+        average_KP = torch.lerp(self.read("average_KP", index_K), gradients_KP, beta)
         weights_K = self.weights_K[index_K].to(gradients_KP.dtype) / self.num_tasks
         slope_K = average_KP @ (weights_K @ average_KP) + self.rho * weights_K
         moved_K = weights_K - self.gamma / count**self.gamma_sigma * slope_K
@@ -81,7 +81,7 @@ class MoCo(GradientAggregation):
         share = weights_K.sum()
         project = project_simplex if self.projection == "simplex" else _softmax
         new_K = share * project(torch.where(finite, moved_K, weights_K) / share)
-        self.average_KP[index_K] = torch.where(finite, average_KP, self.average_KP[index_K])
+        self.write("average_KP", index_K, average_KP, finite)
         self.weights_K[index_K] = (torch.where(finite, new_K, weights_K) * self.num_tasks).to(self.weights_K.dtype)
         self.step.copy_(torch.where(finite, step, self.step))
         return new_K @ average_KP

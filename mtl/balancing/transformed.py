@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from mtl.balancing.graddrop import GradDrop
-from mtl.balancing.method import GradientAggregation, GradientWeighting, LossWeighting, Method
+from mtl.balancing.method import NOT_FINITE, GradientAggregation, GradientWeighting, LossWeighting, Method
 from mtl.balancing.scale_invariant import ScaleInvariant
 
 
@@ -116,7 +116,8 @@ class TransformedAggregation(_Transformed, GradientAggregation):
         factor_K = self._factors(losses_K, index_K)
         rows_KP = factor_K[:, None] * gradients_KP
         self.method.make_gradient_state(rows_KP)
-        self.method.status.copy_(self.status)
+        # a factor that is not finite must not reach the averages either
+        self.method.status.copy_(torch.where(factor_K.isfinite().all(), self.status, NOT_FINITE))
         update_P = self.method.combine(rows_KP, factor_K * losses_K, index_K)
         self.status.copy_(torch.maximum(self.transform.status, self.method.status))
         return update_P

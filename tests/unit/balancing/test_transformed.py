@@ -5,11 +5,12 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.db_mtl import DBMTL
+from mtl.balancing.excess_mtl import ExcessMTL
 from mtl.balancing.famo import FAMO
 from mtl.balancing.fixed import Fixed
 from mtl.balancing.graddrop import GradDrop
 from mtl.balancing.imtl_l import IMTLL
-from mtl.balancing.method import NOT_POSITIVE, GradientWeighting
+from mtl.balancing.method import NOT_FINITE, NOT_POSITIVE, GradientWeighting
 from mtl.balancing.moco import MoCo
 from mtl.balancing.rlw import RLW
 from mtl.balancing.scale_invariant import ScaleInvariant
@@ -116,3 +117,11 @@ def test_an_aggregation_that_needs_parameters_says_so_through_the_composition() 
     method(ROWS, LOSSES)
     with pytest.raises(ValueError, match="Use at='parameters'"):
         method(ROWS[:, :2], LOSSES)
+
+
+def test_a_loss_that_is_not_finite_never_reaches_the_averages() -> None:
+    method = TransformedAggregation(ScaleInvariant(), ExcessMTL())
+    method(ROWS, LOSSES)
+    method(ROWS, torch.tensor([torch.nan, 1.0], dtype=torch.float64))
+    assert method.status == NOT_FINITE
+    assert method(ROWS, LOSSES).isfinite().all()
