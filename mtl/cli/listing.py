@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import nn
 
+from mtl.balancing.method import GradientAggregation, GradientWeighting, LossWeighting, Method
 from mtl.cli.schema import describe, parameters
 from mtl.cli.yaml_lines import ConfigError
 from mtl.discovery import concrete_subclasses
@@ -29,6 +30,11 @@ PACKAGES = {
     "callbacks": "mtl.callbacks",
 }
 KINDS = (*PACKAGES, "configs")
+FAMILIES: dict[type[Method], str] = {
+    LossWeighting: "loss weighting",
+    GradientWeighting: "gradient weighting",
+    GradientAggregation: "gradient aggregation",
+}
 
 
 def show_list(arguments: list[str]) -> None:
@@ -69,7 +75,8 @@ def entries(kind: str, configs: Path = Path("configs")) -> list[dict[str, Any]]:
 
     Returns:
         For each its `name` and `description`; for a class its `class_path`, `settings` and the `kinds` of task it
-        serves.
+        serves; for a balancing method its `family`, its `paper`, what the paper gives the heads
+        (`head_gradients`) and, if it sees gradients, where they can be taken (`at`).
     """
     if kind == "configs":
         files = sorted(configs.rglob("*.y*ml"))
@@ -107,8 +114,16 @@ def _entry(cls: type) -> dict[str, Any]:
         "class_path": f"{cls.__module__}.{cls.__name__}",
         "settings": {name: describe(annotation) for name, annotation in parameters(cls).items()},
     }
+    if issubclass(cls, Method):
+        entry |= _conventions(cls)
     kinds = getattr(cls, "kinds", None)
     return {**entry, "kinds": list(kinds)} if kinds else entry
+
+
+def _conventions(cls: type[Method]) -> dict[str, Any]:
+    family = next(name for base, name in FAMILIES.items() if issubclass(cls, base))
+    seen: dict[str, Any] = {} if issubclass(cls, LossWeighting) else {"at": list(cls.at)}
+    return {"family": family, "paper": cls.paper, **seen, "head_gradients": cls.head_gradients}
 
 
 def _one(kind: str, name: str, listed: list[dict[str, Any]]) -> dict[str, Any]:
@@ -127,8 +142,10 @@ def _show(console: Console, kind: str, listed: list[dict[str, Any]]) -> None:
     table.add_column(no_wrap=True)
     table.add_column()
     for entry in listed:
-        kinds = f" ({', '.join(entry['kinds'])})" if "kinds" in entry else ""
-        table.add_row(Text(f"  {entry['name']}"), Text(entry["description"] + kinds))
+        words = entry.get("kinds") or ([entry["family"]] if "family" in entry else [])
+        table.add_row(
+            Text(f"  {entry['name']}"), Text(entry["description"] + (f" ({', '.join(words)})" if words else ""))
+        )
     console.print(table if listed else Text("  none yet"))
     console.print()
 

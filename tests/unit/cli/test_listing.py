@@ -86,3 +86,23 @@ def test_methods_are_found_by_their_protocol(monkeypatch: pytest.MonkeyPatch) ->
         setattr(sys.modules["fake.methods"], cls.__name__, cls)
     monkeypatch.setitem(listing.PACKAGES, "methods", "fake")
     assert [(entry["name"], entry["description"]) for entry in entries("methods")] == [("Equal", "All weigh the same.")]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Uncertainty", {"family": "loss weighting", "head_gradients": "weighted"}),
+        ("CAGrad", {"family": "gradient weighting", "head_gradients": "own", "at": ["features", "parameters"]}),
+        ("GradDrop", {"family": "gradient aggregation", "head_gradients": "own", "at": ["features", "parameters"]}),
+    ],
+)
+def test_a_balancing_method_says_its_family_and_conventions(name: str, expected: dict[str, object]) -> None:
+    entry = next(entry for entry in entries("methods") if entry["name"] == name)
+    assert {key: entry[key] for key in entry if key in ("family", "head_gradients", "at")} == expected
+    assert entry["class_path"].endswith(f".{name}")
+
+
+def test_every_balancing_method_names_its_paper() -> None:
+    methods = entries("methods")
+    assert {entry["family"] for entry in methods} == set(listing.FAMILIES.values())
+    assert [entry["name"] for entry in methods if not entry["paper"]] == []
