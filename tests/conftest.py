@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
         module, _, name = path.rpartition(".")
         if not module or not hasattr(importlib.import_module(module), name):
             raise pytest.UsageError(f"--method {path}: there is no such class; write it as my.module.Class")
-        os.environ["MTL_METHOD"] = path  # the contract tests add it to what they find
+        os.environ["MTL_TEST_METHOD"] = path  # the contract tests add it to what they find
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -72,7 +72,7 @@ class TorchJDWeighting(_TorchJD, GradientWeighting):
     """A weighting of TorchJD that looks at the Gramian.
 
         method = TorchJDWeighting("torchjd.aggregation.UPGradWeighting")
-        weights = method(gramian)
+        weights = method(gramian, losses)  # the losses are not looked at
 
     Args:
         class_path: a class of `torchjd.aggregation` whose name ends in `Weighting`.

@@ -30,7 +30,7 @@ def found(base: type[Method]) -> list[type[Method]]:
         cls
         for cls in concrete_subclasses(base)
         if cls.__module__.startswith(mtl.balancing.__name__)
-        or f"{cls.__module__}.{cls.__qualname__}" == os.environ.get("MTL_METHOD")
+        or f"{cls.__module__}.{cls.__qualname__}" == os.environ.get("MTL_TEST_METHOD")
     ]
 
 
