@@ -44,11 +44,11 @@ class _Search:
         self.geometry, self.c = geometry, c
         self.largest = torch.where(zero_K, 0.0, norms_K).max()
         smallest = torch.where(zero_K, torch.inf, norms_K).min()
-        self.a_K = torch.where(zero_K, 1.0, smallest / norms_K)
+        self.a_K = torch.where(zero_K, 1.0, smallest / norms_K)  # all zero: 1, and no mean
         # a zero gradient takes part with a zero row, not with one of length 1
         live_K = (~zero_K).to(norms_K.dtype)
         self.cosines_KK = cosines_KK * torch.outer(live_K, live_K)
-        share_K = live_K * norms_K / self.largest / len(norms_K)
+        share_K = live_K * norms_K / torch.where(zero_K.all(), 1.0, self.largest) / len(norms_K)
         image_K = self.cosines_KK @ share_K
         self.mean = (share_K @ image_K).clamp(min=0).sqrt()  # length of the mean gradient over the largest norm
         self.no_mean = self.mean.square() <= 10 * geometry.noise * share_K.square().sum()
