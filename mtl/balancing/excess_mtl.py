@@ -83,4 +83,7 @@ class ExcessMTL(GradientAggregation):
         self.calls_K[index_K] = torch.where(finite, calls_K + 1, calls_K)
         self.log_weights_K.copy_(torch.where(finite, everybody_K, self.log_weights_K))
         weights_K = torch.softmax(everybody_K[index_K], dim=0)
-        return (weights_K * len(index_K) if self.sum_to == "tasks" else weights_K) @ gradients_KP
+        if self.sum_to == "tasks":
+            weights_K = weights_K * len(index_K)
+        self.task_weights = weights_K.new_zeros(self.num_tasks).index_copy(0, index_K, weights_K)
+        return weights_K @ gradients_KP

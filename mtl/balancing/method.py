@@ -269,6 +269,7 @@ class GradientAggregation(Method):
     """
 
     gradient_state: ClassVar[tuple[str, ...]] = ()  # names of buffers [K,P]; zeros at the first call
+    task_weights: Tensor | None = None  # of the last call [K], where the update is a weighted sum of the gradients
 
     @abstractmethod
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:

@@ -61,7 +61,8 @@ class _TorchJD(Method):
 
     def get_extra_state(self) -> dict[str, Any]:
         inner = getattr(self, "inner", None)
-        return {name: value for name, value in vars(inner).items() if _is_state(value)} if inner is not None else {}
+        known = vars(inner).items() if inner is not None else ()
+        return {name: value for name, value in known if name != "training" and _is_state(value)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         for name, value in state.items():

@@ -82,6 +82,8 @@ class TransformedWeighting(_Transformed, GradientWeighting):
         super().__init__()
         self.transform = ScaleInvariant() if transform is None else transform
         self.method = method
+        if method is not None:
+            self.head_gradients = method.head_gradients
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         factor_K = self._factors(losses_K, index_K)
@@ -111,6 +113,7 @@ class TransformedAggregation(_Transformed, GradientAggregation):
         self.transform = ScaleInvariant() if transform is None else transform
         self.method: GradientAggregation = GradDrop() if method is None else method
         self.at = self.method.at
+        self.head_gradients = self.method.head_gradients
 
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         factor_K = self._factors(losses_K, index_K)
@@ -119,5 +122,8 @@ class TransformedAggregation(_Transformed, GradientAggregation):
         # a factor that is not finite must not reach the averages either
         self.method.status.copy_(torch.where(factor_K.isfinite().all(), self.status, NOT_FINITE))
         update_P = self.method.combine(rows_KP, factor_K * losses_K, index_K)
+        if self.method.task_weights is not None:
+            factors = factor_K.new_zeros(self.num_tasks).index_copy(0, index_K, factor_K)
+            self.task_weights = factors * self.method.task_weights
         self.status.copy_(torch.maximum(self.transform.status, self.method.status))
         return update_P

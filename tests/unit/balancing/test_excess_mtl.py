@@ -45,3 +45,13 @@ def test_huge_gradients_do_not_overflow() -> None:
 def test_a_step_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="step_size=0 must be above 0"):
         ExcessMTL(step_size=0)
+
+
+def test_its_weights_can_be_given_to_the_heads() -> None:
+    method = ExcessMTL(step_size=1.0)
+    assert method.head_gradients == "weighted"
+    rows = torch.eye(3, dtype=torch.float64)
+    update = method(rows, present=[True, False, True])
+    assert method.task_weights is not None
+    torch.testing.assert_close(method.task_weights @ rows, update)
+    assert method.task_weights.tolist() == pytest.approx([0.5, 0, 0.5])

@@ -125,3 +125,11 @@ def test_a_loss_that_is_not_finite_never_reaches_the_averages() -> None:
     method(ROWS, torch.tensor([torch.nan, 1.0], dtype=torch.float64))
     assert method.status == NOT_FINITE
     assert method(ROWS, LOSSES).isfinite().all()
+
+
+def test_weights_for_the_heads_are_those_of_the_plain_losses() -> None:
+    method = TransformedAggregation(Fixed([2.0, 0.5]), ExcessMTL())
+    update = method(ROWS, LOSSES)
+    assert method.head_gradients == "weighted"
+    assert method.task_weights is not None
+    torch.testing.assert_close(method.task_weights @ ROWS, update)
