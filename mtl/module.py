@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from mtl.backbones.backbone import Backbone
-from mtl.balancing.method import Method
 from mtl.batch import Batch, labelled
 from mtl.errors import did_you_mean
 from mtl.features import FeatureSpec
@@ -67,7 +66,10 @@ class MultiTaskLightningModule(LightningModule):
         self.tasks = {name: tasks[name] for name in built}
         self.loss_weights = {name: (loss_weights or {}).get(name, 1.0) for name in built}
         self.objective: Objective = self.weighted_sum
-        self.balancing: Method | None = None  # a balancing method with its state, put here by its callback
+        self.more_parameter_groups: list[dict[str, Any]] = []  # for the optimiser: task weights that a method learns
+        self.labelled_tasks: Tensor | None = (
+            None  # which tasks have a label in this rank's batch, bool [K], on the host
+        )
         self.optim = optim or Optim()
         self.metrics = nn.ModuleDict({name: head.metrics() for name, head in built.items()})
         self.eval_losses = nn.ModuleDict({name: MeanMetric() for name in built})
@@ -77,12 +79,17 @@ class MultiTaskLightningModule(LightningModule):
             self.model.compile()
 
     def configure_optimizers(self) -> Any:
-        learned = self.balancing.parameter_groups() if self.balancing else []
-        optimizer, schedule = self.optim.build(self.model, int(self.trainer.estimated_stepping_batches), learned)
+        steps = int(self.trainer.estimated_stepping_batches)
+        optimizer, schedule = self.optim.build(self.model, steps, self.more_parameter_groups)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def forward(self, image: Tensor) -> dict[str, Predictions]:
         return self.model.decode(self.model(image.contiguous(memory_format=self.memory_format)))
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        # asked while the batch is on the host: a question to the GPU would make it wait
+        self.labelled_tasks = torch.stack([labelled(batch, task).any() for task in self.tasks.values()])
+        return batch
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         outputs = self.model(batch["image"].contiguous(memory_format=self.memory_format))

@@ -4,22 +4,22 @@ A method on losses replaces the weighted sum. A method on gradients meets them a
 heads. `at="features"` costs one forward and one backward: the gradients of all tasks arrive there together. Exact
 gradients of the shared parameters (`at="parameters"`) take one backward through the backbone for each task.
 Accumulation, clipping, precision, schedules and DDP stay Lightning's.
-Shapes: K tasks, P shared parameters or feature values, L levels.
+Shapes: K tasks.
 """
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
-from mtl.balancing.method import GradientWeighting, LossWeighting, Method
+from mtl.balancing.method import GradientAggregation, GradientWeighting, LossWeighting, Method
 from mtl.batch import Batch, labelled
-from mtl.callbacks.task_gradients import Junction, LateJunction, TaskGradients
-from mtl.functional.junction import deliver
+from mtl.callbacks.late_junction import LateJunction, trainable
+from mtl.callbacks.loss_objective import loss_objective
+from mtl.callbacks.observed_losses import EpochLosses, losses_again
+from mtl.callbacks.task_gradients import Junction, TaskGradients
 from mtl.functional.ranks import mean_over_ranks, num_ranks, sum_over_ranks
 from mtl.model import share
 from mtl.module import MultiTaskLightningModule
@@ -28,11 +28,15 @@ from mtl.module import MultiTaskLightningModule
 class LossBalancing(Callback):
     """Balance the tasks by a method, by class path in a config.
 
+    With accumulation the method is asked at every batch, and its weights hold for that batch. The method's state lies
+    in checkpoints beside the model's, so a balanced run resumes exactly and its weights load everywhere.
+
     Args:
         method: the balancing method.
         at: where a gradient method sees the gradients: `features` (cheap; their Gramian bounds that of the parameters)
             or `parameters` (exact, one backward through the backbone for each task).
-        every: ask the method at every n-th optimiser step and keep its weights between (PSMGD, AAAI 2025).
+        every: ask the method at every n-th optimiser step and keep its weights between (PSMGD, AAAI 2025); a step
+            between costs one backward.
         head_gradients: `own`: each head follows its own loss; `weighted`: its gradient is weighted like the backbone's;
             by default what the method's paper does.
 
@@ -58,51 +62,75 @@ class LossBalancing(Callback):
             raise ValueError(f"{name} works at {' or '.join(method.at)}, not at {at!r}.")
         if every > 1 and not isinstance(method, GradientWeighting):
             raise ValueError(f"{name} gives no weights that could be kept between steps; set every=1.")
+        if head_gradients == "weighted" and isinstance(method, GradientAggregation):
+            raise ValueError(f"{name} gives a gradient and no weights for the heads; set head_gradients to 'own'.")
         self.method = method
         self.at = at
         self.every = every
-        self.head_gradients = head_gradients or method.head_gradients
+        # a combined gradient has no weights for the heads, whatever the paper does
+        usual = "own" if isinstance(method, GradientAggregation) else method.head_gradients
+        self.head_gradients: Literal["own", "weighted"] = head_gradients or usual
         self.names: list[str] = []
         self.gradients: TaskGradients | None = None
-        self.present: list[bool] | None = None
-        self.epoch_losses: list[Tensor] = []
+        self.present: list[bool] | None = None  # which tasks have a label in the batch of all ranks; None for all
+        self.groups: list[dist.ProcessGroup] = []
+        self._steps_before = 0
+        self._epoch = EpochLosses()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
         if not isinstance(pl_module, MultiTaskLightningModule):
             raise ValueError(f"LossBalancing balances a MultiTaskLightningModule; {type(pl_module).__name__} is none.")
+        self._refuse(trainer, pl_module)
         self.names = list(pl_module.model.heads)
         self.method.build(len(self.names))
-        pl_module.balancing = self.method.to(pl_module.device)
+        self.method.to(trainer.strategy.root_device)
+        pl_module.more_parameter_groups = self.method.parameter_groups()
         pl_module.objective = self._objective
-        _refuse_static_graph(trainer)
         if not isinstance(self.method, LossWeighting):
             late = self.at == "parameters" or self.head_gradients == "weighted"
-            self.gradients = (LateJunction if late else Junction)(pl_module.model, self.method, self.at)
-            self.gradients.head_gradients = self.head_gradients
-            pl_module.model.junction = self.gradients.split
+            made = LateJunction if late else Junction
+            self.gradients = made(pl_module.model, self.method, self.at, self.head_gradients)
+            # autograd nodes that ask a method are no matter for a compiler: trunk and heads are compiled around it
+            pl_module.model.junction = torch.compiler.disable(self.gradients.split)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # collectives inside backward must not queue behind DDP's own
-        if self.gradients is not None and num_ranks() > 1:
-            group = dist.new_group()
-            self.gradients.group = group if isinstance(group, dist.ProcessGroup) else None
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if getattr(trainer.strategy.model, "static_graph", False) and trainer.accumulate_grad_batches > 1:
+            raise ValueError(
+                "DDP with static_graph=True and accumulate_grad_batches > 1 crashes inside PyTorch's reducer, with or "
+                "without balancing. Set static_graph to false, or accumulate_grad_batches to 1."
+            )
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        if isinstance(self.gradients, LateJunction) and scaler is not None:
+            self.gradients.loss_scale = scaler.scale
+        if num_ranks() > 1:
+            for value in self.method.state_dict().values():
+                dist.broadcast(value, 0)
+            # one for backward, where it must not queue behind DDP's own; one for questions to the hosts, not the GPUs
+            made = (dist.new_group(), dist.new_group(backend="gloo"))
+            self.groups = [group for group in made if isinstance(group, dist.ProcessGroup)]
+            if self.gradients is not None:
+                self.gradients.group = self.groups[0]
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "fit" and isinstance(pl_module, MultiTaskLightningModule):
-            pl_module.objective = pl_module.weighted_sum
-            pl_module.model.junction = share
+        if stage == "fit":
+            self._leave(pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._leave(pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         assert isinstance(pl_module, MultiTaskLightningModule)
-        known = torch.stack([labelled(batch, pl_module.tasks[name]).sum() for name in self.names])
-        self.present = (sum_over_ranks(known) > 0).tolist()
+        known = pl_module.labelled_tasks
+        if known is None:  # a data module with its own `on_before_batch_transfer` hides the module's
+            known = torch.stack([labelled(batch, pl_module.tasks[name]).any() for name in self.names]).cpu()
+        pl_module.labelled_tasks = None
+        here = (sum_over_ranks(known.int(), self.groups[1] if self.groups else None) > 0).tolist()
+        self.present = None if all(here) else here
+        self._steps_before = trainer.global_step
         if self.gradients is not None:
-            accumulated = trainer.accumulate_grad_batches
-            scaler = getattr(trainer.precision_plugin, "scaler", None)
-            self.gradients.scale = (scaler.get_scale() if scaler else 1.0) / accumulated
-            self.gradients.reuse = (trainer.global_step % self.every) > 0
+            self.gradients.reuse = trainer.global_step % self.every > 0
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.gradients is not None and self.gradients.weights is not None:
@@ -113,77 +141,83 @@ class LossBalancing(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        if self.method.losses_after_step and trainer.fit_loop.epoch_loop._accumulated_batches_reached():
+        if self.method.losses_after_step and trainer.global_step > self._steps_before:
             assert isinstance(pl_module, MultiTaskLightningModule)
-            self.method.observe_step(_losses_again(trainer, pl_module, batch))
+            self.method.observe_step(losses_again(trainer, pl_module, batch))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, MultiTaskLightningModule)
-        if not self.epoch_losses:
+        losses_K = self._epoch.take()
+        if losses_K is None:
             return
-        losses_K = torch.stack(self.epoch_losses).nanmean(0)
-        self.epoch_losses = []
-        values = []
+        scores = []
         for name in self.names:
             monitor, mode = pl_module.model.head(name).monitor
             value = trainer.callback_metrics.get(f"val/{name}/{monitor}")
-            values.append(None if value is None else (value if mode == "max" else -value))
-        scores = None
-        if all(value is not None for value in values):
-            scores = torch.stack([torch.as_tensor(value, device=losses_K.device) for value in values])
-        self.method.observe_epoch(losses_K, scores)
+            score = torch.nan if value is None else value if mode == "max" else 1 / (1 + value)
+            scores.append(torch.as_tensor(score, dtype=losses_K.dtype, device=losses_K.device))
+        scores_K = torch.stack(scores)
+        self.method.observe_epoch(losses_K, None if scores_K.isnan().all() else scores_K)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["balancing"] = {
+            "name": type(self.method).__name__,
+            "method": self.method.state_dict(),
+            "epoch": self._epoch.sums,
+            "kept": None if self.gradients is None else (self.gradients.kept, self.gradients.kept_for),
+        }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint.get("balancing")
+        # without one: a run that was not balanced so far
+        if state is None or trainer.state.fn != "fit":
+            return
+        if state["name"] != type(self.method).__name__:
+            raise ValueError(
+                f"the checkpoint was balanced by {state['name']}; LossBalancing has {type(self.method).__name__}. "
+                "Continue with the method of the run, or start a new run."
+            )
+        self.method.load_state_dict(state["method"])
+        device = trainer.strategy.root_device
+        self.method.to(device)
+        self._epoch.sums = None if state["epoch"] is None else state["epoch"].to(device)
+        if self.gradients is not None and state["kept"][0] is not None:
+            self.gradients.kept, self.gradients.kept_for = state["kept"][0].to(device), state["kept"][1]
+
+    def _refuse(self, trainer: Trainer, module: MultiTaskLightningModule) -> None:
+        found = [callback for callback in getattr(trainer, "callbacks", []) if isinstance(callback, LossBalancing)]
+        if len(found) > 1:
+            names = " and ".join(type(callback.method).__name__ for callback in found)
+            raise ValueError(
+                f"trainer.callbacks holds LossBalancing {len(found)} times, with {names}; keep one. A loss method goes "
+                "before a gradient method in TransformedWeighting or TransformedAggregation."
+            )
+        unequal = {name: weight for name, weight in module.loss_weights.items() if weight != 1}
+        if unequal:
+            raise ValueError(
+                f"loss_weights {unequal} have no effect, since LossBalancing weighs the losses. Remove them, or give "
+                "them to the method Fixed, alone or as the transform of a TransformedWeighting."
+            )
+        if self.at == "parameters" and not trainable(module.model.backbone):
+            raise ValueError("LossBalancing at='parameters' needs a backbone that learns, and all of it is frozen.")
+
+    def _leave(self, module: LightningModule) -> None:
+        if isinstance(module, MultiTaskLightningModule):
+            module.objective = module.weighted_sum
+            module.model.junction = share
+        for group in self.groups:
+            dist.destroy_process_group(group)
+        self.groups = []
 
     def _objective(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         losses_K = torch.stack([loss.float() for loss in losses.values()])
-        # what the whole batch lost: every rank asks the method the same question and gets the same answer
-        global_K = mean_over_ranks(losses_K)
-        seen_K = torch.tensor(self.present, device=global_K.device)
-        self.epoch_losses.append(torch.where(seen_K, global_K, torch.nan))
-        if self.gradients is None:
+        # 16 bits are for the network
+        with torch.autocast(losses_K.device.type, enabled=False):
+            # what the whole batch lost: every rank asks the method the same question and gets the same answer
+            global_K = mean_over_ranks(losses_K.detach())
+            self._epoch.add(global_K, self.present)
+            if self.gradients is not None:
+                return self.gradients.objective(losses_K, global_K, self.present), {}
             assert isinstance(self.method, LossWeighting)
-            return _linear_objective(self.method, losses_K, global_K, self.present, self.names)
-        return self.gradients.objective(losses_K, global_K, self.present), {}
-
-
-def _linear_objective(
-    method: LossWeighting, losses_K: Tensor, global_K: Tensor, present: Sequence[bool] | None, names: list[str]
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """The method's weights at the losses of the whole batch, applied to this rank's losses.
-
-    Averaged over ranks, its gradient is that of the method's objective on the whole batch, for the network and, since
-    every rank computes the same, for the method's own parameters.
-    """
-    leaf_K = global_K.clone().requires_grad_()
-    objective = method(leaf_K, present)
-    learned = [parameter for parameter in method.parameters() if parameter.requires_grad]
-    weights_K, *learned_gradients = torch.autograd.grad(objective, [leaf_K, *learned], allow_unused=True)
-    total = (weights_K * losses_K).sum()
-
-    if learned:
-        total = total + deliver(learned, learned_gradients)
-    # the value that is logged is the objective's; its gradient is that of the line above
-    total = total + (objective.detach() - total.detach())
-    return total, dict(zip(names, weights_K.detach(), strict=True))
-
-
-def _losses_again(trainer: Trainer, module: MultiTaskLightningModule, batch: Batch) -> Tensor:
-    """Losses [K] of the same batch after the step, without moving batch-norm statistics."""
-    norms = [part for part in module.modules() if isinstance(part, torch.nn.modules.batchnorm._BatchNorm)]
-    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    with torch.no_grad(), trainer.precision_plugin.train_step_context():
-        losses = module.model.losses(module.model(batch["image"]), batch)
-    for norm, (momentum, count) in zip(norms, kept, strict=True):
-        norm.momentum, norm.num_batches_tracked = momentum, count
-    return mean_over_ranks(torch.stack([loss.float() for loss in losses.values()]))
-
-
-def _refuse_static_graph(trainer: Trainer) -> None:
-    strategy = trainer.strategy
-    static = isinstance(strategy, DDPStrategy) and strategy._ddp_kwargs.get("static_graph")
-    if static and trainer.accumulate_grad_batches > 1:
-        raise ValueError(
-            "DDP with static_graph=True and accumulate_grad_batches > 1 crashes inside PyTorch's reducer, with or "
-            "without balancing. Set static_graph to false, or accumulate_grad_batches to 1."
-        )
+            total, weights_K = loss_objective(self.method, losses_K, global_K, self.present)
+        return total, dict(zip(self.names, weights_K, strict=True))

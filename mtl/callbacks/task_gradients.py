@@ -1,9 +1,7 @@
-"""Where the gradients of all tasks come together, and what is passed on: two ways to meet them at the junction.
+"""Where the gradients of all tasks come together, and what is passed on: what every way of meeting them shares.
 
-`Junction` waits in Lightning's ordinary backward. `LateJunction` computes the tasks' gradients beforehand and delivers
-the combination in that backward; it is needed for exact gradients of the parameters, and to weigh heads by weights
-that are known only once all heads have been asked.
-Shapes: K tasks, L levels, P shared parameters or feature values.
+`Junction`, here, waits in Lightning's ordinary backward. `LateJunction` computes the tasks' gradients beforehand.
+Shapes: K tasks, L levels, B samples, D values of a sample at all levels, P shared parameters or feature values.
 """
 
 from collections.abc import Sequence
@@ -13,31 +11,41 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from mtl.balancing.method import GradientAggregation, GradientWeighting, Method
+from mtl.balancing.method import NOT_FINITE, GradientAggregation, GradientWeighting, Method
 from mtl.features import Features
-from mtl.functional.junction import deliver, fork
-from mtl.functional.ranks import mean_over_ranks, num_ranks, sum_over_ranks
+from mtl.functional.gradient_rows import exact_dtype, gramian, weighted_sum
+from mtl.functional.junction import fork, watch_scale
+from mtl.functional.ranks import gather_samples, num_ranks, own_samples, sum_over_ranks
 from mtl.model import MultiTaskModel
 
 
 class TaskGradients:
-    """What both ways share: asking the method.
+    """What all ways share: asking the method, and combining gradients at the features.
 
     Args:
         model: the model whose junction this is.
         method: a method on gradients.
         at: `features` or `parameters`.
+        head_gradients: `own` or `weighted`.
     """
 
-    def __init__(self, model: MultiTaskModel, method: Method, at: Literal["features", "parameters"]) -> None:
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        method: Method,
+        at: Literal["features", "parameters"],
+        head_gradients: Literal["own", "weighted"] = "own",
+    ) -> None:
         self.model = model
         self.method = method
         self.at = at
-        self.head_gradients = "own"
+        self.head_gradients = head_gradients
         self.group: dist.ProcessGroup | None = None
-        self.scale = 1.0  # factor on every gradient in backward: loss scaling, accumulation
+        self.scale = torch.ones(())  # factor on the gradients when they are computed; kept on their device
         self.reuse = False  # keep the last weights instead of asking
         self.weights: Tensor | None = None  # [K], of the last step
+        self.kept: Tensor | None = None  # [K], the last ones that the method gave for finite gradients
+        self.kept_for: Sequence[bool] | None = None  # which tasks were present then
         self.gramian: Tensor | None = None  # [K,K], of the last step that had one; telemetry reads it
         self.watched = False  # keep a Gramian also for methods that do not ask for one
         self.losses: Tensor = torch.zeros(0)
@@ -58,35 +66,79 @@ class TaskGradients:
         Args:
             losses_K: this rank's losses, with gradient.
             global_K: the losses of the whole batch.
-            present: which tasks have a label in the whole batch.
+            present: which tasks have a label in the whole batch; `None` for all.
         """
         raise NotImplementedError
 
-    def _remember(self, global_K: Tensor, present: Sequence[bool] | None) -> None:
-        self.losses, self.present = global_K, present
+    def _reuses(self) -> bool:
+        """Whether this step takes the kept weights; not if they were made without a task that is here now."""
+        if not self.reuse or self.kept is None:
+            return False
+        then = self.kept_for or [True] * len(self.kept)
+        return all(before or not now for before, now in zip(then, self.present or [True] * len(then), strict=True))
 
-    def _combine(self, rows_KP: Tensor, spread: bool) -> Tensor:
-        """One gradient [P] out of K; `spread` says that ranks hold parts of a row, not shares of its mean."""
+    def _ask(self, gramian_KK: Tensor) -> None:
+        """Weights of this step, from the Gramian of the whole batch."""
+        assert isinstance(self.method, GradientWeighting)
+        self.gramian = gramian_KK
+        self.weights = self.method(gramian_KK, self.losses, self.present)
+        kept = torch.ones_like(self.weights) if self.kept is None else self.kept
+        # the zeros of an overflow are for this step only
+        self.kept = torch.where(self.method.status == NOT_FINITE, kept, self.weights)
+        self.kept_for = self.present
+
+    def _combine_features(
+        self, rows: Sequence[Sequence[Tensor | None]], factor_K: Tensor, scale: Tensor | None = None
+    ) -> list[Tensor | None]:
+        """One gradient for each of L levels out of K.
+
+        `factor_K` is what the rows carry. The result carries `scale`; without one it is plain, and in float32.
+        """
+        levels = list(zip(*rows, strict=True))
+        used = [level for level in levels if any(part is not None for part in level)]
+        # a row with factor 0 is 0
+        factor_K = torch.where(factor_K == 0, 1.0, factor_K).to(exact_dtype(factor_K))
+        dtype = torch.float32 if scale is None else None
+        scale = torch.ones_like(factor_K[0]) if scale is None else scale
         if isinstance(self.method, GradientAggregation):
             if self.watched:
-                self.gramian = self._gramian(rows_KP, spread)
-            rows_KP = rows_KP if spread else mean_over_ranks(rows_KP, self.group)
-            combined_P: Tensor = self.method(rows_KP, self.losses, self.present)
-            return combined_P
-        assert isinstance(self.method, GradientWeighting)
-        if not self.reuse or self.weights is None:
-            self.gramian = self._gramian(rows_KP, spread)
-            self.weights = self.method(self.gramian, self.losses, self.present).to(rows_KP.dtype)
-        return self.weights @ rows_KP
+                self.gramian = self._gramian_at_features(used, factor_K)
+            parts = iter(self._aggregate_features(used, factor_K, scale, dtype))
+        else:
+            if self._reuses():
+                self.weights = self.kept
+            else:
+                self._ask(self._gramian_at_features(used, factor_K))
+            assert self.weights is not None
+            coefficient_K = self.weights.to(factor_K) * scale / factor_K
+            parts = (weighted_sum(level, coefficient_K, dtype) for level in used)
+        return [next(parts) if any(part is not None for part in level) else None for level in levels]
 
-    def _gramian(self, rows_KP: Tensor, spread: bool) -> Tensor:
-        """Inner products of the tasks' gradients on the whole batch, the same on every rank."""
-        if not spread and num_ranks() > 1:
-            # the Gramian of means is not the mean of Gramians: average first, each rank its part of the columns
-            rows_KP = _own_columns(rows_KP, self.group)
-        local_KK = (rows_KP @ rows_KP.T).to(torch.float64)
-        # features: DDP divides by the number of ranks what each rank's loss was multiplied by
-        return sum_over_ranks(local_KK, self.group) / (num_ranks() ** 2 if spread else 1)
+    def _gramian_at_features(self, levels: Sequence[Sequence[Tensor | None]], factor_K: Tensor) -> Tensor:
+        local_KK = torch.stack([gramian(level) for level in levels]).sum(0) / torch.outer(factor_K, factor_K)
+        # a rank's loss is its sum over the mean count of a rank, so that DDP's mean over ranks is right
+        return sum_over_ranks(local_KK, self.group) / num_ranks() ** 2
+
+    def _aggregate_features(
+        self, levels: Sequence[Sequence[Tensor | None]], factor_K: Tensor, scale: Tensor, dtype: torch.dtype | None
+    ) -> Sequence[Tensor]:
+        """A method on the gradients themselves sees those of all samples of all ranks, as one process would."""
+        like = [next(part for part in level if part is not None) for level in levels]
+        rows_KBD = torch.stack(
+            [
+                torch.cat([_flat(part, shape) for part, shape in zip(row, like, strict=True)], 1)
+                for row in zip(*levels, strict=True)
+            ]
+        )
+        rows_KBD /= factor_K.to(rows_KBD)[:, None, None] * num_ranks()
+        everywhere_KBD = gather_samples(rows_KBD, self.group)
+        combined_P = self.method(everywhere_KBD.flatten(1), self.losses, self.present)
+        combined_BD = own_samples(combined_P.view_as(everywhere_KBD[0])) * (scale * num_ranks())
+        sizes = [part[0].numel() for part in like]
+        return [
+            part_BD.reshape(shape.shape).to(dtype or shape.dtype)
+            for part_BD, shape in zip(combined_BD.split(sizes, dim=1), like, strict=True)
+        ]
 
 
 class Junction(TaskGradients):
@@ -99,104 +151,22 @@ class Junction(TaskGradients):
         return {name: dict(zip(features, views, strict=True)) for name, views in zip(names, levels, strict=True)}
 
     def objective(self, losses_K: Tensor, global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
-        self._remember(global_K, present)
+        self.losses, self.present = global_K, present
         # heads follow their own loss, under the weights of a transform of the losses where there is one
         self.own_K = self.method.head_weights(global_K, present).to(losses_K)
         total = (self.own_K * losses_K).sum()
         learned = self.method.parameter_loss(global_K, present)
         if learned is not None:
             total = total + learned - learned.detach()
-        return total
+        return watch_scale(total, self._see_scale)
+
+    def _see_scale(self, scale: Tensor) -> None:
+        self.scale = scale
 
     def _at_features(self, rows: list[list[Tensor | None]]) -> list[Tensor | None]:
-        like = [next((row[level] for row in rows if row[level] is not None), None) for level in range(len(rows[0]))]
-        used = [level for level, gradient in enumerate(like) if gradient is not None]
-        flat_KP = torch.stack([_flat([row[level] for level in used], [like[level] for level in used]) for row in rows])
-        scale_K = self.scale * self.own_K
-        flat_KP = flat_KP / torch.where(scale_K == 0, 1.0, scale_K)[:, None]
-        combined_P = self._combine(flat_KP, spread=True) * self.scale
-        out: list[Tensor | None] = [None] * len(like)
-        sizes = [like[level].numel() for level in used]  # type: ignore[union-attr]
-        for level, part in zip(used, combined_P.split(sizes), strict=True):
-            gradient = like[level]
-            assert gradient is not None
-            out[level] = part.view(gradient.shape).to(gradient.dtype)
-        return out
+        return self._combine_features(rows, self.scale * self.own_K, self.scale)
 
 
-class LateJunction(TaskGradients):
-    """Gradients computed before Lightning's backward, which then delivers their combination."""
-
-    def split(self, features: Features, names: Sequence[str]) -> dict[str, Features]:
-        if not torch.is_grad_enabled():
-            return dict.fromkeys(names, features)
-        self.features = list(features.values())
-        self.leaves = [[level.detach().requires_grad_() for level in self.features] for _ in names]
-        return {name: dict(zip(features, leaves, strict=True)) for name, leaves in zip(names, self.leaves, strict=True)}
-
-    def objective(self, losses_K: Tensor, global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
-        self._remember(global_K, present)
-        with torch.autocast(losses_K.device.type, enabled=False):
-            total = self._deliver(losses_K)
-        learned = self.method.parameter_loss(global_K, present)
-        if learned is not None:
-            total = total + learned - learned.detach()
-        return total + losses_K.detach().sum()
-
-    def _deliver(self, losses_K: Tensor) -> Tensor:
-        heads = [[p for p in head.parameters() if p.requires_grad] for head in self.model.heads.values()]
-        num_levels = len(self.features)
-        inputs = [leaf for leaves in self.leaves for leaf in leaves] + [p for head in heads for p in head]
-        # scaled as in backward, so that fp16 gradients do not vanish
-        found = torch.autograd.grad((losses_K * self.scale).sum(), inputs, allow_unused=True)
-        at_features = [found[k * num_levels : (k + 1) * num_levels] for k in range(len(heads))]
-        at_heads = iter(found[len(heads) * num_levels :])
-        if self.at == "features":
-            targets = self.features
-            rows_KP = torch.stack([_flat(row, self.features) for row in at_features]) / self.scale
-            combined_P = self._combine(rows_KP, spread=True)
-        else:
-            backbone = self.model.backbone.parameters()
-            targets = [p for p in backbone if p.requires_grad]
-            rows_KP = torch.stack([self._through_backbone(row, targets, k) for k, row in enumerate(at_features)])
-            rows_KP = rows_KP / self.scale
-            combined_P = self._combine(rows_KP, spread=False)
-        gradients = [
-            part.view(target.shape)
-            for part, target in zip(combined_P.split([t.numel() for t in targets]), targets, strict=True)
-        ]
-        own_K = self.method.head_weights(self.losses, self.present).to(losses_K)
-        factors_K = self.weights if self.head_gradients == "weighted" and self.weights is not None else own_K
-        delivered: list[Tensor | None] = list(gradients)
-        for parameters, factor in zip(heads, factors_K, strict=True):
-            for _ in parameters:
-                gradient = next(at_heads)
-                delivered.append(None if gradient is None else gradient / self.scale * factor)
-        return deliver([*targets, *(p for head in heads for p in head)], delivered)
-
-    def _through_backbone(self, row: Sequence[Tensor | None], targets: list[Tensor], task: int) -> Tensor:
-        used = [(level, gradient) for level, gradient in zip(self.features, row, strict=True) if gradient is not None]
-        last = task == len(self.leaves) - 1
-        levels, gradients = [level for level, _ in used], [gradient for _, gradient in used]
-        found = torch.autograd.grad(levels, targets, gradients, retain_graph=not last, allow_unused=True)
-        return _flat(found, targets)
-
-
-def _flat(parts: Sequence[Tensor | None], like: Sequence[Tensor | None]) -> Tensor:
-    """All parts in one float32 row; zeros where a task does not touch a part."""
-    row = []
-    for part, shape in zip(parts, like, strict=True):
-        assert shape is not None
-        row.append(shape.new_zeros(shape.numel(), dtype=torch.float32) if part is None else part.reshape(-1).float())
-    return torch.cat(row)
-
-
-def _own_columns(rows_KP: Tensor, group: "dist.ProcessGroup | None") -> Tensor:
-    """The mean over ranks of this rank's share of the columns, [K, P / ranks]: one reduce-scatter."""
-    ranks = num_ranks()
-    width = -(-rows_KP.shape[1] // ranks)
-    padded = torch.nn.functional.pad(rows_KP, (0, width * ranks - rows_KP.shape[1]))
-    parts = padded.view(len(rows_KP), ranks, width).transpose(0, 1).contiguous()
-    own = torch.empty_like(parts[0])
-    dist.reduce_scatter_tensor(own, parts, group=group)
-    return own / ranks
+def _flat(part: Tensor | None, like: Tensor) -> Tensor:
+    """One row [B,D] for each sample, in float32."""
+    return torch.zeros_like(like).flatten(1).float() if part is None else part.flatten(1).float()

@@ -44,6 +44,19 @@ def deliver(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Te
     return out
 
 
+def watch_scale(total: Tensor, seen: Callable[[Tensor], None]) -> Tensor:
+    """The same scalar; in backward `seen` gets the factor that all gradients carry, before any other node runs.
+
+    Loss scaling and accumulation multiply the scalar later, each in its own way; this is what they come to.
+
+    Args:
+        total: the scalar that backward starts from.
+        seen: called with the factor, a scalar tensor.
+    """
+    out: Tensor = _WatchScale.apply(seen, total)
+    return out
+
+
 class _Fork(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, combine: Combine, num_tasks: int, *levels: Tensor) -> tuple[Tensor, ...]:
@@ -76,3 +89,16 @@ class _Deliver(torch.autograd.Function):
             else:
                 out.append((gradient * scale).to(dtype))
         return (None, *out)
+
+
+class _WatchScale(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, seen: Callable[[Tensor], None], total: Tensor) -> Tensor:
+        ctx.seen = seen
+        return total.view_as(total)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[None, Tensor]:
+        ctx.seen(scale)
+        return None, scale

@@ -1,4 +1,7 @@
-"""Means and sums over the ranks of a distributed run; one process gets its own tensor back."""
+"""Means, sums and parts over the ranks of a distributed run; one process gets its own tensor back.
+
+Shapes: K tasks, B samples, D values of a sample, P parameters.
+"""
 
 import torch.distributed as dist
 from torch import Tensor
@@ -16,9 +19,10 @@ def sum_over_ranks(tensor: Tensor, group: "dist.ProcessGroup | None" = None) -> 
         tensor: the same shape on every rank.
         group: process group; the default one if none is given.
     """
+    if num_ranks() == 1:
+        return tensor.detach()
     total = tensor.detach().clone()
-    if num_ranks() > 1:
-        dist.all_reduce(total, group=group)
+    dist.all_reduce(total, group=group)
     return total
 
 
@@ -30,3 +34,58 @@ def mean_over_ranks(tensor: Tensor, group: "dist.ProcessGroup | None" = None) ->
         group: process group; the default one if none is given.
     """
     return sum_over_ranks(tensor, group) / num_ranks()
+
+
+def average_over_ranks_(tensor: Tensor, group: "dist.ProcessGroup | None" = None) -> None:
+    """Replace a tensor by its mean over all ranks.
+
+    Args:
+        tensor: the same shape on every rank.
+        group: process group; the default one if none is given.
+    """
+    if num_ranks() > 1:
+        dist.all_reduce(tensor, group=group)
+        tensor /= num_ranks()
+
+
+def own_columns(rows_KP: Tensor, group: "dist.ProcessGroup | None" = None) -> Tensor:
+    """The mean over ranks of this rank's share of the columns, [K, P / ranks]: one reduce-scatter of each row.
+
+    Args:
+        rows_KP: the same shape on every rank, P a multiple of the ranks.
+        group: process group; the default one if none is given.
+    """
+    ranks = num_ranks()
+    if ranks == 1:
+        return rows_KP
+    own = rows_KP.new_empty(len(rows_KP), rows_KP.shape[1] // ranks)
+    for part, row in zip(own, rows_KP, strict=True):
+        dist.reduce_scatter_tensor(part, row, group=group)
+    return own / ranks
+
+
+def gather_samples(rows_KBD: Tensor, group: "dist.ProcessGroup | None" = None) -> Tensor:
+    """The samples of all ranks in the order in which one process would have them in its batch: dealt in turn.
+
+    Args:
+        rows_KBD: the same shape on every rank.
+        group: process group; the default one if none is given.
+
+    Returns:
+        [K, B * ranks, D].
+    """
+    ranks = num_ranks()
+    if ranks == 1:
+        return rows_KBD
+    parts = rows_KBD.new_empty(ranks, *rows_KBD.shape)
+    dist.all_gather_into_tensor(parts, rows_KBD.contiguous(), group=group)
+    return parts.permute(1, 2, 0, 3).flatten(1, 2)
+
+
+def own_samples(values_BD: Tensor) -> Tensor:
+    """This rank's samples out of those of all ranks, as `gather_samples` orders them.
+
+    Args:
+        values_BD: [B * ranks, D].
+    """
+    return values_BD if num_ranks() == 1 else values_BD[dist.get_rank() :: num_ranks()]

@@ -1,0 +1,146 @@
+"""`LateJunction`: gradients of the tasks computed before Lightning's backward, which then delivers their combination.
+
+It is needed for exact gradients of the parameters, and to weigh heads by weights that are known only once all heads
+have been asked.
+Shapes: K tasks, L levels, P shared parameters.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mtl.balancing.method import GradientAggregation
+from mtl.callbacks.task_gradients import TaskGradients
+from mtl.features import Features
+from mtl.functional.gradient_rows import gramian_of_matrix, weighted_sum_of_matrix
+from mtl.functional.junction import deliver
+from mtl.functional.ranks import average_over_ranks_, num_ranks, own_columns, sum_over_ranks
+
+
+class LateJunction(TaskGradients):
+    """Each head works on features of its own; the trunk is entered by what their gradients come to."""
+
+    # gradients of 16 bits must be scaled when they are computed, not only in Lightning's backward
+    loss_scale: Callable[[Tensor], Tensor] | None = None
+
+    def split(self, features: Features, names: Sequence[str]) -> dict[str, Features]:
+        if not torch.is_grad_enabled():
+            return dict.fromkeys(names, features)
+        self.features = list(features.values())
+        self.leaves = [[level.detach().requires_grad_() for level in self.features] for _ in names]
+        return {name: dict(zip(features, leaves, strict=True)) for name, leaves in zip(names, self.leaves, strict=True)}
+
+    def objective(self, losses_K: Tensor, global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
+        self.losses, self.present = global_K, present
+        # asked before the method itself, whose call moves its state
+        own_K = self.method.head_weights(global_K, present).to(losses_K)
+        learned = self.method.parameter_loss(global_K, present)
+        self.scale = torch.ones_like(losses_K[0]) if self.loss_scale is None else self.loss_scale(losses_K.new_ones(()))
+        try:
+            total = self._deliver(losses_K, own_K)
+        except RuntimeError as error:
+            raise _explained(error) from error
+        self.features, self.leaves = [], []
+        if learned is not None:
+            total = total + learned - learned.detach()
+        return total + losses_K.detach().sum()
+
+    def _deliver(self, losses_K: Tensor, own_K: Tensor) -> Tensor:
+        heads = [trainable(head) for head in self.model.heads.values()]
+        num_levels = len(self.features)
+        inputs = [leaf for leaves in self.leaves for leaf in leaves] + [p for head in heads for p in head]
+        found = torch.autograd.grad((losses_K * self.scale).sum(), inputs, allow_unused=True)
+        rows = [found[task * num_levels : (task + 1) * num_levels] for task in range(len(heads))]
+        targets: list[Tensor]
+        gradients: Sequence[Tensor | None]
+        if self.at == "features" or self._reuses():
+            # with weights that are kept, one backward through the trunk is exact
+            targets = self.features
+            gradients = self._combine_features(rows, self.scale.expand(len(rows)))
+        else:
+            targets = list(trainable(self.model.backbone))
+            gradients = self._combine_parameters(rows, targets)
+        delivered = list(gradients)
+        factor_K = own_K
+        if self.head_gradients == "weighted":
+            assert self.weights is not None
+            factor_K = self.weights.to(own_K)
+        at_heads = iter(found[len(heads) * num_levels :])
+        for parameters, factor in zip(heads, factor_K / self.scale, strict=True):
+            for _ in parameters:
+                gradient = next(at_heads)
+                delivered.append(None if gradient is None else gradient * factor)
+        return deliver([*targets, *(p for head in heads for p in head)], delivered)
+
+    def _combine_parameters(self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor]) -> list[Tensor]:
+        """One gradient for each parameter out of K backward passes through the trunk; K copies of them at most."""
+        rows_KP = self._through_backbone(rows, targets)
+        sizes = [target.numel() for target in targets]
+        num_values = sum(sizes)
+        if isinstance(self.method, GradientAggregation):
+            rows_KP /= self.scale
+            if self.watched:
+                self.gramian = self._gramian_of_means(rows_KP)
+            average_over_ranks_(rows_KP, self.group)
+            combined_P = self.method(rows_KP[:, :num_values], self.losses, self.present)
+        else:
+            gramian_KK = self._gramian_of_means(rows_KP)
+            self._ask(gramian_KK / self.scale.to(gramian_KK) ** 2)
+            assert self.weights is not None
+            combined_P = weighted_sum_of_matrix(rows_KP, self.weights / self.scale)[:num_values]
+        return [part.view_as(target) for part, target in zip(combined_P.split(sizes), targets, strict=True)]
+
+    def _through_backbone(self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor]) -> Tensor:
+        """Gradients of the parameters, one row for each task, padded with zeros to a multiple of the ranks."""
+        sizes = [target.numel() for target in targets]
+        padding = -sum(sizes) % num_ranks()
+        dtype = torch.promote_types(targets[0].dtype, torch.float32)
+        rows_KP = torch.zeros(len(rows), sum(sizes) + padding, dtype=dtype, device=targets[0].device)
+        used = [[index for index, part in enumerate(row) if part is not None] for row in rows]
+        last = max((task for task, levels in enumerate(used) if levels), default=-1)
+        for task, levels in enumerate(used):
+            if not levels:
+                continue
+            found = torch.autograd.grad(
+                [self.features[level] for level in levels],
+                targets,
+                [rows[task][level] for level in levels],
+                retain_graph=task != last,
+                allow_unused=True,
+            )
+            places = rows_KP[task].split([*sizes, padding])
+            pairs = [
+                (place.view_as(part), part) for place, part in zip(places, found, strict=False) if part is not None
+            ]
+            torch._foreach_copy_([place for place, _ in pairs], [part for _, part in pairs])
+        return rows_KP
+
+    def _gramian_of_means(self, rows_KP: Tensor) -> Tensor:
+        # the Gramian of means is not the mean of Gramians: average first, each rank its part of the columns
+        return sum_over_ranks(gramian_of_matrix(own_columns(rows_KP, self.group)), self.group)
+
+
+def trainable(module: nn.Module) -> list[nn.Parameter]:
+    """Parameters of a module that learn.
+
+    Args:
+        module: any module.
+    """
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _explained(error: RuntimeError) -> Exception:
+    text = str(error)
+    if "checkpoint" in text.lower() and "grad" in text:
+        return ValueError(
+            "reentrant activation checkpointing cannot give the gradients of single tasks, which LossBalancing with "
+            "at='parameters' or head_gradients='weighted' asks for. Pass use_reentrant=False to "
+            "torch.utils.checkpoint, or balance with at='features' and head_gradients='own'."
+        )
+    if "donated buffer" in text:
+        return ValueError(
+            "a compiled backbone frees what it needs for a second backward, which LossBalancing with at='parameters' "
+            "takes for each task. Set torch._functorch.config.donated_buffer = False, or balance with at='features'."
+        )
+    return error

@@ -1,0 +1,144 @@
+"""Gramian and weighted sum of K gradients of the same tensor, block by block, without a copy of all of them.
+
+A block of every task's gradient is stacked, used while it lies in the cache, and forgotten. Gramian and weighted sum of
+a 64 x 32 x 32 and a 512 x 4 x 4 map (ResNet-18 with a pyramid at 128 px), 32 samples, float32, ms on one thread of a
+busy CPU for K = 2 / 4 / 8 / 16 (channels-last in brackets):
+    this file                         18 / 34 / 86 / 265    (28 / 42 / 91 / 252)
+    all rows stacked, two products    41 / 101 / 226 / 623  (50 / 117 / 319 / 560), and a copy of the K gradients
+    stacked level by level            12 / 58 / 163 / 380   (44 / 104 / 265 / 459), and the same copy
+    a dot product for each pair        8 / 29 / 97 / 517    (83 / 209 / 950 / 3340), no copy
+Blocks of 2^14 to 2^17 values do equally well, 2^19 ones are half as fast again.
+Shapes: K tasks, N values of a block, P values of a gradient.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+_CPU_BLOCK = 1 << 16  # values of a row that are worked on at once: K rows of them fit a cache
+_GPU_BLOCK = 1 << 22  # there, few large kernels
+
+Rows = Sequence[Tensor | None]  # the gradient of one tensor for each of K tasks; `None` counts as zero
+
+
+def gramian(rows: Rows) -> Tensor:
+    """Inner products of K gradients of one tensor, [K,K] in float64 (float32 on a device without it).
+
+    Args:
+        rows: K gradients of one shape, at least one of which is a tensor.
+    """
+    like, order = _layout(rows)
+    here = [task for task, row in enumerate(rows) if row is not None]
+    total_KK = torch.zeros(len(rows), len(rows), dtype=exact_dtype(like), device=like.device)
+    with full_precision():
+        for block in _blocks(like, order):
+            if len(here) == 1:
+                values = _part(rows[here[0]], like, order, block).flatten().to(_work_dtype(like))
+                total_KK[here[0], here[0]] += values @ values
+            else:
+                block_KN = _stack(rows, like, order, block)
+                total_KK += block_KN @ block_KN.T
+    return total_KK
+
+
+def weighted_sum(rows: Rows, weights_K: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """The weighted sum of K gradients of one tensor, in their memory layout.
+
+    Args:
+        rows: K gradients of one shape, at least one of which is a tensor.
+        weights_K: one weight for each.
+        dtype: of the sum; that of the gradients by default.
+    """
+    like, order = _layout(rows)
+    here = [task for task, row in enumerate(rows) if row is not None]
+    weights_K = weights_K.to(_work_dtype(like))
+    out = torch.empty([like.shape[dim] for dim in order], dtype=dtype or like.dtype, device=like.device)
+    with full_precision():
+        for block in _blocks(like, order):
+            if len(here) == 1:
+                out[block] = _part(rows[here[0]], like, order, block) * weights_K[here[0]]
+            else:
+                out[block] = (weights_K @ _stack(rows, like, order, block)).view_as(out[block])
+    return out.permute([order.index(dim) for dim in range(len(order))])
+
+
+def gramian_of_matrix(rows_KP: Tensor) -> Tensor:
+    """Inner products of the rows of a matrix, [K,K] in float64 (float32 on a device without it).
+
+    Args:
+        rows_KP: one gradient for each task.
+    """
+    total_KK = torch.zeros(len(rows_KP), len(rows_KP), dtype=exact_dtype(rows_KP), device=rows_KP.device)
+    with full_precision():
+        for block_KN in rows_KP.split(_block_length(rows_KP), dim=1):
+            total_KK += block_KN @ block_KN.T
+    return total_KK
+
+
+def weighted_sum_of_matrix(rows_KP: Tensor, weights_K: Tensor) -> Tensor:
+    """The weighted sum of the rows, [P], written over the first row: what is left of the matrix is of no use.
+
+    Args:
+        rows_KP: one gradient for each task.
+        weights_K: one weight for each.
+    """
+    with full_precision():
+        for block_KN in rows_KP.split(_block_length(rows_KP), dim=1):
+            block_KN[0] = weights_K.to(rows_KP.dtype) @ block_KN
+    return rows_KP[0]
+
+
+def exact_dtype(like: Tensor) -> torch.dtype:
+    """The type to keep a Gramian in: float64, or float32 on a device without it.
+
+    Args:
+        like: a tensor on the device.
+    """
+    return torch.float32 if like.device.type == "mps" else torch.float64
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Products of float32 in float32: TF32, which users switch on for speed, would leave 3 digits of a Gramian."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _layout(rows: Rows) -> tuple[Tensor, list[int]]:
+    """A tensor that is like all of them, and its dimensions in the order of memory: channels-last stays so."""
+    dense = [row for row in rows if row is not None]
+    # a head that pools sends back an expanded gradient, which has no layout of its own
+    like = next((row for row in dense if 0 not in row.stride()), dense[0])
+    return like, sorted(range(like.ndim), key=lambda dim: like.stride()[dim], reverse=True)
+
+
+def _blocks(like: Tensor, order: Sequence[int]) -> Iterator[slice]:
+    first = like.shape[order[0]]
+    length = max(1, _block_length(like) * first // max(1, like.numel()))
+    for start in range(0, first, length):
+        yield slice(start, start + length)
+
+
+def _block_length(like: Tensor) -> int:
+    return _CPU_BLOCK if like.device.type == "cpu" else _GPU_BLOCK
+
+
+def _work_dtype(like: Tensor) -> torch.dtype:
+    return torch.promote_types(like.dtype, torch.float32)
+
+
+def _part(row: Tensor | None, like: Tensor, order: Sequence[int], block: slice) -> Tensor:
+    if row is None:
+        row = like.new_zeros(()).expand(like.shape)
+    return row.permute(*order)[block]
+
+
+def _stack(rows: Rows, like: Tensor, order: Sequence[int], block: slice) -> Tensor:
+    parts = [_part(row, like, order, block) for row in rows]
+    return torch.stack(parts).flatten(1).to(_work_dtype(like))
