@@ -12,7 +12,7 @@ LOWEST = .venv-lowest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install fit test test-fast test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all
+.PHONY: joint-or-single heads help install fit test test-fast test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
@@ -75,6 +75,19 @@ bench-data: install ## measure what data loading costs beside a training step
 bench-balancing: install ## measure what balancing costs beside a plain step; ARGS="--quick", or "--device cuda --bf16 --batch 64 --arch resnet50"
 	@# the profiler that counts memory is quiet
 	KINETO_LOG_LEVEL=5 TORCH_CPP_LOG_LEVEL=ERROR PYTHONPATH=. $(PY) tests/benchmarks/balancing.py $(ARGS)
+
+JOINT = digits digits_single_boxes digits_single_largest
+HEADS = digits digits_fcos digits_slots digits_seed_heads
+
+joint-or-single: install ## train the quick start jointly and each task alone, 3 seeds each, and print the table of the README
+	for seed in 0 1 2; do for config in $(JOINT); do \
+	  $(PY) -m mtl fit --config configs/$$config.yaml --seed_everything $$seed --data.seed $$seed --name seed$$seed \
+	  || exit 1; done; done
+	$(PY) -m mtl.evaluation.single_vs_joint --runs runs --experiments $(JOINT) --metrics boxes/map50 boxes/map largest/accuracy
+
+heads: install ## train every detection head on the quick start's data, and print the table of the README
+	for config in $(HEADS) seed; do $(PY) -m mtl fit --config configs/$$config.yaml --name seed0 || exit 1; done
+	$(PY) -m mtl.evaluation.single_vs_joint --runs runs --experiments $(HEADS) seed --metrics boxes/map50 boxes/map largest/accuracy
 
 clean: ## delete caches and build products; runs and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
