@@ -86,11 +86,6 @@ class MultiTaskLightningModule(LightningModule):
     def forward(self, image: Tensor) -> dict[str, Predictions]:
         return self.model.decode(self.model(image.contiguous(memory_format=self.memory_format)))
 
-    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        # asked while the batch is on the host: a question to the GPU would make it wait
-        self.labelled_tasks = torch.stack([labelled(batch, task).any() for task in self.tasks.values()])
-        return batch
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         outputs = self.model(batch["image"].contiguous(memory_format=self.memory_format))
         losses = self.model.losses(outputs, batch)

@@ -64,7 +64,11 @@ class LateJunction(TaskGradients):
         delivered = list(gradients)
         factor_K = own_K
         if self.head_gradients == "weighted":
-            assert self.weights is not None
+            if self.weights is None:
+                raise ValueError(
+                    f"{type(self.method).__name__} gives a combined gradient and no weights for the heads; set "
+                    "head_gradients of LossBalancing to 'own'."
+                )
             factor_K = self.weights.to(own_K)
         at_heads = iter(found[len(heads) * num_levels :])
         for parameters, factor in zip(heads, factor_K / self.scale, strict=True):
@@ -83,7 +87,7 @@ class LateJunction(TaskGradients):
             if self.watched:
                 self.gramian = self._gramian_of_means(rows_KP)
             average_over_ranks_(rows_KP, self.group)
-            combined_P = self.method(rows_KP[:, :num_values], self.losses, self.present)
+            combined_P = self._aggregate(rows_KP[:, :num_values])
         else:
             gramian_KK = self._gramian_of_means(rows_KP)
             self._ask(gramian_KK / self.scale.to(gramian_KK) ** 2)

@@ -14,12 +14,13 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from mtl.balancing.method import GradientAggregation, GradientWeighting, LossWeighting, Method
+from mtl.balancing.method import GradientWeighting, LossWeighting, Method
 from mtl.batch import Batch, labelled
 from mtl.callbacks.late_junction import LateJunction, trainable
 from mtl.callbacks.loss_objective import loss_objective
 from mtl.callbacks.observed_losses import EpochLosses, losses_again
 from mtl.callbacks.task_gradients import Junction, TaskGradients
+from mtl.data.joint import JointDataModule
 from mtl.functional.ranks import mean_over_ranks, num_ranks, sum_over_ranks
 from mtl.model import share
 from mtl.module import MultiTaskLightningModule
@@ -62,14 +63,10 @@ class LossBalancing(Callback):
             raise ValueError(f"{name} works at {' or '.join(method.at)}, not at {at!r}.")
         if every > 1 and not isinstance(method, GradientWeighting):
             raise ValueError(f"{name} gives no weights that could be kept between steps; set every=1.")
-        if head_gradients == "weighted" and isinstance(method, GradientAggregation):
-            raise ValueError(f"{name} gives a gradient and no weights for the heads; set head_gradients to 'own'.")
         self.method = method
         self.at = at
         self.every = every
-        # a combined gradient has no weights for the heads, whatever the paper does
-        usual = "own" if isinstance(method, GradientAggregation) else method.head_gradients
-        self.head_gradients: Literal["own", "weighted"] = head_gradients or usual
+        self.head_gradients: Literal["own", "weighted"] = head_gradients or method.head_gradients
         self.names: list[str] = []
         self.gradients: TaskGradients | None = None
         self.present: list[bool] | None = None  # which tasks have a label in the batch of all ranks; None for all
@@ -122,10 +119,12 @@ class LossBalancing(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         assert isinstance(pl_module, MultiTaskLightningModule)
-        known = pl_module.labelled_tasks
-        if known is None:  # a data module with its own `on_before_batch_transfer` hides the module's
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, JointDataModule) and data.labelled_tasks is not None:
+            known = torch.tensor([data.labelled_tasks[name] for name in self.names])
+            data.labelled_tasks = None
+        else:  # another data module, or a hook that hides ours
             known = torch.stack([labelled(batch, pl_module.tasks[name]).any() for name in self.names]).cpu()
-        pl_module.labelled_tasks = None
         here = (sum_over_ranks(known.int(), self.groups[1] if self.groups else None) > 0).tolist()
         self.present = None if all(here) else here
         self._steps_before = trainer.global_step

@@ -87,6 +87,13 @@ class TaskGradients:
         self.kept = torch.where(self.method.status == NOT_FINITE, kept, self.weights)
         self.kept_for = self.present
 
+    def _aggregate(self, rows_KP: Tensor) -> Tensor:
+        """The combined gradient [P] of a method on the gradients themselves, which must be those of the whole batch."""
+        assert isinstance(self.method, GradientAggregation)
+        combined_P: Tensor = self.method(rows_KP, self.losses, self.present)
+        self.weights = self.method.task_weights
+        return combined_P
+
     def _combine_features(
         self, rows: Sequence[Sequence[Tensor | None]], factor_K: Tensor, scale: Tensor | None = None
     ) -> list[Tensor | None]:
@@ -132,7 +139,7 @@ class TaskGradients:
         )
         rows_KBD /= factor_K.to(rows_KBD)[:, None, None] * num_ranks()
         everywhere_KBD = gather_samples(rows_KBD, self.group)
-        combined_P = self.method(everywhere_KBD.flatten(1), self.losses, self.present)
+        combined_P = self._aggregate(everywhere_KBD.flatten(1))
         combined_BD = own_samples(combined_P.view_as(everywhere_KBD[0])) * (scale * num_ranks())
         sizes = [part[0].numel() for part in like]
         return [

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from mtl.batch import Batch, Sample, collate
+from mtl.batch import Batch, Sample, collate, labelled
 from mtl.data.augment import COLOR, Augment
 from mtl.data.color import apply_color
 from mtl.data.sampling import EpochSampler, ResumableLoader, TrainingView
@@ -55,6 +55,7 @@ class JointDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         self.seed = seed
         self.augment = augment
+        self.labelled_tasks: dict[str, bool] | None = None  # which tasks have a label in this rank's batch
 
     @classmethod
     @abstractmethod
@@ -64,6 +65,11 @@ class JointDataModule(LightningDataModule, ABC):
         Args:
             init_args: arguments of the constructor; a subclass names the ones it needs and takes the rest as `**_`.
         """
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        # looked at while the batch is on the host: a question to the GPU would make it wait
+        self.labelled_tasks = {name: bool(labelled(batch, task).any()) for name, task in self.tasks.items()}
+        return batch
 
     def train_dataloader(self) -> DataLoader[Batch]:
         view = TrainingView(self.train_set, self.tasks, self.augment, self.seed)
