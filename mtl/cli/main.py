@@ -106,6 +106,8 @@ def _be_quiet() -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
         notes.addHandler(handler)
     notes.setLevel(logging.INFO if rank() == 0 else logging.WARNING)
+    # our data modules leave that hook to the module
+    warnings.filterwarnings("ignore", message=r"You have overridden .on_before_batch_transfer. in .LightningModule.")
     # a deprecation inside Lightning, and advice to add up what our metrics have added up over the ranks already
     warnings.filterwarnings("ignore", message=r"It is recommended to use .self\.log\(.*sync_dist=True")
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")

@@ -82,17 +82,18 @@ def denied(class_path: str, config: Config) -> ConfigError:
 
 
 def blame(error: Exception, config: Config) -> Origin | None:
-    """The line that an error of a constructor is about: the first word it quotes that somebody wrote as a key.
+    """The line that an error of a constructor is about: the written key that it speaks of most.
 
     Args:
         error: what was raised.
         config: the merged config.
     """
-    for word in re.findall(r"'([\w.]+)'|\b(\w+)=", str(error)):
-        path = locate(word[0] or word[1], (), config)
-        if path is not None and len(path) > 1:
-            return config.origin(path)
-    return None
+    found = re.findall(r"'([\w.]+)'|\b(\w+)=|\b([a-z]+(?:_[a-z]+)+)\b", str(error))
+    words = ["".join(group) for group in found]
+    named = [path for path in config.origins if len(path) > 1 and path[-1] in words]
+    # more words of the path first, then the word that comes first
+    best = max(named, key=lambda path: (len(set(path) & set(words)), -words.index(path[-1])), default=None)
+    return config.origin(best) if best else None
 
 
 def unknown_key(path: KeyPath, config: Config, schema: Schema) -> ConfigError:

@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import ModelSummary, ProgressBar
 
+import mtl
 from mtl.cli.app import MultiTaskCLI
 from mtl.cli.command_line import read_command_line
 from mtl.cli.main import main
@@ -205,3 +208,15 @@ def test_print_config_of_a_test_needs_no_weights(folder: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit, match="0"):
         main(["test", "--config", "tiny.yaml", "--print_config"])
     assert "class_path" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.ddp
+def test_all_processes_of_a_run_share_one_folder(folder: Path) -> None:
+    words = ["fit", "--config", "tiny.yaml", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(mtl.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-m", "mtl", *words], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    (run,) = (folder / "runs" / "tiny").iterdir()
+    assert {"results.json", "config.yaml", "metrics.csv"} <= {path.name for path in run.iterdir()}
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]

@@ -164,6 +164,11 @@ CONSTRUCTORS = {
         "digit sizes 100..14 px must lie within",
         "",
     ),
+    "weights without effect": (
+        "trainer:\n  callbacks+: {class_path: LossBalancing, init_args: {method: UPGrad}}\n",
+        "loss_weights {'largest': 0.3} have no effect",
+        "  tiny.yaml:11: loss_weights: {largest: 0.3}",
+    ),
     "folder name": ("name: a/b\n", "name='a/b' becomes the name of a folder", ""),
     "optimizer": (
         "model:\n  optim:\n    lr_factors:\n      bakbone: 0.1\n",
