@@ -56,6 +56,7 @@ def test_values_are_those_of_torchmetrics() -> None:
     for ours, theirs in {"map": "map", "map50": "map_50", "map75": "map_75", "recall100": "mar_100"}.items():
         torch.testing.assert_close(values[ours], expected[theirs])
     torch.testing.assert_close(values["per_class"], expected["map_per_class"])
+    torch.testing.assert_close(values["per_class50"].nanmean(), expected["map_50"])
 
 
 def test_perfect_detections_give_one() -> None:
@@ -131,7 +132,7 @@ def compute(predictions: dict[str, Tensor], batch: dict[str, Tensor], **options:
 def test_padding_is_no_detection_and_no_truth() -> None:
     values = compute(*batch_of([[[0, 0, 9, 9]], [], [[5, 5, 30, 30], [40, 40, 60, 60]]]), per_class=True)
     assert values["map"] == 1
-    assert {name for name in values if "/" in name} == {"map/dog"}
+    assert {name for name in values if "/" in name} == {"map/dog", "map50/dog"}
 
 
 def test_an_image_that_is_not_labelled_counts_no_false_alarm() -> None:
