@@ -85,7 +85,7 @@ class DetectionMAP(Metric):
             return {}
         metric = MeanAveragePrecision(
             backend="faster_coco_eval",
-            extended_summary=True,  # the precision of each class; half the time of `class_metrics`
+            extended_summary=True,  # the precision of each class, cheaper than `class_metrics`
             max_detection_thresholds=[1, 10, self.max_detections],
             sync_on_compute=False,
         )
