@@ -12,8 +12,9 @@ from torch import Tensor
 from mtl.functional.gramian import Geometry
 from mtl.functional.nonnegative_qp import nonnegative_qp
 
-STEPS_ON_GPU = 8
-STEPS_ON_CPU = 40  # stops when solved, after 2 to 4 as a rule
+GUESSES = 8
+STEPS_ON_GPU = 6
+STEPS_ON_CPU = 40  # stops when solved, after 1 or 2 as a rule
 
 
 def conflict_averse_weights(geometry: Geometry, c: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -28,11 +29,12 @@ def conflict_averse_weights(geometry: Geometry, c: float) -> tuple[Tensor, Tenso
         direction is not defined and w is 0; and whether the length was found.
     """
     search = _Search(geometry, c)
-    on_cpu = search.beta_K.device.type == "cpu"
-    for _ in range(STEPS_ON_CPU if on_cpu else STEPS_ON_GPU):
+    search.guess()
+    for _ in range(STEPS_ON_CPU if search.on_cpu else STEPS_ON_GPU):
         search.step()
-        if on_cpu and bool(search.found):
+        if search.on_cpu and bool(search.found):
             break
+        search.improve()
     return search.weights(), search.vanished, search.found
 
 
@@ -42,6 +44,7 @@ class _Search:
     def __init__(self, geometry: Geometry, c: float) -> None:
         cosines_KK, norms_K, zero_K = geometry[:3]
         self.geometry, self.c = geometry, c
+        self.on_cpu = norms_K.device.type == "cpu"
         self.largest = torch.where(zero_K, 0.0, norms_K).max()
         smallest = torch.where(zero_K, torch.inf, norms_K).min()
         self.a_K = torch.where(zero_K, 1.0, smallest / norms_K)  # all zero: 1, and no mean
@@ -55,12 +58,34 @@ class _Search:
         self.beta_K = torch.where(self.no_mean, 0.0, image_K / self.mean).clamp(-1, 1)
         self.length = torch.ones_like(self.mean)
         self.low, self.high = torch.zeros_like(self.mean), torch.full_like(self.mean, torch.inf)
-        self.active_1K: Tensor | None = None
+        self.active_1K = ~zero_K[None]
+        self.squared = torch.ones_like(self.mean)
         self.x_K = torch.zeros_like(share_K)
         self.found = self.vanished = self.no_mean
 
+    def guess(self) -> None:
+        """Exchange tasks that take part with ones that do not, each time at the length of the present set.
+
+        It may not arrive, but where it does, the first step confirms it.
+        """
+        for _ in range(GUESSES):
+            active_K = self.active_1K[0]
+            move_K, still_K = self._directions()
+            slope = move_K @ self.cosines_KK @ move_K / self.c**2
+            length = (still_K @ self.cosines_KK @ still_K / (1 - slope)).sqrt()
+            # below the noise of a vanishing point, its length says nothing about the next set
+            usable = length.isfinite() & (slope < 1)
+            self.length = torch.where(usable, length.clamp(min=1e-5), self.length)
+            x_K = still_K - self.length / self.c * move_K
+            image_K = self.cosines_KK @ x_K + self.length / self.c * self.beta_K
+            slack_K = image_K - (x_K @ image_K) * self.a_K
+            wrong_K = torch.where(active_K, x_K, slack_K) < -1e-9 * x_K.abs().max()
+            if self.on_cpu and not bool(wrong_K.any()):
+                break
+            self.active_1K = self.active_1K ^ wrong_K
+
     def step(self) -> None:
-        """Solve for the present length, and improve it."""
+        """Solve for the present length."""
         # in units of the larger of both, neither the shift nor the gradients swamp the other
         unit = (self.length / self.c).clamp(min=1.0)
         a_K, shift = self.a_K * unit, self.length / self.c / unit
@@ -69,32 +94,36 @@ class _Search:
         solution = nonnegative_qp(matrix_KK[None], a_K[None], self.active_1K)
         self.active_1K = solution.active_BK
         self.x_K = solution.x_BK[0] / (solution.x_BK[0] @ self.a_K)
-        squared = (self.x_K @ self.cosines_KK @ self.x_K).clamp(min=0)
-        self.vanished = self.no_mean | (squared <= 10 * self.geometry.noise * self.x_K.square().sum())
+        squared = self.squared = (self.x_K @ self.cosines_KK @ self.x_K).clamp(min=0)
         too_short = squared > self.length**2
+        tiny = squared <= 10 * self.geometry.noise * self.x_K.square().sum()
+        self.vanished = self.no_mean | (tiny & ~too_short)
         self.low = torch.where(too_short, self.length, self.low)
         self.high = torch.where(too_short, self.high, self.length)
         rounding = 1e-15 * len(self.x_K) * self.x_K.square().sum()
         self.found = self.vanished | ((squared - self.length**2).abs() <= 1e-12 * squared + rounding)
-        self.length = torch.where(self.found, self.length, self._improve(squared, a_K))
 
-    def _improve(self, squared: Tensor, a_K: Tensor) -> Tensor:
-        """The length at which the tasks that now take part solve the problem, if it is within the bracket."""
-        assert self.active_1K is not None
-        active_K = self.active_1K[0].to(a_K.dtype)
+    def improve(self) -> None:
+        """Take the length at which the tasks that now take part solve the problem, if it is within the bracket."""
+        move_K, _ = self._directions()
+        # the point is still - (length / c) move, with both orthogonal: squared = still^2 + length^2 slope
+        slope = move_K @ self.cosines_KK @ move_K / self.c**2
+        length = ((self.squared - self.length**2 * slope) / (1 - slope)).sqrt()  # NaN where there is none
+        inside = (length > self.low) & (length < self.high)
+        halfway = (self.low.clamp(min=1e-3 * self.high.clamp(max=1e12)) * self.high).sqrt()
+        further = torch.maximum(10 * self.length, self.squared.sqrt())
+        halfway = torch.where(torch.isinf(self.high), further, halfway)
+        self.length = torch.where(self.found, self.length, torch.where(inside, length, halfway))
+
+    def _directions(self) -> tuple[Tensor, Tensor]:
+        """How the point moves with the length, and where it is at length 0, for the tasks that take part."""
+        a_K, active_K = self.a_K, self.active_1K[0].to(self.a_K.dtype)
         system_KK = (self.cosines_KK + torch.outer(a_K, a_K)) * torch.outer(active_K, active_K)
         system_KK.diagonal().add_(torch.where(self.active_1K[0], 1e-13, 1.0))
         right_K2 = torch.stack((self.beta_K, a_K), 1) * active_K[:, None]
         solved_K2: Tensor = torch.linalg.solve_ex(system_KK, right_K2)[0]
-        move_K = solved_K2[:, 0] - solved_K2[:, 1] * (a_K @ solved_K2[:, 0]) / (a_K @ solved_K2[:, 1])
-        # the point is x - (length / c) move + ..., with x and move orthogonal: squared = still + (length / c)^2 slope
-        slope = move_K @ self.cosines_KK @ move_K / self.c**2
-        still = squared - self.length**2 * slope
-        length = (still / (1 - slope)).sqrt()  # NaN where there is none
-        inside = (length > self.low) & (length < self.high)
-        halfway = (self.low.clamp(min=1e-3 * self.high.clamp(max=1e12)) * self.high).sqrt()
-        halfway = torch.where(torch.isinf(self.high), torch.maximum(10 * self.length, squared.sqrt()), halfway)
-        return torch.where(inside, length, halfway)
+        still_K = solved_K2[:, 1] / (a_K @ solved_K2[:, 1])
+        return solved_K2[:, 0] - still_K * (a_K @ solved_K2[:, 0]), still_K
 
     def weights(self) -> Tensor:
         """Added weights of the tasks."""
