@@ -74,7 +74,7 @@ bench-data: install ## measure what data loading costs beside a training step
 
 bench-balancing: install ## measure what balancing costs beside a plain step; ARGS="--quick", or "--device cuda --bf16 --batch 64 --arch resnet50"
 	@# the profiler that counts memory is quiet
-	KINETO_LOG_LEVEL=5 TORCH_CPP_LOG_LEVEL=ERROR PYTHONPATH=. $(PY) tests/benchmarks/balancing.py $(ARGS)
+	KINETO_LOG_LEVEL=99 TORCH_CPP_LOG_LEVEL=ERROR PYTHONPATH=. $(PY) tests/benchmarks/balancing.py $(ARGS)
 
 JOINT = digits digits_single_boxes digits_single_largest
 HEADS = digits digits_fcos digits_slots digits_seed_heads

@@ -231,9 +231,14 @@ class Balanced:
         self.callback = LossBalancing(copy.deepcopy(method), **({} if on_losses else {"at": at, "every": every}))
         # all that the callback asks of a trainer
         self.trainer: Any = SimpleNamespace(
-            accumulate_grad_batches=1, precision_plugin=SimpleNamespace(scaler=None), strategy=None, global_step=0
+            accumulate_grad_batches=1,
+            precision_plugin=SimpleNamespace(scaler=None),
+            strategy=SimpleNamespace(root_device=setting.device, model=setting.module),
+            callbacks=[],
+            global_step=0,
         )
         self.callback.setup(self.trainer, setting.module, "fit")
+        self.callback.on_fit_start(self.trainer, setting.module)
         self.objective, self.junction = setting.module.objective, setting.model.junction
         self.detach()
 
