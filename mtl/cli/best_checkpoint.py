@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -38,7 +39,6 @@ class BestCheckpoint(ModelCheckpoint):
             filename=filename,
             monitor=monitor,
             mode=mode,
-            save_last=save_last,
             save_top_k=save_top_k,
             every_n_epochs=every_n_epochs,
             save_weights_only=save_weights_only,
@@ -48,6 +48,26 @@ class BestCheckpoint(ModelCheckpoint):
             # one best file that is replaced; more than one need numbers
             enable_version_counter=save_top_k != 1,
         )
+        self.keep_last = save_last
+        self._last_step = -1
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_validation_end(trainer, pl_module)
+        self._save_last(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        self._save_last(trainer)
+
+    def _save_last(self, trainer: Trainer) -> None:
+        """Write `last.ckpt`; Lightning's own `save_last` writes it only together with a new best one."""
+        fitting = (
+            trainer.state.fn == "fit" and not trainer.sanity_checking and not getattr(trainer, "fast_dev_run", False)
+        )
+        if self.keep_last and fitting and trainer.global_step != self._last_step:
+            self._last_step = trainer.global_step
+            self.last_model_path = str(Path(str(self.dirpath)) / "last.ckpt")
+            trainer.save_checkpoint(self.last_model_path, self.save_weights_only)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         # training continues in a folder of its own; Lightning would forget how good the best one was

@@ -2,6 +2,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.demos.boring_classes import BoringModel
 
 from mtl.cli.best_checkpoint import BestCheckpoint
 
@@ -48,4 +50,29 @@ def test_the_same_folder_keeps_everything(tmp_path: Path) -> None:
 
 def test_the_joint_score_decides_by_default() -> None:
     callback = BestCheckpoint()
-    assert (callback.monitor, callback.mode, callback.save_last) == ("val/score", "max", True)
+    assert (callback.monitor, callback.mode, callback.keep_last) == ("val/score", "max", True)
+
+
+class Worsening(BoringModel):
+    """Its score is best at the first validation."""
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val/score", -float(self.trainer.global_step))
+
+
+def test_last_is_the_last_state_and_best_the_best(tmp_path: Path) -> None:
+    model: LightningModule = Worsening()
+    trainer = Trainer(
+        max_steps=7,
+        val_check_interval=2,
+        limit_val_batches=1,
+        num_sanity_val_steps=0,
+        accelerator="cpu",
+        logger=False,
+        callbacks=[BestCheckpoint(dirpath=str(tmp_path))],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model)
+    steps = {name: torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["global_step"] for name in ("best", "last")}
+    assert steps == {"best": 2, "last": 7}
