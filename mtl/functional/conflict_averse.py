@@ -12,7 +12,7 @@ from torch import Tensor
 from mtl.functional.gramian import Geometry
 from mtl.functional.nonnegative_qp import nonnegative_qp
 
-GUESSES = 8
+GUESSES = 10
 STEPS_ON_GPU = 6
 STEPS_ON_CPU = 40  # stops when solved, after 1 or 2 as a rule
 
@@ -73,14 +73,15 @@ class _Search:
             move_K, still_K = self._directions()
             slope = move_K @ self.cosines_KK @ move_K / self.c**2
             length = (still_K @ self.cosines_KK @ still_K / (1 - slope)).sqrt()
-            # below the noise of a vanishing point, its length says nothing about the next set
+            # below the noise of a vanishing point, its length says nothing about the next set; where the set has none,
+            # a longer one has fewer tasks
             usable = length.isfinite() & (slope < 1)
-            self.length = torch.where(usable, length.clamp(min=1e-5), self.length)
+            self.length = torch.where(usable, length.clamp(min=1e-5), 4 * self.length)
             x_K = still_K - self.length / self.c * move_K
             image_K = self.cosines_KK @ x_K + self.length / self.c * self.beta_K
             slack_K = image_K - (x_K @ image_K) * self.a_K
             wrong_K = torch.where(active_K, x_K, slack_K) < -1e-9 * x_K.abs().max()
-            if self.on_cpu and not bool(wrong_K.any()):
+            if self.on_cpu and bool(usable & ~wrong_K.any()):
                 break
             self.active_1K = self.active_1K ^ wrong_K
 
