@@ -55,6 +55,8 @@ class JointDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         self.seed = seed
         self.augment = augment
+        self._train_loader: ResumableLoader | None = None
+        self._resumed: dict[str, int] = {}  # how far the training loader of a checkpoint was
         self.labelled_tasks: dict[str, bool] | None = None  # which tasks have a label in this rank's batch
 
     @classmethod
@@ -65,6 +67,15 @@ class JointDataModule(LightningDataModule, ABC):
         Args:
             init_args: arguments of the constructor; a subclass names the ones it needs and takes the rest as `**_`.
         """
+
+    # Lightning restores loaders after the optimiser is made. A schedule counted in steps asks for the loader's length
+    # then, and a loader that is there is not restored any more: so the data module does it.
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self._train_loader is None else self._train_loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            self._resumed = state_dict
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         # looked at while the batch is on the host: a question to the GPU would make it wait
@@ -77,7 +88,13 @@ class JointDataModule(LightningDataModule, ABC):
         sampler = EpochSampler(view, self.seed, num_replicas, rank)
         # a set smaller than one batch gives one small batch instead of none
         drop_last = len(sampler) >= self.batch_size
-        return ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **self._loader_options())
+        options = self._loader_options()
+        loader = ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **options)
+        if self._resumed:
+            loader.load_state_dict(self._resumed)
+            self._resumed = {}
+        self._train_loader = loader
+        return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return DataLoader(self.val_set, self.eval_batch_size, **self._loader_options())

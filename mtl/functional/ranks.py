@@ -77,9 +77,9 @@ def gather_samples(rows_KBD: Tensor, group: "dist.ProcessGroup | None" = None) -
     ranks = num_ranks()
     if ranks == 1:
         return rows_KBD
-    parts = rows_KBD.new_empty(ranks, *rows_KBD.shape)
+    parts = rows_KBD.new_empty(ranks * len(rows_KBD), *rows_KBD.shape[1:])
     dist.all_gather_into_tensor(parts, rows_KBD.contiguous(), group=group)
-    return parts.permute(1, 2, 0, 3).flatten(1, 2)
+    return parts.view(ranks, *rows_KBD.shape).permute(1, 2, 0, 3).flatten(1, 2)
 
 
 def own_samples(values_BD: Tensor) -> Tensor:
