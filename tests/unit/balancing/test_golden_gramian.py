@@ -98,10 +98,15 @@ def test_float32_reaches_the_reference_where_it_is_well_posed(record: dict[str, 
         assert distance(weights_K @ rows_KP, record["vector"]) < 1e-5
 
 
-@pytest.mark.parametrize("record", [r for r in records(METHODS) if "Aligned" not in str(r.id)])
+@pytest.mark.parametrize(
+    "record",
+    [
+        parameter
+        for parameter in records([name for name in METHODS if name != "Aligned-MTL"])
+        if MATRICES[parameter.values[0]["matrix"]]["category"] in ("wild norms", "small gradients")
+    ],
+)
 def test_float32_reaches_the_reference_with_wild_norms(record: dict[str, Any]) -> None:
-    if MATRICES[record["matrix"]]["category"] not in ("wild norms", "small gradients"):
-        pytest.skip("another category")
     rows_KP = rows_of(record, torch.float32)
     # the sum of the rows is taken in float64: in float32 the small rows drown in the large ones
     update_P = METHODS[record["method"]](record["config"])(rows_KP @ rows_KP.T).double() @ rows_KP.double()
