@@ -23,6 +23,7 @@ class LateJunction(TaskGradients):
 
     # gradients of 16 bits must be scaled when they are computed, not only in Lightning's backward
     loss_scale: Callable[[Tensor], Tensor] | None = None
+    _looked = False
 
     def split(self, features: Features, names: Sequence[str]) -> dict[str, Features]:
         if not torch.is_grad_enabled():
@@ -37,6 +38,9 @@ class LateJunction(TaskGradients):
         own_K = self.method.head_weights(global_K, present).to(losses_K)
         learned = self.method.parameter_loss(global_K, present)
         self.scale = torch.ones_like(losses_K[0]) if self.loss_scale is None else self.loss_scale(losses_K.new_ones(()))
+        if not self._looked:
+            _refuse_reentrant([losses_K] if self.at == "features" else [losses_K, *self.features])
+            self._looked = True
         try:
             total = self._deliver(losses_K, own_K)
         except RuntimeError as error:
@@ -134,15 +138,25 @@ def trainable(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
+def _refuse_reentrant(roots: Sequence[Tensor]) -> None:
+    """PyTorch itself says nothing: the parameters inside would get gradients behind our back, and we none."""
+    open_nodes = [root.grad_fn for root in roots if root.grad_fn is not None]
+    seen = set(open_nodes)
+    while open_nodes:
+        node = open_nodes.pop()
+        if node.name() == "CheckpointFunctionBackward":
+            raise ValueError(
+                "reentrant activation checkpointing cannot give the gradients of single tasks, which LossBalancing "
+                "with at='parameters' or head_gradients='weighted' asks for. Pass use_reentrant=False to "
+                "torch.utils.checkpoint, or balance with at='features' and head_gradients='own'."
+            )
+        following = {after for after, _ in node.next_functions if after is not None} - seen
+        seen |= following
+        open_nodes += following
+
+
 def _explained(error: RuntimeError) -> Exception:
-    text = str(error)
-    if "checkpoint" in text.lower() and "grad" in text:
-        return ValueError(
-            "reentrant activation checkpointing cannot give the gradients of single tasks, which LossBalancing with "
-            "at='parameters' or head_gradients='weighted' asks for. Pass use_reentrant=False to "
-            "torch.utils.checkpoint, or balance with at='features' and head_gradients='own'."
-        )
-    if "donated buffer" in text:
+    if "donated buffer" in str(error):
         return ValueError(
             "a compiled backbone frees what it needs for a second backward, which LossBalancing with at='parameters' "
             "takes for each task. Set torch._functorch.config.donated_buffer = False, or balance with at='features'."

@@ -102,8 +102,8 @@ class LossBalancing(Callback):
         if isinstance(self.gradients, LateJunction) and scaler is not None:
             self.gradients.loss_scale = scaler.scale
         if num_ranks() > 1:
-            for value in self.method.state_dict().values():
-                dist.broadcast(value, 0)
+            for value in [*self.method.parameters(), *self.method.buffers()]:
+                dist.broadcast(value.detach(), 0)
             # one for backward, where it must not queue behind DDP's own; one for questions to the hosts, not the GPUs
             made = (dist.new_group(), dist.new_group(backend="gloo"))
             self.groups = [group for group in made if isinstance(group, dist.ProcessGroup)]

@@ -209,4 +209,5 @@ def state(loop: MultiTaskLightningModule, method: Method) -> dict[str, Tensor]:
         loop: the loop.
         method: its method.
     """
-    return {**loop.state_dict(), **{f"method.{name}": value for name, value in method.state_dict().items()}}
+    own = [*method.named_parameters(), *method.named_buffers()]
+    return {**loop.state_dict(), **{f"method.{name}": value.detach() for name, value in own}}

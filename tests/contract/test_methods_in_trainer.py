@@ -114,8 +114,9 @@ def test_it_trains_in_bfloat16(cls: type[Method], at: str) -> None:
     assert all(parameter.isfinite().all() for parameter in loop.parameters())
 
 
+@pytest.mark.slow
 @each_kind
-@pytest.mark.parametrize("compiled", ["parts", pytest.param("model", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("compiled", ["parts", "model"])
 def test_a_compiled_model_trains_as_a_plain_one(cls: type[Method], at: str, compiled: str) -> None:
     torch.compiler.reset()
     plain, _, _ = fit(cls, at, limit_train_batches=2)
