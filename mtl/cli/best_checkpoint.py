@@ -57,6 +57,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
+        self._last_step = -1  # once more: the one made during validation does not know that its epoch is complete
         self._save_last(trainer)
 
     def _save_last(self, trainer: Trainer) -> None:
