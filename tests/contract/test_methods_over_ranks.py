@@ -13,6 +13,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from mtl.balancing.method import Method
+from mtl.balancing.mgda import MGDA
 from mtl.callbacks.loss_balancing import LossBalancing
 from mtl.data.sampling import EpochSampler
 from tests.conftest import RunRanks
@@ -92,6 +93,14 @@ def test_two_ranks_make_the_steps_of_one_with_both_batches(cls: type[Method], at
     compare(run_ranks, cls, at, None, 1)
 
 
+@pytest.mark.ddp
+@pytest.mark.parametrize(("at", "head_gradients"), [("features", "weighted"), ("parameters", "own")])
+def test_kept_weights_and_the_other_convention_for_heads_obey_it_too(
+    at: str, head_gradients: str, run_ranks: RunRanks
+) -> None:
+    compare(run_ranks, MGDA, at, head_gradients, every=2)
+
+
 def compare(run_ranks: RunRanks, cls: type[Method], at: str, head_gradients: Any, every: int) -> None:
     example(cls)  # skips where a package is missing
     whole = train(0, 1, cls, at, head_gradients, every)
@@ -99,7 +108,8 @@ def compare(run_ranks: RunRanks, cls: type[Method], at: str, head_gradients: Any
     for name, value in whole.items():
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=0, equal_nan=True, msg=name)
         if value.is_floating_point():
-            atol = 1e-6 * max(1.0, float(value.nan_to_num().abs().max()))
+            # gradients are summed in another order, and an inner solver may enlarge what that changes
+            atol = 3e-6 * max(1.0, float(value.nan_to_num().abs().max()))
             torch.testing.assert_close(
                 first[name], value, rtol=1e-5, atol=atol, equal_nan=True, msg=lambda text, name=name: f"{name}: {text}"
             )
