@@ -86,6 +86,8 @@ class Setting:
         torch.manual_seed(0)
         self.arch, self.num_tasks, self.device, self.bf16 = ARCHS[arch], num_tasks, torch.device(device), bf16
         names = [f"task{index}" for index in range(num_tasks)]
+        if self.arch.boxes:
+            names[0] = "boxes"
         self.tasks = {name: Task(name, "classification", NUM_CLASSES) for name in names}
         heads: dict[str, Any] = {
             name: partial(ClassificationHead, levels=[self.arch.level], hidden=64) for name in names
