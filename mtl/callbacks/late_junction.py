@@ -41,10 +41,7 @@ class LateJunction(TaskGradients):
         if not self._looked:
             _refuse_reentrant([losses_K] if self.at == "features" else [losses_K, *self.features])
             self._looked = True
-        try:
-            total = self._deliver(losses_K, own_K)
-        except RuntimeError as error:
-            raise _explained(error) from error
+        total = self._deliver(losses_K, own_K)
         self.features, self.leaves = [], []
         if learned is not None:
             total = total + learned - learned.detach()
@@ -153,12 +150,3 @@ def _refuse_reentrant(roots: Sequence[Tensor]) -> None:
         following = {after for after, _ in node.next_functions if after is not None} - seen
         seen |= following
         open_nodes += following
-
-
-def _explained(error: RuntimeError) -> Exception:
-    if "donated buffer" in str(error):
-        return ValueError(
-            "a compiled backbone frees what it needs for a second backward, which LossBalancing with at='parameters' "
-            "takes for each task. Set torch._functorch.config.donated_buffer = False, or balance with at='features'."
-        )
-    return error
