@@ -57,11 +57,13 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
-        self._last_step = -1  # once more: the one made during validation does not know that its epoch is complete
         self._save_last(trainer)
 
     def _save_last(self, trainer: Trainer) -> None:
-        """Write `last.ckpt`; Lightning's own `save_last` writes it only together with a new best one."""
+        """Write `last.ckpt`; Lightning's own `save_last` writes it only together with a new best one.
+
+        Not again after the last validation: a state saved when an epoch is complete resumes with an empty epoch.
+        """
         fitting = (
             trainer.state.fn == "fit" and not trainer.sanity_checking and not getattr(trainer, "fast_dev_run", False)
         )

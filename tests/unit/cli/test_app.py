@@ -103,7 +103,7 @@ def test_training_continues_from_the_last_checkpoint_of_a_run(beside: Path) -> N
     last = torch.load(beside.parent / "longer" / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 4
     assert (beside.parent / "longer" / "checkpoints" / "best.ckpt").is_file()
-    assert last["loops"]["fit_loop"]["epoch_progress"]["total"]["completed"] == 2
+    assert last["loops"]["fit_loop"]["epoch_progress"]["total"]["ready"] == 2
 
 
 @pytest.mark.parametrize("command", ["test", "validate"])
