@@ -67,9 +67,6 @@ class MultiTaskLightningModule(LightningModule):
         self.loss_weights = {name: (loss_weights or {}).get(name, 1.0) for name in built}
         self.objective: Objective = self.weighted_sum
         self.more_parameter_groups: list[dict[str, Any]] = []  # for the optimiser: task weights that a method learns
-        self.labelled_tasks: Tensor | None = (
-            None  # which tasks have a label in this rank's batch, bool [K], on the host
-        )
         self.optim = optim or Optim()
         self.metrics = nn.ModuleDict({name: head.metrics() for name, head in built.items()})
         self.eval_losses = nn.ModuleDict({name: MeanMetric() for name in built})

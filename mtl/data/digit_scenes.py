@@ -33,7 +33,7 @@ class DigitScenes(JointDataModule):
 
     Args:
         image_tasks: image-level tasks: `largest` (class of the digit with the largest box), `count` (number of
-            digits, regression), `parity` (of the sum of the digits, 2 classes).
+            digits, regression), `parity` (of the largest digit, 2 classes).
         num_train: training scenes.
         num_val: validation scenes.
         num_test: test scenes.
@@ -131,10 +131,11 @@ class SceneSet(Dataset[Sample]):
         boxes, labels = self.boxes[index][present], self.labels[index][present]
         size = self.images.shape[-1]
         areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        largest = int(labels[areas.argmax()])
         targets = {
-            "largest": int(labels[areas.argmax()]),
+            "largest": largest,
             "count": float(len(labels)),
-            "parity": int(labels.sum() % 2),
+            "parity": largest % 2,
         }
         return {
             "image": tv_tensors.Image(self.images[index]),
