@@ -12,7 +12,7 @@ LOWEST = .venv-lowest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: joint-or-single heads help install fit test test-fast test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all
+.PHONY: joint-or-single heads methods help install fit test test-fast test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
@@ -88,6 +88,9 @@ joint-or-single: install ## train the quick start jointly and each task alone, 3
 heads: install ## train every detection head on the quick start's data, and print the table of the README
 	for config in $(HEADS) seed; do $(PY) -m mtl fit --config configs/$$config.yaml --name seed0 || exit 1; done
 	$(PY) -m mtl.evaluation.single_vs_joint --runs runs --experiments $(HEADS) seed --metrics boxes/map50 boxes/map largest/accuracy
+
+methods: install ## train every balancing method on four tasks, 3 seeds each, and print the table of the README; ARGS="--jobs 2"
+	$(PY) tests/benchmarks/method_table.py $(ARGS)
 
 clean: ## delete caches and build products; runs and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
