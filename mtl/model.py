@@ -17,7 +17,7 @@ from mtl.metrics.task_metrics import Predictions
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# the features each head gets; a balancing method puts a node of its own here
+# the features of every head that is to run; a balancing method puts a node of its own here
 Junction = Callable[[Features, Sequence[str]], dict[str, Features]]
 
 
@@ -76,7 +76,8 @@ class MultiTaskModel(nn.Module):
             image: uint8 in 0..255 or float in 0..1, [B,3,H,W].
         """
         views = self.junction(self.features(image), list(self.heads))
-        return {name: head(views[name]) for name, head in self.heads.items()}
+        # a junction may leave heads out of a training step
+        return {name: self.heads[name](view) for name, view in views.items()}
 
     def features(self, image: Tensor) -> Features:
         """The shared features alone.

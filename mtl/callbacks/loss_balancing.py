@@ -209,14 +209,18 @@ class LossBalancing(Callback):
         self.groups = []
 
     def _objective(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        losses_K = torch.stack([loss.float() for loss in losses.values()])
+        nothing = next(iter(losses.values())).new_zeros(())
+        losses_K = torch.stack([losses.get(name, nothing).float() for name in self.names])
+        present = self.present
+        if len(losses) < len(self.names):  # a task that did not run is one without labels
+            present = [name in losses and (present is None or present[k]) for k, name in enumerate(self.names)]
         # 16 bits are for the network
         with torch.autocast(losses_K.device.type, enabled=False):
             # what the whole batch lost: every rank asks the method the same question and gets the same answer
             global_K = mean_over_ranks(losses_K.detach())
-            self._epoch.add(global_K, self.present)
+            self._epoch.add(global_K, present)
             if self.gradients is not None:
-                return self.gradients.objective(losses_K, global_K, self.present), {}
+                return self.gradients.objective(losses_K, global_K, present), {}
             assert isinstance(self.method, LossWeighting)
-            total, weights_K = loss_objective(self.method, losses_K, global_K, self.present)
+            total, weights_K = loss_objective(self.method, losses_K, global_K, present)
         return total, dict(zip(self.names, weights_K, strict=True))

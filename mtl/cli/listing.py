@@ -24,6 +24,7 @@ from mtl.errors import did_you_mean
 PACKAGES = {
     "heads": "mtl.heads",
     "methods": "mtl.balancing",
+    "schedules": "mtl.scheduling",
     "backbones": "mtl.backbones",
     "architectures": "mtl.architectures",
     "data": "mtl.data",

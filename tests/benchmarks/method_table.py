@@ -34,10 +34,10 @@ from mtl.discovery import concrete_subclasses
 
 CONFIG = "configs/digits_methods.yaml"
 METRICS = {"boxes/map": 1, "largest/accuracy": 1, "count/mae": -1, "parity/accuracy": 1}  # and the better direction
-NEEDED = {"Curriculum": {"steps": 250}}  # arguments without a default
+NEEDED = {"Curriculum": {"steps": 250, "method": {"class_path": "ScaleInvariant"}}}  # arguments without a default
 ADAPTERS = ("TorchJD", "Transformed", "Fixed")  # nothing of their own to measure, or measured apart
 EXACT = ("MGDA", "NashMTL", "UPGrad")  # also with the gradients of the parameters
-COMPOSED = {"log MGDA": ("ScaleInvariant", "MGDA"), "Uncertainty + PCGrad": ("Uncertainty", "PCGrad")}
+COMPOSED = {"log+MGDA": ("ScaleInvariant", "MGDA"), "Uncertainty+PCGrad": ("Uncertainty", "PCGrad")}
 assert mtl.balancing  # importing the package imports every method
 
 Overlay = dict[str, Any]  # what is laid over the config
@@ -47,7 +47,7 @@ def rows() -> Iterator[tuple[str, Overlay]]:
     """Name and overlay of every row but the fixed weights."""
     tasks = [metric.split("/")[0] for metric in METRICS]
     for task in tasks:
-        yield f"{task} alone", {"model": {"heads": {other: None for other in tasks if other != task}}}
+        yield f"{task}-alone", {"model": {"heads": {other: None for other in tasks if other != task}}}
     for cls in concrete_subclasses(Method):
         name = cls.__name__
         if not cls.__module__.startswith("mtl.") or name.startswith(ADAPTERS):
@@ -56,10 +56,10 @@ def rows() -> Iterator[tuple[str, Overlay]]:
         if required and name not in NEEDED:
             raise ValueError(f"{name} needs {', '.join(map(str, required))}; give them in NEEDED.")
         at = "features" if issubclass(cls, LossWeighting) or "features" in cls.at else "parameters"
-        shown = name if at == "features" else f"{name}, exact"
+        shown = name if at == "features" else f"{name}-exact"
         yield shown, balanced({"class_path": name, "init_args": NEEDED.get(name, {})}, at)
         if name in EXACT:
-            yield f"{name}, exact", balanced({"class_path": name}, "parameters")
+            yield f"{name}-exact", balanced({"class_path": name}, "parameters")
     for shown, (transform, method) in COMPOSED.items():
         parts = {"transform": {"class_path": transform}, "method": {"class_path": method}}
         yield shown, balanced({"class_path": "TransformedWeighting", "init_args": parts})
@@ -123,7 +123,7 @@ class Runs:
 
 def table(runs: Runs, names: list[str]) -> str:
     """A Markdown table, the best mean Delta_m first."""
-    alone = {m: mean([r[f"test/{m}"] for r in runs.results(f"{m.split('/')[0]} alone")]) for m in METRICS}
+    alone = {m: mean([r[f"test/{m}"] for r in runs.results(f"{m.split('/')[0]}-alone")]) for m in METRICS}
     lines = []
     for name in names:
         found = runs.results(name)
@@ -166,7 +166,7 @@ def main() -> None:
     runs.train([("search", overlay, f"try{index}", 0) for index, overlay in enumerate(tried)])
     best = max(range(len(tried)), key=lambda index: runs.validation("search", f"try{index}"))
     weights = tried[best].get("model", {}).get("loss_weights", {})
-    wanted = [("tuned fixed weights", tried[best]), *rows()]
+    wanted = [("Fixed-tuned", tried[best]), *rows()]
     # seed by seed: a table that is stopped has all rows
     runs.train([(row, overlay, f"seed{seed}", seed) for seed in range(options.seeds) for row, overlay in wanted])
     console = Console()

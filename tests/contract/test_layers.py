@@ -15,7 +15,7 @@ MODULES = {
 }
 RANKS = {
     0: {"task", "batch", "features", "errors", "discovery"},
-    1: {"functional", "balancing", "metrics"},
+    1: {"functional", "balancing", "scheduling", "metrics"},
     2: {"backbones", "architectures", "heads", "data"},
     3: {"model"},
     4: {"module", "optim", "callbacks"},
