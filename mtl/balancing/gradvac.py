@@ -62,22 +62,30 @@ class GradVac(GradientWeighting):
         """
         shape = geometry(gramian_KK)
         cosines_KK = shape.cosines_KK
-        row_K = torch.arange(len(cosines_KK), device=cosines_KK.device)
-        factors_KK = torch.eye(len(cosines_KK), dtype=cosines_KK.dtype, device=cosines_KK.device)
-        products_KK = cosines_KK.clone()
+        row_K1 = torch.arange(len(cosines_KK), device=cosines_KK.device)[:, None]
         usual_KK = self.usual_NN[index_K[:, None], index_K].to(cosines_KK.dtype)
-        for visited_K in order_KK.T:
-            other_K = (visited_K != row_K) & ~shape.zero_K & ~shape.zero_K[visited_K]
-            length_K = (factors_KK * products_KK).sum(1).clamp(min=0).sqrt()
-            cosine_K = (products_KK[row_K, visited_K] / length_K.clamp(min=1e-30)).clamp(-1, 1)
-            usual_K = usual_KK[row_K, visited_K]
-            sine_K, usual_sine_K = (1 - cosine_K**2).sqrt(), (1 - usual_K**2).clamp(min=1e-16).sqrt()
-            added_K = length_K * (usual_K * sine_K / usual_sine_K - cosine_K)
-            added_K = torch.where(other_K & (cosine_K < usual_K), added_K, 0.0)
-            usual_K = torch.where(other_K, (1 - self.beta) * usual_K + self.beta * cosine_K, usual_K)
-            usual_KK[row_K, visited_K] = usual_K
-            factors_KK[row_K, visited_K] += added_K
-            products_KK += added_K[:, None] * cosines_KK[visited_K]
+        # everything in the order of the visits; the means of a pair change once in a call, when it is visited
+        other_KK = (order_KK != row_K1) & ~shape.zero_K[:, None] & ~shape.zero_K[order_KK]
+        visited_KKK, usual_KT = cosines_KK[order_KK], usual_KK.gather(1, order_KK)
+        usual_sine_KT = (1 - usual_KT**2).clamp(min=1e-16).sqrt()
+        products_KK, squared_K1 = cosines_KK.clone(), torch.ones_like(row_K1, dtype=cosines_KK.dtype)
+        cosines, added = [], []
+        for step in range(len(cosines_KK)):
+            here = slice(step, step + 1)
+            product_K1 = products_KK.gather(1, order_KK[:, here])
+            length_K1 = squared_K1.clamp(min=0).sqrt()
+            cosine_K1 = (product_K1 / length_K1.clamp(min=1e-30)).clamp(-1, 1)
+            wanted_K1 = usual_KT[:, here] * (1 - cosine_K1**2).sqrt() / usual_sine_KT[:, here]
+            wrong_K1 = other_KK[:, here] & (cosine_K1 < usual_KT[:, here])
+            added_K1 = torch.where(wrong_K1, length_K1 * (wanted_K1 - cosine_K1), 0.0)
+            squared_K1 = squared_K1 + added_K1 * (2 * product_K1 + added_K1)
+            products_KK.addcmul_(added_K1, visited_KKK[:, step])
+            cosines.append(cosine_K1)
+            added.append(added_K1)
+        factors_KK = torch.eye(len(cosines_KK), dtype=cosines_KK.dtype, device=cosines_KK.device)
+        factors_KK.scatter_add_(1, order_KK, torch.cat(added, 1))
+        moved_KT = torch.where(other_KK, (1 - self.beta) * usual_KT + self.beta * torch.cat(cosines, 1), usual_KT)
+        usual_KK = usual_KK.scatter(1, order_KK, moved_KT)
         self.usual_NN[index_K[:, None], index_K] = usual_KK.to(self.usual_NN.dtype)
         weights_K = torch.where(shape.zero_K, 0.0, shape.norms_K) @ factors_KK / shape.norms_K
         self.report(shape.vanishes(weights_K))

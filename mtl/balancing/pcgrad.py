@@ -56,13 +56,17 @@ def project_conflicts(cosines_KK: Tensor, order_KK: Tensor) -> Tensor:
         cosines_KK: cosines of the gradients.
         order_KK: which task each task visits one after the other; itself is passed over.
     """
-    row_K = torch.arange(len(cosines_KK), device=cosines_KK.device)
+    row_K1 = torch.arange(len(cosines_KK), device=cosines_KK.device)[:, None]
+    other_KK = (order_KK != row_K1).to(cosines_KK.dtype)
+    # all that the loop reads is laid out for it: it runs K times, and every operation counts
+    visited_KKK = cosines_KK[order_KK]
+    products_KK, taken = cosines_KK.clone(), []
+    for step in range(len(cosines_KK)):
+        product_K1 = products_KK.gather(1, order_KK[:, step : step + 1]).clamp(max=0.0) * other_KK[:, step : step + 1]
+        products_KK.addcmul_(product_K1, visited_KKK[:, step], value=-1)
+        taken.append(product_K1)
     factors_KK = torch.eye(len(cosines_KK), dtype=cosines_KK.dtype, device=cosines_KK.device)
-    products_KK = cosines_KK.clone()
-    for visited_K in order_KK.T:
-        product_K = products_KK[row_K, visited_K].clamp(max=0.0) * (visited_K != row_K)
-        factors_KK[row_K, visited_K] -= product_K
-        products_KK -= product_K[:, None] * cosines_KK[visited_K]
+    factors_KK.scatter_add_(1, order_KK, -torch.cat(taken, 1))
     return factors_KK
 
 
