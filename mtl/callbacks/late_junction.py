@@ -79,7 +79,7 @@ class LateJunction(TaskGradients):
         return deliver([*targets, *(p for head in heads for p in head)], delivered)
 
     def _combine_parameters(self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor]) -> list[Tensor]:
-        """One gradient for each parameter out of K backward passes through the trunk; K copies of them at most."""
+        """One gradient for each parameter from K backward passes through the trunk; K + 1 copies of them at most."""
         rows_KP = self._through_backbone(rows, targets)
         sizes = [target.numel() for target in targets]
         num_values = sum(sizes)
@@ -105,20 +105,9 @@ class LateJunction(TaskGradients):
         used = [[index for index, part in enumerate(row) if part is not None] for row in rows]
         last = max((task for task, levels in enumerate(used) if levels), default=-1)
         for task, levels in enumerate(used):
-            if not levels:
-                continue
-            found = torch.autograd.grad(
-                [self.features[level] for level in levels],
-                targets,
-                [rows[task][level] for level in levels],
-                retain_graph=task != last,
-                allow_unused=True,
-            )
-            places = rows_KP[task].split([*sizes, padding])
-            pairs = [
-                (place.view_as(part), part) for place, part in zip(places, found, strict=False) if part is not None
-            ]
-            torch._foreach_copy_([place for place, _ in pairs], [part for _, part in pairs])
+            if levels:
+                gradients = [(self.features[level], rows[task][level]) for level in levels]
+                _backward_into(rows_KP[task].split([*sizes, padding]), gradients, targets, retain_graph=task != last)
         return rows_KP
 
     def _gramian_of_means(self, rows_KP: Tensor) -> Tensor:
@@ -133,6 +122,28 @@ def trainable(module: nn.Module) -> list[nn.Parameter]:
         module: any module.
     """
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _backward_into(
+    places: Sequence[Tensor],
+    gradients: Sequence[tuple[Tensor, Tensor | None]],
+    targets: Sequence[Tensor],
+    retain_graph: bool,
+) -> None:
+    """One backward through the trunk. A function of its own, so that its gradients are gone before the next one."""
+    levels = [level for level, _ in gradients]
+    roots = [_laid_out_as(level, gradient) for level, gradient in gradients]
+    found = torch.autograd.grad(levels, targets, roots, retain_graph=retain_graph, allow_unused=True)
+    pairs = [(place.view_as(part), part) for place, part in zip(places, found, strict=False) if part is not None]
+    torch._foreach_copy_([place for place, _ in pairs], [part for _, part in pairs])
+
+
+def _laid_out_as(feature: Tensor, gradient: Tensor | None) -> Tensor:
+    """The gradient in the memory order of its feature; a pooling head sends another, and the whole trunk pays."""
+    assert gradient is not None
+    if gradient.stride() == feature.stride():
+        return gradient
+    return torch.empty_like(feature, dtype=gradient.dtype).copy_(gradient)
 
 
 def _refuse_reentrant(roots: Sequence[Tensor]) -> None:
