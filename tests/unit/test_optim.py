@@ -104,3 +104,37 @@ def test_the_scheduler_steps_every_group_by_its_own_factor() -> None:
 def test_rejects_settings_out_of_range(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="warmup_steps=.*final_lr="):
         Optim(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cls", [torch.optim.AdamW, torch.optim.SGD])
+def test_the_fused_kernel_takes_the_same_steps(cls: type[torch.optim.Optimizer]) -> None:
+    nets = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        net = nn.Linear(5, 3)
+        optimizer, _ = Optim(partial(cls, lr=0.1, weight_decay=0.1), fused=fused).build(net, 10)  # type: ignore[call-arg]
+        assert {bool(group["fused"]) for group in optimizer.param_groups} == {fused}
+        for _ in range(3):
+            optimizer.zero_grad()
+            net(torch.ones(2, 5)).square().sum().backward()
+            optimizer.step()
+        nets.append(net.weight.detach())
+    torch.testing.assert_close(*nets, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("given", [{"fused": False}, {"foreach": True}])
+def test_what_the_optimiser_was_given_stays(given: dict[str, bool]) -> None:
+    optimizer, _ = Optim(partial(torch.optim.AdamW, lr=0.1, **given)).build(model(), 10)
+    assert not any(group["fused"] for group in optimizer.param_groups)
+
+
+def test_an_optimiser_without_a_fused_kernel_is_left_alone() -> None:
+    optimizer, _ = Optim(partial(torch.optim.RMSprop, lr=0.1)).build(model(), 10)
+    assert "fused" not in optimizer.param_groups[0]
+
+
+def test_a_fused_optimiser_leaves_unscaling_to_the_scaler() -> None:
+    # Lightning refuses to clip gradients otherwise
+    optimizer, _ = Optim().build(model(), 10)
+    assert optimizer.param_groups[0]["fused"]
+    assert not getattr(optimizer, "_step_supports_amp_scaling", False)
