@@ -7,7 +7,7 @@ weights it gives then need one more pass:
     quarter       K passes through the trunk on a quarter of the batch, with a forward of their own
     sketch m      m random directions v of the parameters; u = J v through the trunk by forward-mode differentiation;
                   the inner products of u with the feature gradients are J_k v for every task k, and the mean of
-                  their outer products is the Gramian, without bias, with a relative error of sqrt(2 / m) on its diagonal
+                  their outer products is the Gramian: unbiased, relative error sqrt(2 / m) on its diagonal
     last step     the exact Gramian of the step before, on another batch (what `every: 2` does half of the time)
 Columns: error of the cosine matrix (root mean square off the diagonal), cosine of UPGrad's and MGDA's update to the
 exact one (mean and smallest over batches), and CPU time of the whole step as a multiple of the plain one. The network
