@@ -4,9 +4,9 @@ Run: make methods ARGS="--jobs 2"
 Every row is trained with every seed by `python -m mtl fit` in folders of its own; what is there already is not trained
 again, so a table that was stopped goes on. Methods are found by looking and keep the defaults of their papers. Fixed
 weights are searched like a learning rate: random ones, the best validation score of seed 0 wins, then all seeds.
-Delta_m is the mean over tasks of the relative change in the task's monitored metric against the task trained alone
-with the same budget, in percent, higher is better. Test scenes are looked at once, with the checkpoint of the best
-validation score.
+Rows are in order of the score, the mean of the four metrics with an error e as 1 / (1 + e). Delta_m is the mean over
+tasks of the relative change in the task's metric against the task trained alone with the same budget, in percent,
+higher is better. Test scenes are looked at once, with the checkpoint of the best validation score.
 """
 
 import argparse
@@ -122,7 +122,7 @@ class Runs:
 
 
 def table(runs: Runs, names: list[str]) -> str:
-    """A Markdown table, the best mean Delta_m first."""
+    """A Markdown table, the best mean score first, single tasks last."""
     alone = {m: mean([r[f"test/{m}"] for r in runs.results(f"{m.split('/')[0]}-alone")]) for m in METRICS}
     lines = []
     for name in names:
@@ -131,9 +131,10 @@ def table(runs: Runs, names: list[str]) -> str:
             continue
         gains = [delta_m(result, alone) for result in found if all(f"test/{m}" in result for m in METRICS)]
         cells = [cell([r[f"test/{m}"] for r in found if f"test/{m}" in r]) for m in METRICS]
-        lines.append((mean(gains), [name, str(len(found)), *cells, cell(gains, "{:+.1f}")]))
-    lines.sort(key=lambda line: -line[0] if line[0] == line[0] else math.inf)
-    head = ["method", "runs", *METRICS, "Delta_m, %"]
+        scores = [r["test/score"] for r in found] if gains else []
+        lines.append((mean(scores), [name, str(len(found)), cell(scores), *cells, cell(gains, "{:+.1f}")]))
+    lines.sort(key=lambda line: math.inf if math.isnan(line[0]) else -line[0])
+    head = ["method", "runs", "score", *METRICS, "Delta_m, %"]
     texts = [head, ["---", *["---:"] * (len(head) - 1)], *(cells for _, cells in lines)]
     return "\n".join(f"| {' | '.join(text)} |" for text in texts)
 
