@@ -11,11 +11,13 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, Namespace
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
+from mtl.callbacks.checkpoint_io import AtomicCheckpointIO
 from mtl.callbacks.defaults import default_callbacks
 from mtl.callbacks.loggers import Tracking, make_loggers
 from mtl.cli.best_checkpoint import BestCheckpoint
@@ -174,6 +176,11 @@ class MultiTaskCLI(LightningCLI):
         if options["logger"] in (None, True) and not options["barebones"]:
             options["logger"] = self._loggers()
         options["callbacks"] = self._callbacks(options)
+        given = options["plugins"] or []
+        plugins = list(given) if isinstance(given, list) else [given]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins.append(AtomicCheckpointIO())
+        options["plugins"] = plugins
         return Trainer(**options)
 
     # our parts

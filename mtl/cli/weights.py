@@ -5,9 +5,10 @@ from typing import Any
 
 from torch import nn
 
+from mtl.callbacks.checkpoint_files import checkpoint_file, read_checkpoint
 from mtl.cli.command_line import CommandLine
 from mtl.cli.yaml_lines import ConfigError
-from mtl.evaluation.load import checkpoint_file, find_checkpoint, read_checkpoint
+from mtl.evaluation.load import find_checkpoint
 
 
 def choose_checkpoint(line: CommandLine) -> Path | None:

@@ -1,13 +1,9 @@
 """A trained model back from its run folder or checkpoint, for notebooks, tests and predictions."""
 
-import pickle
 import re
-import zipfile
 from pathlib import Path
-from typing import Any
 
-import torch
-
+from mtl.callbacks.checkpoint_files import read_checkpoint
 from mtl.errors import did_you_mean
 from mtl.evaluation.import_policy import allow_imports
 from mtl.module import MultiTaskLightningModule
@@ -83,51 +79,3 @@ def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
         found = f"it has {', '.join(there)}." if there else "it has none. Did the run stop before its first validation?"
         raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint {name!r}; {found}")
     return path
-
-
-def checkpoint_file(path: str | Path) -> Path:
-    """The path of a checkpoint that exists on this machine.
-
-    Args:
-        path: what the user named.
-
-    Raises:
-        FileNotFoundError: if it is missing.
-        ValueError: if it is an address.
-    """
-    if "://" in str(path):
-        raise ValueError(f"checkpoint {str(path)!r} is an address; download it, check it, and give the file.")
-    file = Path(path)
-    if not file.is_file():
-        there = sorted(other.name for other in file.parent.glob("*.ckpt"))
-        listed = f" {str(file.parent)!r} holds {', '.join(there)}." if there else ""
-        raise FileNotFoundError(f"there is no checkpoint {str(path)!r}.{did_you_mean(file.name, there)}{listed}")
-    return file
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint, plain values and tensors only: no code in the file is run.
-
-    Args:
-        path: a local file.
-
-    Raises:
-        FileNotFoundError: if it is missing.
-        ValueError: if it is an address, is damaged, holds code, or is no checkpoint.
-    """
-    path = checkpoint_file(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        detail = next((line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line), "")
-        raise ValueError(
-            f"checkpoint {str(path)!r} is damaged, or holds Python objects that could run code; only plain values are "
-            f"read. {detail.strip()}"
-        ) from error
-    except (RuntimeError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).split(". ")[0].split("\n")[0]
-        size = path.stat().st_size
-        raise ValueError(f"checkpoint {str(path)!r} ({size:,} bytes) is damaged or no checkpoint: {reason}.") from error
-    if not isinstance(state, dict) or "state_dict" not in state:
-        raise ValueError(f"{str(path)!r} is not a Lightning checkpoint: it has no 'state_dict'.")
-    return state

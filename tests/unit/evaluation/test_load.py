@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.evaluation.load import checkpoint_file, find_checkpoint, load_checkpoint, load_run, read_checkpoint
+from mtl.callbacks.checkpoint_files import checkpoint_file, read_checkpoint
+from mtl.evaluation.load import find_checkpoint, load_checkpoint, load_run
 from mtl.heads.centernet import CenterNetHead
 from mtl.module import MultiTaskLightningModule
 
