@@ -90,7 +90,7 @@ heads: install ## train every detection head on the quick start's data, and prin
 	$(PY) -m mtl.evaluation.single_vs_joint --runs runs --experiments $(HEADS) seed --metrics boxes/map50 boxes/map largest/accuracy
 
 methods: install ## train every balancing method on four tasks, 3 seeds each, and print the table of the README; ARGS="--jobs 2"
-	$(PY) tests/benchmarks/method_table.py $(ARGS)
+	$(PY) -m mtl compare --config configs/compare/digits.yaml $(ARGS)
 
 clean: ## delete caches and build products; runs and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -29,6 +29,8 @@ class Method(nn.Module, ABC):
     at: tuple[str, ...] = ("features", "parameters")  # where its gradients may be taken
     weight_lr: float | None = None  # learning rate of learned weights; None: that of the model
 
+    adapter: ClassVar[bool] = False  # brings other methods in and has no rule of its own; comparisons leave it out
+
     # what the contract tests hold a method to
     symmetric: ClassVar[bool] = True  # permuting the tasks permutes the weights
     # what leaves the direction of the update as it is: "common", one factor on all losses; "each", a factor for each

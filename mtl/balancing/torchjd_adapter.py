@@ -21,6 +21,7 @@ _PAPER = "Quinton, Rey, Jacobian Descent for Multi-Objective Optimization, arXiv
 class _TorchJD(Method):
     """A TorchJD object made at the first call, and its state, most of which TorchJD keeps outside of `state_dict`."""
 
+    adapter = True
     module: str
     class_name: str
     arguments: dict[str, Any]

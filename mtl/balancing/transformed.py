@@ -19,6 +19,7 @@ from mtl.balancing.scale_invariant import ScaleInvariant
 class _Transformed(Method):
     """What both compositions share: two methods that are built, learned and told about steps and epochs together."""
 
+    adapter = True
     transform: LossWeighting
     method: Method | None
 

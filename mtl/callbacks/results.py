@@ -2,17 +2,20 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich import get_console
 
 from mtl.callbacks.metrics_csv import run_folder
 from mtl.callbacks.parts import model_of
 from mtl.callbacks.result_table import class_table, task_table
+from mtl.module import MultiTaskLightningModule
 
 
 class Results(Callback):
@@ -81,8 +84,10 @@ class Results(Callback):
             "name": root.name,
             "steps": self._steps,
             "train_seconds": round(self._train_s, 1),
+            "peak_memory_mb": _peak_memory_mb(),
             "num_parameters": sum(parameter.numel() for parameter in model_of(pl_module).parameters()),
             "checkpoint": _checkpoint(trainer, run_dir),
+            "tasks": _judged_by(pl_module),
         }
 
     def _print(self, metrics: Mapping[str, float], pl_module: LightningModule, run_dir: Path | None) -> None:
@@ -93,6 +98,31 @@ class Results(Callback):
         console.print("", task_table(metrics, tasks))
         if run_dir is not None:
             console.print(f"run folder: {run_dir}", highlight=False, soft_wrap=True)
+
+
+def _peak_memory_mb() -> float | None:
+    """Of the GPU where there is one, else of the process; not known on Windows."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)  # bytes there, KiB elsewhere
+
+
+def _judged_by(pl_module: LightningModule) -> dict[str, Any]:
+    """For every task the metric that it is judged by, and which of its metrics are errors."""
+    if not isinstance(pl_module, MultiTaskLightningModule):
+        return {}
+    return {
+        name: {
+            "monitor": pl_module.model.head(name).monitor[0],
+            "lower_is_better": sorted(metrics.lower_is_better),
+        }
+        for name, metrics in pl_module.task_metrics()
+    }
 
 
 def _checkpoint(trainer: Trainer, run_dir: Path) -> str | None:

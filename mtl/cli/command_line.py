@@ -8,12 +8,13 @@ from mtl.cli.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
-COMMANDS = (*TRAINER_COMMANDS, "predict", "list")
+COMMANDS = (*TRAINER_COMMANDS, "predict", "compare", "report", "list")
 
 # options that are not keys of a config, and what they do
 OPTIONS = {
     "--config": "YAML file; several are laid over each other in order (also -c)",
-    "--run": "folder of an earlier run: its config and its best checkpoint (fit: its last one, to continue)",
+    "--run": "folder of an earlier run: its config and its best checkpoint (fit: its last one, in a new folder)",
+    "--resume": "fit: folder of a run that was interrupted; it goes on there, as if nothing had been",
     "--ckpt_path": "checkpoint to load; with --run also `best` or `last` (fit: training continues from it)",
     "--untrained": "validate and test: go ahead with random weights",
     "--allow": "module that the config may import beside mtl, torch, torchvision, lightning and timm",
@@ -34,6 +35,7 @@ class CommandLine:
         configs: config files in order.
         flags: keys of the config that were set, with the text of their values.
         run: folder of an earlier run.
+        resume: folder of a run to go on with.
         ckpt_path: checkpoint to load.
         allow: modules that the config may import.
         switches: the options that were given and take no value.
@@ -43,6 +45,7 @@ class CommandLine:
     configs: list[Path] = field(default_factory=list)
     flags: list[tuple[str, str]] = field(default_factory=list)
     run: Path | None = None
+    resume: Path | None = None
     ckpt_path: str | None = None
     allow: list[str] = field(default_factory=list)
     switches: set[str] = field(default_factory=set)
@@ -80,6 +83,11 @@ def read_command_line(command: str, arguments: Sequence[str]) -> CommandLine:
                 raise ConfigError(f"{name} needs a value: `{name} VALUE` or `{name}=VALUE`.{near}")
             value = words.pop(0)
         _set(line, name, value)
+    if line.resume is not None and (command != "fit" or line.run is not None or line.ckpt_path is not None):
+        raise ConfigError(
+            "--resume goes on with the training of a run, in its folder: `fit --resume RUN`, without --run and "
+            "--ckpt_path. Other commands take --run RUN."
+        )
     return line
 
 
@@ -88,6 +96,8 @@ def _set(line: CommandLine, name: str, value: str) -> None:
         line.configs.append(Path(value))
     elif name == "--run":
         line.run = Path(value)
+    elif name == "--resume":
+        line.resume = Path(value)
     elif name == "--ckpt_path":
         line.ckpt_path = value
     elif name == "--allow":

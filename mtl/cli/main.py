@@ -70,6 +70,10 @@ def _command(name: str) -> Callable[[list[str]], None]:
         from mtl.cli.predict import predict
 
         return predict
+    if name in ("compare", "report"):
+        from mtl.cli import compare
+
+        return compare.compare if name == "compare" else compare.report
     assert name in TRAINER_COMMANDS
     return lambda rest: _train_or_test(name, rest)
 

@@ -21,6 +21,8 @@ class RegressionMetrics(TaskMetrics):
         task: a task of kind `regression`.
     """
 
+    lower_is_better = frozenset({"mae", "rmse"})
+
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self.pairs = Pairs()

@@ -1,6 +1,7 @@
 """`TaskMetrics`: what every head hands the loop to measure itself with."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -16,6 +17,8 @@ class TaskMetrics(nn.Module):
     Args:
         task: the task that is measured.
     """
+
+    lower_is_better: ClassVar[frozenset[str]] = frozenset()  # names of the metrics that are errors
 
     def __init__(self, task: Task) -> None:
         super().__init__()

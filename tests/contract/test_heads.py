@@ -98,7 +98,11 @@ def test_declares_its_kinds_and_a_metric_to_choose_a_checkpoint_by(cls: type[Hea
     metrics.update(perfect_predictions(batch, kind), batch)
     name, mode = head.monitor
     assert mode in ("max", "min")
-    assert name in metrics.compute()
+    values = metrics.compute()
+    assert name in values
+    # a report reads the direction of every metric there
+    assert (mode == "min") == (name in metrics.lower_is_better)
+    assert metrics.lower_is_better <= set(values)
 
 
 @every_head

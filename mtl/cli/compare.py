@@ -1,0 +1,115 @@
+"""`python -m mtl compare` and `report`: a grid of runs, and the table that one can defend.
+
+Fixed weights are searched like a learning rate, by the validation score of seed 0; every number of the table is of the
+test set, which a run looks at once, with the checkpoint of its best validation score.
+"""
+
+import argparse
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from mtl.callbacks.metrics_csv import read_series
+from mtl.cli.comparison import Cell, Comparison, read_comparison
+from mtl.cli.run_queue import RunQueue, duration, is_done
+from mtl.cli.yaml_lines import ConfigError
+from mtl.evaluation.report import read_report
+from mtl.evaluation.report_files import markdown, write_report
+
+
+def compare(arguments: list[str]) -> None:
+    """Train what is not there yet, then write the report.
+
+    Args:
+        arguments: what follows `compare`; flags that are not its own go to every `fit`.
+
+    Raises:
+        ConfigError: for a comparison file that is wrong.
+    """
+    options, flags = _parser().parse_known_args(arguments)
+    path = Path(options.config)
+    comparison = read_comparison(path)
+    root = Path(options.runs_root or Path("runs/compare") / path.stem)
+    console = Console(highlight=False)
+    searched = comparison.searched(root)
+    tries = [cell for own in searched.values() for cell in own]
+    if options.dry_run:
+        _plan(console, comparison, [*tries, *comparison.cells(root)], options.jobs)
+        return
+    queue = RunQueue(comparison.config, options.jobs, flags, console, comparison.seed_keys)
+    queue.train(tries, "fixed weights")
+    tuned = {variant: best for variant, own in searched.items() if (best := _best(own)) is not None}
+    for variant, best in tuned.items():
+        weights = comparison.candidates()[best].get("model", {}).get("loss_weights", "all 1")
+        console.print(f"tuned fixed weights{' of ' + variant if variant else ''}: {weights}")
+    queue.train(comparison.cells(root, tuned), "comparison")
+    for variant in comparison.variants:
+        _write(console, root / variant)
+    if queue.failed:
+        names = ", ".join(f"{cell.folder.name} {cell.name}" for cell in queue.failed)
+        raise RuntimeError(
+            f"{len(queue.failed)} runs failed: {names}. Their logs are beside them; run it again to retry."
+        )
+
+
+def report(arguments: list[str]) -> None:
+    """Write the report of run folders again.
+
+    Args:
+        arguments: what follows `report`.
+    """
+    parser = argparse.ArgumentParser("mtl report", description="The table of a comparison, from its run folders.")
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the comparison: runs/compare/<name>")
+    _write(Console(highlight=False), parser.parse_args(arguments).runs)
+
+
+def _write(console: Console, root: Path) -> None:
+    found = read_report(root)
+    files = write_report(found, root)
+    # not wrapped: it is pasted into a README
+    console.print(markdown(found), markup=False, soft_wrap=True)
+    console.print(f"\n{', '.join(file.name for file in files)} in {root}", soft_wrap=True)
+
+
+def _best(tries: Sequence[Cell]) -> int | None:
+    """The try with the best validation score; None without any that finished."""
+    scores = {}
+    for number, cell in enumerate(tries):
+        if is_done(cell):
+            scores[number] = max(read_series(cell.path / "metrics.csv")["val/score"][1])
+    return max(scores, key=lambda number: scores[number]) if scores else None
+
+
+def _plan(console: Console, comparison: Comparison, cells: Sequence[Cell], jobs: int) -> None:
+    todo = [cell for cell in cells if not is_done(cell)]
+    rows = len(dict.fromkeys(cell.folder for cell in cells))
+    console.print(f"{comparison.config}: {rows} rows, {len(cells)} runs, {len(cells) - len(todo)} done", soft_wrap=True)
+    for folder in dict.fromkeys(cell.folder for cell in cells):
+        own = [cell for cell in cells if cell.folder == folder]
+        console.print(f"  {folder.name}: {sum(map(is_done, own))} of {len(own)} done", soft_wrap=True)
+    finished = [json.loads((cell.path / "results.json").read_text("utf-8")) for cell in cells if is_done(cell)]
+    if finished:
+        seconds = statistics.fmean(result["meta"]["train_seconds"] for result in finished)
+        console.print(f"about {duration(seconds * len(todo) / jobs)} with --jobs {jobs}, from the runs that are done")
+    else:
+        console.print("how long it takes is known once a run is done")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "mtl compare", description="Train a grid of methods and seeds; more flags go to every fit.", allow_abbrev=False
+    )
+    parser.add_argument("--config", required=True, help="comparison file, for example configs/compare/digits.yaml")
+    parser.add_argument("--runs_root", help="folder of the runs [runs/compare/<name of the file>]")
+    parser.add_argument("--jobs", type=_jobs, default=1, help="runs at once, as processes on this machine [1]")
+    parser.add_argument("--dry_run", action="store_true", help="show the plan and its cost, train nothing")
+    return parser
+
+
+def _jobs(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"--jobs {text}: give a whole number of at least 1.")
+    return int(text)

@@ -1,0 +1,242 @@
+"""What `python -m mtl compare` trains: the rows of a comparison file, and the runs of every row.
+
+A comparison file names the config that every run starts from and what is laid over it:
+
+    config: ../digits_methods.yaml   # beside this file
+    seeds: 3
+    single_tasks: true               # a row for each task trained alone
+    tune: 12                         # random fixed weights to try: the row Fixed-tuned
+    methods: [all, {name: MGDA-exact, method: MGDA, at: parameters}]
+    seed_keys: [seed_everything, data.seed]
+    variants:                        # the whole comparison once for each
+      wide: {model: {backbone: {init_args: {width: 32}}}}
+"""
+
+import inspect
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import mtl.balancing
+from mtl.balancing.method import LossWeighting, Method
+from mtl.cli.config_files import read_config
+from mtl.cli.yaml_lines import ConfigError
+from mtl.discovery import concrete_subclasses
+from mtl.errors import did_you_mean
+from mtl.evaluation.report import TUNED
+
+Overlay = dict[str, Any]  # what is laid over the config
+KEYS = ("config", "seeds", "single_tasks", "tune", "methods", "seed_keys", "variants")
+ENTRY_KEYS = ("name", "method", "at", "every", "overlay")
+SEARCH = "search"  # folder of the fixed weights that were tried
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run.
+
+    Args:
+        folder: of the row; the run's folder is `seed<n>`, or `try<n>` in a search.
+        name: of the run.
+        seed: of data, model and order.
+        overlay: what is laid over the config.
+    """
+
+    folder: Path
+    name: str
+    seed: int
+    overlay: Overlay
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.folder / self.name
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison file, read and checked.
+
+    Args:
+        config: what every run starts from.
+        rows: name and overlay of every row but the tuned weights.
+        seeds: how many.
+        tune: how many fixed weights are tried; 0 for none.
+        variants: name and overlay of every variant; one without a name where there are none.
+        tasks: names of the heads.
+        seed_keys: keys of the config that a run's seed is given to.
+    """
+
+    config: Path
+    rows: dict[str, Overlay]
+    seeds: int
+    tune: int
+    variants: dict[str, Overlay]
+    tasks: list[str]
+    seed_keys: list[str]
+
+    def searched(self, root: Path) -> dict[str, list[Cell]]:
+        """The runs that try fixed weights, by variant.
+
+        Args:
+            root: folder of the comparison.
+        """
+        tries = [Cell(root / v / SEARCH, f"try{n}", 0, merged(o, w)) for v, o, n, w in self._tries()]
+        return {v: [cell for cell in tries if cell.folder == root / v / SEARCH] for v in self.variants}
+
+    def cells(self, root: Path, tuned: dict[str, int] | None = None) -> list[Cell]:
+        """All other runs, seed by seed, so that a comparison that is stopped has something of every row.
+
+        Args:
+            root: folder of the comparison.
+            tuned: which try has won, by variant; the first one where it is not known yet.
+        """
+        rows = dict(self.rows)
+        found = []
+        for seed in range(self.seeds):
+            for variant, over in self.variants.items():
+                if self.tune:
+                    rows[TUNED] = self.candidates()[(tuned or {}).get(variant, 0)]
+                found += [Cell(root / variant / r, f"seed{seed}", seed, merged(over, o)) for r, o in rows.items()]
+        return found
+
+    def candidates(self) -> list[Overlay]:
+        """Random fixed weights relative to the first task's, each log-uniform in 0.1..10; the first are all 1."""
+        draw = random.Random(0)
+        found: list[Overlay] = [{}]
+        for _ in range(self.tune - 1):
+            found.append({"model": {"loss_weights": {t: round(10 ** draw.uniform(-1, 1), 2) for t in self.tasks[1:]}}})
+        return found
+
+    def _tries(self) -> Iterator[tuple[str, Overlay, int, Overlay]]:
+        for variant, over in self.variants.items():
+            for number, weights in enumerate(self.candidates() if self.tune else []):
+                yield variant, over, number, weights
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Read and check a comparison file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigError: for a key, a method or a config that is not there.
+    """
+    if not path.is_file():
+        raise ConfigError(
+            f"there is no comparison file {str(path)!r}; the ones that come along are in configs/compare."
+        )
+    values = yaml.safe_load(path.read_text("utf-8")) or {}
+    _known_keys(values, KEYS, path)
+    config = path.parent / str(values.get("config", ""))
+    if "config" not in values or not config.is_file():
+        raise ConfigError(
+            f"{path}: `config` must name the config of every run, beside this file; there is no {config}."
+        )
+    tasks = list(read_config([config]).get(("model", "heads")) or {})
+    if len(tasks) < 2:
+        raise ConfigError(f"{config} has {len(tasks)} heads under model.heads; balancing is compared on two or more.")
+    rows: dict[str, Overlay] = {}
+    if values.get("single_tasks", True):
+        rows = {
+            f"{t}-alone": {"model": {"heads": {o: None for o in tasks if o != t}, "loss_weights": None}} for t in tasks
+        }
+    for name, overlay in _method_rows(values.get("methods", ["all"]), path):
+        if name in rows:
+            raise ConfigError(f"{path}: two rows are called {name!r}; give one of them another `name`.")
+        rows[name] = overlay
+    numbers = {key: values.get(key, default) for key, default in (("seeds", 3), ("tune", 12))}
+    for key, number in numbers.items():
+        if not isinstance(number, int) or number < (key == "seeds"):
+            raise ConfigError(f"{path}: `{key}` must be a whole number, found {number!r}.")
+    variants = values.get("variants") or {"": {}}
+    seed_keys = values.get("seed_keys", ["seed_everything", "data.seed"])
+    return Comparison(config, rows, numbers["seeds"], numbers["tune"], variants, tasks, seed_keys)
+
+
+def merged(low: Overlay, high: Overlay) -> Overlay:
+    """Two overlays in one.
+
+    Args:
+        low: the first.
+        high: what is laid over it.
+    """
+    both = dict(low)
+    for key, value in high.items():
+        if isinstance(value, dict) and isinstance(both.get(key), dict):
+            value = merged(both[key], value)
+        elif key.endswith("+") and key in both:
+            value = [*both[key], *value]
+        both[key] = value
+    return both
+
+
+def _alone(task: str, tasks: list[str]) -> Overlay:
+    return {"model": {"heads": {other: None for other in tasks if other != task}, "loss_weights": None}}
+
+
+def _method_rows(entries: Any, path: Path) -> Iterator[tuple[str, Overlay]]:
+    assert mtl.balancing  # importing the package imports every method
+    known = {cls.__name__: cls for cls in concrete_subclasses(Method)}
+    for entry in entries if isinstance(entries, list) else [entries]:
+        if entry == "all":
+            yield from ((name, balanced(name, _place(cls))) for name, cls in known.items() if _stands_alone(cls))
+        elif isinstance(entry, str):
+            if entry not in known:
+                raise ConfigError(f"{path}: there is no balancing method {entry!r}.{did_you_mean(entry, known)}")
+            yield entry, balanced(entry, _place(known[entry]))
+        else:
+            yield _entry(entry, path)
+
+
+def _entry(entry: Any, path: Path) -> tuple[str, Overlay]:
+    if not isinstance(entry, dict) or "name" not in entry or ("method" in entry) == ("overlay" in entry):
+        raise ConfigError(
+            f"{path}: an entry of `methods` is `all`, the name of a method, or a `name` with either a `method` or an "
+            f"`overlay`; found {entry!r}."
+        )
+    _known_keys(entry, ENTRY_KEYS, path)
+    if re.search(r"[^\w.+=@-]", str(entry["name"])):
+        raise ConfigError(
+            f"{path}: {entry['name']!r} becomes a folder; use letters, digits and any of . _ + = @ - only."
+        )
+    if "overlay" in entry:
+        return entry["name"], entry["overlay"]
+    return entry["name"], balanced(entry["method"], entry.get("at"), entry.get("every"))
+
+
+def balanced(method: Any, at: str | None = None, every: int | None = None) -> Overlay:
+    """The overlay that balances by a method.
+
+    Args:
+        method: its name, or `class_path` and `init_args`.
+        at: where it sees gradients.
+        every: how often it is asked.
+    """
+    settings = {"method": method, "at": at, "every": every}
+    settings = {key: value for key, value in settings.items() if value is not None}
+    return {"trainer": {"callbacks+": [{"class_path": "LossBalancing", "init_args": settings}]}}
+
+
+def _stands_alone(cls: type[Method]) -> bool:
+    """Whether a method can be compared with the defaults of its paper."""
+    needed = [p for p in inspect.signature(cls).parameters.values() if p.default is p.empty]
+    return cls.__module__.startswith("mtl.") and not cls.adapter and not needed
+
+
+def _place(cls: type[Method]) -> str | None:
+    return None if issubclass(cls, LossWeighting) or "features" in cls.at else cls.at[0]
+
+
+def _known_keys(values: Any, known: tuple[str, ...], path: Path) -> None:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected keys such as {', '.join(known)}, found {values!r}.")
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{path}: no key {key!r}.{did_you_mean(str(key), known)} There are {', '.join(known)}.")

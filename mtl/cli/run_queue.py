@@ -1,0 +1,192 @@
+"""Many runs of `python -m mtl fit`, several at once, each a process and a folder of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from mtl.cli.comparison import Cell
+from mtl.evaluation.report import FAILED
+
+
+class RunQueue:
+    """Trains what has no results yet. A run that fails is written down, and the others go on.
+
+    Args:
+        config: what every run starts from.
+        jobs: processes at once.
+        flags: more words for every `fit`.
+        console: where progress goes.
+        seed_keys: keys of the config that a run's seed is given to.
+    """
+
+    def __init__(
+        self, config: Path, jobs: int, flags: Sequence[str], console: Console, seed_keys: Sequence[str]
+    ) -> None:
+        self.config, self.jobs, self.flags, self.console = config, jobs, list(flags), console
+        self.seed_keys = seed_keys
+        self.seconds: list[float] = []  # of the runs that were trained here
+        self.failed: list[Cell] = []
+        self._running: dict[Path, tuple[Cell, subprocess.Popen[bytes]]] = {}
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def train(self, cells: Sequence[Cell], title: str) -> None:
+        """Train every cell that has no results, and show how far it is.
+
+        Args:
+            cells: the runs.
+            title: what they are.
+        """
+        todo = [cell for cell in cells if not is_done(cell)]
+        done: list[Cell] = []
+        pool = ThreadPoolExecutor(self.jobs)
+        try:
+            futures = [pool.submit(self._train, cell, done) for cell in todo]
+            self._watch(futures, todo, done, title, skipped=len(cells) - len(todo))
+            for future in futures:
+                future.result()
+        except BaseException:
+            self._stop()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _train(self, cell: Cell, done: list[Cell]) -> None:
+        if self._stopped:
+            return
+        # a run that was cut off starts again: its folder is one of ours and holds no results
+        shutil.rmtree(cell.path, ignore_errors=True)
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        overlay_file(cell).write_text(yaml.safe_dump(cell.overlay), "utf-8")
+        threads = max(1, (os.cpu_count() or 1) // self.jobs)
+        start = time.monotonic()
+        with (cell.folder / f"{cell.name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                self.command(cell),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={"OMP_NUM_THREADS": str(threads), **os.environ},
+            )
+            with self._lock:
+                self._running[cell.path] = cell, process
+            process.wait()
+        with self._lock:
+            del self._running[cell.path]
+            self.seconds.append(time.monotonic() - start)
+            done.append(cell)
+        if self._stopped or is_done(cell):
+            return
+        text = (cell.folder / f"{cell.name}.log").read_text("utf-8", errors="replace").strip()
+        cell.path.mkdir(parents=True, exist_ok=True)
+        (cell.path / FAILED).write_text(f"exit code {process.returncode}\n{text[-4000:]}\n", "utf-8")
+        self.failed.append(cell)
+
+    def command(self, cell: Cell) -> list[str]:
+        """The words that train a run.
+
+        Args:
+            cell: the run.
+        """
+        seeds = [word for key in self.seed_keys for word in (f"--{key}", str(cell.seed))]
+        return [
+            sys.executable, "-m", "mtl", "fit", "--config", str(self.config), "--config", str(overlay_file(cell)),
+            "--runs_root", str(cell.folder.parent), "--experiment", cell.folder.name, "--name", cell.name,
+            *seeds, *self.flags,
+        ]  # fmt: skip
+
+    def _watch(
+        self, futures: Sequence[Future[None]], todo: list[Cell], done: list[Cell], title: str, skipped: int
+    ) -> None:
+        if not todo:
+            return
+        shown = 0
+        live = Live(console=self.console, refresh_per_second=2) if self.console.is_terminal else None
+        with live or nullcontext():
+            running = True
+            while running:
+                running = bool(wait(futures, timeout=0.2).not_done)
+                if live is not None:
+                    live.update(self._table(todo, done, title, skipped))
+                for cell in done[shown:]:
+                    shown += 1
+                    if live is None:
+                        self._line(cell, shown + skipped, len(todo) + skipped, len(todo) - shown)
+
+    def _line(self, cell: Cell, number: int, total: int, left: int) -> None:
+        state = "done" if is_done(cell) else "FAILED"
+        self.console.print(
+            f"{number}/{total} {cell.folder.name} {cell.name}: {state}, {self.left(left)} left", highlight=False
+        )
+
+    def left(self, runs: int) -> str:
+        """How long so many more runs take, from those that were trained here.
+
+        Args:
+            runs: how many.
+        """
+        if not self.seconds:
+            return "unknown time"
+        return duration(runs * sum(self.seconds) / len(self.seconds) / self.jobs)
+
+    def _table(self, todo: list[Cell], done: list[Cell], title: str, skipped: int) -> Table:
+        finished = len(done)
+        head = f"{title}: {finished + skipped}/{len(todo) + skipped}, {len(self.failed)} failed, "
+        table = Table("running", "for", title=head + f"{self.left(len(todo) - finished)} left", title_justify="left")
+        with self._lock:
+            for cell, _ in self._running.values():
+                table.add_row(f"{cell.folder.name} {cell.name}", _last_line(cell))
+        return table
+
+    def _stop(self) -> None:
+        self._stopped = True
+        with self._lock:
+            for _, process in self._running.values():
+                process.terminate()
+
+
+def overlay_file(cell: Cell) -> Path:
+    """What was laid over the config, beside the run's folder.
+
+    Args:
+        cell: the run.
+    """
+    return cell.folder / f"{cell.name}.yaml"
+
+
+def is_done(cell: Cell) -> bool:
+    """Whether a run has its results.
+
+    Args:
+        cell: the run.
+    """
+    return (cell.path / "results.json").is_file()
+
+
+def duration(seconds: float) -> str:
+    """Time for people.
+
+    Args:
+        seconds: how long.
+    """
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _last_line(cell: Cell) -> str:
+    log = cell.folder / f"{cell.name}.log"
+    lines = log.read_text("utf-8", errors="replace").strip().splitlines() if log.is_file() else []
+    return lines[-1][:90] if lines else "starts"

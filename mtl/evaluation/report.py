@@ -1,0 +1,171 @@
+"""What a comparison found, from its run folders alone: metrics, gains over single tasks, ranks, tests, cost.
+
+    report = read_report(Path("runs/compare/digits"))
+
+A comparison lies in `<root>/<row>/seed<number>/`; rows that train one task alone are the baselines of the others.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mtl.evaluation.delta_m import Metric, Values, delta_m, delta_m_flat, delta_m_per_task, mean_rank
+from mtl.evaluation.uncertainty import holm, interval, paired_p
+
+EQUAL, TUNED = "Equal", "Fixed-tuned"  # rows that the others are tested against
+FAILED = "failed.txt"  # in the folder of a run that failed: why
+GAINS = {"delta_m": delta_m, "delta_m_per_task": delta_m_per_task, "delta_m_flat": delta_m_flat}
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one row of the table.
+
+    Args:
+        name: of the row.
+        results: what `results.json` holds, by seed.
+        failed: seeds that failed, and why.
+    """
+
+    name: str
+    results: Mapping[str, dict[str, Any]]
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that it trains."""
+        metas = [result["meta"] for result in self.results.values()]
+        return list(metas[0].get("tasks", {})) if metas else []
+
+    def values(self, key: str) -> list[float]:
+        """A metric of every seed that has it.
+
+        Args:
+            key: `task/metric` or `score`.
+        """
+        found = [result.get(f"test/{key}") for result in self.results.values()]
+        return [value for value in found if value is not None]
+
+    def cost(self) -> tuple[float, float]:
+        """Mean milliseconds of a step and mean peak memory in MB; NaN where a run did not say."""
+        metas = [result["meta"] for result in self.results.values()]
+        steps = [1000 * meta["train_seconds"] / meta["steps"] for meta in metas if meta.get("steps")]
+        memory = [meta["peak_memory_mb"] for meta in metas if meta.get("peak_memory_mb")]
+        return _mean(steps), _mean(memory)
+
+
+class Report:
+    """All rows of a comparison and what follows from them.
+
+    Args:
+        rows: joint rows and single-task rows.
+
+    Raises:
+        ValueError: if there is no joint row with results.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        most = max((len(row.tasks) for row in rows), default=0)
+        self.joint = [row for row in rows if row.results and len(row.tasks) == most]
+        if not self.joint:
+            raise ValueError("there is no finished run to report; `python -m mtl compare --config ...` trains them.")
+        self.singles = {row.tasks[0]: row for row in rows if most > 1 and len(row.tasks) == 1}
+        self.failed = {f"{row.name} {seed}": why for row in rows for seed, why in row.failed.items()}
+        self.metrics = _metrics(self.joint[0])
+
+    @cached_property
+    def baseline(self) -> Values | None:
+        """Mean of every metric over the seeds of the task trained alone; `None` if a task has no such row."""
+        if not all(metric.task in self.singles for metric in self.metrics):
+            return None
+        return {metric.key: _mean(self.singles[metric.task].values(metric.key)) for metric in self.metrics}
+
+    def gains(self, row: Row, definition: str) -> list[float]:
+        """Gain over single tasks of every seed; empty without single tasks.
+
+        Args:
+            row: a joint row.
+            definition: a name in `GAINS`.
+        """
+        if self.baseline is None:
+            return []
+        return [GAINS[definition](self._seed(result), self.baseline, self.metrics) for result in row.results.values()]
+
+    def ranks(self) -> dict[str, float]:
+        """Mean rank of every joint row over all metrics, 1 is best."""
+        means = [{m.key: _mean(row.values(m.key)) for m in self.metrics} for row in self.joint]
+        return dict(zip([row.name for row in self.joint], mean_rank(means, self.metrics), strict=True))
+
+    def tests(self, against: str, key: str = "score") -> dict[str, float]:
+        """Holm-corrected p of a paired t-test of every joint row against one of them; empty if it is not there.
+
+        Args:
+            against: name of the row.
+            key: what is compared.
+        """
+        reference = next((row for row in self.joint if row.name == against), None)
+        if reference is None:
+            return {}
+        others = [row for row in self.joint if row is not reference]
+        found = []
+        for row in others:
+            seeds = [seed for seed in row.results if seed in reference.results]
+            pairs = [[r.results[seed][f"test/{key}"] for seed in seeds] for r in (row, reference)]
+            found.append(paired_p(*pairs))
+        return dict(zip([row.name for row in others], holm(found), strict=True))
+
+    def interval(self, values: Sequence[float]) -> tuple[float, float] | None:
+        """Bootstrap interval of a mean over seeds.
+
+        Args:
+            values: one for each seed.
+        """
+        return interval(values)
+
+    def ordered(self) -> list[Row]:
+        """Joint rows, the best mean score first."""
+        return sorted(self.joint, key=lambda row: -_mean(row.values("score")))
+
+    def _seed(self, result: Mapping[str, Any]) -> dict[str, float]:
+        return {metric.key: result[f"test/{metric.key}"] for metric in self.metrics}
+
+
+def read_report(root: Path) -> Report:
+    """The report of a folder of runs.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        ValueError: if there is nothing to report.
+    """
+    found: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
+    for file in sorted(root.glob(f"*/seed*/{FAILED}")):
+        found.setdefault(file.parent.parent.name, ({}, {}))[1][file.parent.name] = file.read_text("utf-8").strip()
+    for file in sorted(root.glob("*/seed*/results.json")):
+        results, failed = found.setdefault(file.parent.parent.name, ({}, {}))
+        results[file.parent.name] = json.loads(file.read_text("utf-8"))
+        failed.pop(file.parent.name, None)
+    return Report([Row(name, results, failed) for name, (results, failed) in found.items()])
+
+
+def _metrics(row: Row) -> list[Metric]:
+    """All metrics of all tasks but those of single classes, which every run of the row has."""
+    results = list(row.results.values())
+    found = []
+    for task, judged in results[0]["meta"]["tasks"].items():
+        start = f"test/{task}/"
+        names = [key.removeprefix(start) for key in results[0] if key.startswith(start)]
+        for name in names:
+            if "/" not in name and all(result.get(start + name) is not None for result in results):
+                found.append(Metric(task, name, name not in judged["lower_is_better"], name == judged["monitor"]))
+    return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    return statistics.fmean(values) if values else math.nan

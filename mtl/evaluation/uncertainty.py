@@ -1,0 +1,56 @@
+"""How sure a mean over few seeds is: bootstrap intervals, paired tests, and their correction for many rows."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import bootstrap, ttest_rel
+
+
+def interval(values: Sequence[float], level: float = 0.95, seed: int = 0) -> tuple[float, float] | None:
+    """Percentile bootstrap interval of the mean over seeds; `None` below 3 values.
+
+    With 3 seeds it can only be as wide as the values themselves: read it as their range.
+
+    Args:
+        values: one for each seed.
+        level: of confidence.
+        seed: of the resampling.
+    """
+    if len(values) < 3:
+        return None
+    if min(values) == max(values):
+        return values[0], values[0]
+    options = {"confidence_level": level, "method": "percentile", "n_resamples": 4000}
+    found = bootstrap((np.asarray(values),), np.mean, rng=np.random.default_rng(seed), **options)
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def paired_p(values: Sequence[float], others: Sequence[float]) -> float:
+    """Two-sided p of a paired t-test over seeds: same seed, same data, same order. NaN below 2 pairs.
+
+    Args:
+        values: one for each seed.
+        others: of the row to compare with, in the same order.
+    """
+    if len(values) < 2 or len(values) != len(others):
+        return math.nan
+    differences = [value - other for value, other in zip(values, others, strict=True)]
+    if max(differences) == min(differences):
+        return 1.0 if differences[0] == 0 else 0.0
+    return float(ttest_rel(values, others).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
+
+    Args:
+        p_values: uncorrected; NaN stays NaN and does not count.
+    """
+    order = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
+    corrected = [math.nan] * len(p_values)
+    highest = 0.0
+    for place, (p, index) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - place) * p))
+        corrected[index] = highest
+    return corrected

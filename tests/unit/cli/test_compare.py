@@ -1,0 +1,150 @@
+"""The plan of a comparison, its queue, and what is refused. The runs are stood in for by a small script."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mtl.cli import run_queue
+from mtl.cli.comparison import Cell, merged, read_comparison
+from mtl.cli.main import main
+from mtl.evaluation.report import FAILED
+
+ROOT = Path(__file__).resolve().parents[3]
+COMPARISONS = sorted((ROOT / "configs/compare").glob("*.yaml"))
+# takes what `fit` would, and leaves what it would
+STAND_IN = """
+import json, pathlib, sys, yaml
+word = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+folder = pathlib.Path(word["--runs_root"]) / word["--experiment"] / word["--name"]
+overlay = yaml.safe_load(pathlib.Path(word["--overlay"]).read_text())
+gone = [name for name, head in overlay.get("model", {}).get("heads", {}).items() if head is None]
+if word["--experiment"] == "MGDA" and word["--seed_everything"] == "1":
+    print("error: no luck"); sys.exit(3)
+folder.mkdir(parents=True)
+weights = (overlay.get("model", {}).get("loss_weights") or {}).get("largest", 1)
+(folder / "metrics.csv").write_text(f"step,val/score\\n5,{weights}\\n")
+monitors = {"boxes": "map", "largest": "accuracy"}
+tasks = {t: {"monitor": m, "lower_is_better": []} for t, m in monitors.items() if t not in gone}
+results = {f"test/{t}/{v['monitor']}": 0.5 + int(word["--seed_everything"]) / 10 for t, v in tasks.items()}
+results |= {"test/score": 0.5, "meta": {"tasks": tasks, "steps": 1, "train_seconds": 60.0}}
+(folder / "results.json").write_text(json.dumps(results))
+"""
+
+
+@pytest.fixture
+def comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump({"model": {"heads": {"boxes": "A", "largest": "B"}}}))
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    file = tmp_path / "both.yaml"
+    file.write_text(yaml.safe_dump({"config": "base.yaml", "seeds": 2, "tune": 3, "methods": ["Equal", "MGDA"]}))
+    real = run_queue.RunQueue.command
+
+    def command(self: Any, cell: Cell) -> list[str]:
+        words = real(self, cell)
+        assert words[:4] == [sys.executable, "-m", "mtl", "fit"]
+        rest = words[4:]
+        del rest[:4]
+        return [sys.executable, str(tmp_path / "stand_in.py"), "--overlay", str(run_queue.overlay_file(cell)), *rest]
+
+    monkeypatch.setattr(run_queue.RunQueue, "command", command)
+    return file
+
+
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
+def test_every_comparison_that_comes_along_is_read(path: Path, tmp_path: Path) -> None:
+    cells = read_comparison(path).cells(tmp_path)
+    names = [cell.path for cell in cells]
+    assert len(set(names)) == len(names) >= 30
+    assert {"Equal", "Fixed-tuned"} <= {cell.folder.name for cell in cells}
+
+
+def test_it_trains_reports_goes_on_and_retries(comparison: Path, tmp_path: Path, capsys: Any) -> None:
+    words = ["compare", "--config", str(comparison), "--runs_root", str(tmp_path / "out"), "--jobs", "2"]
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert "1 runs failed: MGDA seed1" in said.err.replace("\n", " ")
+    assert "* MGDA seed1: error: no luck" in said.out
+    # the largest weight has the best score in the stand-in
+    overlay = yaml.safe_load((tmp_path / "out/Fixed-tuned/seed0.yaml").read_text())
+    tries = [yaml.safe_load((tmp_path / f"out/search/try{n}.yaml").read_text()) for n in range(3)]
+    assert overlay == max(tries, key=lambda found: found.get("model", {}).get("loss_weights", {}).get("largest", 1))
+    results = sorted(
+        path.parent.relative_to(tmp_path / "out").as_posix() for path in tmp_path.glob("out/*/seed*/results.json")
+    )
+    assert results == sorted(
+        f"{row}/seed{s}" for row in ("Equal", "Fixed-tuned", "MGDA", "boxes-alone", "largest-alone") for s in (0, 1)
+        if (row, s) != ("MGDA", 1)
+    )  # fmt: skip
+    assert "no luck" in (tmp_path / "out/MGDA/seed1" / FAILED).read_text()
+    # what is done stays; the failed one is tried again
+    before = (tmp_path / "out/Equal/seed0/results.json").stat().st_mtime_ns
+    (tmp_path / "stand_in.py").write_text(STAND_IN.replace('== "MGDA"', '== "none"'))
+    assert main(words) == 0
+    assert (tmp_path / "out/MGDA/seed1/results.json").is_file()
+    assert (tmp_path / "out/Equal/seed0/results.json").stat().st_mtime_ns == before
+    (tmp_path / "out/report.md").unlink()
+    assert main(["report", "--runs", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out/report.md").is_file()
+
+
+def test_a_dry_run_shows_the_plan_and_trains_nothing(comparison: Path, tmp_path: Path, capsys: Any) -> None:
+    words = ["compare", "--config", str(comparison), "--runs_root", str(tmp_path / "out"), "--dry_run"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "6 rows, 13 runs, 0 done" in said
+    assert "known once a run is done" in said
+    assert not (tmp_path / "out").exists()
+    folder = tmp_path / "out/Equal/seed0"
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps({"meta": {"train_seconds": 60.0}}))
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "about 12 min with --jobs 1" in said
+
+
+def test_variants_are_comparisons_of_their_own(comparison: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(comparison.read_text())
+    values["variants"] = {"small": {"trainer": {"callbacks+": ["A"]}}, "wide": {"model": {"width": 2}}}
+    comparison.write_text(yaml.safe_dump(values))
+    cells = read_comparison(comparison).cells(tmp_path)
+    assert len(cells) == 2 * 2 * 5
+    small = next(cell for cell in cells if cell.path == tmp_path / "small/MGDA/seed1")
+    assert [
+        entry if isinstance(entry, str) else entry["class_path"] for entry in small.overlay["trainer"]["callbacks+"]
+    ] == [
+        "A",
+        "LossBalancing",
+    ]
+
+
+def test_overlays_merge_and_appended_lists_grow() -> None:
+    low = {"a": {"x": 1, "l+": [1]}, "b": 1}
+    assert merged(low, {"a": {"y": 2, "l+": [2]}, "b": None}) == {"a": {"x": 1, "y": 2, "l+": [1, 2]}, "b": None}
+    assert low == {"a": {"x": 1, "l+": [1]}, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": ["all"]}, "no key 'method'. Did you mean 'methods'"),
+        ({"methods": ["MGDAA"]}, "no balancing method 'MGDAA'. Did you mean 'MGDA'"),
+        ({"methods": [{"name": "a b", "method": "MGDA"}]}, "becomes a folder"),
+        ({"methods": [{"name": "a"}]}, "a `name` with either a `method` or an `overlay`"),
+        ({"methods": ["MGDA", "MGDA"]}, "two rows are called 'MGDA'"),
+        ({"config": "none.yaml"}, "`config` must name the config"),
+        ({"seeds": 0}, "`seeds` must be a whole number"),
+    ],
+)
+def test_mistakes_are_named(comparison: Path, change: dict[str, Any], message: str, capsys: Any) -> None:
+    comparison.write_text(yaml.safe_dump({**yaml.safe_load(comparison.read_text()), **change}))
+    assert main(["compare", "--config", str(comparison)]) == 2
+    assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_missing_file_is_named(capsys: Any) -> None:
+    assert main(["compare", "--config", "nowhere.yaml"]) == 2
+    assert "there is no comparison file 'nowhere.yaml'" in capsys.readouterr().err.replace("\n", " ")

@@ -1,0 +1,38 @@
+"""Intervals, paired tests and their correction."""
+
+import math
+
+import pytest
+
+from mtl.evaluation.uncertainty import holm, interval, paired_p
+
+
+def test_an_interval_holds_the_mean_and_is_within_the_values() -> None:
+    values = [0.70, 0.72, 0.71, 0.75, 0.69]
+    found = interval(values)
+    assert found is not None
+    assert min(values) <= found[0] < sum(values) / 5 < found[1] <= max(values)
+    assert found == interval(values)
+
+
+def test_two_values_have_no_interval_and_equal_ones_no_width() -> None:
+    assert interval([0.1, 0.2]) is None
+    assert interval([0.5, 0.5, 0.5]) == (0.5, 0.5)
+
+
+def test_a_paired_test_by_hand() -> None:
+    # differences 1, 2, 3: t = 2 / (1 / sqrt 3); with 2 degrees of freedom p = 1 - t / sqrt(t^2 + 2)
+    t = 2 * math.sqrt(3)
+    assert paired_p([2.0, 4.0, 6.0], [1.0, 2.0, 3.0]) == pytest.approx(1 - t / math.sqrt(t**2 + 2))
+
+
+def test_equal_runs_are_not_different_and_one_pair_says_nothing() -> None:
+    assert paired_p([1.0, 2.0], [1.0, 2.0]) == 1.0
+    assert math.isnan(paired_p([1.0], [2.0]))
+    assert math.isnan(paired_p([1.0, 2.0], [1.0]))
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, math.nan])[:3] == pytest.approx([0.03, 0.06, 0.06])
+    assert math.isnan(holm([0.01, math.nan])[1])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
