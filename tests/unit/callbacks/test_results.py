@@ -19,12 +19,17 @@ def test_results_are_plain_numbers_by_name(finished_run: Any) -> None:
     series = read_series(finished_run.folder / "metrics.csv")
     assert results == pytest.approx({name: series[name][1][-1] for name in results})
     assert meta.pop("train_seconds") > 0
+    assert meta.pop("peak_memory_mb") > 10
     assert meta == {
         "experiment": "tiny",
         "name": "first",
         "steps": 6,
         "num_parameters": sum(p.numel() for p in finished_run.module.model.parameters()),
         "checkpoint": "checkpoints/best.ckpt",
+        "tasks": {
+            "boxes": {"monitor": "map", "lower_is_better": []},
+            "largest": {"monitor": "accuracy", "lower_is_better": []},
+        },
     }
 
 
