@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from mtl.batch import Batch, Sample, collate, labelled
 from mtl.data.augment import COLOR, Augment
 from mtl.data.color import apply_color
-from mtl.data.sampling import EpochSampler, ResumableLoader, TrainingView
+from mtl.data.sampling import EpochSampler, OnceSampler, OnceView, ResumableLoader, TrainingView
 from mtl.task import Task
 
 
@@ -97,10 +97,10 @@ class JointDataModule(LightningDataModule, ABC):
         return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return DataLoader(self.val_set, self.eval_batch_size, **self._loader_options())
+        return self._eval_loader(self.val_set)
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return DataLoader(self.test_set, self.eval_batch_size, **self._loader_options())
+        return self._eval_loader(self.test_set)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         # only training samples carry colours; pictures stay uint8 up to here
@@ -108,6 +108,14 @@ class JointDataModule(LightningDataModule, ABC):
             colors = batch.pop(COLOR)
             batch["image"] = apply_color(batch["image"], colors)
         return batch
+
+    def _eval_loader(self, dataset: Dataset[Sample]) -> DataLoader[Batch]:
+        options = self._loader_options()
+        # an empty set is the loader's to refuse
+        if self.trainer is not None and self.trainer.world_size > 1 and len(dataset):  # type: ignore[arg-type]
+            options["sampler"] = OnceSampler(dataset, self.trainer.world_size, self.trainer.global_rank)
+            dataset = OnceView(dataset, self.tasks)
+        return DataLoader(dataset, self.eval_batch_size, **options)
 
     def _loader_options(self) -> dict[str, Any]:
         return {

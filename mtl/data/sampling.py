@@ -73,6 +73,48 @@ class TrainingView(Dataset[Sample]):
         return self.augment(self.dataset, index, self.tasks, np.random.default_rng([self.seed, epoch, index, 1]))
 
 
+class OnceSampler(DistributedSampler[tuple[int, bool]]):
+    """Every sample once over all ranks, dealt in turn: (index, whether it counts), for evaluation.
+
+    All ranks get the same number, so that nothing they do together waits for ever; what fills up the last round does
+    not count. It is a `DistributedSampler` so that Lightning does not put its own in place, which counts samples twice.
+
+    Args:
+        dataset: the data set.
+        num_replicas: number of ranks.
+        rank: this rank.
+    """
+
+    def __init__(self, dataset: Dataset[Any], num_replicas: int = 1, rank: int = 0) -> None:
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)
+
+    def __iter__(self) -> Iterator[tuple[int, bool]]:  # type: ignore[override]
+        size = len(self.dataset)  # type: ignore[arg-type]
+        for index in range(self.rank, self.total_size, self.num_replicas):
+            yield index % size, index < size
+
+
+class OnceView(Dataset[Sample]):
+    """A data set for `OnceSampler`: samples that do not count carry no label, so no metric and no loss sees them.
+
+    Args:
+        dataset: the data set.
+        tasks: every task of its samples, by name.
+    """
+
+    def __init__(self, dataset: Dataset[Sample], tasks: Mapping[str, Task]) -> None:
+        self.dataset = dataset
+        self.tasks = tasks
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, draw: tuple[int, bool] | int) -> Sample:
+        index, counts = (draw, True) if isinstance(draw, int) else draw
+        sample = self.dataset[index]
+        return sample if counts else {**sample, **{task.labelled_field: False for task in self.tasks.values()}}
+
+
 class ResumableLoader(DataLoader[Batch]):
     """A loader that says how many batches of an epoch it gave, and goes on from there.
 
