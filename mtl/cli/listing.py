@@ -28,6 +28,7 @@ PACKAGES = {
     "backbones": "mtl.backbones",
     "architectures": "mtl.architectures",
     "data": "mtl.data",
+    "affinity": "mtl.affinity",
     "callbacks": "mtl.callbacks",
 }
 KINDS = (*PACKAGES, "configs")

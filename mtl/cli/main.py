@@ -74,6 +74,10 @@ def _command(name: str) -> Callable[[list[str]], None]:
         from mtl.cli import compare
 
         return compare.compare if name == "compare" else compare.report
+    if name in ("affinity", "group"):
+        from mtl.cli import affinity
+
+        return affinity.affinity if name == "affinity" else affinity.group
     assert name in TRAINER_COMMANDS
     return lambda rest: _train_or_test(name, rest)
 

@@ -18,7 +18,17 @@ def listed(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, list[di
 
 def test_every_kind_is_listed_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     found = listed(capsys)
-    assert set(found) == {"heads", "methods", "schedules", "backbones", "architectures", "data", "callbacks", "configs"}
+    assert set(found) == {
+        "heads",
+        "methods",
+        "schedules",
+        "affinity",
+        "backbones",
+        "architectures",
+        "data",
+        "callbacks",
+        "configs",
+    }
     head = next(entry for entry in found["heads"] if entry["name"] == "ClassificationHead")
     assert head["class_path"] == "mtl.heads.classification.ClassificationHead"
     assert head["kinds"] == ["classification"]

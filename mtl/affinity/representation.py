@@ -1,0 +1,64 @@
+"""Representation similarity: whether networks trained on single tasks see the same pictures alike.
+
+Source: Kornblith, Norouzi, Lee, Hinton, "Similarity of Neural Network Representations Revisited", ICML 2019, eq. 4
+(linear CKA); Dwivedi, Roig, "Representation Similarity Analysis for Efficient Task Taxonomy", CVPR 2019 (RSA).
+Shapes: N batches, K tasks, B images, D features.
+"""
+
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from mtl.affinity.measure import AffinityMeasure, Evidence
+from mtl.batch import Batch
+from mtl.model import MultiTaskModel
+
+
+class CKA(AffinityMeasure):
+    """Linear centred kernel alignment of the pooled features of single-task networks, 0 to 1.
+
+    A few images in many dimensions look alike: compare values of one batch size only.
+    """
+
+    paper = "Kornblith et al., Similarity of Neural Network Representations Revisited, ICML 2019"
+    needs = "singles"
+
+    def measure(self, evidence: Evidence) -> Tensor:
+        return torch.stack([self._matrix(_features(evidence, batch)) for batch in evidence.batches])
+
+    def _matrix(self, features: list[Tensor]) -> Tensor:
+        grams = [centred_BD @ centred_BD.T for centred_BD in (f_BD - f_BD.mean(0) for f_BD in features)]
+        return torch.stack([torch.stack([(a * b).sum() / (a.norm() * b.norm()) for b in grams]) for a in grams])
+
+
+class RSA(AffinityMeasure):
+    """Spearman correlation of the dissimilarities (1 - Pearson) of all pairs of images, -1 to 1."""
+
+    paper = "Dwivedi, Roig, Representation Similarity Analysis for Efficient Task Taxonomy, CVPR 2019"
+    needs = "singles"
+
+    def measure(self, evidence: Evidence) -> Tensor:
+        found = []
+        for batch in evidence.batches:
+            features = _features(evidence, batch)
+            upper = torch.ones(len(features[0]), len(features[0]), dtype=torch.bool).triu(1)
+            pairs = [(1 - torch.corrcoef(f_BD))[upper].numpy() for f_BD in features]
+            found.append(torch.tensor([[float(spearmanr(a, b).statistic) for b in pairs] for a in pairs]))
+        return torch.stack(found)
+
+
+def _features(evidence: Evidence, batch: Batch) -> list[Tensor]:
+    if evidence.singles is None or set(evidence.singles) < set(evidence.tasks):
+        missing = sorted(set(evidence.tasks) - set(evidence.singles or ()))
+        raise ValueError(f"representations are compared between single-task networks; --singles lacks {missing}.")
+    return [_pooled(evidence.singles[name], batch) for name in evidence.tasks]
+
+
+@torch.no_grad()
+def _pooled(model: MultiTaskModel, batch: Batch) -> Tensor:
+    """Mean and largest value of every channel of every level, [B,D]."""
+    training = model.training
+    model.eval()
+    levels = model.features(batch["image"]).values()
+    model.train(training)
+    return torch.cat([pooled for level in levels for pooled in (level.mean((2, 3)), level.amax((2, 3)))], 1).double()

@@ -1,0 +1,167 @@
+"""`python -m mtl affinity` and `group`: are these tasks related, and which should share a network?"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+import mtl.affinity
+from mtl.affinity.grouping import group_tasks
+from mtl.affinity.measure import AffinityMeasure, Evidence
+from mtl.affinity.tables import Affinity, read_affinity, summarise, write_affinities
+from mtl.batch import Batch
+from mtl.cli.config_files import read_config
+from mtl.cli.yaml_lines import ConfigError
+from mtl.data.joint import JointDataModule
+from mtl.discovery import concrete_subclasses
+from mtl.errors import did_you_mean
+from mtl.evaluation.import_policy import allow_imports
+from mtl.evaluation.load import load_run
+from mtl.model import MultiTaskModel
+
+
+def affinity(arguments: list[str]) -> None:
+    """Measure every pair of tasks and write CSV files and a picture.
+
+    Args:
+        arguments: what follows `affinity`.
+    """
+    options = _affinity_parser().parse_args(arguments)
+    if (options.run is None) == (options.config is None):
+        raise ConfigError("`affinity` needs --run RUN for a trained model, or --config FILE to look at labels alone.")
+    wanted = _measures(options.measures)
+    allow_imports(options.allow.split(",") if options.allow else ())
+    source = options.config or options.run / "config.yaml"
+    if not source.is_file():
+        raise FileNotFoundError(f"there is no {str(source)!r}; --run takes a run folder, --config a config file.")
+    data = _data(source)
+    model = None if options.run is None else load_run(options.run).model.train()
+    singles = {name: found for run in options.single for name, found in _single(run).items()}
+    names = list(model.heads) if model is not None else list(data.tasks)
+    evidence = Evidence(
+        {name: data.tasks[name] for name in names}, _batches(data, options.batches), model, singles or None
+    )
+    there = {"labels"} | ({"model"} if model is not None else set()) | ({"singles"} if singles else set())
+    found = {cls.__name__: summarise(cls.example().measure(evidence), names) for cls in wanted if cls.needs in there}
+    output = options.output or (options.run / "affinity" if options.run else Path("affinity"))
+    console = Console(highlight=False)
+    for name, result in found.items():
+        console.print(_table(name, result))
+    files = write_affinities(found, output)
+    console.print(f"{len(files)} files in {output}", soft_wrap=True)
+
+
+def group(arguments: list[str]) -> None:
+    """The best groups under a budget of networks, and one config for each.
+
+    Args:
+        arguments: what follows `group`.
+    """
+    options = _group_parser().parse_args(arguments)
+    if not options.affinity.is_file():
+        raise FileNotFoundError(f"there is no {str(options.affinity)!r}; `python -m mtl affinity` writes it.")
+    found = read_affinity(options.affinity)
+    heads = list(read_config([options.config]).get(("model", "heads")) or {})
+    if set(heads) != set(found.names):
+        raise ConfigError(
+            f"{options.config} has heads {', '.join(heads)}; the affinity is of {', '.join(found.names)}."
+        )
+    groups, total = group_tasks(found.mean_KK, options.networks, options.alone)
+    console = Console(highlight=False)
+    options.output.mkdir(parents=True, exist_ok=True)
+    for members in groups:
+        names = [found.names[task] for task in members]
+        file = options.output / f"{options.config.stem}_{'_'.join(names)}.yaml"
+        _write_config(file, options.config, [name for name in heads if name not in names])
+        console.print(f"{' + '.join(names)}: {file}", soft_wrap=True)
+        for i in members:
+            for j in members:
+                if i != j and float(found.mean_KK[i, j]) < options.alone:
+                    console.print(
+                        f"  warning: {found.names[i]} is likely to harm {found.names[j]} "
+                        f"({float(found.mean_KK[i, j]):.3g}); more networks would part them",
+                        soft_wrap=True,
+                    )
+    console.print(f"total affinity {total:.4g}")
+
+
+def _data(config: Path) -> JointDataModule:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(JointDataModule, "data")
+    data = parser.instantiate(parser.parse_object({"data": read_config([config]).get(("data",))})).data
+    assert isinstance(data, JointDataModule)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def _batches(data: JointDataModule, number: int) -> list[Batch]:
+    batches: list[Batch] = list(islice(data.train_dataloader(), number))
+    for batch in batches:
+        batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
+    return batches
+
+
+def _single(run: Path) -> dict[str, MultiTaskModel]:
+    model = load_run(run).model
+    if len(model.heads) != 1:
+        raise ConfigError(f"--single {run}: the model has tasks {', '.join(model.heads)}; give runs of one task each.")
+    return {next(iter(model.heads)): model}
+
+
+def _measures(names: Sequence[str] | None) -> list[type[AffinityMeasure]]:
+    assert mtl.affinity  # importing the package imports every measure
+    known = {cls.__name__: cls for cls in concrete_subclasses(AffinityMeasure)}  # type: ignore[type-abstract]
+    for name in names or ():
+        if name not in known:
+            raise ConfigError(f"no affinity measure {name!r}.{did_you_mean(name, known)} There are {', '.join(known)}.")
+    return [known[name] for name in names or known]
+
+
+def _table(name: str, found: Affinity) -> Table:
+    table = Table("from \\ to", *found.names, title=name, title_justify="left")
+    for i, first in enumerate(found.names):
+        cells = [
+            f"{float(found.mean_KK[i, j]):.2g} ± {float(found.spread_KK[i, j]):.0g}" for j in range(len(found.names))
+        ]
+        table.add_row(first, *cells)
+    return table
+
+
+def _write_config(file: Path, base: Path, without: list[str]) -> None:
+    overlay: dict[str, Any] = {"base": os.path.relpath(base, file.parent)}
+    if without:
+        overlay["model"] = {"heads": dict.fromkeys(without)}
+    comment = "# One network for a group of tasks, as `python -m mtl group` chose it\n"
+    file.write_text(comment + yaml.safe_dump(overlay, sort_keys=False), encoding="utf-8")
+
+
+def _affinity_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("mtl affinity", description="How related are the tasks?", allow_abbrev=False)
+    parser.add_argument("--run", type=Path, help="run of the joint model: gradients and lookahead")
+    parser.add_argument("--config", type=Path, help="config, to look at labels before anything is trained")
+    parser.add_argument("--single", type=Path, nargs="+", default=[], help="runs of single tasks: representations")
+    parser.add_argument("--measures", nargs="+", help="only these [all that can be made of what is given]")
+    parser.add_argument("--batches", type=int, default=20, help="training batches to look at [20]")
+    parser.add_argument("--output", type=Path, help="folder of the results [<run>/affinity]")
+    parser.add_argument("--allow", help="modules of your own that the config may import, separated by commas")
+    return parser
+
+
+def _group_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("mtl group", description="Which tasks should share a network?", allow_abbrev=False)
+    parser.add_argument("--affinity", type=Path, required=True, help="CSV of a measure, <run>/affinity/Lookahead.csv")
+    parser.add_argument("--config", type=Path, required=True, help="config of the joint model")
+    parser.add_argument("--networks", type=int, required=True, help="most networks that may be trained")
+    parser.add_argument("--alone", type=float, default=0.0, help="affinity of a task that shares with nobody [0]")
+    parser.add_argument("--output", type=Path, default=Path("configs/groups"), help="folder of the configs")
+    return parser

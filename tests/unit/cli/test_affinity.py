@@ -1,0 +1,67 @@
+"""`affinity` and `group` from the command line: files, pictures, configs, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mtl.affinity.tables import read_affinity
+from mtl.cli.main import main
+
+
+def said(capsys: Any) -> str:
+    captured = capsys.readouterr()
+    return " ".join((captured.out + captured.err).split())
+
+
+def test_a_run_gets_tables_and_a_picture(trained: Path, tmp_path: Path, capsys: Any) -> None:
+    words = ["affinity", "--run", str(trained), "--batches", "2", "--output", str(tmp_path / "out")]
+    assert main(words) == 0
+    files = {file.name for file in (tmp_path / "out").iterdir()}
+    assert {"GradientCosine.csv", "Lookahead.csv", "LabelInformation.csv", "affinity.png"} <= files
+    assert "CKA.csv" not in files  # there are no single-task runs
+    found = read_affinity(tmp_path / "out/GradientCosine.csv")
+    assert list(found.names) == ["boxes", "largest"]
+    assert found.mean_KK.diagonal().tolist() == pytest.approx([1.0, 1.0])
+    assert "from" in said(capsys)
+
+
+def test_labels_need_no_run(folder: Path, capsys: Any) -> None:
+    assert main(["affinity", "--config", "tiny.yaml", "--output", "out", "--batches", "2"]) == 0
+    assert {file.name for file in (folder / "out").iterdir()} == {"LabelInformation.csv", "affinity.png"}
+
+
+def test_groups_become_configs_that_merge(folder: Path, capsys: Any) -> None:
+    (folder / "a.csv").write_text("from,to,mean,std\n" + "".join(
+        f"{i},{j},{-0.5 if i != j else 1},0\n" for i in ("boxes", "largest") for j in ("boxes", "largest")
+    ))  # fmt: skip
+    words = ["group", "--affinity", "a.csv", "--config", "tiny.yaml", "--output", "groups", "--networks"]
+    assert main([*words, "2"]) == 0
+    assert {file.name for file in (folder / "groups").iterdir()} == {"tiny_boxes.yaml", "tiny_largest.yaml"}
+    assert yaml.safe_load((folder / "groups/tiny_boxes.yaml").read_text()) == {
+        "base": "../tiny.yaml",
+        "model": {"heads": {"largest": None}},
+    }
+    assert "warning" not in said(capsys)
+    with pytest.raises(SystemExit, match="0"):
+        main(["fit", "--config", "groups/tiny_boxes.yaml", "--print_config"])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert list(printed["model"]["heads"]) == ["boxes"]
+    assert main([*words, "1"]) == 0
+    assert "warning: boxes is likely to harm largest (-0.5)" in said(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["affinity"], "needs --run RUN"),
+        (["affinity", "--config", "none.yaml"], "there is no 'none.yaml'"),
+        (["affinity", "--config", "tiny.yaml", "--measures", "Lookahed"], "Did you mean 'Lookahead'"),
+        (["group", "--affinity", "none.csv", "--config", "tiny.yaml", "--networks", "1"], "there is no 'none.csv'"),
+        (["group", "--affinity", "tiny.yaml", "--config", "tiny.yaml", "--networks", "1"], "is no affinity"),
+    ],
+)
+def test_mistakes_are_named(folder: Path, words: list[str], message: str, capsys: Any) -> None:
+    assert main(words) != 0
+    assert message in said(capsys)
