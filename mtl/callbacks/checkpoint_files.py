@@ -112,7 +112,7 @@ def _load(path: Path, mmap: bool = False) -> dict[str, Any]:
         detail = next((line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line), "")
         raise ValueError(
             f"checkpoint {str(path)!r} is damaged, or holds Python objects that could run code; only plain values are "
-            f"read. {detail.strip()}"
+            f"read. {detail.strip().partition(' was not an')[0]}"
         ) from error
     except (RuntimeError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise _damaged(path, str(error).split(". ")[0].split("\n")[0]) from error

@@ -14,6 +14,7 @@ from mtl.callbacks.learning_rates import LearningRates
 from mtl.callbacks.part_summary import PartSummary
 from mtl.callbacks.progress import RunProgress
 from mtl.callbacks.results import Results
+from mtl.callbacks.step_seeds import StepSeeds
 from mtl.callbacks.throughput import Throughput
 
 # a default gives way to these too
@@ -25,7 +26,7 @@ _SAME_KIND: dict[type[Callback], type[Callback]] = {
 
 
 def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Callback]:
-    """Progress, summary, telemetry, pictures, curves and the result table of a run; more telemetry where it balances.
+    """Seeds, progress, summary, telemetry, pictures, curves, results; more telemetry where a run balances.
 
     Args:
         run_dir: folder of the run.
@@ -33,6 +34,7 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
     """
     pictures, given = run_dir / "pictures", list(given)
     defaults: list[Callback] = [
+        StepSeeds(),
         RunProgress(),
         PartSummary(),
         LearningRates(),

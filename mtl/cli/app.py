@@ -20,14 +20,16 @@ from lightning.pytorch.loggers import Logger
 from mtl.callbacks.checkpoint_io import AtomicCheckpointIO
 from mtl.callbacks.defaults import default_callbacks
 from mtl.callbacks.loggers import Tracking, make_loggers
+from mtl.callbacks.stop_signals import TrainingStopped
 from mtl.cli.best_checkpoint import BestCheckpoint
 from mtl.cli.checks import refuse_ignored_keys, refuse_imports
 from mtl.cli.command_line import CommandLine
 from mtl.cli.config_files import Config, read_config
 from mtl.cli.help import show_settings
 from mtl.cli.messages import blame, explain, unknown_key
-from mtl.cli.record import write_record
-from mtl.cli.run_folder import check_names, make_run_folder, rank
+from mtl.cli.record import add_record, write_record
+from mtl.cli.resume import RunLock, resume_point, say_how_to_go_on
+from mtl.cli.run_folder import check_names, earlier_attempt, make_run_folder, rank
 from mtl.cli.schema import Schema
 from mtl.cli.weights import check_fits, choose_checkpoint
 from mtl.cli.yaml_lines import ConfigError, RunError
@@ -59,6 +61,7 @@ class MultiTaskCLI(LightningCLI):
     datamodule: JointDataModule
     trainer: Trainer
     run_dir: Path
+    lock: RunLock  # of the first rank
 
     def __init__(self, line: CommandLine, arguments: Sequence[str]) -> None:
         self.line = line
@@ -97,7 +100,11 @@ class MultiTaskCLI(LightningCLI):
             check_fits(self.checkpoint, self.model)
         options: dict[str, Any] = {"datamodule": self.datamodule, "ckpt_path": self.checkpoint, "weights_only": True}
         if self.line.command == "fit":
-            self.trainer.fit(self.model, **options)
+            try:
+                self.trainer.fit(self.model, **options)
+            except TrainingStopped as stop:
+                say_how_to_go_on(self.run_dir, stop, self.trainer)
+                raise
             self._test_best()
         elif self.line.command == "validate":
             self.trainer.validate(self.model, **options, verbose=False)
@@ -143,7 +150,7 @@ class MultiTaskCLI(LightningCLI):
             raise explain(str(error), self.merged, schema) from error
         refuse_ignored_keys(self.merged, self.config, schema)
         if self.config.experiment is None:
-            self.config.experiment = self.line.configs[-1].stem if self.line.configs else "default"
+            self.config.experiment = experiment_of(self.line.configs)
         check_names(self.config.experiment, self.config.name)
 
     def before_instantiate_classes(self) -> None:
@@ -187,18 +194,22 @@ class MultiTaskCLI(LightningCLI):
 
     def _read_config(self) -> Config:
         files = list(self.line.configs)
-        if self.line.run is not None:
-            saved = self.line.run / "config.yaml"
+        run = self.line.run
+        if self.line.resume is not None and not files:  # with --config it is the command of the run again
+            run = self.line.resume
+        if run is not None:
+            saved = run / "config.yaml"
             if not saved.is_file():
-                raise ConfigError(
-                    f"run folder {str(self.line.run)!r} has no config.yaml; give --config and --ckpt_path."
-                )
+                raise ConfigError(f"run folder {str(run)!r} has no config.yaml; give --config and --ckpt_path.")
             files.insert(0, saved)
         return read_config(files, self.line.flags)
 
     def _make_run_folder(self) -> Path:
         config, command = self.config, self.line.command
         if command == "fit":
+            earlier = self.line.resume or earlier_attempt(Path(config.runs_root))
+            if earlier is not None:
+                return self._go_on(earlier.resolve())
             folder = make_run_folder(Path(config.runs_root), config.experiment, config.name)
         elif self.line.run is not None:
             run = self.line.run.resolve()
@@ -207,7 +218,18 @@ class MultiTaskCLI(LightningCLI):
             name = config.name or f"{command}-{datetime.now():%Y%m%d-%H%M%S}"
             folder = make_run_folder(Path(config.runs_root), config.experiment, name)
         if rank() == 0:
+            self.lock = RunLock(folder)
             write_record(folder, self.config_text(), self.arguments)
+        return folder
+
+    def _go_on(self, folder: Path) -> Path:
+        """The folder of an interrupted run, taken again."""
+        if rank() == 0:
+            self.lock = RunLock(folder)
+        if self.line.resume is None:  # torchrun or SLURM has started the same command again
+            self.checkpoint = resume_point(folder)
+        if rank() == 0:
+            add_record(folder, self.config_text(), self.arguments)
         return folder
 
     def _keep_settings(self) -> None:
@@ -277,6 +299,16 @@ def make_schema(config: Config) -> Schema:
         "seed_everything": bool | int,
     }
     return Schema({**sections, **{name: kind for name, (kind, _, _) in SETTINGS.items()}}, config)
+
+
+def experiment_of(configs: Sequence[Path]) -> str:
+    """Name of an experiment: that of the last config that is more than a preset.
+
+    Args:
+        configs: config files in order.
+    """
+    named = [path for path in configs if path.parent.name != "presets"] or configs
+    return named[-1].stem if named else "default"
 
 
 def _tasks_of(data: Namespace) -> dict[str, dict[str, Any]]:

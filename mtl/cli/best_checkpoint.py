@@ -1,6 +1,6 @@
 """`BestCheckpoint`: the checkpoint callback of every run, with settings of its own in the config (`checkpoint:`)."""
 
-import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,16 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
+from mtl.callbacks.checkpoint_io import write_whole
+from mtl.callbacks.common_looks import CommonLooks
+from mtl.callbacks.stop_signals import StopSignals, TrainingStopped
+
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps `checkpoints/best.ckpt` and `checkpoints/last.ckpt` in the run folder.
+
+    `last.ckpt` is written after every validation, every few minutes between, and when Ctrl-C, SIGTERM or SLURM asks the
+    run to stop; `fit --resume` goes on from it as if nothing had been. A kill loses at most what was done since.
 
     Args:
         monitor: what decides which epoch was best.
@@ -21,6 +28,10 @@ class BestCheckpoint(ModelCheckpoint):
         dirpath: another folder than `checkpoints/` in the run folder.
         every_n_epochs: epochs between two looks.
         save_weights_only: leave out the state of the optimiser; such a file cannot be continued from.
+        save_every_minutes: minutes between two writes of `last.ckpt`; 0 writes it after validations only. It costs the
+            time of one write, three times the size of the weights with AdamW, four with an EMA: 0.4 GB for a ResNet-50,
+            less than a second, 0.3 % of the time at 5 minutes.
+        save_every_steps: optimiser steps between two writes, beside the minutes.
     """
 
     def __init__(
@@ -33,7 +44,14 @@ class BestCheckpoint(ModelCheckpoint):
         dirpath: str | None = None,
         every_n_epochs: int | None = None,
         save_weights_only: bool = False,
+        save_every_minutes: float = 5.0,
+        save_every_steps: int | None = None,
     ) -> None:
+        if save_every_minutes < 0 or (save_every_steps is not None and save_every_steps < 1):
+            raise ValueError(
+                f"save_every_minutes={save_every_minutes} must be 0 or above, save_every_steps={save_every_steps} at "
+                "least 1 or null."
+            )
         super().__init__(
             dirpath=dirpath,
             filename=filename,
@@ -49,11 +67,60 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=save_top_k != 1,
         )
         self.keep_last = save_last
-        self._last_step = -1
+        self.save_every_s = 60 * save_every_minutes
+        self.save_every_steps = save_every_steps
+        self._last_step = -1  # of which `last.ckpt` is
+        self._seen_step = -1
+        self._wanted = False  # `last.ckpt` is due
+        self._stop = 0  # the signal that some rank got
+        self._looks = CommonLooks()
+        self._signals = StopSignals()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        with warnings.catch_warnings():
+            # the folder of a run that goes on is not empty
+            warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
+            super().setup(trainer, pl_module, stage)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        self._seen_step = trainer.global_step
+        if trainer.ckpt_path and (Path(str(self.dirpath)) / "last.ckpt").is_file():
+            self._last_step = trainer.global_step  # resumed from it
+        self._looks.start(trainer.global_step)
+        if self.keep_last and not self.save_weights_only and not getattr(trainer, "fast_dev_run", False):
+            self._signals.install(trainer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        step = trainer.global_step
+        if step == self._seen_step:  # gradients that are accumulating are in no checkpoint
+            return
+        self._seen_step = step
+        look = self._looks.look(step, self._signals.asked)
+        self._wanted |= self.save_every_steps is not None and step % self.save_every_steps == 0
+        if look is not None:
+            self._wanted |= 0 < self.save_every_s <= look.seconds or look.flag > 0
+            self._stop = self._stop or look.flag
+        if self._wanted and not _more_to_do(trainer, batch_idx):
+            self._save_last(trainer)
+            self._stop_if_asked(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._leave()
+        super().on_exception(trainer, pl_module, exception)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._leave()
+        super().teardown(trainer, pl_module, stage)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
         self._save_last(trainer)
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._stop_if_asked(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
@@ -68,24 +135,36 @@ class BestCheckpoint(ModelCheckpoint):
             trainer.state.fn == "fit" and not trainer.sanity_checking and not getattr(trainer, "fast_dev_run", False)
         )
         if self.keep_last and fitting and trainer.global_step != self._last_step:
-            self._last_step = trainer.global_step
             self.last_model_path = str(Path(str(self.dirpath)) / "last.ckpt")
             trainer.save_checkpoint(self.last_model_path, self.save_weights_only)
+            self._last_step = trainer.global_step
+            self._wanted = False
+            self._looks.restart()
+
+    def _stop_if_asked(self, trainer: Trainer) -> None:
+        if self._stop:
+            # Lightning kills the first process of a launch when another one ends with an error
+            raise TrainingStopped(self._stop, trainer.global_step, code=None if trainer.global_rank == 0 else 0)
+
+    def _leave(self) -> None:
+        self._signals.restore()
+        self._looks.close()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        # training continues in a folder of its own; Lightning would forget how good the best one was
+        # another folder, or a folder that was moved; Lightning would forget how good the best one was
         if state_dict["dirpath"] != str(self.dirpath):
             state_dict = self._moved(state_dict)
         super().load_state_dict(state_dict)
 
     def _moved(self, state: dict[str, Any]) -> dict[str, Any]:
         """The state with the kept files copied into this run's folder; files that are gone are forgotten."""
-        kept = {path: score for path, score in state["best_k_models"].items() if Path(path).is_file()}
+        kept = {path: score for path, score in state["best_k_models"].items() if self._source(path).is_file()}
         if len(kept) < len(state["best_k_models"]):
             fresh: dict[str, Any] = self.state_dict()
             return fresh
         for path in kept:
-            _copy(Path(path), self._here(path))
+            if self._source(path) != self._here(path):
+                _copy(self._source(path), self._here(path))
         return {
             **state,
             "dirpath": str(self.dirpath),
@@ -95,11 +174,20 @@ class BestCheckpoint(ModelCheckpoint):
             "last_model_path": "",
         }
 
+    def _source(self, path: str) -> Path:
+        """Where a kept file is: where it was, or here if the whole folder was moved."""
+        return Path(path) if Path(path).is_file() else self._here(path)
+
     def _here(self, path: str) -> Path:
         return Path(str(self.dirpath)) / Path(path).name
 
 
+def _more_to_do(trainer: Trainer, batch_idx: int) -> bool:
+    """Whether a validation or the end of the epoch follows; a state saved before it would be resumed behind it."""
+    every = getattr(trainer, "val_check_batch", None)
+    return trainer.is_last_batch or (isinstance(every, int) and every > 0 and (batch_idx + 1) % every == 0)
+
+
 @rank_zero_only
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(source, target)
+    write_whole(target, lambda file: file.write(source.read_bytes()))

@@ -34,6 +34,26 @@ def write_record(folder: Path, config: str, arguments: Sequence[str]) -> None:
     (folder / "environment.json").write_text(f"{text}\n", encoding="utf-8")
 
 
+def add_record(folder: Path, config: str, arguments: Sequence[str]) -> None:
+    """Add the command that goes on with a run; a config that has changed stays beside the new one.
+
+    Args:
+        folder: the run folder.
+        config: the complete config as YAML.
+        arguments: the command line behind `mtl`.
+    """
+    with (folder / "command.txt").open("a", encoding="utf-8") as file:
+        file.write(f"python -m mtl {shlex.join(arguments)}\n")
+    path = folder / "config.yaml"
+    before = path.read_text(encoding="utf-8") if path.is_file() else config
+    if before != config:
+        number = len(list(folder.glob("config.before-*.yaml"))) + 1
+        (folder / f"config.before-{number}.yaml").write_text(before, encoding="utf-8")
+        part = path.with_suffix(".part")
+        part.write_text(config, encoding="utf-8")
+        part.replace(path)
+
+
 def environment() -> dict[str, Any]:
     """Code version, packages and machine."""
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

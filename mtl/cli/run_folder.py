@@ -1,17 +1,19 @@
 """The folder of one run, `runs/<experiment>/<name>/`: made once, never shared with another run, known to every rank."""
 
-import itertools
+import hashlib
 import os
 import re
 import secrets
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 ENV = "MTL_RUN_DIR"
 _WAIT_S = 120.0
-_runs = itertools.count()  # of this process
+_made = 0  # run folders of this process
 _WORDS = (
     "amber", "azure", "bold", "brave", "bright", "brisk", "calm", "clear", "cobalt", "coral", "crisp", "eager", "fair",
     "fine", "fleet", "fresh", "gentle", "glad", "golden", "green", "keen", "kind", "lively", "lucid", "mellow", "merry",
@@ -45,6 +47,28 @@ def make_run_folder(runs_root: Path, experiment: str, name: str | None) -> Path:
     # the processes that Lightning starts from here inherit it; a second run in this one must not
     os.environ[ENV] = f"{os.getpid()}:{folder}"
     return folder
+
+
+def earlier_attempt(runs_root: Path) -> Path | None:
+    """The run folder of this launch before torchrun or SLURM started it again; None at the first attempt.
+
+    Ask before `make_run_folder`.
+
+    Args:
+        runs_root: folder of all experiments.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+            return None
+        store = _store()
+        for attempt in reversed(range(int(os.environ["TORCHELASTIC_RESTART_COUNT"]))):
+            if store.check([_key(attempt, _made)]):
+                return Path(store.get(_key(attempt, _made)).decode())
+    elif _in_slurm_job():
+        for attempt in reversed(range(int(os.environ.get("SLURM_RESTART_COUNT", "0")))):
+            if (file := _slurm_file(runs_root, attempt, _made)).is_file():
+                return Path(file.read_text())
+    return None
 
 
 def check_names(experiment: str, name: str | None) -> None:
@@ -95,20 +119,40 @@ def rank() -> int:
 
 def _agree(make: Callable[[], str], runs_root: Path) -> str:
     """What the first process makes, in every process that an outside launcher started."""
+    global _made
+    number, _made = _made, _made + 1
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        # torchrun serves a key-value store to its workers
-        from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
-        store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
-        key = f"mtl/run_dir/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_runs)}"
+        store, key = _store(), _key(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")), number)
         if rank() == 0:
             store.set(key, make())
-        return store.get(key).decode()
-    job = os.environ.get("SLURM_JOB_ID")
-    if job and int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ:
-        counts = (os.environ.get(f"SLURM_{name}", "0") for name in ("STEP_ID", "RESTART_COUNT"))
-        return _agree_by_file(make, runs_root / f".slurm-{job}-{'-'.join(counts)}-{next(_runs)}")
+        return str(store.get(key).decode())
+    if _in_slurm_job():
+        file = _slurm_file(runs_root, int(os.environ.get("SLURM_RESTART_COUNT", "0")), number)
+        return _agree_by_file(make, file)
     return make()
+
+
+def _store() -> Any:
+    """The key-value store that torchrun serves to its workers; it stays when they are started again."""
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    return TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+
+
+def _in_slurm_job() -> bool:
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    return "SLURM_JOB_ID" in os.environ and "SLURM_PROCID" in os.environ and not interactive
+
+
+def _key(attempt: int, number: int) -> str:
+    return f"mtl/run_dir/{attempt}/{number}"
+
+
+def _slurm_file(runs_root: Path, attempt: int, number: int) -> Path:
+    # a job may hold several commands
+    command = hashlib.sha1(" ".join(sys.argv[1:]).encode()).hexdigest()[:8]
+    job, step = os.environ["SLURM_JOB_ID"], os.environ.get("SLURM_STEP_ID", "0")
+    return runs_root / f".slurm-{job}-{step}-{command}-{attempt}-{number}"
 
 
 def _agree_by_file(make: Callable[[], str], file: Path) -> str:

@@ -7,6 +7,7 @@ from torch import nn
 
 from mtl.callbacks.checkpoint_files import checkpoint_file, read_checkpoint
 from mtl.cli.command_line import CommandLine
+from mtl.cli.resume import resume_point
 from mtl.cli.yaml_lines import ConfigError
 from mtl.evaluation.load import find_checkpoint
 
@@ -22,6 +23,8 @@ def choose_checkpoint(line: CommandLine) -> Path | None:
         FileNotFoundError: if the one that is named does not exist.
     """
     training = line.command == "fit"
+    if line.resume is not None:
+        return resume_point(line.resume)
     if line.run is not None and (line.ckpt_path is None or line.ckpt_path in ("best", "last")):
         return find_checkpoint(line.run, line.ckpt_path or ("last" if training else "best"))
     if line.ckpt_path in ("best", "last"):

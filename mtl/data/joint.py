@@ -16,6 +16,7 @@ from mtl.batch import Batch, Sample, collate, labelled
 from mtl.data.augment import COLOR, Augment
 from mtl.data.color import apply_color
 from mtl.data.sampling import EpochSampler, OnceSampler, OnceView, ResumableLoader, TrainingView
+from mtl.data.worker_signals import start_worker
 from mtl.task import Task
 
 
@@ -121,6 +122,7 @@ class JointDataModule(LightningDataModule, ABC):
         return {
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,
+            "worker_init_fn": start_worker,
             "collate_fn": partial(collate, tasks=self.tasks),
             "pin_memory": torch.cuda.is_available(),
         }

@@ -76,6 +76,18 @@ def counter_dirichlet(
     return torch.softmax(log_gamma_N + torch.where(alpha_N < 1, boost_N, torch.zeros_like(boost_N)), dim=0)
 
 
+def mixed_seed(*numbers: int) -> int:
+    """One seed out of several numbers, in 0..2**63 - 1; near numbers give seeds that have nothing in common.
+
+    Args:
+        numbers: in an order that counts.
+    """
+    seed = 0
+    for number in numbers:
+        seed = _mix_int(seed + _GAMMA + number)
+    return seed >> 1
+
+
 def _mix(bits: Tensor) -> Tensor:
     for shift, multiplier in zip((30, 27), _MULTIPLIERS, strict=True):
         bits = (bits ^ _logical_shift(bits, shift)) * _signed(multiplier)

@@ -48,7 +48,7 @@ def test_workers_of_torchrun_agree_through_its_store(tmp_path: Path, monkeypatch
     monkeypatch.setenv("MASTER_PORT", str(store.port))
     folders = []
     for number in ("0", "1"):
-        monkeypatch.setattr(run_folder, "_runs", iter([0]))  # each is a process of its own
+        monkeypatch.setattr(run_folder, "_made", 0)  # each is a process of its own
         monkeypatch.setenv("RANK", number)
         monkeypatch.delenv(ENV, raising=False)
         folders.append(make_run_folder(tmp_path, "digits", None))
@@ -57,7 +57,7 @@ def test_workers_of_torchrun_agree_through_its_store(tmp_path: Path, monkeypatch
 
 
 def slurm(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    monkeypatch.setattr(run_folder, "_runs", iter([0]))
+    monkeypatch.setattr(run_folder, "_made", 0)
     for name, value in {"JOB_ID": "17", "NTASKS": "2", "PROCID": str(number)}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
 

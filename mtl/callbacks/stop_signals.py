@@ -1,0 +1,121 @@
+"""`StopSignals`: Ctrl-C, SIGTERM and a warning of SLURM end training after the step that runs, not within it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch import Trainer
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
+
+_NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+
+
+class TrainingStopped(SystemExit):
+    """Training was asked to end, and the state is saved. The exit code is that of the signal, as shells have it.
+
+    Args:
+        number: the signal.
+        step: optimiser steps done.
+        code: exit code; that of the signal by default.
+    """
+
+    def __init__(self, number: int, step: int, code: int | None = None) -> None:
+        super().__init__(128 + number if code is None else code)
+        self.number = number
+        self.step = step
+
+    def __str__(self) -> str:
+        return f"stopped by {_name(self.number)} after step {self.step}"
+
+
+class StopSignals:
+    """Takes signals while a trainer trains, and remembers the first. The second one does what it always did.
+
+    Lightning's own handlers run in the middle of a step, each rank on its own; a state saved there is of no step.
+    """
+
+    def __init__(self) -> None:
+        self.asked = 0  # number of the signal
+        self._before: dict[int, Handler] = {}
+        self._owner = 0
+
+    def install(self, trainer: Trainer) -> None:
+        """Take the signals; of several calls the last one counts.
+
+        Args:
+            trainer: says whether SLURM runs this, and what it sends before it takes the machine away.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return  # Python lets no other thread do that
+        self._owner = os.getpid()
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if (requeue := requeue_signal(trainer)) is not None:
+            numbers.append(requeue)
+        for number in numbers:
+            found = signal.getsignal(number)
+            if found != self._take:
+                self._before[number] = found
+                signal.signal(number, self._take)
+
+    def restore(self) -> None:
+        """Put back what was there before."""
+        for number, handler in self._before.items():
+            if signal.getsignal(number) == self._take:
+                signal.signal(number, handler)
+        self._before = {}
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._owner:  # a loader's process, which has inherited this: its parent decides
+            return
+        if self.asked:
+            self.restore()
+            os.kill(os.getpid(), number)
+            return
+        self.asked = number
+        # a handler may interrupt a print, so it must not print itself
+        text = f"\n{_name(number)}: the step is finished and saved first; once more ends at once.\n"
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, text.encode())
+
+
+def requeue_signal(trainer: Trainer) -> signal.Signals | None:
+    """What SLURM sends some time before it takes the machine away; None without SLURM.
+
+    Args:
+        trainer: knows its cluster.
+    """
+    environment = getattr(getattr(trainer, "_accelerator_connector", None), "cluster_environment", None)
+    if isinstance(environment, SLURMEnvironment) and environment.auto_requeue:
+        return environment.requeue_signal or signal.SIGUSR1
+    return None
+
+
+def requeue() -> str:
+    """Ask SLURM to queue this job again; it goes on in its run folder by itself.
+
+    Returns:
+        What came of it, for the user.
+    """
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
+        job = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
+    if not re.fullmatch(r"\d+(_\d+)?", job):
+        return f"SLURM's number of this job is unreadable ({job!r}); queue it again yourself"
+    try:
+        done = subprocess.run(("scontrol", "requeue", job), capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"`scontrol requeue {job}` does not run ({error}); queue it again yourself"
+    if done.returncode:
+        return f"`scontrol requeue {job}` failed ({done.stderr.strip()}); queue it again yourself"
+    return f"SLURM has queued job {job} again"
+
+
+def _name(number: int) -> str:
+    return _NAMES.get(signal.Signals(number), signal.Signals(number).name)

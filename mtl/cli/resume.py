@@ -1,0 +1,97 @@
+"""Going on with an interrupted run in its own folder: from which checkpoint, and with nobody else in it."""
+
+import logging
+import os
+import platform
+import weakref
+from pathlib import Path
+
+import yaml
+from lightning.pytorch import Trainer
+
+from mtl.callbacks.checkpoint_files import newest_good, read_checkpoint
+from mtl.callbacks.stop_signals import TrainingStopped, requeue, requeue_signal
+from mtl.cli.yaml_lines import ConfigError
+
+_log = logging.getLogger(__name__)
+
+
+def resume_point(run: Path) -> Path | None:
+    """The newest good checkpoint of a run that training can go on from; None if it was interrupted before the first.
+
+    Args:
+        run: the run folder.
+
+    Raises:
+        ConfigError: if it is no run folder.
+        ValueError: if every checkpoint is damaged.
+    """
+    config = run / "config.yaml"
+    if not config.is_file():
+        raise ConfigError(f"{str(run)!r} is no run folder: it has no config.yaml. Give --resume runs/EXPERIMENT/NAME.")
+    chosen = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}).get("checkpoint") or {}
+    folder = Path(chosen.get("dirpath") or run / "checkpoints")
+    found = newest_good(folder, complete=True)
+    last = folder / "last.ckpt"
+    if last.is_file() and (found is None or found[0] != last):
+        try:
+            read_checkpoint(last)
+        except ValueError as error:
+            if found is None:
+                raise
+            _log.warning("%s It is taken.", error)
+    if found is None:
+        _log.warning("%s has no checkpoint yet; the run begins anew in it.", run)
+        return None
+    _log.info(
+        "goes on from %s, step %d", found[0].relative_to(run) if found[0].is_relative_to(run) else found[0], found[1]
+    )
+    return found[0]
+
+
+class RunLock:
+    """A run folder taken for this process; the lock goes with this object or the process, however that ends.
+
+    Args:
+        run: the run folder.
+
+    Raises:
+        ConfigError: if another process trains there.
+    """
+
+    def __init__(self, run: Path) -> None:
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return
+        path = run / ".lock"
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        weakref.finalize(self, os.close, file)
+        try:
+            # of the process, not of the open file: the loader's processes do not inherit it
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            owner = os.read(file, 1000).decode(errors="replace").strip() or "another process"
+            raise ConfigError(
+                f"run folder {str(run)!r} is in use by {owner}. Wait for it, or stop it. If that machine died, delete "
+                f"{str(path)!r}."
+            ) from error
+        except OSError:  # this file system knows no locks
+            return
+        os.ftruncate(file, 0)
+        os.write(file, f"process {os.getpid()} on {platform.node() or 'this machine'}\n".encode())
+
+
+def say_how_to_go_on(run: Path, stop: TrainingStopped, trainer: Trainer) -> None:
+    """What a user needs to know when training was asked to end; SLURM is asked to queue the job again.
+
+    Args:
+        run: the run folder.
+        stop: why it ended.
+        trainer: knows whether SLURM runs this.
+    """
+    if trainer.global_rank:
+        return
+    shown = run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
+    queued = f" {requeue()}." if stop.number == requeue_signal(trainer) else ""
+    _log.warning("%s; everything is saved.%s Go on with: python -m mtl fit --resume %s", stop, queued, shown)
