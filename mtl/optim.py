@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from lightning.pytorch.cli import OptimizerCallable
 from torch import nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from mtl.errors import did_you_mean
+from mtl.functional.shards import is_sharded
 
 FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
@@ -110,6 +111,8 @@ def _fuse(optimizer: Optimizer) -> None:
     # Lightning then refuses to clip them
     for group in optimizer.param_groups:
         there = all(parameter.device.type in FUSED_DEVICES for parameter in group["params"])
+        if is_sharded(group["params"]):  # PyTorch 2.15 has no fused SGD of shards
+            there = there and isinstance(optimizer, Adam | AdamW)
         if there and group.get("fused", False) is None and not group.get("foreach"):
             group["fused"] = True
 

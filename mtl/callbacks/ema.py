@@ -11,6 +11,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from mtl.functional.shards import gathered, own_shard, part_of
+
 
 class EMA(Callback):
     """Keep an average of weights and of batch-norm statistics, and use it wherever the model is measured or saved.
@@ -19,7 +21,7 @@ class EMA(Callback):
     weights being trained lie beside it and are taken up again when a run is resumed. Lightning's `EMAWeightAveraging`
     is not used because (2.6) it puts the weights being trained back in place when the best checkpoint is tested in the
     process that trained it, averages on the CPU while the model trains on a GPU, and has no warm-up, so that the first
-    thousand steps of a short run are judged by weights close to the random ones. Sharded strategies are not supported.
+    thousand steps of a short run are judged by weights close to the random ones. Of shards each rank averages its own.
 
     Args:
         decay: share of the old average that stays at each optimiser step, 0 to 1.
@@ -37,7 +39,8 @@ class EMA(Callback):
         self._num_updates = 0
         self._latest_step = 0
         self._resumed: dict[str, Tensor] | None = None  # weights being trained, from a checkpoint
-        self._live: dict[str, Tensor] = {}  # the model's own memory
+        self._model: dict[str, Tensor] = {}  # the model's own tensors
+        self._live: dict[str, Tensor] = {}  # their memory: of shards that of this rank
         self._other: dict[str, Tensor] = {}  # the average; while it is in use, the weights being trained
         self._in_use = False
 
@@ -50,14 +53,22 @@ class EMA(Callback):
                 )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # after the model is on its device and a checkpoint is loaded
+        # after the model is on its device and, but for shards, a checkpoint is loaded
+        self._take(pl_module)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._resumed is not None:
+            self._take(pl_module)
+
+    def _take(self, pl_module: LightningModule) -> None:
         state = pl_module.state_dict()
-        self._live = {name: value for name, value in state.items() if value.is_floating_point()}
+        self._model = {name: value for name, value in state.items() if value.is_floating_point()}
+        self._live = {name: own_shard(value) for name, value in self._model.items()}
         self._other = {name: weight.clone() for name, weight in self._live.items()}
         self._in_use = False
         if self._resumed is not None:
             for name, weight in self._live.items():
-                weight.copy_(self._resumed[name])
+                weight.copy_(part_of(self._resumed[name], self._model[name]))
             self._resumed = None
 
     def on_train_batch_end(
@@ -83,7 +94,7 @@ class EMA(Callback):
         self._swap()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._live, self._other, self._in_use = {}, {}, False
+        self._model, self._live, self._other, self._in_use = {}, {}, {}, False
 
     def state_dict(self) -> dict[str, Any]:
         return {"num_updates": self._num_updates, "latest_step": self._latest_step}
@@ -94,10 +105,12 @@ class EMA(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if not self._other:
             return
-        state = checkpoint["state_dict"]
-        checkpoint["weights_in_training"] = self._other if self._in_use else {name: state[name] for name in self._other}
+        other = {name: gathered(value, self._model[name]) for name, value in self._other.items()}
+        # of shards the first rank alone gets the whole model
+        state = checkpoint["state_dict"] or other
+        checkpoint["weights_in_training"] = other if self._in_use else {name: state[name] for name in other}
         if not self._in_use:
-            checkpoint["state_dict"] = {**state, **self._other}
+            checkpoint["state_dict"] = {**state, **other}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.state.fn == "fit":

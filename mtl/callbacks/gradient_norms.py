@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mtl.callbacks.logging_steps import is_logging_step
 from mtl.callbacks.parts import model_of, parts
+from mtl.functional.shards import total_norm
 
 
 class GradientNorms(Callback):
@@ -38,7 +38,4 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor | None:
         parameters: the parameters; those without a gradient are left out.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if not gradients:
-        return None
-    norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
-    return norm
+    return total_norm(gradients) if gradients else None

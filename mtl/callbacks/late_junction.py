@@ -5,7 +5,7 @@ have been asked.
 Shapes: K tasks, L levels, P shared parameters.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from mtl.features import Features
 from mtl.functional.gradient_rows import gramian_of_matrix, weighted_sum_of_matrix
 from mtl.functional.junction import deliver
 from mtl.functional.ranks import average_over_ranks_, num_ranks, own_columns, sum_over_ranks
+from mtl.functional.shards import as_shard_of, is_sharded, own_shard, take_gradients
 
 
 class LateJunction(TaskGradients):
@@ -23,6 +24,8 @@ class LateJunction(TaskGradients):
 
     # gradients of 16 bits must be scaled when they are computed, not only in Lightning's backward
     loss_scale: Callable[[Tensor], Tensor] | None = None
+    # parameters by part of the model; FSDP shows the gathered ones between forward and backward
+    shards: Mapping[nn.Module, Sequence[nn.Parameter]] = {}
     _looked = False
 
     def split(self, features: Features, names: Sequence[str]) -> dict[str, Features]:
@@ -47,11 +50,19 @@ class LateJunction(TaskGradients):
             total = total + learned - learned.detach()
         return total + losses_K.detach().sum()
 
+    def _trainable(self, part: nn.Module) -> list[nn.Parameter]:
+        return [p for p in self.shards.get(part, ()) if p.requires_grad] if self.shards else trainable(part)
+
     def _deliver(self, losses_K: Tensor, own_K: Tensor) -> Tensor:
-        heads = [trainable(head) for head in self.model.heads.values()]
+        heads = [self._trainable(head) for head in self.model.heads.values()]
         num_levels = len(self.features)
         inputs = [leaf for leaves in self.leaves for leaf in leaves] + [p for head in heads for p in head]
-        found = torch.autograd.grad((losses_K * self.scale).sum(), inputs, allow_unused=True)
+        total = (losses_K * self.scale).sum()
+        found: Sequence[Tensor | None]
+        if is_sharded(inputs):
+            found = take_gradients([total], [None], inputs)
+        else:
+            found = torch.autograd.grad(total, inputs, allow_unused=True)
         rows = [found[task * num_levels : (task + 1) * num_levels] for task in range(len(heads))]
         targets: list[Tensor]
         gradients: Sequence[Tensor | None]
@@ -60,7 +71,7 @@ class LateJunction(TaskGradients):
             targets = self.features
             gradients = self._combine_features(rows, self.scale.expand(len(rows)))
         else:
-            targets = list(trainable(self.model.backbone))
+            targets = list(self._trainable(self.model.backbone))
             gradients = self._combine_parameters(rows, targets)
         delivered = list(gradients)
         factor_K = own_K
@@ -75,13 +86,13 @@ class LateJunction(TaskGradients):
         for parameters, factor in zip(heads, factor_K / self.scale, strict=True):
             for _ in parameters:
                 gradient = next(at_heads)
-                delivered.append(None if gradient is None else gradient * factor)
+                delivered.append(None if gradient is None else as_shard_of(own_shard(gradient) * factor, gradient))
         return deliver([*targets, *(p for head in heads for p in head)], delivered)
 
     def _combine_parameters(self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor]) -> list[Tensor]:
         """One gradient for each parameter from K backward passes through the trunk; K + 1 copies of them at most."""
         rows_KP = self._through_backbone(rows, targets)
-        sizes = [target.numel() for target in targets]
+        sizes = [own_shard(target).numel() for target in targets]
         num_values = sum(sizes)
         if isinstance(self.method, GradientAggregation):
             rows_KP /= self.scale
@@ -94,11 +105,15 @@ class LateJunction(TaskGradients):
             self._ask(gramian_KK / self.scale.to(gramian_KK) ** 2)
             assert self.weights is not None
             combined_P = weighted_sum_of_matrix(rows_KP, self.weights / self.scale)[:num_values]
-        return [part.view_as(target) for part, target in zip(combined_P.split(sizes), targets, strict=True)]
+        parts = zip(combined_P.split(sizes), targets, strict=True)
+        return [as_shard_of(part.view_as(own_shard(target)), target) for part, target in parts]
 
     def _through_backbone(self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor]) -> Tensor:
-        """Gradients of the parameters, one row for each task, padded with zeros to a multiple of the ranks."""
-        sizes = [target.numel() for target in targets]
+        """Gradients of the parameters, one row for each task, padded with zeros to a multiple of the ranks.
+
+        Of shards the mean over the ranks, in the parts that this rank holds.
+        """
+        sizes = [own_shard(target).numel() for target in targets]
         padding = -sum(sizes) % num_ranks()
         dtype = torch.promote_types(targets[0].dtype, torch.float32)
         rows_KP = torch.zeros(len(rows), sum(sizes) + padding, dtype=dtype, device=targets[0].device)
@@ -112,7 +127,8 @@ class LateJunction(TaskGradients):
 
     def _gramian_of_means(self, rows_KP: Tensor) -> Tensor:
         # the Gramian of means is not the mean of Gramians: average first, each rank its part of the columns
-        return sum_over_ranks(gramian_of_matrix(own_columns(rows_KP, self.group)), self.group)
+        own_KP = rows_KP if self.shards else own_columns(rows_KP, self.group)
+        return sum_over_ranks(gramian_of_matrix(own_KP), self.group)
 
 
 def trainable(module: nn.Module) -> list[nn.Parameter]:
@@ -133,8 +149,13 @@ def _backward_into(
     """One backward through the trunk. A function of its own, so that its gradients are gone before the next one."""
     levels = [level for level, _ in gradients]
     roots = [_laid_out_as(level, gradient) for level, gradient in gradients]
-    found = torch.autograd.grad(levels, targets, roots, retain_graph=retain_graph, allow_unused=True)
-    pairs = [(place.view_as(part), part) for place, part in zip(places, found, strict=False) if part is not None]
+    found: Sequence[Tensor | None]
+    if is_sharded(targets):
+        found = take_gradients(levels, roots, targets, retain_graph)
+    else:
+        found = torch.autograd.grad(levels, targets, roots, retain_graph=retain_graph, allow_unused=True)
+    parts = [(place, own_shard(part)) for place, part in zip(places, found, strict=False) if part is not None]
+    pairs = [(place.view_as(part), part) for place, part in parts]
     torch._foreach_copy_([place for place, _ in pairs], [part for _, part in pairs])
 
 

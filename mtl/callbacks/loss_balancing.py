@@ -14,7 +14,7 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from mtl.balancing.method import GradientWeighting, LossWeighting, Method
+from mtl.balancing.method import GradientAggregation, GradientWeighting, LossWeighting, Method
 from mtl.batch import Batch, labelled
 from mtl.callbacks.late_junction import LateJunction, trainable
 from mtl.callbacks.loss_objective import loss_objective
@@ -22,6 +22,7 @@ from mtl.callbacks.observed_losses import EpochLosses, losses_again
 from mtl.callbacks.task_gradients import Junction, TaskGradients
 from mtl.data.joint import JointDataModule
 from mtl.functional.ranks import mean_over_ranks, num_ranks, sum_over_ranks
+from mtl.functional.shards import is_sharded
 from mtl.model import share
 from mtl.module import MultiTaskLightningModule
 
@@ -101,6 +102,8 @@ class LossBalancing(Callback):
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         if isinstance(self.gradients, LateJunction) and scaler is not None:
             self.gradients.loss_scale = scaler.scale
+        if is_sharded(pl_module.parameters()):
+            self._know_shards(pl_module)
         if num_ranks() > 1:
             for value in [*self.method.parameters(), *self.method.buffers()]:
                 dist.broadcast(value.detach(), 0)
@@ -199,6 +202,18 @@ class LossBalancing(Callback):
             )
         if self.at == "parameters" and not trainable(module.model.backbone):
             raise ValueError("LossBalancing at='parameters' needs a backbone that learns, and all of it is frozen.")
+
+    def _know_shards(self, module: LightningModule) -> None:
+        assert isinstance(module, MultiTaskLightningModule)
+        if self.at == "parameters" and isinstance(self.method, GradientAggregation):
+            raise ValueError(
+                f"{type(self.method).__name__} at='parameters' needs the whole gradient of every task on every rank, "
+                "and FullySharded gives each rank a shard of it. Train with trainer.strategy ddp, take at='features', "
+                "or a method that sees the Gramian, such as UPGrad."
+            )
+        if isinstance(self.gradients, LateJunction):
+            parts = [module.model.backbone, *module.model.heads.values()]
+            self.gradients.shards = {part: list(part.parameters()) for part in parts}
 
     def _leave(self, module: LightningModule) -> None:
         if isinstance(module, MultiTaskLightningModule):

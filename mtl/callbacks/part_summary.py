@@ -12,6 +12,7 @@ from rich.table import Table
 from torch import Tensor
 
 from mtl.callbacks.parts import model_of, parts
+from mtl.functional.shards import is_sharded
 from mtl.model import MultiTaskModel
 
 
@@ -56,6 +57,8 @@ class PartSummary(ModelSummary):
         if not self.measure or batch_idx or trainer.current_epoch or not trainer.is_global_zero:
             return
         image = batch.get("image") if isinstance(batch, dict) else None
+        if is_sharded(pl_module.parameters()):  # a forward pass of one rank alone would wait for the others
+            image = None
         get_console().print(table(summarise(model_of(pl_module), image[:2] if isinstance(image, Tensor) else None)))
 
 
@@ -73,7 +76,7 @@ def summarise(model: MultiTaskModel, image: Tensor | None = None) -> list[Part]:
         rows.append(
             Part(
                 name,
-                type(part).__name__,
+                type(part).__name__.removeprefix("FSDP"),  # which sharding puts in front
                 sum(parameter.numel() for parameter in parameters),
                 sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
                 {key: tuple(value.shape[1:]) for key, value in outputs.get(name, {}).items()},

@@ -88,7 +88,7 @@ class OnceSampler(DistributedSampler[tuple[int, bool]]):
     def __init__(self, dataset: Dataset[Any], num_replicas: int = 1, rank: int = 0) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)
 
-    def __iter__(self) -> Iterator[tuple[int, bool]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[tuple[int, bool]]:
         size = len(self.dataset)  # type: ignore[arg-type]
         for index in range(self.rank, self.total_size, self.num_replicas):
             yield index % size, index < size

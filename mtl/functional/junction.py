@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mtl.functional.shards import as_shard_of, own_shard
+
 Combine = Callable[[list[list[Tensor | None]]], Sequence[Tensor | None]]  # K x L gradients -> L gradients
 
 
@@ -76,18 +78,19 @@ class _Deliver(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gradients: list[Tensor | None], *tensors: Tensor) -> Tensor:
         ctx.gradients = gradients
-        ctx.likes = [(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors]
-        return tensors[0].new_zeros((), dtype=torch.float32)
+        # detached: of a shard not the whole, but the shard
+        ctx.likes = [tensor.detach() for tensor in tensors]
+        return torch.zeros((), device=tensors[0].device)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         out = []
-        for gradient, (shape, dtype, device) in zip(ctx.gradients, ctx.likes, strict=True):
+        for gradient, like in zip(ctx.gradients, ctx.likes, strict=True):
             if gradient is None:
-                out.append(torch.zeros(shape, dtype=dtype, device=device))
+                out.append(torch.zeros_like(like))
             else:
-                out.append((gradient * scale).to(dtype))
+                out.append(as_shard_of((own_shard(gradient) * scale).to(like.dtype), like))
         return (None, *out)
 
 

@@ -36,6 +36,21 @@ def mean_over_ranks(tensor: Tensor, group: "dist.ProcessGroup | None" = None) ->
     return sum_over_ranks(tensor, group) / num_ranks()
 
 
+def each_rank(tensor: Tensor, group: "dist.ProcessGroup | None" = None) -> Tensor:
+    """The tensors of all ranks under each other, without gradient, [ranks, ...].
+
+    Args:
+        tensor: the same shape on every rank.
+        group: process group; the default one if none is given.
+    """
+    tensor = tensor.detach().contiguous()
+    if num_ranks() == 1:
+        return tensor[None]
+    everyone = tensor.new_empty(num_ranks(), *tensor.shape)
+    dist.all_gather_into_tensor(everyone.flatten(), tensor.flatten(), group=group)
+    return everyone
+
+
 def average_over_ranks_(tensor: Tensor, group: "dist.ProcessGroup | None" = None) -> None:
     """Replace a tensor by its mean over all ranks.
 
