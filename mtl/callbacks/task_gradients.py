@@ -99,13 +99,13 @@ class TaskGradients:
     ) -> list[Tensor | None]:
         """One gradient for each of L levels out of K.
 
-        `factor_K` is what the rows carry. The result carries `scale`; without one it is plain, and in float32.
+        `factor_K` is what the rows carry. The result carries `scale`; without one it is plain, in the type of losses.
         """
         levels = list(zip(*rows, strict=True))
         used = [level for level in levels if any(part is not None for part in level)]
         # a row with factor 0 is 0
         factor_K = torch.where(factor_K == 0, 1.0, factor_K).to(exact_dtype(factor_K))
-        dtype = torch.float32 if scale is None else None
+        dtype = self.losses.dtype if scale is None else None
         scale = torch.ones_like(factor_K[0]) if scale is None else scale
         if isinstance(self.method, GradientAggregation):
             if self.watched:

@@ -18,7 +18,7 @@ RANKS = {
     1: {"functional", "balancing", "scheduling", "metrics"},
     2: {"backbones", "architectures", "heads", "data"},
     3: {"model"},
-    4: {"module", "optim", "callbacks"},
+    4: {"module", "optim", "sharding", "callbacks"},
     5: {"evaluation", "affinity", "export"},
     6: {"cli", "__main__"},
 }

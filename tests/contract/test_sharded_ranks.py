@@ -16,7 +16,15 @@ from mtl.callbacks.loss_balancing import LossBalancing
 from mtl.sharding import FullySharded
 from tests.conftest import RunRanks
 from tests.contract.balanced_run import Norms, Scenes, module, trainer
-from tests.contract.test_methods_over_ranks import PER_RANK, STEPS, Team, uneven, without_batch_norm
+from tests.contract.test_methods_over_ranks import (
+    NEAR_64,
+    SAMPLES,
+    STEPS,
+    Team,
+    double_precision,
+    uneven,
+    without_batch_norm,
+)
 
 
 class Sharded(FullySharded):
@@ -30,27 +38,29 @@ class Sharded(FullySharded):
 def train(
     rank: int, ranks: int, method: Method | None, at: str, head_gradients: Any = None, every: int = 1, blocks: Any = ()
 ) -> dict[str, Tensor]:
-    scenes = Scenes(PER_RANK * 2 // ranks, num_train=2 * PER_RANK * 2 * STEPS, kept=uneven())
-    loop = module(Norms())
-    without_batch_norm(loop)
-    callbacks: list[Any] = []
-    if method is not None:
-        callbacks = [LossBalancing(method, at=at, head_gradients=head_gradients, every=every)]  # type: ignore[arg-type]
-    settings: dict[str, Any] = {"strategy": Sharded(rank, ranks, blocks)} if ranks > 1 else {}
-    run = trainer(
-        callbacks,
-        max_epochs=1,
-        accumulate_grad_batches=2,
-        gradient_clip_val=1.0,
-        devices=1,
-        num_nodes=ranks,
-        **settings,
-    )
-    run.fit(loop, scenes)
-    if ranks > 1:
-        shards = [parameter for parameter in loop.parameters() if hasattr(parameter, "placements")]
-        assert len(shards) == len(list(loop.model.parameters()))
-    return {name: whole(value) for name, value in loop.state_dict().items()}
+    scenes = Scenes(SAMPLES // ranks, num_train=2 * SAMPLES * STEPS, kept=uneven())
+    scenes.setup("fit")  # drawn once, in 32 bits
+    with double_precision():
+        loop = module(Norms())
+        without_batch_norm(loop)
+        callbacks: list[Any] = []
+        if method is not None:
+            callbacks = [LossBalancing(method, at=at, head_gradients=head_gradients, every=every)]  # type: ignore[arg-type]
+        settings: dict[str, Any] = {"strategy": Sharded(rank, ranks, blocks)} if ranks > 1 else {}
+        run = trainer(
+            callbacks,
+            max_epochs=1,
+            accumulate_grad_batches=2,
+            gradient_clip_val=1.0,
+            devices=1,
+            num_nodes=ranks,
+            **settings,
+        )
+        run.fit(loop, scenes)
+        if ranks > 1:
+            shards = [parameter for parameter in loop.parameters() if hasattr(parameter, "placements")]
+            assert len(shards) == len(list(loop.model.parameters()))
+        return {name: whole(value) for name, value in loop.state_dict().items()}
 
 
 def whole(value: Any) -> Tensor:
@@ -81,7 +91,7 @@ def test_shards_make_the_steps_of_one_process(case: str, run_ranks: RunRanks) ->
     first, second = run_ranks(train, 2, method, at, *more)
     for name, value in one.items():
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=0, msg=name)
-        torch.testing.assert_close(first[name], value, rtol=1e-5, atol=3e-6, msg=lambda m, n=name: f"{n} {m}")
+        torch.testing.assert_close(first[name], value, rtol=NEAR_64, atol=NEAR_64, msg=lambda m, n=name: f"{n} {m}")
 
 
 @pytest.mark.ddp
