@@ -46,6 +46,7 @@ class StopSignals:
         self.asked = 0  # number of the signal
         self._before: dict[int, Handler] = {}
         self._owner = 0
+        self._speaks = True
 
     def install(self, trainer: Trainer) -> None:
         """Take the signals; of several calls the last one counts.
@@ -56,6 +57,7 @@ class StopSignals:
         if threading.current_thread() is not threading.main_thread():
             return  # Python lets no other thread do that
         self._owner = os.getpid()
+        self._speaks = getattr(trainer, "is_global_zero", True)
         numbers = [signal.SIGINT, signal.SIGTERM]
         if (requeue := requeue_signal(trainer)) is not None:
             numbers.append(requeue)
@@ -80,6 +82,8 @@ class StopSignals:
             os.kill(os.getpid(), number)
             return
         self.asked = number
+        if not self._speaks:
+            return
         # a handler may interrupt a print, so it must not print itself
         text = f"\n{_name(number)}: the step is finished and saved first; once more ends at once.\n"
         os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, text.encode())

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+from mtl.cli import torchrun
 
 ENV = "MTL_RUN_DIR"
 _WAIT_S = 120.0
@@ -57,11 +58,13 @@ def earlier_attempt(runs_root: Path) -> Path | None:
     Args:
         runs_root: folder of all experiments.
     """
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+    if torchrun.started_by_torchrun():
+        if torchrun.attempt() == 0:
             return None
-        store = _store()
-        for attempt in reversed(range(int(os.environ["TORCHELASTIC_RESTART_COUNT"]))):
+        if _made == 0:
+            torchrun.forget_dead_processes(rank())
+        store = torchrun.store()
+        for attempt in reversed(range(torchrun.attempt())):
             if store.check([_key(attempt, _made)]):
                 return Path(store.get(_key(attempt, _made)).decode())
     elif _in_slurm_job():
@@ -121,8 +124,8 @@ def _agree(make: Callable[[], str], runs_root: Path) -> str:
     """What the first process makes, in every process that an outside launcher started."""
     global _made
     number, _made = _made, _made + 1
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        store, key = _store(), _key(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")), number)
+    if torchrun.started_by_torchrun():
+        store, key = torchrun.store(), _key(torchrun.attempt(), number)
         if rank() == 0:
             store.set(key, make())
         return str(store.get(key).decode())
@@ -130,13 +133,6 @@ def _agree(make: Callable[[], str], runs_root: Path) -> str:
         file = _slurm_file(runs_root, int(os.environ.get("SLURM_RESTART_COUNT", "0")), number)
         return _agree_by_file(make, file)
     return make()
-
-
-def _store() -> Any:
-    """The key-value store that torchrun serves to its workers; it stays when they are started again."""
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
-    return TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
 
 
 def _in_slurm_job() -> bool:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import mtl
+from mtl.callbacks.metrics_csv import read_rows
 from mtl.cli.best_checkpoint import BestCheckpoint
 from mtl.cli.main import main
 from mtl.cli.resume import RunLock, resume_point
@@ -67,9 +69,12 @@ def differences(first: Any, second: Any, path: str = "") -> Iterator[str]:
         yield f"{path}: {first} {second}"
 
 
-@pytest.mark.parametrize(("method", "more"), [("DWA", ["--trainer.accumulate_grad_batches", "2"]), ("GradDrop", [])])
-def test_from_every_step_the_end_is_the_same_to_the_bit(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, method: str, more: list[str]
+# five batches make an epoch; two are a step with accumulation, but for the fifth
+@pytest.mark.parametrize(
+    ("method", "more", "steps"), [("DWA", ["--trainer.accumulate_grad_batches", "2"], (2, 3)), ("GradDrop", [], (4, 6))]
+)
+def test_from_within_an_epoch_and_from_its_end_the_last_state_is_the_same_to_the_bit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, method: str, more: list[str], steps: tuple[int, ...]
 ) -> None:
     (folder / "small.yaml").write_text(SMALL.replace("METHOD", method).replace("max_steps: 12", "max_steps: 7"))
     kept = []
@@ -78,7 +83,7 @@ def test_from_every_step_the_end_is_the_same_to_the_bit(
     def copy_too(callback: BestCheckpoint, trainer: Any) -> None:
         before = callback._last_step
         save(callback, trainer)
-        if callback._last_step != before:
+        if callback._last_step != before and trainer.global_step in steps:
             kept.append(folder / f"after-{trainer.global_step}")
             shutil.copytree(Path(str(callback.dirpath)).parent, kept[-1])
 
@@ -87,7 +92,7 @@ def test_from_every_step_the_end_is_the_same_to_the_bit(
         patch.setattr(BestCheckpoint, "_save_last", copy_too)
         assert main(command) == 0
     whole = content(folder / "runs" / "small" / "whole")
-    assert [run.name for run in kept] == [f"after-{step}" for step in range(1, 8)]
+    assert [run.name for run in kept] == [f"after-{step}" for step in steps]
     for run in kept:
         assert main(["fit", "--resume", str(run)]) == 0
         assert not list(differences(whole, content(run))), run.name
@@ -208,3 +213,46 @@ def test_ten_kills_change_nothing(folder: Path) -> None:
     runs = folder / "runs" / "small"
     assert sorted(path.name for path in runs.iterdir()) == ["killed", "whole"]
     assert not list(differences(content(runs / "whole"), content(runs / "killed")))
+
+
+def start(words: list[str]) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(mtl.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "mtl", *words]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+
+
+@pytest.mark.slow
+def test_a_command_is_killed_then_asked_to_stop_and_ends_as_if_nothing_had_been(folder: Path) -> None:
+    """Each time every process of it gets the signal, as from a terminal or SLURM."""
+    (folder / "small.yaml").write_text(SMALL.replace("METHOD", "UPGrad").replace("max_steps: 12", "max_steps: 60"))
+    runs = folder / "runs" / "small"
+    words = ["fit", "--config", "small.yaml", "--data.num_workers", "1", "--checkpoint.save_every_steps", "3"]
+    words += ["--tracking.wandb", "offline", "--name"]
+    go_on = ["fit", "--resume", "runs/small/hurt"]
+    for command, number, done in (
+        ([*words, "hurt"], signal.SIGKILL, 10),
+        (go_on, signal.SIGTERM, 25),
+        (go_on, signal.SIGINT, 40),
+    ):
+        process = start(command)
+        while process.poll() is None and not has_step(runs / "hurt", done):
+            time.sleep(0.05)
+        os.killpg(process.pid, number)
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number), said
+        if number != signal.SIGKILL:
+            assert "everything is saved. Go on with: python -m mtl fit --resume runs/small/hurt" in said
+            assert "Traceback" not in said
+            assert content(runs / "hurt")["global_step"] >= done
+    assert main(go_on) == 0
+    assert main([*words, "whole"]) == 0
+    assert not list(differences(content(runs / "whole"), content(runs / "hurt")))
+    (identity,) = (runs / "hurt" / "wandb").glob("id.txt")
+    offline = [path.name for path in (runs / "hurt" / "wandb").glob("offline-run-*")]
+    assert len(offline) == 4
+    assert all(name.endswith(identity.read_text()) for name in offline), "one W&B run, in parts"
+
+
+def has_step(run: Path, step: int) -> bool:
+    file = run / "metrics.csv"
+    return file.is_file() and any(int(row["step"]) >= step for row in read_rows(file))

@@ -84,3 +84,15 @@ def test_the_rank_is_known_before_torch_distributed(monkeypatch: pytest.MonkeyPa
     assert rank() == 1
     monkeypatch.setenv("RANK", "5")
     assert rank() == 5
+
+
+def test_a_job_that_slurm_queues_again_finds_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slurm(monkeypatch, 0)
+    monkeypatch.setattr("sys.argv", ["mtl", "fit", "--config", "a.yaml"])
+    assert run_folder.earlier_attempt(tmp_path) is None
+    first = make_run_folder(tmp_path, "digits", None)
+    slurm(monkeypatch, 1)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    assert run_folder.earlier_attempt(tmp_path) == first
+    monkeypatch.setattr("sys.argv", ["mtl", "fit", "--config", "b.yaml"])
+    assert run_folder.earlier_attempt(tmp_path) is None, "another command of the same job"
