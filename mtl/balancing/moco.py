@@ -80,7 +80,7 @@ class MoCo(GradientAggregation):
         # the tasks that are present keep the share of the simplex that they have
         share = weights_K.sum()
         project = project_simplex if self.projection == "simplex" else _softmax
-        new_K = share * project(torch.where(finite, moved_K, weights_K) / share)
+        new_K = share * project(torch.where(finite, moved_K, weights_K) / torch.where(share > 0, share, 1.0))
         self.write("average_KP", index_K, average_KP, finite)
         self.weights_K[index_K] = (torch.where(finite, new_K, weights_K) * self.num_tasks).to(self.weights_K.dtype)
         self.step.copy_(torch.where(finite, step, self.step))

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelSummary, Progr
 from mtl.callbacks.balancing_telemetry import BalancingTelemetry, looks_at_gradients
 from mtl.callbacks.box_pictures import BoxPictures
 from mtl.callbacks.curves import Curves
+from mtl.callbacks.finite_losses import FiniteLosses
 from mtl.callbacks.gradient_norms import GradientNorms
 from mtl.callbacks.learning_rates import LearningRates
 from mtl.callbacks.part_summary import PartSummary
@@ -26,7 +27,7 @@ _SAME_KIND: dict[type[Callback], type[Callback]] = {
 
 
 def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Callback]:
-    """Seeds, progress, summary, telemetry, pictures, curves, results; more telemetry where a run balances.
+    """Seeds, a watch on losses, progress, telemetry, pictures, results; more telemetry where a run balances.
 
     Args:
         run_dir: folder of the run.
@@ -35,6 +36,7 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
     pictures, given = run_dir / "pictures", list(given)
     defaults: list[Callback] = [
         StepSeeds(),
+        FiniteLosses(),
         RunProgress(),
         PartSummary(),
         LearningRates(),

@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, RichModelSummary, T
 
 from mtl.callbacks.box_pictures import BoxPictures
 from mtl.callbacks.defaults import default_callbacks
+from mtl.callbacks.finite_losses import FiniteLosses
 from mtl.callbacks.gradient_norms import GradientNorms
 
 
@@ -18,6 +19,7 @@ def names(callbacks: list[Callback]) -> list[str]:
 @pytest.mark.parametrize(
     ("given", "left_out"),
     [
+        (FiniteLosses(on_nonfinite="drop"), "FiniteLosses"),
         (GradientNorms(every_n_logs=5), "GradientNorms"),
         (BoxPictures(num_pictures=4), "BoxPictures"),
         (TQDMProgressBar(), "RunProgress"),
@@ -32,4 +34,4 @@ def test_a_callback_of_the_user_takes_the_place_of_the_same_kind(given: Callback
 
 
 def test_another_callback_takes_no_place() -> None:
-    assert len(default_callbacks(Path("run"), [Callback()])) == len(default_callbacks(Path("run"))) == 8
+    assert len(default_callbacks(Path("run"), [Callback()])) == len(default_callbacks(Path("run"))) == 10
