@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import Logger
 
 from mtl.callbacks.checkpoint_io import AtomicCheckpointIO
 from mtl.callbacks.defaults import default_callbacks
+from mtl.callbacks.logger_guard import guard
 from mtl.callbacks.loggers import Tracking, make_loggers
 from mtl.callbacks.stop_signals import TrainingStopped
 from mtl.cli.best_checkpoint import BestCheckpoint
@@ -28,7 +29,7 @@ from mtl.cli.config_files import Config, read_config
 from mtl.cli.help import show_settings
 from mtl.cli.messages import blame, explain, unknown_key
 from mtl.cli.record import add_record, write_record
-from mtl.cli.resume import RunLock, resume_point, say_how_to_go_on
+from mtl.cli.resume import RunLock, end_other_ranks, resume_point, say_how_to_go_on, say_what_is_saved
 from mtl.cli.run_folder import check_names, earlier_attempt, make_run_folder, rank
 from mtl.cli.schema import Schema
 from mtl.cli.weights import check_fits, choose_checkpoint
@@ -104,6 +105,10 @@ class MultiTaskCLI(LightningCLI):
                 self.trainer.fit(self.model, **options)
             except TrainingStopped as stop:
                 say_how_to_go_on(self.run_dir, stop, self.trainer)
+                raise
+            except BaseException:
+                end_other_ranks(self.trainer)
+                say_what_is_saved(self.run_dir, self.trainer)
                 raise
             self._test_best()
         elif self.line.command == "validate":
@@ -182,6 +187,9 @@ class MultiTaskCLI(LightningCLI):
         options: dict[str, Any] = {**self.config_init.trainer, **kwargs, "default_root_dir": str(self.run_dir)}
         if options["logger"] in (None, True) and not options["barebones"]:
             options["logger"] = self._loggers()
+        if options["logger"]:
+            given = options["logger"] if isinstance(options["logger"], list) else [options["logger"]]
+            options["logger"] = [guard(logger) for logger in given]
         options["callbacks"] = self._callbacks(options)
         given = options["plugins"] or []
         plugins = list(given) if isinstance(given, list) else [given]

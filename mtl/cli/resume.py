@@ -3,6 +3,8 @@
 import logging
 import os
 import platform
+import subprocess
+import time
 import weakref
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from mtl.callbacks.stop_signals import TrainingStopped, requeue, requeue_signal
 from mtl.cli.yaml_lines import ConfigError
 
 _log = logging.getLogger(__name__)
+_PATIENCE_S = 5.0
 
 
 def resume_point(run: Path) -> Path | None:
@@ -92,6 +95,38 @@ def say_how_to_go_on(run: Path, stop: TrainingStopped, trainer: Trainer) -> None
     """
     if trainer.global_rank:
         return
-    shown = run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
     queued = f" {requeue()}." if stop.number == requeue_signal(trainer) else ""
-    _log.warning("%s; everything is saved.%s Go on with: python -m mtl fit --resume %s", stop, queued, shown)
+    _log.warning("%s; everything is saved.%s Go on with: python -m mtl fit --resume %s", stop, queued, _shown(run))
+
+
+def say_what_is_saved(run: Path, trainer: Trainer) -> None:
+    """What is left of a run that failed.
+
+    Args:
+        run: the run folder.
+        trainer: the trainer it failed in.
+    """
+    saved = getattr(trainer.checkpoint_callback, "last_model_path", "")
+    if trainer.global_rank == 0 and saved and Path(saved).is_file():
+        _log.warning(
+            "failed at step %d; what was saved before is whole. Go on with: python -m mtl fit --resume %s",
+            trainer.global_step, _shown(run),
+        )  # fmt: skip
+
+
+def end_other_ranks(trainer: Trainer) -> None:
+    """End the processes that this one has started, which may wait for it, or hang, until the time is out.
+
+    Args:
+        trainer: the trainer of the first rank, whose training has failed.
+    """
+    end = time.monotonic() + _PATIENCE_S
+    for process in getattr(trainer.strategy.launcher, "procs", []):
+        try:
+            process.wait(max(end - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _shown(run: Path) -> Path:
+    return run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
