@@ -19,6 +19,7 @@ from mtl.batch import Batch, labelled
 from mtl.callbacks.late_junction import LateJunction, trainable
 from mtl.callbacks.loss_objective import loss_objective
 from mtl.callbacks.observed_losses import EpochLosses, losses_again
+from mtl.callbacks.refused_strategies import refuse_strategy
 from mtl.callbacks.task_gradients import Junction, TaskGradients
 from mtl.data.joint import JointDataModule
 from mtl.functional.ranks import mean_over_ranks, num_ranks, sum_over_ranks
@@ -80,6 +81,7 @@ class LossBalancing(Callback):
             return
         if not isinstance(pl_module, MultiTaskLightningModule):
             raise ValueError(f"LossBalancing balances a MultiTaskLightningModule; {type(pl_module).__name__} is none.")
+        refuse_strategy(trainer.strategy)
         self._refuse(trainer, pl_module)
         self.names = list(pl_module.model.heads)
         self.method.build(len(self.names))

@@ -15,10 +15,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import mtl.sharding  # noqa: F401, so that a config can name its strategy
 from mtl.callbacks.logging_steps import is_logging_step
 from mtl.callbacks.loss_balancing import LossBalancing
 from mtl.callbacks.parts import model_of
+from mtl.callbacks.refused_strategies import refuse_strategy
 from mtl.callbacks.throughput import num_samples
 from mtl.data.joint import JointDataModule
 from mtl.functional.ranks import each_rank, num_ranks
@@ -68,6 +68,7 @@ class MultiGPU(Callback):
         self._hooks: list[Any] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        refuse_strategy(trainer.strategy)
         self._set_timeout([None])
         wanted = getattr(trainer.strategy, "_layer_sync", None) is not None
         if num_ranks() > 1 and stage == "fit" and wanted and trainer.strategy.root_device.type == "cpu":

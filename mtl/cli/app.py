@@ -21,6 +21,7 @@ from mtl.callbacks.checkpoint_io import AtomicCheckpointIO
 from mtl.callbacks.defaults import default_callbacks
 from mtl.callbacks.logger_guard import guard
 from mtl.callbacks.loggers import Tracking, make_loggers
+from mtl.callbacks.refused_strategies import refuse_strategy
 from mtl.callbacks.stop_signals import TrainingStopped
 from mtl.cli.best_checkpoint import BestCheckpoint
 from mtl.cli.checks import refuse_ignored_keys, refuse_imports
@@ -196,7 +197,9 @@ class MultiTaskCLI(LightningCLI):
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins.append(AtomicCheckpointIO())
         options["plugins"] = plugins
-        return Trainer(**options)
+        trainer = Trainer(**options)
+        refuse_strategy(trainer.strategy, from_script=True)
+        return trainer
 
     # our parts
 
