@@ -12,7 +12,7 @@ LOWEST = .venv-lowest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: joint-or-single heads methods help install fit test test-fast test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all
+.PHONY: joint-or-single heads methods help install fit test test-fast test-faults test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
@@ -40,6 +40,9 @@ test: install ## run every test; ARGS="-k centernet" for some of them
 
 test-fast: install ## run the tests without the slow and the multi-process ones
 	$(PYTEST) -m "not slow and not ddp" $(ARGS)
+
+test-faults: install ## put faults into real runs (kills, hangs, full disks, ...), print what comes of each; ARGS="--only killed disk-full"
+	PYTHONPATH=. $(PY) tests/benchmarks/faults.py $(ARGS)
 
 test-lowest: ## run the tests with the lowest versions that pyproject.toml allows, in .venv-lowest
 	@test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)

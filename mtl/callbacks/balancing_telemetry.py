@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from mtl.balancing.method import LossWeighting
 from mtl.callbacks.curves import Panel, Series, draw_panel, lines_of
+from mtl.callbacks.figure_file import save_figure
 from mtl.callbacks.logging_steps import is_logging_step
 from mtl.callbacks.loss_balancing import LossBalancing
 from mtl.callbacks.metrics_csv import MetricsCSV, read_series
@@ -167,8 +168,7 @@ def draw_balancing(series: Series, cosines_KK: Tensor, names: list[str], path: P
     _draw_matrix(axes[len(panels)], cosines_KK, names)
     for axis in axes[len(panels) + 1 :]:
         axis.axis("off")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 class _Mean:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from mtl.callbacks.figure_file import save_figure
 from mtl.callbacks.metrics_csv import MetricsCSV, read_series
 from mtl.callbacks.picture import class_colour
 
@@ -94,9 +95,7 @@ def draw_curves(series: Series, path: Path) -> bool:
         draw_panel(axis, panel, lines, colours)
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    return True
+    return save_figure(figure, path)
 
 
 def smoothed(values: list[float], share: float = 0.05) -> list[float]:

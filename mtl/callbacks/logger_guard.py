@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger
 _log = logging.getLogger(__name__)
 _METHODS = (
     "log_metrics", "log_hyperparams", "log_image", "log_table", "log_text", "log_graph", "after_save_checkpoint",
-    "save", "finalize",
+    "save", "flush", "finalize",
 )  # fmt: skip
 _PATIENCE = 10  # failures in a row after which a logger is left alone
 

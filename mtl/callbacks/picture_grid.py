@@ -5,6 +5,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+from mtl.callbacks.figure_file import save_figure
 from mtl.callbacks.picture import Boxes, Picture, answer_text, class_colour
 from mtl.task import Task
 
@@ -49,8 +50,7 @@ def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path
         axis.axis("off")
     legend = "solid: predicted, class and score    dashed white: true" if any(p.predicted for p in pictures) else ""
     figure.supxlabel(legend, fontsize=8, color="0.35")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:

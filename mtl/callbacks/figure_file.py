@@ -1,0 +1,30 @@
+"""A figure on the disk. A run does not end because a picture of it cannot be written."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_log = logging.getLogger(__name__)
+
+
+def save_figure(figure: "Figure", path: Path) -> bool:
+    """Write a figure; a full disk is told and no error.
+
+    Args:
+        figure: the figure.
+        path: the file, whose folder is made.
+
+    Returns:
+        Whether it was written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=130)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        _log.warning("picture %s cannot be written (%s); the run goes on without it.", path, error.strerror or error)
+        return False
+    return True
