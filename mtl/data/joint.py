@@ -77,6 +77,8 @@ class JointDataModule(LightningDataModule, ABC):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if self.trainer is not None and self.trainer.state.fn == "fit":
             self._resumed = state_dict
+            if self._train_loader is not None:  # with shards, whose checkpoint is loaded late
+                self._train_loader.load_state_dict(state_dict)
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         # looked at while the batch is on the host: a question to the GPU would make it wait

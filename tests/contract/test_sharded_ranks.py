@@ -1,18 +1,25 @@
 """FSDP2 over two ranks makes the steps of one process with both batches, plainly and balanced, gradients as shards."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from torch import Tensor
+from torch.optim import AdamW
 
 from mtl.balancing.db_mtl import DBMTL
 from mtl.balancing.graddrop import GradDrop
 from mtl.balancing.method import Method
 from mtl.balancing.mgda import MGDA
+from mtl.balancing.pivrg import PIVRG
 from mtl.balancing.uncertainty import Uncertainty
 from mtl.balancing.upgrad import UPGrad
+from mtl.callbacks.ema import EMA
 from mtl.callbacks.loss_balancing import LossBalancing
+from mtl.optim import Optim
 from mtl.sharding import FullySharded
 from tests.conftest import RunRanks
 from tests.contract.balanced_run import Norms, Scenes, module, trainer
@@ -99,6 +106,52 @@ def test_methods_that_need_whole_gradients_of_parameters_are_refused_by_name(run
     for message in run_ranks(refusal, 2):
         assert "DBMTL at='parameters' needs the whole gradient" in message
         assert "strategy ddp, take at='features'" in message
+
+
+@pytest.mark.ddp
+def test_a_run_of_shards_resumes_to_the_last_bit_with_averages_and_balancing(
+    run_ranks: RunRanks, tmp_path: Path
+) -> None:
+    unbroken = run_ranks(resumable, 2, str(tmp_path / "half.ckpt"), False)
+    resumed = run_ranks(resumable, 2, str(tmp_path / "half.ckpt"), True)
+    assert resumed[0].keys() == unbroken[0].keys()
+    for name, value in unbroken[0].items():
+        torch.testing.assert_close(resumed[0][name], value, rtol=0, atol=0, msg=name)
+
+
+def resumable(rank: int, ranks: int, path: str, resume: bool) -> dict[str, Tensor]:
+    torch.manual_seed(rank + 10 * resume)  # weights of rank 0 for all, and then those of the file
+    loop = module(Norms())
+    loop.optim = Optim(partial(AdamW, lr=0.01))
+    scenes = Scenes(2, num_train=16)
+    callbacks = [EMA(0.9), LossBalancing(PIVRG(), at="parameters"), SaveOnce(path)]
+    run = trainer(callbacks, max_epochs=2, devices=1, num_nodes=ranks, strategy=Sharded(rank, ranks))
+    run.fit(loop, scenes, ckpt_path=path if resume else None, weights_only=True if resume else None)
+    return {name: whole(value) for name, value in loop.state_dict().items()}
+
+
+class SaveOnce(Callback):
+    """A checkpoint in the middle of the first epoch."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 2:
+            trainer.save_checkpoint(self.path)
+
+
+@pytest.mark.ddp
+def test_blocks_that_are_not_there_are_answered(run_ranks: RunRanks) -> None:
+    for message in run_ranks(refused_blocks, 2):
+        assert "gather 'Sequentail' block by block, and the backbone has no module of that class" in message
+        assert "Did you mean 'Sequential'?" in message
+
+
+def refused_blocks(rank: int, ranks: int) -> str:
+    with pytest.raises(ValueError, match=".") as caught:
+        train(rank, ranks, None, "features", None, 1, ["Sequentail"])
+    return str(caught.value)
 
 
 def refusal(rank: int, ranks: int) -> str:
