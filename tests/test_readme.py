@@ -56,17 +56,21 @@ def mtl_words(command: str) -> list[str] | None:
 
 
 OURS = [(command, words) for command in commands() if (words := mtl_words(command)) is not None]
-OF_A_RUN = [words for _, words in OURS if "--run" in words]
+OF_A_RUN = [words for _, words in OURS if {"--run", "--runs", "--affinity"} & set(words)]
 OTHERS = [command for command in commands() if mtl_words(command) is None]
 
 
 @pytest.mark.parametrize("words", [words for _, words in OURS if words not in OF_A_RUN], ids=" ".join)
 def test_command_of_mtl_is_understood(
-    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
     if words and words[0] in ("fit", "validate", "test") and not {"--help", "--help-all", "-h"} & set(words):
         words = [*words, "--print_config"]
+    elif words[:1] == ["compare"]:
+        words = [*words, "--dry_run"]
+    elif words[:1] == ["affinity"]:
+        words = [*words, "--batches", "2", "--output", str(tmp_path)]
     try:
         code = main(words)
     except SystemExit as stop:
@@ -119,13 +123,15 @@ def test_example_in_python_runs(info: str, code: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not OF_A_RUN, reason="no command of README.md reads a run")
 def test_commands_that_read_a_run_work_on_one(tmp_path: Path) -> None:
-    fit = f"-m mtl fit --config configs/digits.yaml --runs_root={tmp_path} --name=readme {SMALL}"
+    fit = f"-m mtl fit --config configs/digits.yaml --runs_root={tmp_path} --name=seed0 {SMALL}"
     done = run([sys.executable, *fit.split()])
     assert done.returncode == 0, done.stderr
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     Image.new("RGB", (64, 64), "gray").save(pictures / "one.png")
-    stand_ins = {"--run": tmp_path / "digits/readme", "--images": pictures, "--output": tmp_path / "found"}
+    trained = tmp_path / "digits/seed0"
+    stand_ins = {"--run": trained, "--runs": tmp_path, "--affinity": trained / "affinity/Lookahead.csv"}
+    stand_ins |= {"--images": pictures, "--output": tmp_path / "found"}
     for words in OF_A_RUN:
         real = [str(stand_ins.get(before, word)) for before, word in zip(["", *words], words, strict=False)]
         done = run([sys.executable, "-m", "mtl", *real])
