@@ -48,9 +48,13 @@ class CommonLooks:
         self._first_step = self._last_look = self._next_look = step
         self._since = self._looked_at = self.clock()
 
-    def restart(self) -> None:
-        """Count the seconds from now."""
-        self._since = self.clock()
+    def restart(self, pause_s: float = 0.0) -> None:
+        """Count the seconds from now.
+
+        Args:
+            pause_s: or from so many seconds later.
+        """
+        self._since = self.clock() + max(pause_s, 0.0)
 
     def look(self, step: int, flag: int = 0) -> Look | None:
         """What all ranks know, at a step at which they look; None at the others.

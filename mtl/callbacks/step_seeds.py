@@ -29,7 +29,15 @@ class StepSeeds(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         assert self.seed is not None
-        torch.manual_seed(mixed_seed(self.seed, trainer.current_epoch, batch_idx, trainer.global_rank))
+        seed = mixed_seed(self.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
+        device = trainer.strategy.root_device
+        if device.type not in ("cpu", "cuda"):
+            torch.manual_seed(seed)
+            return
+        # that looks for every kind of device there could be, and takes 0.2 ms; this takes a hundredth
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def state_dict(self) -> dict[str, Any]:
         return {"seed": self.seed}

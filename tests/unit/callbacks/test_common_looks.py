@@ -23,6 +23,9 @@ def test_one_process_looks_after_every_step() -> None:
     looks.restart()
     clock.now = 4.0
     assert looks.look(3) == Look(1.0, 0)
+    looks.restart(pause_s=2.0)
+    clock.now = 9.0
+    assert looks.look(4) == Look(3.0, 0)
 
 
 def several(rank: int, pace_s: float, flagged: int) -> list[tuple[int, float, int]]:
