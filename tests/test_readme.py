@@ -56,7 +56,7 @@ def mtl_words(command: str) -> list[str] | None:
 
 
 OURS = [(command, words) for command in commands() if (words := mtl_words(command)) is not None]
-OF_A_RUN = [words for _, words in OURS if {"--run", "--runs", "--affinity"} & set(words)]
+OF_A_RUN = [words for _, words in OURS if {"--run", "--runs", "--resume", "--affinity"} & set(words)]
 OTHERS = [command for command in commands() if mtl_words(command) is None]
 
 
@@ -130,7 +130,12 @@ def test_commands_that_read_a_run_work_on_one(tmp_path: Path) -> None:
     pictures.mkdir()
     Image.new("RGB", (64, 64), "gray").save(pictures / "one.png")
     trained = tmp_path / "digits/seed0"
-    stand_ins = {"--run": trained, "--runs": tmp_path, "--affinity": trained / "affinity/Lookahead.csv"}
+    stand_ins = {
+        "--run": trained,
+        "--resume": trained,
+        "--runs": tmp_path,
+        "--affinity": trained / "affinity/Lookahead.csv",
+    }
     stand_ins |= {"--images": pictures, "--output": tmp_path / "found"}
     for words in OF_A_RUN:
         real = [str(stand_ins.get(before, word)) for before, word in zip(["", *words], words, strict=False)]
