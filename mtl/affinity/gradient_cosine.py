@@ -4,6 +4,8 @@ Source: Yu et al., "Gradient Surgery for Multi-Task Learning", NeurIPS 2020, def
 Shapes: N batches, K tasks.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -20,9 +22,7 @@ class GradientCosine(AffinityMeasure):
     needs = "model"
 
     def measure(self, evidence: Evidence) -> Tensor:
-        model = joint_model(evidence, type(self).__name__)
-        rows = [losses_and_rows(model, batch, list(evidence.tasks))[1] for batch in evidence.batches]
-        return torch.stack([gradient_similarity(gramian_of_matrix(rows_KP))[1] for rows_KP in rows])
+        return torch.stack([cosines_KK for _, cosines_KK, _ in _similarities(evidence, type(self).__name__)])
 
 
 class GradientMagnitude(AffinityMeasure):
@@ -32,6 +32,11 @@ class GradientMagnitude(AffinityMeasure):
     needs = "model"
 
     def measure(self, evidence: Evidence) -> Tensor:
-        model = joint_model(evidence, type(self).__name__)
-        rows = [losses_and_rows(model, batch, list(evidence.tasks))[1] for batch in evidence.batches]
-        return torch.stack([gradient_similarity(gramian_of_matrix(rows_KP))[2] for rows_KP in rows])
+        return torch.stack([magnitudes_KK for *_, magnitudes_KK in _similarities(evidence, type(self).__name__)])
+
+
+def _similarities(evidence: Evidence, measure: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    model = joint_model(evidence, measure)
+    for batch in evidence.batches:
+        _, rows_KP = losses_and_rows(model, batch, list(evidence.tasks))
+        yield gradient_similarity(gramian_of_matrix(rows_KP))
