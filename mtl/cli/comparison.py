@@ -86,8 +86,11 @@ class Comparison:
         Args:
             root: folder of the comparison.
         """
-        tries = [Cell(root / v / SEARCH, f"try{n}", 0, merged(o, w)) for v, o, n, w in self._tries()]
-        return {v: [cell for cell in tries if cell.folder == root / v / SEARCH] for v in self.variants}
+        weights = list(enumerate(self.candidates() if self.tune else []))
+        return {
+            variant: [Cell(root / variant / SEARCH, f"try{number}", 0, merged(over, w)) for number, w in weights]
+            for variant, over in self.variants.items()
+        }
 
     def cells(self, root: Path, tuned: dict[str, int] | None = None) -> list[Cell]:
         """All other runs, seed by seed, so that a comparison that is stopped has something of every row.
@@ -112,11 +115,6 @@ class Comparison:
         for _ in range(self.tune - 1):
             found.append({"model": {"loss_weights": {t: round(10 ** draw.uniform(-1, 1), 2) for t in self.tasks[1:]}}})
         return found
-
-    def _tries(self) -> Iterator[tuple[str, Overlay, int, Overlay]]:
-        for variant, over in self.variants.items():
-            for number, weights in enumerate(self.candidates() if self.tune else []):
-                yield variant, over, number, weights
 
 
 def read_comparison(path: Path) -> Comparison:

@@ -9,7 +9,6 @@ Reads `results.json` of every `<experiment>/<run>` folder; one row per experimen
 import argparse
 import json
 import math
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from rich import get_console
 
 from mtl.errors import did_you_mean
+from mtl.evaluation.report_files import cell
 
 
 def table(runs: Sequence[Path], metrics: Sequence[str] | None = None) -> str:
@@ -85,10 +85,7 @@ def _is_shown(key: str) -> bool:
 
 def _cell(values: Sequence[float | None], form: str, unit: str = "") -> str:
     numbers = [value for value in values if value is not None and math.isfinite(value)]
-    if not numbers:
-        return ""
-    mean = form.format(statistics.mean(numbers))
-    return mean + (f" ± {form.format(statistics.stdev(numbers))}" if len(numbers) > 1 else "") + unit
+    return cell(numbers, form) + unit if numbers else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
