@@ -132,11 +132,12 @@ def test_the_copy_runs_tests_itself_and_forks_again(copy: Path, tmp_path: Path) 
 
 
 def test_the_command_of_the_readme_makes_one(tmp_path: Path) -> None:
-    make = ["make", "fork", f"NAME={NAME}", f"TO={tmp_path / 'deep' / NAME}", f"PYTHON={sys.executable}"]
+    name = f"{NAME}_of_{PACKAGE}"
+    make = ["make", "fork", f"NAME={name}", f"TO={tmp_path / name}", f"PYTHON={sys.executable}"]
     done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "make test-fast\n" in done.stdout
-    assert (tmp_path / "deep" / NAME / NAME / "__main__.py").is_file()
+    assert (tmp_path / name / name / "__main__.py").is_file()
 
 
 def test_the_name_in_the_readme_can_be_taken() -> None:
