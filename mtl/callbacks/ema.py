@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from mtl.functional.shards import gathered, own_shard, part_of
+from mtl.functional.shards import gathered, let_go, own_shard, part_of
 
 
 class EMA(Callback):
@@ -83,15 +83,15 @@ class EMA(Callback):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit":
-            self._swap()
+            self._swap(pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit":
-            self._swap()
+            self._swap(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # what follows, a test or an export, gets the average
-        self._swap()
+        self._swap(pl_module)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._model, self._live, self._other, self._in_use = {}, {}, {}, False
@@ -117,7 +117,8 @@ class EMA(Callback):
             # a checkpoint made without EMA starts the average from its weights
             self._resumed = checkpoint.get("weights_in_training")
 
-    def _swap(self) -> None:
+    def _swap(self, module: LightningModule) -> None:
+        let_go(module)
         held = {name: weight.clone() for name, weight in self._live.items()}
         torch._foreach_copy_(list(self._live.values()), list(self._other.values()))
         self._other = held

@@ -5,7 +5,10 @@ have been asked.
 Shapes: K tasks, L levels, P shared parameters.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +18,8 @@ from mtl.callbacks.task_gradients import TaskGradients
 from mtl.features import Features
 from mtl.functional.gradient_rows import gramian_of_matrix, weighted_sum_of_matrix
 from mtl.functional.junction import deliver
-from mtl.functional.ranks import average_over_ranks_, num_ranks, own_columns, sum_over_ranks
-from mtl.functional.shards import as_shard_of, is_sharded, own_shard, take_gradients
+from mtl.functional.ranks import all_columns, average_over_ranks_, num_ranks, own_columns, sum_over_ranks
+from mtl.functional.shards import as_shard_of, is_sharded, kept_gathered, own_shard, take_gradients
 
 
 class LateJunction(TaskGradients):
@@ -44,11 +47,16 @@ class LateJunction(TaskGradients):
         if not self._looked:
             _refuse_reentrant([losses_K] if self.at == "features" else [losses_K, *self.features])
             self._looked = True
-        total = self._deliver(losses_K, own_K)
+        with nullcontext() if self._is_cheap() else kept_gathered(self.model.backbone):
+            total = self._deliver(losses_K, own_K)
         self.features, self.leaves = [], []
         if learned is not None:
             total = total + learned - learned.detach()
         return total + losses_K.detach().sum()
+
+    def _is_cheap(self) -> bool:
+        """Whether one backward goes through the trunk; with weights that are kept it is exact."""
+        return self.at == "features" or self._reuses()
 
     def _trainable(self, part: nn.Module) -> list[nn.Parameter]:
         return [p for p in self.shards.get(part, ()) if p.requires_grad] if self.shards else trainable(part)
@@ -66,8 +74,7 @@ class LateJunction(TaskGradients):
         rows = [found[task * num_levels : (task + 1) * num_levels] for task in range(len(heads))]
         targets: list[Tensor]
         gradients: Sequence[Tensor | None]
-        if self.at == "features" or self._reuses():
-            # with weights that are kept, one backward through the trunk is exact
+        if self._is_cheap():
             targets = self.features
             gradients = self._combine_features(rows, self.scale.expand(len(rows)))
         else:
@@ -90,45 +97,50 @@ class LateJunction(TaskGradients):
         return deliver([*targets, *(p for head in heads for p in head)], delivered)
 
     def _combine_parameters(self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor]) -> list[Tensor]:
-        """One gradient for each parameter from K backward passes through the trunk; K + 1 copies of them at most."""
-        rows_KP = self._through_backbone(rows, targets)
-        sizes = [own_shard(target).numel() for target in targets]
-        num_values = sum(sizes)
-        if isinstance(self.method, GradientAggregation):
-            rows_KP /= self.scale
-            if self.watched:
-                self.gramian = self._gramian_of_means(rows_KP)
-            average_over_ranks_(rows_KP, self.group)
-            combined_P = self._aggregate(rows_KP[:, :num_values])
-        else:
-            gramian_KK = self._gramian_of_means(rows_KP)
-            self._ask(gramian_KK / self.scale.to(gramian_KK) ** 2)
-            assert self.weights is not None
-            combined_P = weighted_sum_of_matrix(rows_KP, self.weights / self.scale)[:num_values]
-        parts = zip(combined_P.split(sizes), targets, strict=True)
-        return [as_shard_of(part.view_as(own_shard(target)), target) for part, target in parts]
+        """One gradient for each parameter from K backward passes through the trunk, the same on every rank.
 
-    def _through_backbone(self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor]) -> Tensor:
-        """Gradients of the parameters, one row for each task, padded with zeros to a multiple of the ranks.
-
-        Of shards the mean over the ranks, in the parts that this rank holds.
+        The Gramian of means is not the mean of Gramians, so the ranks average first. One process, and a method on whole
+        gradients, holds K + 1 copies of the parameters; a rank of N otherwise K / N + 2.
         """
         sizes = [own_shard(target).numel() for target in targets]
-        padding = -sum(sizes) % num_ranks()
         dtype = torch.promote_types(targets[0].dtype, torch.float32)
-        rows_KP = torch.zeros(len(rows), sum(sizes) + padding, dtype=dtype, device=targets[0].device)
+        whole = num_ranks() == 1 or bool(self.shards) or isinstance(self.method, GradientAggregation)
+        length = sum(sizes) + (0 if whole else -sum(sizes) % num_ranks())
+        new = partial(torch.zeros, dtype=dtype, device=targets[0].device)
+        if whole:
+            rows_KP = new(len(rows), length)
+            deque(self._through_backbone(rows, targets, rows_KP), maxlen=0)
+        else:
+            made = (new(length) for _ in rows)
+            rows_KP = own_columns(self._through_backbone(rows, targets, made), self.group)
+        if isinstance(self.method, GradientAggregation):
+            average_over_ranks_(rows_KP, self.group)
+            rows_KP /= self.scale
+            if self.watched:
+                self.gramian = gramian_of_matrix(rows_KP)
+            combined_P = self._aggregate(rows_KP)
+        else:
+            gramian_KK = sum_over_ranks(gramian_of_matrix(rows_KP), self.group)
+            self._ask(gramian_KK / self.scale.to(gramian_KK) ** 2)
+            assert self.weights is not None
+            combined_P = weighted_sum_of_matrix(rows_KP, self.weights / self.scale)
+            combined_P = combined_P if whole else all_columns(combined_P, self.group)
+        parts = zip(combined_P[: sum(sizes)].split(sizes), targets, strict=True)
+        return [as_shard_of(part.view_as(own_shard(target)), target) for part, target in parts]
+
+    def _through_backbone(
+        self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor], places: Iterable[Tensor]
+    ) -> Iterator[Tensor]:
+        """Gradients of the parameters by one task after the other, each [P] and zeros; of shards those of this rank."""
+        sizes = [own_shard(target).numel() for target in targets]
         used = [[index for index, part in enumerate(row) if part is not None] for row in rows]
         last = max((task for task, levels in enumerate(used) if levels), default=-1)
-        for task, levels in enumerate(used):
-            if levels:
-                gradients = [(self.features[level], rows[task][level]) for level in levels]
-                _backward_into(rows_KP[task].split([*sizes, padding]), gradients, targets, retain_graph=task != last)
-        return rows_KP
-
-    def _gramian_of_means(self, rows_KP: Tensor) -> Tensor:
-        # the Gramian of means is not the mean of Gramians: average first, each rank its part of the columns
-        own_KP = rows_KP if self.shards else own_columns(rows_KP, self.group)
-        return sum_over_ranks(gramian_of_matrix(own_KP), self.group)
+        for task, place_P in enumerate(places):
+            gradients = [(self.features[level], rows[task][level]) for level in used[task]]
+            if gradients:
+                parts = place_P[: sum(sizes)].split(sizes)
+                _backward_into(parts, gradients, targets, retain_graph=task != last)
+            yield place_P
 
 
 def trainable(module: nn.Module) -> list[nn.Parameter]:
@@ -154,7 +166,7 @@ def _backward_into(
         found = take_gradients(levels, roots, targets, retain_graph)
     else:
         found = torch.autograd.grad(levels, targets, roots, retain_graph=retain_graph, allow_unused=True)
-    parts = [(place, own_shard(part)) for place, part in zip(places, found, strict=False) if part is not None]
+    parts = [(place, own_shard(part)) for place, part in zip(places, found, strict=True) if part is not None]
     pairs = [(place.view_as(part), part) for place, part in parts]
     torch._foreach_copy_([place for place, _ in pairs], [part for _, part in pairs])
 

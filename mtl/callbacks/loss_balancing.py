@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from mtl.balancing.method import GradientAggregation, GradientWeighting, LossWeighting, Method
@@ -22,8 +23,9 @@ from mtl.callbacks.observed_losses import EpochLosses, losses_again
 from mtl.callbacks.refused_strategies import refuse_strategy
 from mtl.callbacks.task_gradients import Junction, TaskGradients
 from mtl.data.joint import JointDataModule
+from mtl.functional.left_to_us import give_back_to_ddp, leave_out_of_ddp
 from mtl.functional.ranks import mean_over_ranks, num_ranks, sum_over_ranks
-from mtl.functional.shards import is_sharded
+from mtl.functional.shards import is_sharded, share_weights
 from mtl.model import share
 from mtl.module import MultiTaskLightningModule
 
@@ -94,6 +96,9 @@ class LossBalancing(Callback):
             self.gradients = made(pl_module.model, self.method, self.at, self.head_gradients)
             # autograd nodes that ask a method are no matter for a compiler: trunk and heads are compiled around it
             pl_module.model.junction = torch.compiler.disable(self.gradients.split)
+            if self.at == "parameters" and self.every == 1 and isinstance(trainer.strategy, DDPStrategy):
+                # the same on every rank; between steps that ask, and at features, it is DDP that averages
+                leave_out_of_ddp(pl_module, pl_module.model.backbone.parameters())
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if getattr(trainer.strategy.model, "static_graph", False) and trainer.accumulate_grad_batches > 1:
@@ -107,8 +112,9 @@ class LossBalancing(Callback):
         if is_sharded(pl_module.parameters()):
             self._know_shards(pl_module)
         if num_ranks() > 1:
-            for value in [*self.method.parameters(), *self.method.buffers()]:
-                dist.broadcast(value.detach(), 0)
+            share_weights(self.method)
+            if self.at == "parameters" and not is_sharded(pl_module.parameters()):
+                share_weights(pl_module.model.backbone)
             # one for backward, where it must not queue behind DDP's own; one for questions to the hosts, not the GPUs
             made = (dist.new_group(), dist.new_group(backend="gloo"))
             self.groups = [group for group in made if isinstance(group, dist.ProcessGroup)]
@@ -221,6 +227,7 @@ class LossBalancing(Callback):
         if isinstance(module, MultiTaskLightningModule):
             module.objective = module.weighted_sum
             module.model.junction = share
+            give_back_to_ddp(module)
         for group in self.groups:
             dist.destroy_process_group(group)
         self.groups = []

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mtl.batch import Batch
 from mtl.functional.ranks import mean_over_ranks
+from mtl.functional.shards import let_go
 from mtl.module import MultiTaskLightningModule
 
 
@@ -63,6 +64,7 @@ def losses_again(trainer: Trainer, module: MultiTaskLightningModule, batch: Batc
             outputs = module.model(image)
         # no graph is made; but the heads take the counts of all ranks only when gradients are on
         losses = module.model.losses(outputs, batch)
+    let_go(module)
     for part, mode in modes:
         part.training = mode
     for norm, (momentum, count) in zip(norms, kept, strict=True):

@@ -3,6 +3,9 @@
 Shapes: K tasks, B samples, D values of a sample, P parameters.
 """
 
+from collections.abc import Iterable
+
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -63,20 +66,34 @@ def average_over_ranks_(tensor: Tensor, group: "dist.ProcessGroup | None" = None
         tensor /= num_ranks()
 
 
-def own_columns(rows_KP: Tensor, group: "dist.ProcessGroup | None" = None) -> Tensor:
+def own_columns(rows: Iterable[Tensor], group: "dist.ProcessGroup | None" = None) -> Tensor:
     """The mean over ranks of this rank's share of the columns, [K, P / ranks]: one reduce-scatter of each row.
 
+    A row is on its way while the next one is made, and is let go when that one is done.
+
     Args:
-        rows_KP: the same shape on every rank, P a multiple of the ranks.
+        rows: K tensors [P], of the same length on every rank, P a multiple of the ranks; at least one.
         group: process group; the default one if none is given.
     """
-    ranks = num_ranks()
-    if ranks == 1:
-        return rows_KP
-    own = rows_KP.new_empty(len(rows_KP), rows_KP.shape[1] // ranks)
-    for part, row in zip(own, rows_KP, strict=True):
-        dist.reduce_scatter_tensor(part, row, group=group)
-    return own / ranks
+    ranks, own, under_way = num_ranks(), [], None
+    for row_P in rows:
+        if under_way is not None:
+            under_way.wait()
+        own.append(row_P.new_empty(len(row_P) // ranks))
+        under_way = dist.reduce_scatter_tensor(own[-1], row_P, group=group, async_op=True)
+    if under_way is not None:
+        under_way.wait()
+    return torch.stack(own) / ranks
+
+
+def all_columns(own_P: Tensor, group: "dist.ProcessGroup | None" = None) -> Tensor:
+    """The shares of all ranks one after the other, [P * ranks].
+
+    Args:
+        own_P: this rank's share, of the same length on every rank.
+        group: process group; the default one if none is given.
+    """
+    return each_rank(own_P, group).flatten()
 
 
 def gather_samples(rows_KBD: Tensor, group: "dist.ProcessGroup | None" = None) -> Tensor:

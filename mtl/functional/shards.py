@@ -4,7 +4,8 @@ A graph through such a parameter ends at a gathered copy of it, which `torch.aut
 backward gathers the weights again, and leaves on every rank its shard of the mean gradient.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -99,6 +100,37 @@ def take_gradients(
     for leaf, gradient in zip(leaves, before, strict=True):
         leaf.grad = gradient
     return found
+
+
+@contextmanager
+def kept_gathered(module: nn.Module) -> Iterator[None]:
+    """Gather the weights of a module once for all backward passes inside, not once for each; not those of its blocks.
+
+    Args:
+        module: a module with shards, or a plain one.
+    """
+    for part in _sharding(module):
+        part.set_reshard_after_backward(part is not module, recurse=False)
+    try:
+        yield
+    finally:
+        for part in _sharding(module):
+            part.set_reshard_after_backward(True, recurse=False)
+        let_go(module)
+
+
+def let_go(module: nn.Module) -> None:
+    """Forget gathered weights; the next forward gathers what the shards hold then, which a forward alone would not.
+
+    Args:
+        module: a module with shards, or a plain one.
+    """
+    for part in _sharding(module):
+        part.reshard()
+
+
+def _sharding(module: nn.Module) -> list[Any]:
+    return [part for part in module.modules() if hasattr(part, "set_reshard_after_backward")]
 
 
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:

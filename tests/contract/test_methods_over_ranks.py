@@ -20,7 +20,7 @@ from mtl.balancing.mgda import MGDA
 from mtl.callbacks.loss_balancing import LossBalancing
 from mtl.data.sampling import EpochSampler
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import Norms, Scenes, at_all_places, example, module, one_of_each_kind, state, trainer
+from tests.contract.balanced_run import Norms, Scenes, at_all_places, example, module, state, trainer
 
 SAMPLES, STEPS = 4, 3  # of a batch of all ranks, and optimiser steps
 NEAR_64 = 1e-13  # 2e-16 was measured on weights, 1e-15 on the state of a method
@@ -54,6 +54,7 @@ def train(
     head_gradients: Any = None,
     every: int = 1,
     bits: int = 64,
+    seed_by_rank: bool = False,
     **settings: Any,
 ) -> dict[str, Tensor]:
     scenes = Scenes(SAMPLES // ranks, num_train=2 * SAMPLES * STEPS, kept=uneven())
@@ -63,6 +64,9 @@ def train(
         torch.manual_seed(0)
         loop = module(Norms())
         without_batch_norm(loop)
+        if seed_by_rank:
+            for value in loop.parameters():
+                value.data += rank
         balancing = LossBalancing(method, at=at, head_gradients=head_gradients, every=every)  # type: ignore[arg-type]
         if ranks > 1:
             settings["strategy"] = DDPStrategy(cluster_environment=Team(rank, ranks), process_group_backend="gloo")
@@ -113,9 +117,17 @@ def test_two_ranks_make_the_steps_of_one_with_both_batches(cls: type[Method], at
 
 
 @pytest.mark.ddp
-@pytest.mark.parametrize(("cls", "at"), one_of_each_kind())
+@pytest.mark.parametrize(("cls", "at"), at_all_places())
 def test_four_ranks_do_it_too(cls: type[Method], at: str, run_ranks: RunRanks) -> None:
     compare(run_ranks, 4, NEAR_64, cls, at)
+
+
+@pytest.mark.ddp
+def test_ranks_that_began_with_other_weights_train_those_of_rank_0(run_ranks: RunRanks) -> None:
+    # at the parameters DDP does not know the backbone
+    first, second = run_ranks(partial(train, seed_by_rank=True), 2, MGDA, "parameters")
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=0, atol=0, equal_nan=True, msg=name)
 
 
 @pytest.mark.ddp
@@ -127,16 +139,17 @@ def test_kept_weights_and_the_other_convention_for_heads_obey_it_too(
 
 
 @pytest.mark.ddp
-@pytest.mark.parametrize(("cls", "at"), one_of_each_kind())
+@pytest.mark.parametrize(("cls", "at"), at_all_places())
 def test_32_bits_differ_by_their_rounding(cls: type[Method], at: str, run_ranks: RunRanks) -> None:
     compare(run_ranks, 2, 1e-6, cls, at, bits=32)
 
 
 @pytest.mark.ddp
-@pytest.mark.parametrize(("cls", "at"), one_of_each_kind())
+@pytest.mark.parametrize(("cls", "at"), at_all_places())
 def test_bfloat16_differs_by_its_rounding(cls: type[Method], at: str, run_ranks: RunRanks) -> None:
-    # 8 bits: steps of lr 0.05 with clipped gradients move a weight by 0.05, of which some thousandths are rounding
-    compare(run_ranks, 2, 1e-3, cls, at, bits=32, precision="bf16-mixed")
+    # 8 bits: steps of lr 0.05 with clipped gradients move a weight by 0.05, of which 0.0025 were measured as rounding,
+    # with GradVac, whose thresholds make jumps of it
+    compare(run_ranks, 2, 5e-3, cls, at, bits=32, precision="bf16-mixed")
 
 
 def compare(

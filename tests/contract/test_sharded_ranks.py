@@ -10,9 +10,9 @@ from lightning.pytorch import Callback
 from torch import Tensor
 from torch.optim import AdamW
 
-from mtl.balancing.db_mtl import DBMTL
+from mtl.balancing.famo import FAMO
 from mtl.balancing.graddrop import GradDrop
-from mtl.balancing.method import Method
+from mtl.balancing.method import GradientAggregation, Method
 from mtl.balancing.mgda import MGDA
 from mtl.balancing.pivrg import PIVRG
 from mtl.balancing.uncertainty import Uncertainty
@@ -22,7 +22,7 @@ from mtl.callbacks.loss_balancing import LossBalancing
 from mtl.optim import Optim
 from mtl.sharding import FullySharded
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import Norms, Scenes, module, trainer
+from tests.contract.balanced_run import Norms, Scenes, at_all_places, example, module, trainer
 from tests.contract.test_methods_over_ranks import (
     NEAR_64,
     SAMPLES,
@@ -43,7 +43,14 @@ class Sharded(FullySharded):
 
 
 def train(
-    rank: int, ranks: int, method: Method | None, at: str, head_gradients: Any = None, every: int = 1, blocks: Any = ()
+    rank: int,
+    ranks: int,
+    cls: type[Method] | None,
+    at: str,
+    head_gradients: Any = None,
+    every: int = 1,
+    blocks: Any = (),
+    ema: bool = False,
 ) -> dict[str, Tensor]:
     scenes = Scenes(SAMPLES // ranks, num_train=2 * SAMPLES * STEPS, kept=uneven())
     scenes.setup("fit")  # drawn once, in 32 bits
@@ -51,12 +58,15 @@ def train(
         loop = module(Norms())
         without_batch_norm(loop)
         callbacks: list[Any] = []
-        if method is not None:
-            callbacks = [LossBalancing(method, at=at, head_gradients=head_gradients, every=every)]  # type: ignore[arg-type]
+        if cls is not None:
+            callbacks = [LossBalancing(example(cls), at=at, head_gradients=head_gradients, every=every)]  # type: ignore[arg-type]
+        if ema:  # the average is validated between the epochs
+            callbacks.append(EMA(0.5))
         settings: dict[str, Any] = {"strategy": Sharded(rank, ranks, blocks)} if ranks > 1 else {}
         run = trainer(
             callbacks,
-            max_epochs=1,
+            max_epochs=2 if ema else 1,
+            limit_val_batches=1 if ema else 0,
             accumulate_grad_batches=2,
             gradient_clip_val=1.0,
             devices=1,
@@ -82,6 +92,8 @@ CASES = {
     "features, weighted heads": (MGDA, "features", "weighted"),
     "features, kept weights": (MGDA, "features", "weighted", 2),
     "features, whole gradients": (GradDrop, "features"),
+    "features, averaged weights": (MGDA, "features", "own", 1, (), True),
+    "a look back at the losses, averaged weights": (FAMO, "features", None, 1, (), True),
     "parameters": (UPGrad, "parameters"),
     "parameters, weighted heads": (MGDA, "parameters", "weighted"),
     "parameters, kept weights": (MGDA, "parameters", "own", 2),
@@ -92,20 +104,27 @@ CASES = {
 @pytest.mark.ddp
 @pytest.mark.parametrize("case", CASES)
 def test_shards_make_the_steps_of_one_process(case: str, run_ranks: RunRanks) -> None:
-    cls, at, *more = CASES[case]
-    method = cls() if cls else None
-    one = train(0, 1, cls() if cls else None, at, *more)
-    first, second = run_ranks(train, 2, method, at, *more)
-    for name, value in one.items():
-        torch.testing.assert_close(first[name], second[name], rtol=0, atol=0, msg=name)
-        torch.testing.assert_close(first[name], value, rtol=NEAR_64, atol=NEAR_64, msg=lambda m, n=name: f"{n} {m}")
+    compare(run_ranks, *CASES[case])
 
 
 @pytest.mark.ddp
-def test_methods_that_need_whole_gradients_of_parameters_are_refused_by_name(run_ranks: RunRanks) -> None:
-    for message in run_ranks(refusal, 2):
-        assert "DBMTL at='parameters' needs the whole gradient" in message
-        assert "strategy ddp, take at='features'" in message
+@pytest.mark.parametrize(("cls", "at"), at_all_places())
+def test_shards_obey_every_method_or_are_refused_by_name(cls: type[Method], at: str, run_ranks: RunRanks) -> None:
+    example(cls)  # skips where a package is missing
+    if at == "parameters" and issubclass(cls, GradientAggregation):
+        for message in run_ranks(refusal, 2, cls):
+            assert f"{cls.__name__} at='parameters' needs the whole gradient" in message
+            assert "strategy ddp, take at='features'" in message
+    else:
+        compare(run_ranks, cls, at)
+
+
+def compare(run_ranks: RunRanks, *settings: Any) -> None:
+    one = train(0, 1, *settings)
+    first, second = run_ranks(train, 2, *settings)
+    for name, value in one.items():
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=0, msg=name)
+        torch.testing.assert_close(first[name], value, rtol=NEAR_64, atol=NEAR_64, msg=lambda m, n=name: f"{n} {m}")
 
 
 @pytest.mark.ddp
@@ -154,7 +173,7 @@ def refused_blocks(rank: int, ranks: int) -> str:
     return str(caught.value)
 
 
-def refusal(rank: int, ranks: int) -> str:
+def refusal(rank: int, ranks: int, cls: type[Method]) -> str:
     with pytest.raises(ValueError, match=".") as caught:
-        train(rank, ranks, DBMTL(), "parameters")
+        train(rank, ranks, cls, "parameters")
     return str(caught.value)
