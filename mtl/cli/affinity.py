@@ -15,15 +15,17 @@ from rich.table import Table
 import mtl.affinity
 from mtl.affinity.grouping import group_tasks
 from mtl.affinity.measure import AffinityMeasure, Evidence
+from mtl.affinity.over_training import write_over_training
 from mtl.affinity.tables import Affinity, read_affinity, summarise, write_affinities
 from mtl.batch import Batch
+from mtl.callbacks.checkpoint_files import read_checkpoint
 from mtl.cli.config_files import read_config
 from mtl.cli.yaml_lines import ConfigError
 from mtl.data.joint import JointDataModule
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.import_policy import allow_imports
-from mtl.evaluation.load import load_run
+from mtl.evaluation.load import find_checkpoint, load_run
 from mtl.model import MultiTaskModel
 
 
@@ -36,25 +38,36 @@ def affinity(arguments: list[str]) -> None:
     options = _affinity_parser().parse_args(arguments)
     if (options.run is None) == (options.config is None):
         raise ConfigError("`affinity` needs --run RUN for a trained model, or --config FILE to look at labels alone.")
+    if options.run is None and options.checkpoints:
+        raise ConfigError("--checkpoints are those of a run; name it with --run, or leave them out.")
     wanted = _measures(options.measures)
     allow_imports(options.allow.split(",") if options.allow else ())
     source = options.config or options.run / "config.yaml"
     if not source.is_file():
         raise FileNotFoundError(f"there is no {str(source)!r}; --run takes a run folder, --config a config file.")
     data = _data(source)
-    model = None if options.run is None else load_run(options.run).model.train()
+    models = {} if options.run is None else _models(options.run, options.checkpoints or ["best"])
     singles = {name: found for run in options.single for name, found in _single(run).items()}
-    names = list(model.heads) if model is not None else list(data.tasks)
-    evidence = Evidence(
-        {name: data.tasks[name] for name in names}, _batches(data, options.batches), model, singles or None
-    )
-    there = {"labels"} | ({"model"} if model is not None else set()) | ({"singles"} if singles else set())
-    found = {cls.__name__: summarise(cls.example().measure(evidence), names) for cls in wanted if cls.needs in there}
+    names = list(next(iter(models.values())).heads) if models else list(data.tasks)
+    tasks, batches = {name: data.tasks[name] for name in names}, _batches(data, options.batches)
+    there = {"labels"} | ({"model"} if models else set()) | ({"singles"} if singles else set())
+    found: dict[str, Affinity] = {}
+    over_training: dict[int, dict[str, Affinity]] = {step: {} for step in models}
+    for cls in (cls for cls in wanted if cls.needs in there):
+        matrices = []
+        # only a joint model changes with the checkpoint
+        for step, model in (models if cls.needs == "model" else {0: None}).items():
+            matrices.append(cls.example().measure(Evidence(tasks, batches, model, singles or None)))
+            if model is not None:
+                over_training[step][cls.__name__] = summarise(matrices[-1], names)
+        found[cls.__name__] = summarise(torch.cat(matrices), names)
     output = options.output or (options.run / "affinity" if options.run else Path("affinity"))
     console = Console(highlight=False)
     for name, result in found.items():
         console.print(_table(name, result))
     files = write_affinities(found, output)
+    if len(models) > 1 and any(over_training.values()):
+        files += write_over_training(over_training, output)
     console.print(f"{len(files)} files in {output}", soft_wrap=True)
 
 
@@ -111,6 +124,15 @@ def _batches(data: JointDataModule, number: int) -> list[Batch]:
     return batches
 
 
+def _models(run: Path, checkpoints: Sequence[str]) -> dict[int, MultiTaskModel]:
+    """The joint model in training mode, by step of its checkpoint."""
+    found = {}
+    for name in checkpoints:
+        step = int(read_checkpoint(find_checkpoint(run, name)).get("global_step", 0))
+        found[step] = load_run(run, name).model.train()
+    return dict(sorted(found.items()))
+
+
 def _single(run: Path) -> dict[str, MultiTaskModel]:
     model = load_run(run).model
     if len(model.heads) != 1:
@@ -149,6 +171,9 @@ def _affinity_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("mtl affinity", description="How related are the tasks?", allow_abbrev=False)
     parser.add_argument("--run", type=Path, help="run of the joint model: gradients and lookahead")
     parser.add_argument("--config", type=Path, help="config, to look at labels before anything is trained")
+    parser.add_argument(
+        "--checkpoints", nargs="+", help="of the run; of several the mean, and curves over training [best]"
+    )
     parser.add_argument("--single", type=Path, nargs="+", default=[], help="runs of single tasks: representations")
     parser.add_argument("--measures", nargs="+", help="only these [all that can be made of what is given]")
     parser.add_argument("--batches", type=int, default=20, help="training batches to look at [20]")

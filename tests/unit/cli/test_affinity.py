@@ -1,9 +1,12 @@
 """`affinity` and `group` from the command line: files, pictures, configs, and what is refused."""
 
+import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from mtl.affinity.tables import read_affinity
@@ -25,6 +28,31 @@ def test_a_run_gets_tables_and_a_picture(trained: Path, tmp_path: Path, capsys: 
     assert list(found.names) == ["boxes", "largest"]
     assert found.mean_KK.diagonal().tolist() == pytest.approx([1.0, 1.0])
     assert "from" in said(capsys)
+
+
+def test_several_checkpoints_give_curves_and_their_mean(trained: Path, tmp_path: Path, capsys: Any) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    # an earlier point of the run, at which the weights were others
+    state["global_step"] = 1
+    state["state_dict"] = {
+        name: value * 0.5 if name.endswith("weight") else value for name, value in state["state_dict"].items()
+    }
+    torch.save(state, run / "checkpoints/early.ckpt")
+    words = ["affinity", "--run", str(run), "--batches", "2", "--measures", "GradientMagnitude", "LabelInformation"]
+    assert main([*words, "--checkpoints", "early", "last", "--output", str(tmp_path / "out")]) == 0
+    with (tmp_path / "out/over_training.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["measure"] for row in rows] == ["GradientMagnitude"] * 2  # labels do not change
+    assert [int(row["step"]) for row in rows] == [1, 2]
+    both = [float(row["mean"]) for row in rows]
+    assert both[0] != both[1]
+    mean = read_affinity(tmp_path / "out/GradientMagnitude.csv").mean_KK
+    assert float(mean[0, 1]) == pytest.approx(sum(both) / 2, rel=1e-4)
+    assert (tmp_path / "out/over_training.png").stat().st_size > 5000
+    assert main([*words, "--checkpoints", "none"]) != 0
+    assert "has no checkpoint 'none.ckpt'" in said(capsys)
 
 
 def test_labels_need_no_run(folder: Path, capsys: Any) -> None:
@@ -56,6 +84,7 @@ def test_groups_become_configs_that_merge(folder: Path, capsys: Any) -> None:
     ("words", "message"),
     [
         (["affinity"], "needs --run RUN"),
+        (["affinity", "--config", "tiny.yaml", "--checkpoints", "last"], "--checkpoints are those of a run"),
         (["affinity", "--config", "none.yaml"], "there is no 'none.yaml'"),
         (["affinity", "--config", "tiny.yaml", "--measures", "Lookahed"], "Did you mean 'Lookahead'"),
         (["group", "--affinity", "none.csv", "--config", "tiny.yaml", "--networks", "1"], "there is no 'none.csv'"),
