@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mtl.affinity.tables import Affinity
+from mtl.callbacks.picture import class_colour
 
 _LEGEND = 12  # most lines that a legend names
 
@@ -47,7 +48,7 @@ def _draw(found: Mapping[int, Mapping[str, Affinity]], path: Path) -> None:
 
     steps = sorted(found)
     measures = list(found[steps[0]])
-    figure = Figure(figsize=(4.6 * min(2, len(measures)), 3.2 * -(-len(measures) // 2)), layout="constrained")
+    figure = Figure(figsize=(5.4 * min(2, len(measures)), 3.2 * -(-len(measures) // 2)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(-(-len(measures) // 2), min(2, len(measures)), squeeze=False).flat)
     for axis, measure in zip(axes, measures, strict=False):
@@ -56,15 +57,18 @@ def _draw(found: Mapping[int, Mapping[str, Affinity]], path: Path) -> None:
         for i, j in pairs:
             mean = [float(found[step][measure].mean_KK[i, j]) for step in steps]
             spread = [float(found[step][measure].spread_KK[i, j]) for step in steps]
-            axis.errorbar(steps, mean, spread, marker="o", markersize=3, linewidth=1.4, elinewidth=0.8, capsize=2,
-                          label=f"{last.names[i]}, {last.names[j]}")  # fmt: skip
+            low, high = ([m + sign * s for m, s in zip(mean, spread, strict=True)] for sign in (-1, 1))
+            colour, word = class_colour(pairs.index((i, j))), "and" if (j, i) not in pairs else "to"
+            axis.fill_between(steps, low, high, color=colour, alpha=0.12, linewidth=0)
+            axis.plot(steps, mean, marker="o", markersize=3, linewidth=1.5, color=colour,
+                      label=f"{last.names[i]} {word} {last.names[j]}")  # fmt: skip
         axis.axhline(0, color="0.6", linewidth=0.8, zorder=0)
         axis.set_title(measure, fontsize=10)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
         if len(pairs) <= _LEGEND:
-            axis.legend(fontsize=7, frameon=False)
+            axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axis in axes[len(measures) :]:
         axis.axis("off")
     figure.savefig(path, dpi=130)
