@@ -11,7 +11,7 @@ Shapes: N samples.
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,15 @@ from mtl.task import Task
 
 TASKS = "tasks.json"
 _STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
+
+
+class TaskFields(TypedDict):
+    """A task in a config, where its name is the key."""
+
+    # typed, so that a class called '0' or 'no' stays a word in the config that a run saves
+    kind: str
+    class_names: NotRequired[list[str]]
+    num_classes: NotRequired[int]
 
 
 class ShardedData(JointDataModule):
@@ -49,7 +58,7 @@ class ShardedData(JointDataModule):
     def __init__(
         self,
         root: str,
-        tasks: dict[str, dict[str, Any]],
+        tasks: dict[str, TaskFields],
         shuffle_shards: int | None = 8,
         cache_dir: str | None = None,
         verify_shards: bool = False,
@@ -67,10 +76,13 @@ class ShardedData(JointDataModule):
     def declare_tasks(cls, *, tasks: Mapping[str, Any] | None = None, **_: Any) -> dict[str, Task]:
         declared = {}
         for name, spec in (tasks or {}).items():
-            known = ("kind", "num_classes", "class_names")
             for key in spec:
-                if key not in known:
-                    raise ValueError(f"task {name!r} has a field {key!r}; there are {known}.{did_you_mean(key, known)}")
+                if key not in TaskFields.__annotations__:
+                    known = ", ".join(TaskFields.__annotations__)
+                    raise ValueError(
+                        f"task {name!r} has a field {key!r}; there are {known}."
+                        f"{did_you_mean(key, TaskFields.__annotations__)}"
+                    )
             if "kind" not in spec:
                 raise ValueError(f"task {name!r} needs its `kind`, such as detection or classification.")
             declared[name] = Task(name, **spec)

@@ -237,7 +237,7 @@ def test_damage_inside_of_a_shard_is_named_when_it_is_read(shards: Path) -> None
     with pytest.raises(ValueError, match=message):
         loaded(shards, verify_shards=True)
     with pytest.raises(ValueError, match=message):
-        list(loaded(shards, num_workers=2).train_dataloader())
+        list(loaded(shards).train_dataloader())
 
 
 @pytest.mark.parametrize(
