@@ -113,8 +113,8 @@ class LossBalancing(Callback):
             self._know_shards(pl_module)
         if num_ranks() > 1:
             share_weights(self.method)
-            if self.at == "parameters" and not is_sharded(pl_module.parameters()):
-                share_weights(pl_module.model.backbone)
+            if isinstance(pl_module, MultiTaskLightningModule) and not is_sharded(pl_module.parameters()):
+                share_weights(pl_module.model.backbone)  # DDP does not, where it is left out
             # one for backward, where it must not queue behind DDP's own; one for questions to the hosts, not the GPUs
             made = (dist.new_group(), dist.new_group(backend="gloo"))
             self.groups = [group for group in made if isinstance(group, dist.ProcessGroup)]

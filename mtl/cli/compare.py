@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mtl.callbacks.metrics_csv import read_series
 from mtl.cli.comparison import Cell, Comparison, read_comparison
+from mtl.cli.on_ray import OnRay
 from mtl.cli.run_queue import RunQueue, duration, is_done
 from mtl.cli.yaml_lines import ConfigError
 from mtl.evaluation.report import read_report
@@ -39,15 +40,18 @@ def compare(arguments: list[str]) -> None:
     if options.dry_run:
         _plan(console, comparison, [*tries, *comparison.cells(root)], options.jobs)
         return
-    queue = RunQueue(comparison.config, options.jobs, flags, console, comparison.seed_keys)
+    place = OnRay(options.ray, options.cpus_per_run, options.gpus_per_run) if options.ray else None
+    queue = RunQueue(comparison.config, options.jobs, flags, console, comparison.seed_keys, place)
     queue.train(tries, "fixed weights")
     tuned = {variant: best for variant, own in searched.items() if (best := _best(own)) is not None}
     for variant, best in tuned.items():
         weights = comparison.candidates()[best].get("model", {}).get("loss_weights", "all 1")
         console.print(f"tuned fixed weights{' of ' + variant if variant else ''}: {weights}")
     queue.train(comparison.cells(root, tuned), "comparison")
+    finished = [cell for cell in comparison.cells(root, tuned) if is_done(cell)]
     for variant in comparison.variants:
-        _write(console, root / variant)
+        if any(cell.folder.parent == root / variant for cell in finished):
+            _write(console, root / variant)
     if queue.failed:
         names = ", ".join(f"{cell.folder.name} {cell.name}" for cell in queue.failed)
         raise RuntimeError(
@@ -104,7 +108,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", required=True, help="comparison file, for example configs/compare/digits.yaml")
     parser.add_argument("--runs_root", help="folder of the runs [runs/compare/<name of the file>]")
-    parser.add_argument("--jobs", type=_jobs, default=1, help="runs at once, as processes on this machine [1]")
+    parser.add_argument("--jobs", type=_jobs, default=1, help="runs at once, as processes on this machine or Ray's [1]")
+    parser.add_argument("--ray", metavar="ADDRESS", help="run on a Ray cluster: auto, local or host:port")
+    parser.add_argument("--cpus_per_run", type=float, default=1, help="what Ray keeps for each run [1]")
+    parser.add_argument("--gpus_per_run", type=float, default=0, help="what Ray keeps for each run [0]")
     parser.add_argument("--dry_run", action="store_true", help="show the plan and its cost, train nothing")
     return parser
 

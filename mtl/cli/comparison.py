@@ -175,10 +175,6 @@ def merged(low: Overlay, high: Overlay) -> Overlay:
     return both
 
 
-def _alone(task: str, tasks: list[str]) -> Overlay:
-    return {"model": {"heads": {other: None for other in tasks if other != task}, "loss_weights": None}}
-
-
 def _method_rows(entries: Any, path: Path) -> Iterator[tuple[str, Overlay]]:
     assert mtl.balancing  # importing the package imports every method
     known = {cls.__name__: cls for cls in concrete_subclasses(Method)}
@@ -210,7 +206,7 @@ def _entry(entry: Any, path: Path) -> tuple[str, Overlay]:
 
 
 def balanced(method: Any, at: str | None = None, every: int | None = None) -> Overlay:
-    """The overlay that balances by a method.
+    """The overlay that balances by a method, instead of the weights that the config may have.
 
     Args:
         method: its name, or `class_path` and `init_args`.
@@ -219,7 +215,8 @@ def balanced(method: Any, at: str | None = None, every: int | None = None) -> Ov
     """
     settings = {"method": method, "at": at, "every": every}
     settings = {key: value for key, value in settings.items() if value is not None}
-    return {"trainer": {"callbacks+": [{"class_path": "LossBalancing", "init_args": settings}]}}
+    callback = {"class_path": "LossBalancing", "init_args": settings}
+    return {"model": {"loss_weights": None}, "trainer": {"callbacks+": [callback]}}
 
 
 def _stands_alone(cls: type[Method]) -> bool:

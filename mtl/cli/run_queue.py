@@ -1,4 +1,4 @@
-"""Many runs of `python -m mtl fit`, several at once, each a process and a folder of its own."""
+"""Many runs of `python -m mtl fit`, several at once, each a process and a folder of its own, here or elsewhere."""
 
 import os
 import shutil
@@ -6,10 +6,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Protocol
 
 import yaml
 from rich.console import Console
@@ -18,6 +19,19 @@ from rich.table import Table
 
 from mtl.cli.comparison import Cell
 from mtl.evaluation.report import FAILED
+
+
+class Process(Protocol):
+    """A run that was started."""
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+
+    def terminate(self) -> None:
+        """End it."""
+
+
+Start = Callable[[Sequence[str], Path, Mapping[str, str]], Process]
 
 
 class RunQueue:
@@ -29,16 +43,24 @@ class RunQueue:
         flags: more words for every `fit`.
         console: where progress goes.
         seed_keys: keys of the config that a run's seed is given to.
+        start: starts a run, from its words, its log and more variables of its environment; here by default.
     """
 
     def __init__(
-        self, config: Path, jobs: int, flags: Sequence[str], console: Console, seed_keys: Sequence[str]
+        self,
+        config: Path,
+        jobs: int,
+        flags: Sequence[str],
+        console: Console,
+        seed_keys: Sequence[str],
+        start: Start | None = None,
     ) -> None:
+        self.start = start or start_here
         self.config, self.jobs, self.flags, self.console = config, jobs, list(flags), console
         self.seed_keys = seed_keys
         self.seconds: list[float] = []  # of the runs that were trained here
         self.failed: list[Cell] = []
-        self._running: dict[Path, tuple[Cell, subprocess.Popen[bytes]]] = {}
+        self._running: dict[Path, tuple[Cell, Process]] = {}
         self._stopped = False
         self._lock = threading.Lock()
 
@@ -72,16 +94,11 @@ class RunQueue:
         overlay_file(cell).write_text(yaml.safe_dump(cell.overlay), "utf-8")
         threads = max(1, (os.cpu_count() or 1) // self.jobs)
         start = time.monotonic()
-        with (cell.folder / f"{cell.name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                self.command(cell),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={"OMP_NUM_THREADS": str(threads), **os.environ},
-            )
-            with self._lock:
-                self._running[cell.path] = cell, process
-            process.wait()
+        env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+        process = self.start(self.command(cell), cell.folder / f"{cell.name}.log", env)
+        with self._lock:
+            self._running[cell.path] = cell, process
+        code = process.wait()
         with self._lock:
             del self._running[cell.path]
             self.seconds.append(time.monotonic() - start)
@@ -90,7 +107,7 @@ class RunQueue:
             return
         text = (cell.folder / f"{cell.name}.log").read_text("utf-8", errors="replace").strip()
         cell.path.mkdir(parents=True, exist_ok=True)
-        (cell.path / FAILED).write_text(f"exit code {process.returncode}\n{text[-4000:]}\n", "utf-8")
+        (cell.path / FAILED).write_text(f"exit code {code}\n{text[-4000:]}\n", "utf-8")
         self.failed.append(cell)
 
     def command(self, cell: Cell) -> list[str]:
@@ -154,6 +171,18 @@ class RunQueue:
         with self._lock:
             for _, process in self._running.values():
                 process.terminate()
+
+
+def start_here(command: Sequence[str], log: Path, env: Mapping[str, str]) -> Process:
+    """A run as a process of this machine.
+
+    Args:
+        command: its words.
+        log: where its output goes.
+        env: more variables of its environment.
+    """
+    with log.open("wb") as out:
+        return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **env})
 
 
 def overlay_file(cell: Cell) -> Path:

@@ -1,0 +1,95 @@
+"""Runs on the machines of a Ray cluster, which must see the same folders: the checkout and the runs.
+
+Source: Moritz et al., "Ray: A Distributed Framework for Emerging AI Applications", OSDI 2018.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtl.cli.yaml_lines import ConfigError
+
+
+class OnRay:
+    """Starts each run as a task of a cluster, which waits until a machine has the CPUs and GPUs for it.
+
+    Args:
+        address: of the cluster: `auto` for the one that this machine belongs to, `local` to start one here, or
+            host:port.
+        cpus: of each run.
+        gpus: of each run; parts of one are shared.
+
+    Raises:
+        ConfigError: if Ray is not installed, or there is no cluster.
+    """
+
+    def __init__(self, address: str, cpus: float = 1, gpus: float = 0) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise ConfigError('--ray needs the package ray: pip install "mtl[ray]"') from error
+        self.cpus, self.gpus = cpus, gpus
+        if not ray.is_initialized():
+            try:
+                ray.init(address=address, log_to_driver=False, include_dashboard=None if address != "local" else False)
+            except ConnectionError as error:
+                raise ConfigError(
+                    f"--ray {address}: there is no Ray cluster. Start one (`ray start --head`, and `ray start "
+                    "--address=HOST:PORT` on the others), or take --ray local."
+                ) from error
+        self.ray = ray
+        self.task = ray.remote(max_retries=0)(_run)
+
+    def __call__(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> "RayRun":
+        """Start a run.
+
+        Args:
+            command: its words.
+            log: where its output goes.
+            env: more variables of its environment.
+        """
+        threads = str(max(1, int(self.cpus)))
+        task = self.task.options(num_cpus=self.cpus, num_gpus=self.gpus, name=" ".join(command[-8:]))
+        reference = task.remote(list(command), str(log.absolute()), {**env, "OMP_NUM_THREADS": threads}, os.getcwd())
+        return RayRun(self.ray, reference, log)
+
+
+class RayRun:
+    """A run that a cluster has, to be waited for like a process.
+
+    Args:
+        ray: the package.
+        reference: what Ray calls it.
+        log: where its output goes.
+    """
+
+    def __init__(self, ray: Any, reference: Any, log: Path) -> None:
+        self.ray, self.reference, self.log = ray, reference, log
+
+    def wait(self) -> int:
+        """The exit code; 1 where the machine was lost, which the log says."""
+        try:
+            return int(self.ray.get(self.reference))
+        except self.ray.exceptions.RayError as error:
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(f"\nRay lost the run: {error}\n")
+            return 1
+
+    def terminate(self) -> None:
+        """End it, also where it waits for a machine."""
+        self.ray.cancel(self.reference)
+
+
+def _run(command: list[str], log: str, env: dict[str, str], folder: str) -> int:
+    """On a machine of the cluster."""
+    with open(log, "wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, **env})
+        try:
+            while process.poll() is None:
+                time.sleep(0.1)  # Ray's cancelling does not wake a wait
+            return process.returncode
+        finally:  # a task that is cancelled takes its run along
+            process.terminate()
