@@ -19,6 +19,7 @@ class Tracking:
             obeys WANDB_MODE; `online` is an error where that is impossible; `offline`; `off` writes the CSV alone.
         project: W&B project; the experiment's name by default.
         entity: W&B user or team; the key's default one where none is given.
+        group: W&B group of the run, such as the seeds of one method.
         tags: W&B tags of the run.
         log_checkpoint: upload the best checkpoint as a W&B artifact when training ends.
     """
@@ -26,6 +27,7 @@ class Tracking:
     wandb: Literal["auto", "online", "offline", "off"] = "auto"
     project: str | None = None
     entity: str | None = None
+    group: str | None = None
     tags: list[str] = field(default_factory=list)
     log_checkpoint: bool = False
 
@@ -49,6 +51,7 @@ def make_loggers(run_dir: Path, experiment: str, name: str, config: dict[str, An
                 project=tracking.project or experiment,
                 name=name,
                 entity=tracking.entity,
+                group=tracking.group,
                 tags=list(tracking.tags),
                 config=config,
                 log_checkpoint=tracking.log_checkpoint,

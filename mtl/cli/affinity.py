@@ -20,6 +20,7 @@ from mtl.affinity.tables import Affinity, read_affinity, summarise, write_affini
 from mtl.batch import Batch
 from mtl.callbacks.checkpoint_files import read_checkpoint
 from mtl.cli.config_files import read_config
+from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.cli.yaml_lines import ConfigError
 from mtl.data.joint import JointDataModule
 from mtl.discovery import concrete_subclasses
@@ -69,6 +70,7 @@ def affinity(arguments: list[str]) -> None:
     if len(models) > 1 and any(over_training.values()):
         files += write_over_training(over_training, output)
     console.print(f"{len(files)} files in {output}", soft_wrap=True)
+    tables_to_wandb(options.wandb, output, "affinity", files)
 
 
 def group(arguments: list[str]) -> None:
@@ -178,6 +180,7 @@ def _affinity_parser() -> argparse.ArgumentParser:
     parser.add_argument("--measures", nargs="+", help="only these [all that can be made of what is given]")
     parser.add_argument("--batches", type=int, default=20, help="training batches to look at [20]")
     parser.add_argument("--output", type=Path, help="folder of the results [<run>/affinity]")
+    add_wandb_flag(parser)
     parser.add_argument("--allow", help="modules of your own that the config may import, separated by commas")
     return parser
 

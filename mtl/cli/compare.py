@@ -16,6 +16,7 @@ from mtl.callbacks.metrics_csv import read_series
 from mtl.cli.comparison import Cell, Comparison, read_comparison
 from mtl.cli.on_ray import OnRay
 from mtl.cli.run_queue import RunQueue, duration, is_done
+from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.cli.yaml_lines import ConfigError
 from mtl.evaluation.report import read_report
 from mtl.evaluation.report_files import markdown, write_report
@@ -51,7 +52,7 @@ def compare(arguments: list[str]) -> None:
     finished = [cell for cell in comparison.cells(root, tuned) if is_done(cell)]
     for variant in comparison.variants:
         if any(cell.folder.parent == root / variant for cell in finished):
-            _write(console, root / variant)
+            _write(console, root / variant, options.wandb)
     if queue.failed:
         names = ", ".join(f"{cell.folder.name} {cell.name}" for cell in queue.failed)
         raise RuntimeError(
@@ -67,15 +68,18 @@ def report(arguments: list[str]) -> None:
     """
     parser = argparse.ArgumentParser("mtl report", description="The table of a comparison, from its run folders.")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the comparison: runs/compare/<name>")
-    _write(Console(highlight=False), parser.parse_args(arguments).runs)
+    add_wandb_flag(parser)
+    options = parser.parse_args(arguments)
+    _write(Console(highlight=False), options.runs, options.wandb)
 
 
-def _write(console: Console, root: Path) -> None:
+def _write(console: Console, root: Path, wandb: str) -> None:
     found = read_report(root)
     files = write_report(found, root)
     # not wrapped: it is pasted into a README
     console.print(markdown(found), markup=False, soft_wrap=True)
     console.print(f"\n{', '.join(file.name for file in files)} in {root}", soft_wrap=True)
+    tables_to_wandb(wandb, root, root.name, files)
 
 
 def _best(tries: Sequence[Cell]) -> int | None:
@@ -112,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ray", metavar="ADDRESS", help="run on a Ray cluster: auto, local or host:port")
     parser.add_argument("--cpus_per_run", type=float, default=1, help="what Ray keeps for each run [1]")
     parser.add_argument("--gpus_per_run", type=float, default=0, help="what Ray keeps for each run [0]")
+    add_wandb_flag(parser)
     parser.add_argument("--dry_run", action="store_true", help="show the plan and its cost, train nothing")
     return parser
 

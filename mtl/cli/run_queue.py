@@ -120,7 +120,7 @@ class RunQueue:
         return [
             sys.executable, "-m", "mtl", "fit", "--config", str(self.config), "--config", str(overlay_file(cell)),
             "--runs_root", str(cell.folder.parent), "--experiment", cell.folder.name, "--name", cell.name,
-            *seeds, *self.flags,
+            "--tracking.project", cell.folder.parent.name, "--tracking.group", cell.folder.name, *seeds, *self.flags,
         ]  # fmt: skip
 
     def _watch(

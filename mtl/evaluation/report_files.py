@@ -71,7 +71,8 @@ def _table(report: Report, plus_minus: str, percent: str) -> tuple[list[str], li
     tests = {name: report.tests(name) for name in (EQUAL, TUNED)}
     head = ["method", "seeds", "score", *(metric.key for metric in monitored), "mean rank"]
     head += [f"Delta_m, {percent}", f"per task, {percent}", f"flat, {percent} (lower)"] if singles else []
-    head += [f"p against {name}" for name, found in tests.items() if found] + ["ms/step"]
+    head += [f"p against {name}" for name, found in tests.items() if found]
+    head += ["ms/step", "MB"]
     rows = []
     for row in report.ordered():
         cells = [row.name, str(len(row.results)), cell(row.values("score"), plus_minus=plus_minus)]
@@ -80,11 +81,12 @@ def _table(report: Report, plus_minus: str, percent: str) -> tuple[list[str], li
         if singles:
             cells += [cell(report.gains(row, name), "{:+.1f}", plus_minus) for name in GAINS]
         cells += [_p(found.get(row.name)) for found in tests.values() if found]
-        rows.append([*cells, _number(row.cost()[0], "{:.0f}")])
+        rows.append([*cells, *(_number(number, "{:.0f}") for number in row.cost())])
     for task, row in report.singles.items():
         alone = [cell(row.values(m.key), plus_minus=plus_minus) if m.task == task else "" for m in monitored]
         cells = [row.name, str(len(row.results)), "", *alone]
-        rows.append([*cells, *[""] * (len(head) - len(cells) - 1), _number(row.cost()[0], "{:.0f}")])
+        cost = [_number(number, "{:.0f}") for number in row.cost()]
+        rows.append([*cells, *[""] * (len(head) - len(cells) - 2), *cost])
     return head, rows
 
 
@@ -99,7 +101,8 @@ def _legend(report: Report) -> str:
             "Delta_m: mean relative gain over single tasks of one metric for each task; per task: of all metrics, "
             "first averaged within a task; flat: mean loss over all metrics alike, lower is better. "
         )
-    text += "p: paired t-test of the score over seeds, corrected after Holm for the number of rows."
+    text += "p: paired t-test of the score over seeds, corrected after Holm for the number of rows. "
+    text += "MB: most memory of the GPU, or of the whole process without one."
     if min(seeds) < 3:
         text += " Fewer than 3 seeds: no interval, and tests say little."
     return text
