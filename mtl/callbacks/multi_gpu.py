@@ -4,7 +4,6 @@ Shapes: R ranks.
 """
 
 import logging
-import sys
 import time
 from datetime import timedelta
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from mtl.callbacks.parts import model_of
 from mtl.callbacks.refused_strategies import refuse_strategy
 from mtl.callbacks.throughput import num_samples
 from mtl.data.joint import JointDataModule
+from mtl.functional.peak_memory import peak_memory_mb
 from mtl.functional.ranks import each_rank, num_ranks
 
 _log = logging.getLogger("mtl.multi_gpu")
@@ -118,7 +118,8 @@ class MultiGPU(Callback):
         if num_ranks() == 1 or not is_logging_step(trainer, done=True) or trainer.global_step == self._logged_step:
             return
         self._logged_step = trainer.global_step
-        own = [self._loading_s + self._clock.take_s(), self._ready - self._since, self._samples, _memory_gb(trainer)]
+        memory_gb = (peak_memory_mb(trainer.strategy.root_device) or 0.0) * 2**20 / 1e9
+        own = [self._loading_s + self._clock.take_s(), self._ready - self._since, self._samples, memory_gb]
         # float32 for devices without more; no wait at the steps between
         everyone = each_rank(torch.tensor(own, dtype=torch.float32, device=trainer.strategy.root_device))
         pl_module.log_dict(team_numbers(everyone.cpu()))
@@ -243,15 +244,3 @@ def _check_inputs(trainer: Trainer) -> None:
                 f"rank 0 has {values[0]:g} {what}, rank {other} has {values[other]:g}; the ranks would train on other "
                 f"data than they should, or wait for each other for ever. {way}"
             )
-
-
-def _memory_gb(trainer: Trainer) -> float:
-    """Most memory that was in use: of the GPU, or of the process where there is none."""
-    device = trainer.strategy.root_device
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0.0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9

@@ -2,19 +2,18 @@
 
 import json
 import math
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich import get_console
 
 from mtl.callbacks.metrics_csv import run_folder
 from mtl.callbacks.parts import model_of
 from mtl.callbacks.result_table import class_table, task_table
+from mtl.functional.peak_memory import peak_memory_mb
 from mtl.module import MultiTaskLightningModule
 
 
@@ -79,12 +78,13 @@ class Results(Callback):
         root = run_dir.resolve()
         # a later test of a run has a folder of its own inside it
         root = root.parent if (root.parent / "config.yaml").is_file() else root
+        peak = peak_memory_mb(trainer.strategy.root_device)
         return {
             "experiment": root.parent.name,
             "name": root.name,
             "steps": self._steps,
             "train_seconds": round(self._train_s, 1),
-            "peak_memory_mb": _peak_memory_mb(),
+            "peak_memory_mb": None if peak is None else round(peak, 1),
             "num_parameters": sum(parameter.numel() for parameter in model_of(pl_module).parameters()),
             "checkpoint": _checkpoint(trainer, run_dir),
             "tasks": _judged_by(pl_module),
@@ -98,18 +98,6 @@ class Results(Callback):
         console.print("", task_table(metrics, tasks))
         if run_dir is not None:
             console.print(f"run folder: {run_dir}", highlight=False, soft_wrap=True)
-
-
-def _peak_memory_mb() -> float | None:
-    """Of the GPU where there is one, else of the process; not known on Windows."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)  # bytes there, KiB elsewhere
 
 
 def _judged_by(pl_module: LightningModule) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def _table(file: Path) -> Any:
 
     with file.open(newline="", encoding="utf-8") as opened:
         head, *rows = csv.reader(opened)
-    return wandb.Table(columns=head, data=[list(map(_value, row)) for row in rows])
+    columns: list[Any] = list(head)
+    return wandb.Table(columns=columns, data=[list(map(_value, row)) for row in rows])
 
 
 def _value(cell: str) -> Any:
