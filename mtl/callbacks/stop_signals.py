@@ -79,7 +79,7 @@ class StopSignals:
             return
         if self.asked:
             self.restore()
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
             return
         self.asked = number
         if not self._speaks:

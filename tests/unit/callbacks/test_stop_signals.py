@@ -28,16 +28,16 @@ def test_the_first_signal_is_remembered(
     signals: StopSignals, capfd: pytest.CaptureFixture[str], number: signal.Signals, said: str
 ) -> None:
     signals.install(PLAIN)
-    os.kill(os.getpid(), number)
+    signal.raise_signal(number)
     assert signals.asked == number
     assert f"{said}: the step is finished and saved first" in capfd.readouterr().err
 
 
 def test_the_second_one_does_what_it_always_did(signals: StopSignals) -> None:
     signals.install(PLAIN)
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_everything_is_put_back(signals: StopSignals) -> None:
