@@ -51,6 +51,7 @@ class OnRay:
             log: where its output goes.
             env: more variables of its environment.
         """
+        _stop_file(log).unlink(missing_ok=True)
         threads = str(max(1, int(self.cpus)))
         task = self.task.options(num_cpus=self.cpus, num_gpus=self.gpus, name=" ".join(command[-8:]))
         reference = task.remote(list(command), str(log.absolute()), {**env, "OMP_NUM_THREADS": threads}, os.getcwd())
@@ -80,6 +81,7 @@ class RayRun:
 
     def terminate(self) -> None:
         """End it, also where it waits for a machine."""
+        _stop_file(self.log).touch()  # a task that works does not always hear of its cancelling
         self.ray.cancel(self.reference)
 
 
@@ -88,8 +90,16 @@ def _run(command: list[str], log: str, env: dict[str, str], folder: str) -> int:
     with open(log, "wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, **env})
         try:
+            asked = False
             while process.poll() is None:
                 time.sleep(0.1)  # Ray's cancelling does not wake a wait
+                if not asked and _stop_file(Path(log)).exists():
+                    process.terminate()  # once: a second one would not let the run save
+                    asked = True
             return process.returncode
         finally:  # a task that is cancelled takes its run along
             process.terminate()
+
+
+def _stop_file(log: Path) -> Path:
+    return log.with_suffix(".stop")

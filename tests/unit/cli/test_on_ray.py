@@ -67,8 +67,7 @@ def test_a_run_that_is_stopped_ends_on_its_machine(cluster: str, tmp_path: Path)
     run = OnRay(cluster)([sys.executable, str(script), str(tmp_path / "count")], tmp_path / "long.log", {})
     wait_for(lambda: (tmp_path / "count").exists())
     run.terminate()
-    assert run.wait() == 1
-    assert "Ray lost the run" in (tmp_path / "long.log").read_text()
+    assert run.wait() != 0
     wait_for(lambda: is_still(tmp_path / "count"))
 
 
