@@ -80,10 +80,13 @@ class Report:
 
     @cached_property
     def baseline(self) -> Values | None:
-        """Mean of every metric over the seeds of the task trained alone; `None` if a task has no such row."""
-        if not all(metric.task in self.singles for metric in self.metrics):
-            return None
-        return {metric.key: _mean(self.singles[metric.task].values(metric.key)) for metric in self.metrics}
+        """Mean of every metric over the seeds of the task trained alone; `None` if no gain over it can be given."""
+        alone = self._alone()
+        return alone if len(alone) == len(self.metrics) and all(alone.values()) else None
+
+    def without_gain(self) -> list[str]:
+        """Metrics that are 0 for the task trained alone, so that a relative gain over it has no meaning."""
+        return [key for key, value in self._alone().items() if value == 0]
 
     def gains(self, row: Row, definition: str) -> list[float]:
         """Gain over single tasks of every seed; empty without single tasks.
@@ -130,6 +133,10 @@ class Report:
     def ordered(self) -> list[Row]:
         """Joint rows, the best mean score first."""
         return sorted(self.joint, key=lambda row: -_mean(row.values("score")))
+
+    def _alone(self) -> dict[str, float]:
+        there = [metric for metric in self.metrics if metric.task in self.singles]
+        return {metric.key: _mean(self.singles[metric.task].values(metric.key)) for metric in there}
 
     def _seed(self, result: Mapping[str, Any]) -> dict[str, float]:
         return {metric.key: result[f"test/{metric.key}"] for metric in self.metrics}

@@ -101,6 +101,8 @@ def _legend(report: Report) -> str:
             "Delta_m: mean relative gain over single tasks of one metric for each task; per task: of all metrics, "
             "first averaged within a task; flat: mean loss over all metrics alike, lower is better. "
         )
+    if zero := report.without_gain():
+        text += f"No Delta_m: alone, the task has {', '.join(zero)} = 0, which has no relative gain; train it longer. "
     text += "p: paired t-test of the score over seeds, corrected after Holm for the number of rows. "
     text += "MB: most memory of the GPU, or of the whole process without one."
     if min(seeds) < 3:
