@@ -130,7 +130,7 @@ def test_permuted_tasks_get_permuted_weights(cls: type[GradientWeighting], kind:
         rows_KP, losses_K = gradients(num_tasks, kind, number), losses(num_tasks, number)
         expected_K = plain(rows_KP @ rows_KP.T, losses_K)[order_K]
         rows_KP, losses_K = rows_KP[order_K], losses_K[order_K]
-        torch.testing.assert_close(permuted(rows_KP @ rows_KP.T, losses_K), expected_K, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(permuted(rows_KP @ rows_KP.T, losses_K), expected_K, rtol=1e-4, atol=1e-6)
 
 
 @every_method
