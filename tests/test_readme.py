@@ -67,7 +67,7 @@ def test_command_of_mtl_is_understood(
     monkeypatch.chdir(ROOT)
     if words and words[0] in ("fit", "validate", "test") and not {"--help", "--help-all", "-h"} & set(words):
         words = [*words, "--print_config"]
-    elif words[:1] == ["compare"]:
+    elif words[:1] in (["compare"], ["sweep"]):
         words = [*words, "--dry_run"]
     elif words[:1] == ["affinity"]:
         words = [*words, "--batches", "2", "--output", str(tmp_path)]

@@ -8,7 +8,7 @@ from mtl.cli.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
-COMMANDS = (*TRAINER_COMMANDS, "predict", "compare", "report", "affinity", "group", "list")
+COMMANDS = (*TRAINER_COMMANDS, "predict", "compare", "report", "sweep", "affinity", "group", "list")
 
 # options that are not keys of a config, and what they do
 OPTIONS = {

@@ -14,10 +14,9 @@ from rich.console import Console
 
 from mtl.callbacks.metrics_csv import read_series
 from mtl.cli.comparison import Cell, Comparison, read_comparison
-from mtl.cli.on_ray import OnRay
-from mtl.cli.run_queue import RunQueue, duration, is_done
+from mtl.cli.on_ray import OnRay, add_ray_flags
+from mtl.cli.run_queue import RunQueue, duration, is_done, positive
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
-from mtl.cli.yaml_lines import ConfigError
 from mtl.evaluation.report import read_report
 from mtl.evaluation.report_files import markdown, write_report
 
@@ -112,16 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", required=True, help="comparison file, for example configs/compare/digits.yaml")
     parser.add_argument("--runs_root", help="folder of the runs [runs/compare/<name of the file>]")
-    parser.add_argument("--jobs", type=_jobs, default=1, help="runs at once, as processes on this machine or Ray's [1]")
-    parser.add_argument("--ray", metavar="ADDRESS", help="run on a Ray cluster: auto, local or host:port")
-    parser.add_argument("--cpus_per_run", type=float, default=1, help="what Ray keeps for each run [1]")
-    parser.add_argument("--gpus_per_run", type=float, default=0, help="what Ray keeps for each run [0]")
+    parser.add_argument(
+        "--jobs", type=positive, default=1, help="runs at once, as processes on this machine or Ray's [1]"
+    )
+    add_ray_flags(parser)
     add_wandb_flag(parser)
     parser.add_argument("--dry_run", action="store_true", help="show the plan and its cost, train nothing")
     return parser
-
-
-def _jobs(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise ConfigError(f"--jobs {text}: give a whole number of at least 1.")
-    return int(text)

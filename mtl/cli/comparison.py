@@ -25,7 +25,7 @@ import yaml
 import mtl.balancing
 from mtl.balancing.method import LossWeighting, Method
 from mtl.cli.config_files import read_config
-from mtl.cli.yaml_lines import ConfigError
+from mtl.cli.yaml_lines import ConfigError, known_keys
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.report import TUNED
@@ -131,7 +131,7 @@ def read_comparison(path: Path) -> Comparison:
             f"there is no comparison file {str(path)!r}; the ones that come along are in configs/compare."
         )
     values = yaml.safe_load(path.read_text("utf-8")) or {}
-    _known_keys(values, KEYS, path)
+    known_keys(values, KEYS, str(path))
     config = path.parent / str(values.get("config", ""))
     if "config" not in values or not config.is_file():
         raise ConfigError(
@@ -195,7 +195,7 @@ def _entry(entry: Any, path: Path) -> tuple[str, Overlay]:
             f"{path}: an entry of `methods` is `all`, the name of a method, or a `name` with either a `method` or an "
             f"`overlay`; found {entry!r}."
         )
-    _known_keys(entry, ENTRY_KEYS, path)
+    known_keys(entry, ENTRY_KEYS, str(path))
     if re.search(r"[^\w.+=@-]", str(entry["name"])):
         raise ConfigError(
             f"{path}: {entry['name']!r} becomes a folder; use letters, digits and any of . _ + = @ - only."
@@ -227,11 +227,3 @@ def _stands_alone(cls: type[Method]) -> bool:
 
 def _place(cls: type[Method]) -> str | None:
     return None if issubclass(cls, LossWeighting) or "features" in cls.at else cls.at[0]
-
-
-def _known_keys(values: Any, known: tuple[str, ...], path: Path) -> None:
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected keys such as {', '.join(known)}, found {values!r}.")
-    for key in values:
-        if key not in known:
-            raise ConfigError(f"{path}: no key {key!r}.{did_you_mean(str(key), known)} There are {', '.join(known)}.")

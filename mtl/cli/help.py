@@ -18,6 +18,7 @@ mtl: one shared network, many tasks.
   python -m mtl predict --run RUN --images FOLDER     boxes and classes of files
   python -m mtl compare --config configs/compare/digits.yaml   methods x seeds
   python -m mtl report --runs runs/compare/digits     its table and pictures
+  python -m mtl sweep --config configs/sweeps/digits.yaml --trials 20   by Ray
   python -m mtl affinity --run RUN                    are the tasks related?
   python -m mtl list                                  heads, data, configs, ...
 

@@ -75,6 +75,10 @@ def _command(name: str) -> Callable[[list[str]], None]:
         from mtl.cli import compare
 
         return compare.compare if name == "compare" else compare.report
+    if name == "sweep":
+        from mtl.cli.sweep import sweep
+
+        return sweep
     if name in ("affinity", "group"):
         from mtl.cli import affinity
 

@@ -3,6 +3,7 @@
 Source: Moritz et al., "Ray: A Distributed Framework for Emerging AI Applications", OSDI 2018.
 """
 
+import argparse
 import os
 import subprocess
 import time
@@ -27,21 +28,9 @@ class OnRay:
     """
 
     def __init__(self, address: str, cpus: float = 1, gpus: float = 0) -> None:
-        try:
-            import ray
-        except ImportError as error:
-            raise ConfigError('--ray needs the package ray: pip install "mtl[ray]"') from error
         self.cpus, self.gpus = cpus, gpus
-        if not ray.is_initialized():
-            try:
-                ray.init(address=address, log_to_driver=False, include_dashboard=None if address != "local" else False)
-            except ConnectionError as error:
-                raise ConfigError(
-                    f"--ray {address}: there is no Ray cluster. Start one (`ray start --head`, and `ray start "
-                    "--address=HOST:PORT` on the others), or take --ray local."
-                ) from error
-        self.ray = ray
-        self.task = ray.remote(max_retries=0)(_run)
+        self.ray = connect(address)
+        self.task = self.ray.remote(max_retries=0)(_run)
 
     def __call__(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> "RayRun":
         """Start a run.
@@ -83,6 +72,43 @@ class RayRun:
         """End it, also where it waits for a machine."""
         _stop_file(self.log).touch()  # a task that works does not always hear of its cancelling
         self.ray.cancel(self.reference)
+
+
+def connect(address: str) -> Any:
+    """The package ray, in touch with a cluster.
+
+    Args:
+        address: of the cluster, as `OnRay` takes it.
+
+    Raises:
+        ConfigError: if Ray is not installed, or there is no cluster.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError('runs on a cluster need the package ray: pip install "mtl[ray]"') from error
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=None if address != "local" else False)
+        except ConnectionError as error:
+            raise ConfigError(
+                f"--ray {address}: there is no Ray cluster. Start one (`ray start --head`, and `ray start "
+                "--address=HOST:PORT` on the others), or take --ray local."
+            ) from error
+    return ray
+
+
+def add_ray_flags(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """The flags by which a command is told where its runs go.
+
+    Args:
+        parser: of the command.
+        default: address of the cluster; `None` for processes of this machine.
+    """
+    shown = f" [{default}]" if default else ""
+    parser.add_argument("--ray", metavar="ADDRESS", default=default, help=f"cluster: auto, local or host:port{shown}")
+    parser.add_argument("--cpus_per_run", type=float, default=1, help="what Ray keeps for each run [1]")
+    parser.add_argument("--gpus_per_run", type=float, default=0, help="what Ray keeps for each run [0]")
 
 
 def _run(command: list[str], log: str, env: dict[str, str], folder: str) -> int:

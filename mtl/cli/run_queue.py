@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
@@ -213,6 +214,20 @@ def duration(seconds: float) -> str:
     if minutes < 1:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def positive(text: str) -> int:
+    """A number of runs from the command line.
+
+    Args:
+        text: as typed.
+
+    Raises:
+        ArgumentTypeError: for what is no whole number of at least 1.
+    """
+    if not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no number of runs; give a whole number of at least 1")
+    return int(text)
 
 
 def _last_line(cell: Cell) -> str:

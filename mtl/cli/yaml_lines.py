@@ -1,7 +1,7 @@
 """YAML that remembers where every value was written, so that an error can name file and line."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
@@ -33,6 +33,24 @@ class RunError(ConfigError):
     """Settings that are well formed, and that a part of the run cannot work with."""
 
     exit_code = 1
+
+
+def known_keys(values: Any, known: Collection[str], where: str) -> None:
+    """Refuse what is no dict, and keys that nothing reads.
+
+    Args:
+        values: what was written.
+        known: the keys that have a meaning.
+        where: what the message begins with: the file, and the part of it.
+
+    Raises:
+        ConfigError: naming the first key, and the nearest known one.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: expected keys such as {', '.join(known)}, found {values!r}.")
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{where}: no key {key!r}.{did_you_mean(str(key), known)} There are {', '.join(known)}.")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from mtl.cli.main import main
+from mtl.cli.sweep_file import read_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEPS = sorted((ROOT / "configs/sweeps").glob("*.yaml"))
@@ -47,4 +48,6 @@ def test_a_sweep_maximises_what_a_run_logs_and_says_how_to_start_it(path: Path) 
     assert (sweep["metric"]["name"], sweep["metric"]["goal"]) == ("best/score", "maximize")
     assert (ROOT / sweep["program"]).is_file()
     assert f"wandb sweep {path.relative_to(ROOT).as_posix()}" in path.read_text()
+    assert f"mtl sweep --config {path.relative_to(ROOT).as_posix()}" in path.read_text()
+    assert read_sweep(path).parameters
     assert SWEEPS

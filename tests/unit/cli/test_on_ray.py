@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +27,6 @@ SMALL = [
     *("--trainer.accelerator", "cpu", "--trainer.max_epochs", "1", "--data.num_train", "8", "--data.num_val", "4"),
     *("--data.num_test", "4", "--data.batch_size", "4", "--data.num_workers", "0"),
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    made.add_node(num_cpus=1)
-    made.wait_for_nodes()
-    yield made.address
-    ray.shutdown()
-    made.shutdown()
 
 
 @pytest.mark.slow
