@@ -7,7 +7,7 @@ from typing import Any, Literal
 from lightning.pytorch.loggers import Logger
 
 from mtl.callbacks.metrics_csv import MetricsCSV
-from mtl.callbacks.wandb_run import WandbRun
+from mtl.callbacks.wandb_run import FINISH_S, WandbRun
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Tracking:
         group: W&B group of the run, such as the seeds of one method.
         tags: W&B tags of the run.
         log_checkpoint: upload the best checkpoint as a W&B artifact when training ends.
+        finish_timeout_s: seconds that W&B may take at the end to upload what is left. Where its server is gone by then
+            everything is in the run folder still, for `wandb sync`.
     """
 
     wandb: Literal["auto", "online", "offline", "off"] = "auto"
@@ -30,6 +32,7 @@ class Tracking:
     group: str | None = None
     tags: list[str] = field(default_factory=list)
     log_checkpoint: bool = False
+    finish_timeout_s: float = FINISH_S
 
 
 def make_loggers(run_dir: Path, experiment: str, name: str, config: dict[str, Any], tracking: Tracking) -> list[Logger]:
@@ -55,6 +58,7 @@ def make_loggers(run_dir: Path, experiment: str, name: str, config: dict[str, An
                 tags=list(tracking.tags),
                 config=config,
                 log_checkpoint=tracking.log_checkpoint,
+                finish_timeout_s=tracking.finish_timeout_s,
             )
         )
     return loggers

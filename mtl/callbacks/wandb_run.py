@@ -17,6 +17,7 @@ from rich import get_console
 
 Mode = Literal["auto", "online", "offline"]
 
+FINISH_S = 300.0  # W&B itself tries for hours
 _REACH_S = 3.0  # for one answer of the server, name look-up included
 _START_S = 30.0  # for the server to open the run
 _LOWER_IS_BETTER = ("loss", "error", "mae", "mse", "rmse", "nll", "perplexity")
@@ -29,11 +30,20 @@ class WandbRun(WandbLogger):
         run_dir: folder of the run.
         mode: `auto` falls back to an offline file by itself; `online` raises instead; `offline` never connects.
         log_checkpoint: upload the best checkpoint when training ends.
+        finish_timeout_s: seconds that the upload of what is left may take at the end; it stays on the disk as well.
         options: further arguments of `wandb.init`: project, name, entity, tags, config.
     """
 
-    def __init__(self, run_dir: Path, mode: Mode = "auto", log_checkpoint: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        mode: Mode = "auto",
+        log_checkpoint: bool = False,
+        finish_timeout_s: float = FINISH_S,
+        **options: Any,
+    ) -> None:
         super().__init__(save_dir=str(run_dir), log_model=log_checkpoint, **options)
+        self.finish_timeout_s = finish_timeout_s
         self.run_dir = Path(run_dir)
         self.mode = mode
         self._defined: set[str] = set()
@@ -68,6 +78,21 @@ class WandbRun(WandbLogger):
                 )
         super().log_metrics(metrics, step)
 
+    def close(self, exit_code: int = 0) -> None:
+        """Upload what is left, and say what to do where that is not possible in time.
+
+        Args:
+            exit_code: of the program; W&B shows whether it failed.
+        """
+        experiment, self._experiment = self._experiment, None
+        if experiment is None or getattr(rank_zero_only, "rank", None):
+            return
+        try:
+            experiment.finish(exit_code)
+        except TimeoutError:
+            shown = _shown(Path(experiment.dir).resolve().parent)
+            _say(f"W&B: not everything was taken in {self.finish_timeout_s:.0f} s; upload it by `wandb sync {shown}`")
+
     def _start(self) -> None:
         # before the first import: W&B reads it there
         os.environ.setdefault("WANDB_SILENT", "true")
@@ -77,7 +102,13 @@ class WandbRun(WandbLogger):
         options = {**self._wandb_init, "id": self._run_id(), "reinit": "finish_previous"}
         options.pop("anonymous", None)  # Lightning passes it always, W&B warns whenever it is passed
         (self.run_dir / "wandb").mkdir(parents=True, exist_ok=True)
-        settings = wandb.Settings(silent=True, console="off", init_timeout=_START_S)
+        settings = wandb.Settings(
+            silent=True,
+            console="off",
+            init_timeout=_START_S,
+            finish_timeout=self.finish_timeout_s,
+            finish_timeout_raises=True,
+        )
         try:
             self._experiment = wandb.init(mode=mode, settings=settings, **options)
         except (wandb.Error, OSError, TimeoutError) as error:
@@ -90,8 +121,7 @@ class WandbRun(WandbLogger):
         if mode == "online":
             _say(f"W&B: {self._experiment.url}")
         elif mode == "offline":
-            folder = Path(self._experiment.dir).resolve().parent
-            shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+            shown = _shown(Path(self._experiment.dir).resolve().parent)
             _say(f"W&B: offline ({reason}); upload it later with `wandb sync {shown}`")
 
     def _run_id(self) -> str:
@@ -197,6 +227,10 @@ def _has_key(url: str) -> bool:
         if any(entries.authenticators(host) for host in hosts):
             return True
     return False
+
+
+def _shown(folder: Path) -> Path:
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _first_line(error: BaseException) -> str:

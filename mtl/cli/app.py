@@ -23,6 +23,7 @@ from mtl.callbacks.logger_guard import guard
 from mtl.callbacks.loggers import Tracking, make_loggers
 from mtl.callbacks.refused_strategies import refuse_strategy
 from mtl.callbacks.stop_signals import TrainingStopped
+from mtl.callbacks.wandb_run import WandbRun
 from mtl.cli.best_checkpoint import BestCheckpoint
 from mtl.cli.checks import refuse_ignored_keys, refuse_imports
 from mtl.cli.command_line import CommandLine
@@ -90,12 +91,18 @@ class MultiTaskCLI(LightningCLI):
 
     def run(self) -> None:
         """Train, validate or test."""
+        code = 1
         try:
             self._run()
+            code = 0
         except ValueError as error:
             if self.trainer.global_step > 0 and self.line.command == "fit":
                 raise
             raise RunError(str(error), blame(error, self.merged)) from error
+        finally:
+            for logger in self.trainer.loggers:
+                if isinstance(logger, WandbRun):
+                    logger.close(code)
 
     def _run(self) -> None:
         if self.checkpoint is not None:

@@ -40,7 +40,7 @@ def tables_to_wandb(mode: str, folder: Path, project: str, files: Sequence[Path]
         if file.suffix in (".png", ".csv")
     }
     run.experiment.log(logged)
-    run.experiment.finish()
+    run.close()
 
 
 def _table(file: Path) -> Any:

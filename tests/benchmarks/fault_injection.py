@@ -45,6 +45,23 @@ class Die(Fault):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class KillProcess(Fault):
+    """Another process is killed, such as a server that the run talks to.
+
+    Args:
+        pid: which one.
+        step: the optimiser step.
+        rank: the rank that does it.
+    """
+
+    def __init__(self, pid: int, step: int = 7, rank: int = 0) -> None:
+        super().__init__(step, rank)
+        self.pid = pid
+
+    def strike(self, trainer: Trainer, module: LightningModule) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+
 class Hang(Fault):
     """The process does nothing any more."""
 

@@ -10,8 +10,10 @@ them is not so.
 import argparse
 import json
 import re
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
+from tests.benchmarks import wandb_server
 from tests.benchmarks.fault_commands import Bench, Done
 
 INJECT = "tests.benchmarks.fault_injection"
@@ -159,6 +162,21 @@ def wandb_unreachable(bench: Bench) -> Outcome:
     done = bench.fit("wandb", "--tracking.wandb", "auto", **env)
     said = find(done.text, "W&B: offline")
     return Outcome(done, done.code == 0 and bool(said), said, bench.same_end("wandb"))
+
+
+@case("W&B lost in mid-run", "ends within finish_timeout_s=5, says what to upload")
+def wandb_lost(bench: Bench) -> Outcome:
+    port = bench.folder / "port"
+    server = subprocess.Popen([sys.executable, wandb_server.__file__, str(port)])
+    while not port.is_file() or not port.read_text():
+        time.sleep(0.05)
+    env = {"WANDB_BASE_URL": f"http://127.0.0.1:{port.read_text()}", "WANDB_API_KEY": "0" * 40}
+    words = ["--tracking.wandb", "online", "--tracking.finish_timeout_s", "5", *inject("KillProcess", pid=server.pid)]
+    done = bench.fit("wandb-lost", *words, **env)
+    server.kill()
+    server.wait()
+    said = find(done.text, "W&B: not everything was taken in 5 s")
+    return Outcome(done, done.code == 0 and bool(said), said, bench.same_end("wandb-lost"))
 
 
 @case("logger raises", "told once, goes on")

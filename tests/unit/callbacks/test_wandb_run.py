@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from mtl.callbacks import wandb_run
 from mtl.callbacks.metrics_csv import read_series
 from mtl.callbacks.wandb_run import WandbRun, better, decide, reachable
+from tests.benchmarks import wandb_server
 
 BLOCK = 32768  # the file is a LevelDB log behind 7 bytes of its own
 
@@ -268,3 +269,32 @@ def test_without_key_and_network_a_run_neither_asks_nor_waits(tmp_path: Path) ->
     assert "offline (no API key)" in done.stdout
     assert (tmp_path / "run/metrics.csv").read_text() == "step,val/score\n0,0.5\n"
     assert list((tmp_path / "run/wandb").glob("offline-run-*/run-*.wandb"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_server_that_is_lost_holds_up_the_end_for_its_time_and_no_longer(tmp_path: Path, lost: bool) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom mtl.callbacks.wandb_run import WandbRun\n"
+        "run = WandbRun(Path(sys.argv[1]), mode='online', project='p', finish_timeout_s=2)\n"
+        "run.log_metrics({'val/score': 1.0}, step=0)\n"
+        "if len(sys.argv) > 2: os.kill(int(sys.argv[2]), 9)\n"
+        "run.close()\nrun.close()\n"  # the second time there is nothing left
+    )
+    port = tmp_path / "port"
+    server = subprocess.Popen([sys.executable, wandb_server.__file__, str(port)])
+    try:
+        while not port.is_file() or not port.read_text():
+            time.sleep(0.02)
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])}
+        environment |= {"WANDB_BASE_URL": f"http://127.0.0.1:{port.read_text()}", "WANDB_API_KEY": "0" * 40}
+        words = [sys.executable, "-c", code, str(tmp_path / "run"), *([str(server.pid)] if lost else [])]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    finally:
+        server.kill()
+        server.wait()
+    first, *more = done.stdout.splitlines()
+    assert first.startswith("W&B: http://127.0.0.1:")
+    assert [line.startswith("W&B: not everything was taken in 2 s; upload it by `wandb sync") for line in more] == (
+        [True] if lost else []
+    )

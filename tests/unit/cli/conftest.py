@@ -77,7 +77,7 @@ def cluster() -> Iterator[str]:
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_worker_niceness"] = "0"  # at 15, Ray's own, other tests beside it leave it no time
+    os.environ.update(RAY_worker_niceness="0")  # at 15, Ray's own, other tests beside it leave it no time
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     made.add_node(num_cpus=1)
     made.wait_for_nodes()
