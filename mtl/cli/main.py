@@ -16,6 +16,7 @@ from mtl import __version__
 from mtl.cli.command_line import COMMANDS, TRAINER_COMMANDS, read_command_line
 from mtl.cli.help import show_overview
 from mtl.cli.loader_errors import loader_error
+from mtl.cli.rank_errors import rank_error
 from mtl.cli.run_folder import rank
 from mtl.cli.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
@@ -103,7 +104,7 @@ def _is_users(error: Exception) -> bool:
     """Whether a message is enough: the error was raised on purpose, for something that a user can mend."""
     if isinstance(error, MisconfigurationException | FileNotFoundError | NotADirectoryError | PermissionError):
         return True
-    if loader_error(str(error)) is not None:
+    if loader_error(str(error)) or rank_error(str(error)):
         return True
     frames = traceback.extract_tb(error.__traceback__)
     file = Path(frames[-1].filename) if frames else Path()
@@ -130,7 +131,7 @@ def _be_quiet() -> None:
 
 def _say(message: str, where: str) -> None:
     console = Console(stderr=True, highlight=False)
-    message = loader_error(message) or message
+    message = loader_error(message) or rank_error(message) or message
     console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
     if where:
         console.print(Text(f"  {where}", style="dim"), soft_wrap=True)

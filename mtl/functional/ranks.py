@@ -4,6 +4,7 @@ Shapes: K tasks, B samples, D values of a sample, P parameters.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -50,7 +51,7 @@ def each_rank(tensor: Tensor, group: "dist.ProcessGroup | None" = None) -> Tenso
     if num_ranks() == 1:
         return tensor[None]
     everyone = tensor.new_empty(num_ranks(), *tensor.shape)
-    dist.all_gather_into_tensor(everyone.flatten(), tensor.flatten(), group=group)
+    _all_gather(everyone.flatten(), tensor.flatten(), group=group)
     return everyone
 
 
@@ -80,7 +81,7 @@ def own_columns(rows: Iterable[Tensor], group: "dist.ProcessGroup | None" = None
         if under_way is not None:
             under_way.wait()
         own.append(row_P.new_empty(len(row_P) // ranks))
-        under_way = dist.reduce_scatter_tensor(own[-1], row_P, group=group, async_op=True)
+        under_way = _reduce_scatter(own[-1], row_P, group=group, async_op=True)
     if under_way is not None:
         under_way.wait()
     return torch.stack(own) / ranks
@@ -110,7 +111,7 @@ def gather_samples(rows_KBD: Tensor, group: "dist.ProcessGroup | None" = None) -
     if ranks == 1:
         return rows_KBD
     parts = rows_KBD.new_empty(ranks * len(rows_KBD), *rows_KBD.shape[1:])
-    dist.all_gather_into_tensor(parts, rows_KBD.contiguous(), group=group)
+    _all_gather(parts, rows_KBD.contiguous(), group=group)
     return parts.view(ranks, *rows_KBD.shape).permute(1, 2, 0, 3).flatten(1, 2)
 
 
@@ -121,3 +122,12 @@ def own_samples(values_BD: Tensor) -> Tensor:
         values_BD: [B * ranks, D].
     """
     return values_BD if num_ranks() == 1 else values_BD[dist.get_rank() :: num_ranks()]
+
+
+def _all_gather(out: Tensor, own: Tensor, **options: Any) -> Any:
+    # torch before 2.14 knows these two by older names, at which later versions warn
+    return getattr(dist, "all_gather_single", dist.all_gather_into_tensor)(out, own, **options)
+
+
+def _reduce_scatter(own: Tensor, everything: Tensor, **options: Any) -> Any:
+    return getattr(dist, "reduce_scatter_single", dist.reduce_scatter_tensor)(own, everything, **options)

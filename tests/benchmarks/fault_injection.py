@@ -62,6 +62,13 @@ class KillProcess(Fault):
         os.kill(self.pid, signal.SIGKILL)
 
 
+class Preempt(Fault):
+    """The signal by which SLURM says that the machine is wanted for something else."""
+
+    def strike(self, trainer: Trainer, module: LightningModule) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+
 class Hang(Fault):
     """The process does nothing any more."""
 

@@ -9,6 +9,7 @@ them is not so.
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from tests.benchmarks.fault_commands import Bench, Done
 
 INJECT = "tests.benchmarks.fault_injection"
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+SHARDS = [*TWO[:-1], "fully_sharded"]
 PICTURES = """\
 base: tiny.yaml
 data:
@@ -98,6 +100,11 @@ def rank_killed(bench: Bench) -> Outcome:
     return ranks_end(bench, "rank-killed", *TWO, *inject("Die", rank=1))
 
 
+@case("rank killed (-9), FSDP2", "all ranks end, --resume goes on")
+def sharded_rank_killed(bench: Bench) -> Outcome:
+    return ranks_end(bench, "shards-killed", *SHARDS, *inject("Die", rank=1))
+
+
 @case("rank 1 hangs", "all ranks end after timeout_s=15, --resume goes on")
 def rank_hangs(bench: Bench) -> Outcome:
     return ranks_end(bench, "rank-hangs", *TWO, callback("MultiGPU", timeout_s=15), *inject("Hang", rank=1))
@@ -110,8 +117,8 @@ def first_rank_hangs(bench: Bench) -> Outcome:
 
 def ranks_end(bench: Bench, name: str, *words: str) -> Outcome:
     done, again = bench.fit(name, *words), bench.go_on(name)
-    ok = done.code not in (0, "hung") and not done.left and again.code == 0
-    return Outcome(done, ok, find(done.text, "Go on with|^error:"), bench.same_end(name, *TWO))
+    ok = done.code not in (0, "hung") and not done.left and "Traceback" not in done.text and again.code == 0
+    return Outcome(done, ok, find(done.text, "^error:"), bench.same_end(name, *words[: len(TWO)]))
 
 
 @case("rank killed, torchrun --max-restarts 1", "goes on by itself")
@@ -120,6 +127,23 @@ def torchrun_restarts(bench: Bench) -> Outcome:
     words = ["fit", "--config", "tiny.yaml", "--name", "elastic", *TWO, *inject("Die", rank=1)]
     done = bench.start(words, launcher).wait()
     return Outcome(done, done.code == 0, find(done.text, "goes on from"), bench.same_end("elastic", *TWO))
+
+
+@case("SLURM takes the machine away (SIGUSR1)", "saved, queued again, the same job goes on")
+def slurm_preempts(bench: Bench) -> Outcome:
+    queue = bench.folder / "bin" / "scontrol"
+    queue.parent.mkdir(exist_ok=True)
+    queue.write_text('#!/bin/sh\necho "$@" >> "$(dirname "$0")/asked"\n')
+    queue.chmod(0o755)
+    slurm = {"JOB_ID": "42", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0", "JOB_NAME": "train"}
+    env = {f"SLURM_{name}": value for name, value in (slurm | {"JOB_NODELIST": "localhost"}).items()}
+    env["PATH"] = f"{queue.parent}:{os.environ['PATH']}"
+    words = ["--trainer.devices", "1", *inject("Preempt")]
+    done = bench.fit("slurm", *words, **env)
+    again = bench.fit("slurm", *words, **env, SLURM_RESTART_COUNT="1")
+    asked = (queue.parent / "asked").read_text() if (queue.parent / "asked").is_file() else ""
+    ok = "Traceback" not in done.text and again.code == 0 and asked == "requeue 42\n"
+    return Outcome(done, ok, find(done.text, "queued job 42 again"), bench.same_end("slurm"))
 
 
 @case("loader process killed", "error, --resume goes on")
