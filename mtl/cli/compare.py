@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mtl.callbacks.metrics_csv import read_series
 from mtl.cli.comparison import Cell, Comparison, read_comparison
+from mtl.cli.config_files import read_config
 from mtl.cli.on_ray import OnRay, add_ray_flags
 from mtl.cli.run_queue import RunQueue, duration, is_done, positive
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
@@ -102,7 +103,9 @@ def _plan(console: Console, comparison: Comparison, cells: Sequence[Cell], jobs:
         seconds = statistics.fmean(result["meta"]["train_seconds"] for result in finished)
         console.print(f"about {duration(seconds * len(todo) / jobs)} with --jobs {jobs}, from the runs that are done")
     else:
-        console.print("how long it takes is known once a run is done")
+        steps = read_config([comparison.config]).get(("trainer", "max_steps"))
+        each = f" of {steps:,} steps" if isinstance(steps, int) and steps > 0 else ""
+        console.print(f"{len(todo)} runs{each}; how long they take is known once one is done")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ A comparison file names the config that every run starts from and what is laid o
 """
 
 import inspect
+import os
 import random
 import re
 from collections.abc import Iterator
@@ -132,7 +133,7 @@ def read_comparison(path: Path) -> Comparison:
         )
     values = yaml.safe_load(path.read_text("utf-8")) or {}
     known_keys(values, KEYS, str(path))
-    config = path.parent / str(values.get("config", ""))
+    config = Path(os.path.normpath(path.parent / str(values.get("config", ""))))
     if "config" not in values or not config.is_file():
         raise ConfigError(
             f"{path}: `config` must name the config of every run, beside this file; there is no {config}."

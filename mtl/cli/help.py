@@ -20,6 +20,7 @@ mtl: one shared network, many tasks.
   python -m mtl report --runs runs/compare/digits     its table and pictures
   python -m mtl sweep --config configs/sweeps/digits.yaml --trials 20   by Ray
   python -m mtl affinity --run RUN                    are the tasks related?
+  python -m mtl group --affinity CSV --config FILE    which share a network
   python -m mtl list                                  heads, data, configs, ...
 
 Every key of a config is also a flag; configs are laid over each other:

@@ -37,7 +37,9 @@ results |= {"test/score": 0.5, "meta": {"tasks": tasks, "steps": 1, "train_secon
 
 @pytest.fixture
 def comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "base.yaml").write_text(yaml.safe_dump({"model": {"heads": {"boxes": "A", "largest": "B"}}}))
+    (tmp_path / "base.yaml").write_text(
+        yaml.safe_dump({"model": {"heads": {"boxes": "A", "largest": "B"}}, "trainer": {"max_steps": 500}})
+    )
     (tmp_path / "stand_in.py").write_text(STAND_IN)
     file = tmp_path / "both.yaml"
     file.write_text(yaml.safe_dump({"config": "base.yaml", "seeds": 2, "tune": 3, "methods": ["Equal", "MGDA"]}))
@@ -96,7 +98,7 @@ def test_a_dry_run_shows_the_plan_and_trains_nothing(comparison: Path, tmp_path:
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "6 rows, 13 runs, 0 done" in said
-    assert "known once a run is done" in said
+    assert "13 runs of 500 steps; how long they take is known once one is done" in said
     assert not (tmp_path / "out").exists()
     folder = tmp_path / "out/Equal/seed0"
     folder.mkdir(parents=True)
