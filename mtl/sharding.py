@@ -84,8 +84,21 @@ class FullySharded(ModelParallelStrategy):
             _optimizers_to_device(self.optimizers, self.root_device)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        # Lightning forgets to pass it on when it loads after the set-up
-        return super().load_checkpoint(checkpoint_path, True if weights_only is None else weights_only)
+        optimizers = self.optimizers
+        saved = torch.load(checkpoint_path, map_location="cpu", mmap=True, weights_only=True).get(
+            "optimizer_states", []
+        )
+        if optimizers and not any(state["state"] for state in saved):
+            # Lightning fails at an optimiser without state, such as plain SGD; what there is are its settings
+            self.optimizers = []
+            for optimizer, state in zip(optimizers, saved, strict=True):
+                for group, found in zip(optimizer.param_groups, state["param_groups"], strict=True):
+                    group.update({key: value for key, value in found.items() if key != "params"})
+        try:
+            # which Lightning forgets to pass on when it loads after the set-up
+            return super().load_checkpoint(checkpoint_path, True if weights_only is None else weights_only)
+        finally:
+            self.optimizers = optimizers
 
 
 StrategyRegistry.register("fully_sharded", FullySharded, "FSDP2 of the backbone and of each head", override=True)

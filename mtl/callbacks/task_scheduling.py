@@ -20,6 +20,7 @@ from mtl.functional.gradient_rows import gramian
 from mtl.functional.gradient_similarity import gradient_similarity
 from mtl.functional.junction import fork
 from mtl.functional.ranks import num_ranks, sum_over_ranks
+from mtl.functional.shards import is_sharded
 from mtl.model import Junction, share
 from mtl.module import MultiTaskLightningModule, Objective
 from mtl.scheduling.schedule import TaskSchedule
@@ -193,7 +194,7 @@ class TaskScheduling(Callback):
         self._losses = both if self._losses is None else self._losses.to(both) + both
 
     def _zero(self) -> Tensor | float:
-        """0, with a zero gradient to all levels and, for DDP that waits for them, to the skipped heads."""
+        """0, with a zero gradient to all levels and to the skipped heads, for which DDP waits; FSDP does not."""
         assert self._module is not None
         gradients = self._balancing.gradients if self._balancing is not None else None
         if isinstance(gradients, LateJunction):  # gives every parameter a gradient
@@ -201,7 +202,8 @@ class TaskScheduling(Callback):
         touched = [level.flatten()[0] for level in self._levels if level.requires_grad]
         if num_ranks() > 1:
             heads = [self._module.model.heads[name] for name in self._skipped()]
-            touched += [p.sum() for head in heads for p in head.parameters() if p.requires_grad]
+            waited = [p for head in heads for p in head.parameters() if p.requires_grad]
+            touched += [] if is_sharded(waited) else [p.sum() for p in waited]
         return sum(value.float() * 0 for value in touched)
 
     def _leave(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from torch import Tensor
-from torch.optim import AdamW
+from torch.optim import SGD, AdamW, Optimizer
 
 from mtl.balancing.famo import FAMO
 from mtl.balancing.graddrop import GradDrop
@@ -19,7 +19,9 @@ from mtl.balancing.uncertainty import Uncertainty
 from mtl.balancing.upgrad import UPGrad
 from mtl.callbacks.ema import EMA
 from mtl.callbacks.loss_balancing import LossBalancing
+from mtl.callbacks.task_scheduling import TaskScheduling
 from mtl.optim import Optim
+from mtl.scheduling.round_robin import RoundRobin
 from mtl.sharding import FullySharded
 from tests.conftest import RunRanks
 from tests.contract.balanced_run import Norms, Scenes, at_all_places, example, module, trainer
@@ -51,6 +53,7 @@ def train(
     every: int = 1,
     blocks: Any = (),
     ema: bool = False,
+    scheduled: bool = False,
 ) -> dict[str, Tensor]:
     scenes = Scenes(SAMPLES // ranks, num_train=2 * SAMPLES * STEPS, kept=uneven())
     scenes.setup("fit")  # drawn once, in 32 bits
@@ -60,6 +63,8 @@ def train(
         callbacks: list[Any] = []
         if cls is not None:
             callbacks = [LossBalancing(example(cls), at=at, head_gradients=head_gradients, every=every)]  # type: ignore[arg-type]
+        if scheduled:
+            callbacks.append(TaskScheduling(RoundRobin(2)))
         if ema:  # the average is validated between the epochs
             callbacks.append(EMA(0.5))
         settings: dict[str, Any] = {"strategy": Sharded(rank, ranks, blocks)} if ranks > 1 else {}
@@ -94,6 +99,9 @@ CASES = {
     "features, whole gradients": (GradDrop, "features"),
     "features, averaged weights": (MGDA, "features", "own", 1, (), True),
     "a look back at the losses, averaged weights": (FAMO, "features", None, 1, (), True),
+    "features, two tasks at a step": (UPGrad, "features", "own", 1, (), False, True),
+    "plain, two tasks at a step": (None, "features", None, 1, (), False, True),
+    "parameters, two tasks at a step": (UPGrad, "parameters", "own", 1, (), False, True),
     "parameters": (UPGrad, "parameters"),
     "parameters, weighted heads": (MGDA, "parameters", "weighted"),
     "parameters, kept weights": (MGDA, "parameters", "own", 2),
@@ -128,20 +136,21 @@ def compare(run_ranks: RunRanks, *settings: Any) -> None:
 
 
 @pytest.mark.ddp
+@pytest.mark.parametrize("optimizer", [AdamW, SGD])
 def test_a_run_of_shards_resumes_to_the_last_bit_with_averages_and_balancing(
-    run_ranks: RunRanks, tmp_path: Path
+    run_ranks: RunRanks, tmp_path: Path, optimizer: type[Optimizer]
 ) -> None:
-    unbroken = run_ranks(resumable, 2, str(tmp_path / "half.ckpt"), False)
-    resumed = run_ranks(resumable, 2, str(tmp_path / "half.ckpt"), True)
+    unbroken = run_ranks(resumable, 2, str(tmp_path / "half.ckpt"), False, optimizer)
+    resumed = run_ranks(resumable, 2, str(tmp_path / "half.ckpt"), True, optimizer)
     assert resumed[0].keys() == unbroken[0].keys()
     for name, value in unbroken[0].items():
         torch.testing.assert_close(resumed[0][name], value, rtol=0, atol=0, msg=name)
 
 
-def resumable(rank: int, ranks: int, path: str, resume: bool) -> dict[str, Tensor]:
+def resumable(rank: int, ranks: int, path: str, resume: bool, optimizer: type[Optimizer]) -> dict[str, Tensor]:
     torch.manual_seed(rank + 10 * resume)  # weights of rank 0 for all, and then those of the file
     loop = module(Norms())
-    loop.optim = Optim(partial(AdamW, lr=0.01))
+    loop.optim = Optim(partial(optimizer, lr=0.01))  # type: ignore[call-arg]
     scenes = Scenes(2, num_train=16)
     callbacks = [EMA(0.9), LossBalancing(PIVRG(), at="parameters"), SaveOnce(path)]
     run = trainer(callbacks, max_epochs=2, devices=1, num_nodes=ranks, strategy=Sharded(rank, ranks))
