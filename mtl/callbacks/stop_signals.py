@@ -19,21 +19,27 @@ _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class TrainingStopped(SystemExit):
-    """Training was asked to end, and the state is saved. The exit code is that of the signal, as shells have it.
+    """Training was asked to end, and a state is saved. The exit code is that of the signal, as shells have it.
 
     Args:
         number: the signal.
         step: optimiser steps done.
+        saved: the step that is saved; -1 for none. In a validation it is an earlier one.
         code: exit code; that of the signal by default.
     """
 
-    def __init__(self, number: int, step: int, code: int | None = None) -> None:
+    def __init__(self, number: int, step: int, saved: int, code: int | None = None) -> None:
         super().__init__(128 + number if code is None else code)
         self.number = number
         self.step = step
+        self.saved = saved
 
     def __str__(self) -> str:
-        return f"stopped by {_name(self.number)} after step {self.step}"
+        return f"stopped by {_name(self.number)} after step {self.step}; " + (
+            "everything is saved"
+            if self.saved == self.step
+            else f"its validation is not done, so it goes on from step {max(self.saved, 0)}"
+        )
 
 
 class StopSignals:

@@ -20,7 +20,8 @@ class BestCheckpoint(ModelCheckpoint):
     """Keeps `checkpoints/best.ckpt` and `checkpoints/last.ckpt` in the run folder.
 
     `last.ckpt` is written after every validation, every few minutes between, and when Ctrl-C, SIGTERM or SLURM asks the
-    run to stop; `fit --resume` goes on from it as if nothing had been. A kill loses at most what was done since.
+    run to stop; `fit --resume` goes on from it as if nothing had been. A kill loses at most what was done since, and so
+    does a signal in the middle of a validation.
 
     Args:
         monitor: what decides which epoch was best.
@@ -78,6 +79,8 @@ class BestCheckpoint(ModelCheckpoint):
         self._wanted = False  # `last.ckpt` is due
         self._stop = 0  # the signal that some rank got
         self._looks = CommonLooks()
+        self._validation_looks = CommonLooks()
+        self._validated = 0  # batches
         self._signals = StopSignals()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -110,6 +113,28 @@ class BestCheckpoint(ModelCheckpoint):
             self._stop = self._stop or look.flag
         if self._wanted and not _more_to_do(trainer, batch_idx):
             self._save_last(trainer)
+            self._stop_if_asked(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_validation_start(trainer, pl_module)
+        self._validation_looks.start(self._validated)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        self._validated += 1
+        look = self._validation_looks.look(self._validated, self._signals.asked)
+        if look is not None and look.flag:
+            # a state saved now would be resumed behind this validation, which may be longer than anybody waits
+            self._stop = look.flag
             self._stop_if_asked(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -150,11 +175,13 @@ class BestCheckpoint(ModelCheckpoint):
     def _stop_if_asked(self, trainer: Trainer) -> None:
         if self._stop:
             # Lightning kills the first process of a launch when another one ends with an error
-            raise TrainingStopped(self._stop, trainer.global_step, code=None if trainer.global_rank == 0 else 0)
+            code = None if trainer.global_rank == 0 else 0
+            raise TrainingStopped(self._stop, trainer.global_step, self._last_step, code)
 
     def _leave(self) -> None:
         self._signals.restore()
         self._looks.close()
+        self._validation_looks.close()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         # another folder, or a folder that was moved; Lightning would forget how good the best one was

@@ -96,7 +96,7 @@ def say_how_to_go_on(run: Path, stop: TrainingStopped, trainer: Trainer) -> None
     if trainer.global_rank:
         return
     queued = f" {requeue()}." if stop.number == requeue_signal(trainer) else ""
-    _log.warning("%s; everything is saved.%s Go on with: python -m mtl fit --resume %s", stop, queued, _shown(run))
+    _log.warning("%s.%s Go on with: python -m mtl fit --resume %s", stop, queued, _shown(run))
 
 
 def say_what_is_saved(run: Path, trainer: Trainer) -> None:

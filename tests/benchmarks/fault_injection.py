@@ -69,6 +69,25 @@ class Preempt(Fault):
         os.kill(os.getpid(), signal.SIGUSR1)
 
 
+class StopValidation(Callback):
+    """SIGTERM in the middle of a validation.
+
+    Args:
+        step: optimiser steps done.
+        rank: the rank that gets it.
+    """
+
+    def __init__(self, step: int = 12, rank: int = 0) -> None:
+        self.step = step
+        self.rank = rank
+
+    def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        mark = Path(str(trainer.default_root_dir)) / "struck-validation"
+        if trainer.global_step == self.step and trainer.global_rank == self.rank and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 class Hang(Fault):
     """The process does nothing any more."""
 

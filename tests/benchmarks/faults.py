@@ -146,6 +146,15 @@ def slurm_preempts(bench: Bench) -> Outcome:
     return Outcome(done, ok, find(done.text, "queued job 42 again"), bench.same_end("slurm"))
 
 
+@case("SIGTERM in the middle of a validation, one of two ranks", "ends at once, --resume goes on")
+def stopped_in_validation(bench: Bench) -> Outcome:
+    words = ["--data.num_val", "64", "--data.eval_batch_size", "4", *TWO]
+    done, again = bench.fit("validation", *words, *inject("StopValidation", rank=1)), bench.go_on("validation")
+    said = find(done.text, "its validation is not done, so it goes on from step")
+    ok = (done.code, again.code) == (143, 0) and not done.left and bool(said)
+    return Outcome(done, ok, said, bench.same_end("validation", *words))
+
+
 @case("loader process killed", "error, --resume goes on")
 def worker_killed(bench: Bench) -> Outcome:
     done, again = bench.fit("worker", "--data.num_workers", "2", *inject("KillWorker")), bench.go_on("worker")

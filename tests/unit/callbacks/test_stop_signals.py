@@ -89,7 +89,10 @@ def test_without_slurms_program_it_is_told(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_exit_code_is_that_of_the_signal() -> None:
-    stop = TrainingStopped(signal.SIGTERM, 12)
-    assert (stop.code, str(stop)) == (143, "stopped by SIGTERM after step 12")
-    assert TrainingStopped(signal.SIGINT, 1).code == 130
-    assert str(TrainingStopped(signal.SIGUSR1, 3)) == "stopped by SIGUSR1 after step 3"
+    stop = TrainingStopped(signal.SIGTERM, 12, 12)
+    assert (stop.code, str(stop)) == (143, "stopped by SIGTERM after step 12; everything is saved")
+    assert TrainingStopped(signal.SIGINT, 1, 1).code == 130
+    assert str(TrainingStopped(signal.SIGUSR1, 3, 3)) == "stopped by SIGUSR1 after step 3; everything is saved"
+    in_validation = "after step 3; its validation is not done, so it goes on from step"
+    assert f"{in_validation} 2" in str(TrainingStopped(signal.SIGTERM, 3, 2))
+    assert f"{in_validation} 0" in str(TrainingStopped(signal.SIGTERM, 3, -1))

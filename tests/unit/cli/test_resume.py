@@ -1,5 +1,6 @@
 """Interrupted runs that go on in their folder, against the same run without an interruption."""
 
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from mtl.cli.best_checkpoint import BestCheckpoint
 from mtl.cli.main import main
 from mtl.cli.resume import RunLock, resume_point
 from mtl.cli.yaml_lines import ConfigError
+from tests.benchmarks import fault_injection
 from tests.unit.cli.conftest import TINY
 
 # dropout, augmentation, EMA, a method with state of steps and epochs, a schedule, several epochs of five steps
@@ -122,6 +124,25 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(folder: P
     shutil.rmtree(run / "checkpoints")
     assert main(["fit", "--resume", str(run)]) == 0
     assert not list(differences(whole, content(run)))
+
+
+def test_a_signal_in_a_validation_ends_it_and_the_run_goes_on_from_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "small.yaml").write_text(SMALL.replace("METHOD", "DWA"))
+    (folder / "fault_injection.py").write_text(Path(fault_injection.__file__).read_text())
+    command = ["fit", "--config", "small.yaml", "--allow", "fault_injection", "--data.eval_batch_size", "2"]
+    fault = {"class_path": "fault_injection.StopValidation", "init_args": {"step": 10}}
+    command += ["--checkpoint.save_every_steps", "3"]
+    assert main([*command, "--name", "whole"]) == 0
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--name", "hurt", f"--trainer.callbacks+={json.dumps(fault)}"])
+    assert stopped.value.code == 143
+    assert "after step 10; its validation is not done, so it goes on from step 9" in caplog.text
+    hurt = folder / "runs" / "small" / "hurt"
+    assert [int(row["step"]) for row in read_rows(hurt / "metrics.csv") if row["val/score"]] == [4]
+    assert main(["fit", "--resume", str(hurt), "--allow", "fault_injection"]) == 0
+    assert not list(differences(content(folder / "runs" / "small" / "whole"), content(hurt)))
 
 
 @pytest.mark.parametrize(
