@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from mtl.balancing.method import LossWeighting
 from mtl.callbacks.curves import Panel, Series, draw_panel, lines_of
-from mtl.callbacks.figure_file import save_figure
+from mtl.callbacks.figure_file import not_hiding, save_figure
 from mtl.callbacks.logging_steps import is_logging_step
 from mtl.callbacks.loss_balancing import LossBalancing
 from mtl.callbacks.metrics_csv import MetricsCSV, read_series
@@ -99,7 +99,8 @@ class BalancingTelemetry(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.state.fn == "fit" and self.names:
-            self._draw(trainer)
+            with not_hiding(exception, "curves of balancing"):
+                self._draw(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         return {"run": self._run.sums, "counts": self._run.counts}

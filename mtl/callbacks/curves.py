@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from mtl.callbacks.figure_file import save_figure
+from mtl.callbacks.figure_file import not_hiding, save_figure
 from mtl.callbacks.metrics_csv import MetricsCSV, read_series
 from mtl.callbacks.picture import class_colour
 
@@ -31,7 +31,8 @@ class Curves(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.state.fn == "fit":
-            self._draw(trainer)
+            with not_hiding(exception, "curves"):
+                self._draw(trainer)
 
     def _draw(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:

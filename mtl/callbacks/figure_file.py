@@ -1,6 +1,8 @@
 """A figure on the disk. A run does not end because a picture of it cannot be written."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,3 +30,17 @@ def save_figure(figure: "Figure", path: Path) -> bool:
         _log.warning("picture %s cannot be written (%s); the run goes on without it.", path, error.strerror or error)
         return False
     return True
+
+
+@contextmanager
+def not_hiding(exception: BaseException, what: str) -> Iterator[None]:
+    """For pictures of a run that has failed: what fails now is told, so that the first error is the one that is raised.
+
+    Args:
+        exception: why the run has failed.
+        what: is drawn.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001, that of the second of two killed loader processes comes at any time
+        _log.warning("no %s of this run, which failed with %s: %s", what, type(exception).__name__, error)

@@ -1,12 +1,13 @@
 """Gramian and weighted sum of K gradients of the same tensor, block by block, without a copy of all of them.
 
 A block of every task's gradient is stacked, used while it lies in the cache, and forgotten. Gramian and weighted sum of
-a 64 x 32 x 32 and a 512 x 4 x 4 map (ResNet-18 with a pyramid at 128 px), 32 samples, float32, ms on one thread of a
-busy CPU for K = 2 / 4 / 8 / 16 (channels-last in brackets):
-    this file                         18 / 34 / 86 / 265    (28 / 42 / 91 / 252)
-    all rows stacked, two products    41 / 101 / 226 / 623  (50 / 117 / 319 / 560), and a copy of the K gradients
-    stacked level by level            12 / 58 / 163 / 380   (44 / 104 / 265 / 459), and the same copy
-    a dot product for each pair        8 / 29 / 97 / 517    (83 / 209 / 950 / 3340), no copy
+a 64 x 32 x 32 and a 512 x 4 x 4 map (ResNet-18 with a pyramid at 128 px), 32 samples, float32, ms on one thread of an
+idle CPU for K = 2 / 4 / 8 / 16 (channels-last in brackets):
+    this file                         7.3 / 8.5 / 17 / 36   (4.8 / 8.1 / 16 / 35)
+    the same, all sums in float32     3.5 / 6.6 / 16 / 33   (3.7 / 6.5 / 15 / 32), which loses digits: see `_products`
+    all rows stacked, two products    14 / 26 / 88 / 156    (8.1 / 49 / 100 / 207), and a copy of the K gradients
+    stacked level by level            3.0 / 20 / 50 / 85    (7.0 / 33 / 65 / 131), and the same copy
+    a dot product for each pair       2.0 / 6.3 / 19 / 64   (5.8 / 28 / 34 / 121), no copy
 Blocks of 2^14 to 2^17 values do equally well, 2^19 ones are half as fast again.
 Shapes: K tasks, N values of a block, P values of a gradient.
 """

@@ -77,3 +77,16 @@ def test_an_interrupted_run_leaves_its_curves(tiny: Any, tmp_path: Path) -> None
     with pytest.raises(RuntimeError, match="the power went"):
         trainer.fit(tiny.module(), tiny.data())
     assert (tmp_path / "pictures/curves.png").is_file()
+
+
+def test_an_error_while_drawing_does_not_hide_why_the_run_failed(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ImportError("killed by signal")
+
+    monkeypatch.setattr(curves, "draw_curves", broken)
+    trainer = tiny.trainer([Curves(), Interrupt()], logger=MetricsCSV(tmp_path / "metrics.csv"))
+    with pytest.raises(RuntimeError, match="the power went"):
+        trainer.fit(tiny.module(), tiny.data())
+    assert "no curves of this run, which failed with RuntimeError: killed by signal" in caplog.text
