@@ -49,10 +49,8 @@ def compare(arguments: list[str]) -> None:
         weights = comparison.candidates()[best].get("model", {}).get("loss_weights", "all 1")
         console.print(f"tuned fixed weights{' of ' + variant if variant else ''}: {weights}")
     queue.train(comparison.cells(root, tuned), "comparison")
-    finished = [cell for cell in comparison.cells(root, tuned) if is_done(cell)]
-    for variant in comparison.variants:
-        if any(cell.folder.parent == root / variant for cell in finished):
-            _write(console, root / variant, options.wandb)
+    if any(map(is_done, comparison.cells(root, tuned))):
+        _write(console, root, options.wandb)
     if queue.failed:
         names = ", ".join(f"{cell.folder.name} {cell.name}" for cell in queue.failed)
         raise RuntimeError(
@@ -74,12 +72,19 @@ def report(arguments: list[str]) -> None:
 
 
 def _write(console: Console, root: Path, wandb: str) -> None:
-    found = read_report(root)
-    files = write_report(found, root)
-    # not wrapped: it is pasted into a README
-    console.print(markdown(found), markup=False, soft_wrap=True)
-    console.print(f"\n{', '.join(file.name for file in files)} in {root}", soft_wrap=True)
-    tables_to_wandb(wandb, root, root.name, files)
+    """The report of a comparison; with variants one for each, and their tables under each other in `report.md`."""
+    variants = sorted({path.parents[2] for path in root.glob("*/*/seed*/results.json")})
+    sections = []
+    for folder in variants or [root]:
+        found = read_report(folder)
+        files = write_report(found, folder)
+        sections.append(f"## {folder.name}\n\n{markdown(found)}" if variants else markdown(found))
+        # not wrapped: it is pasted into a README
+        console.print(sections[-1], markup=False, soft_wrap=True)
+        console.print(f"\n{', '.join(file.name for file in files)} in {folder}\n", soft_wrap=True)
+        tables_to_wandb(wandb, folder, folder.name, files)
+    if variants:
+        (root / "report.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
 
 def _best(tries: Sequence[Cell]) -> int | None:

@@ -123,6 +123,21 @@ def test_variants_are_comparisons_of_their_own(comparison: Path, tmp_path: Path)
     ]
 
 
+def test_variants_have_a_report_each_and_one_together(comparison: Path, tmp_path: Path, capsys: Any) -> None:
+    values = {"variants": {"small": {}, "wide": {"model": {"width": 2}}}, "tune": 0, "methods": ["Equal"]}
+    comparison.write_text(yaml.safe_dump({**yaml.safe_load(comparison.read_text()), **values}))
+    root = tmp_path / "out"
+    assert main(["compare", "--config", str(comparison), "--runs_root", str(root), "--jobs", "2"]) == 0
+    (root / "report.md").unlink()
+    (root / "wide" / "report.tex").unlink()
+    assert main(["report", "--runs", str(root)]) == 0
+    together = (root / "report.md").read_text()
+    for variant in ("small", "wide"):
+        assert f"## {variant}\n\n{(root / variant / 'report.md').read_text().strip()}" in together
+        assert (root / variant / "report.tex").is_file()
+    assert "## wide" in capsys.readouterr().out
+
+
 def test_overlays_merge_and_appended_lists_grow() -> None:
     low = {"a": {"x": 1, "l+": [1]}, "b": 1}
     assert merged(low, {"a": {"y": 2, "l+": [2]}, "b": None}) == {"a": {"x": 1, "y": 2, "l+": [1, 2]}, "b": None}
