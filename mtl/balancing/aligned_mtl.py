@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientWeighting
+from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.upgrad import check_preferences, preferences_of
 from mtl.functional.gramian import geometry
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientWeighting
+from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.conflict_averse import conflict_averse_weights
 from mtl.functional.gramian import geometry
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.fixed import check_length, task_weights
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 from mtl.functional.counter_random import counter_dirichlet
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientWeighting
 from mtl.balancing.mgda import MGDA
+from mtl.balancing.protocols import GradientWeighting
 
 
 class CRMOGM(GradientWeighting):

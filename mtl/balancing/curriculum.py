@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.fixed import Fixed
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 from mtl.balancing.scale_invariant import ScaleInvariant
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import OK, GradientAggregation
+from mtl.balancing.method import OK
+from mtl.balancing.protocols import GradientAggregation
 
 _EPS = 1e-8  # log(L + eps) and the norms, as in the authors' code
 

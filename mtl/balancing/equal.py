@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 
 
 class Equal(LossWeighting):

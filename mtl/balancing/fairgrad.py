@@ -7,7 +7,7 @@ Shapes: K tasks.
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientWeighting
+from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.gramian import Geometry, geometry
 from mtl.functional.power_equation import solve_power_equation
 

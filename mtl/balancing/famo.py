@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.fixed import check_length
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 
 _EPS = 1e-8  # keeps the logarithm of a loss at its minimum finite, as in the authors' code
 _BETA1, _BETA2, _ADAM_EPS = 0.9, 0.999, 1e-8

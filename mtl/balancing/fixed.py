@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 
 
 class Fixed(LossWeighting):

@@ -8,7 +8,7 @@ Shapes: K tasks.
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 
 
 class Geometric(LossWeighting):

@@ -7,7 +7,7 @@ Shapes: K tasks.
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 from mtl.functional.kmeans_1d import kmeans_1d
 
 

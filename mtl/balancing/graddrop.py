@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientAggregation
+from mtl.balancing.protocols import GradientAggregation
 
 
 class GradDrop(GradientAggregation):

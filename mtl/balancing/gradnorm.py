@@ -8,7 +8,8 @@ Shapes: K tasks.
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import NOT_POSITIVE, GradientWeighting
+from mtl.balancing.method import NOT_POSITIVE
+from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.gramian import widest
 
 SMALLEST = 1e-3

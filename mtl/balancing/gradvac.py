@@ -8,8 +8,8 @@ Shapes: K tasks, N tasks of the whole problem.
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientWeighting
 from mtl.balancing.pcgrad import random_orders
+from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.gramian import geometry
 
 

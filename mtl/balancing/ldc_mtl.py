@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 
 
 class LDCMTL(LossWeighting):

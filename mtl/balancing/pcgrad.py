@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientWeighting
+from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.counter_random import counter_uniform
 from mtl.functional.gramian import geometry
 

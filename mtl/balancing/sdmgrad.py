@@ -8,7 +8,7 @@ Shapes: K tasks.
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientWeighting
+from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.simplex import project_simplex
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.fixed import check_length, task_weights
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 
 
 class STCH(LossWeighting):

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 
 _LOWEST = 1e-4  # a score of 0 would have weight infinity
 

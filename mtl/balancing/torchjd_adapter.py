@@ -12,7 +12,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from mtl.balancing.method import GradientAggregation, GradientWeighting, LossWeighting, Method
+from mtl.balancing.method import Method
+from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
 from mtl.errors import did_you_mean, import_optional
 
 _PAPER = "Quinton, Rey, Jacobian Descent for Multi-Objective Optimization, arXiv 2406.16232, 2024 (the library)"

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from mtl.balancing.graddrop import GradDrop
-from mtl.balancing.method import NOT_FINITE, GradientAggregation, GradientWeighting, LossWeighting, Method
+from mtl.balancing.method import NOT_FINITE, Method
+from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
 from mtl.balancing.scale_invariant import ScaleInvariant
 
 

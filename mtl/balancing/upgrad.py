@@ -7,7 +7,7 @@ Shapes: K tasks.
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import GradientWeighting
+from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.dual_cone import project_dual_cone
 from mtl.functional.gramian import geometry
 

@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 from mtl.callbacks.curves import Panel, Series, draw_panel, lines_of
 from mtl.callbacks.figure_file import not_hiding, save_figure
 from mtl.callbacks.logging_steps import is_logging_step

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mtl.balancing.method import GradientAggregation
+from mtl.balancing.protocols import GradientAggregation
 from mtl.callbacks.task_gradients import TaskGradients
 from mtl.features import Features
 from mtl.functional.gradient_rows import gramian_of_matrix, weighted_sum_of_matrix

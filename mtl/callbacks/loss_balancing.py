@@ -15,7 +15,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
-from mtl.balancing.method import GradientAggregation, GradientWeighting, LossWeighting, Method
+from mtl.balancing.method import Method
+from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
 from mtl.batch import Batch, labelled
 from mtl.callbacks.late_junction import LateJunction, trainable
 from mtl.callbacks.loss_objective import loss_objective

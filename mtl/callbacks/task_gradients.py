@@ -11,7 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from mtl.balancing.method import NOT_FINITE, GradientAggregation, GradientWeighting, Method
+from mtl.balancing.method import NOT_FINITE, Method
+from mtl.balancing.protocols import GradientAggregation, GradientWeighting
 from mtl.features import Features
 from mtl.functional.gradient_rows import exact_dtype, gramian, weighted_sum
 from mtl.functional.junction import fork, watch_scale

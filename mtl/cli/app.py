@@ -3,9 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +31,12 @@ from mtl.cli.messages import blame, explain, unknown_key
 from mtl.cli.record import add_record, write_record
 from mtl.cli.resume import RunLock, end_other_ranks, resume_point, say_how_to_go_on, say_what_is_saved
 from mtl.cli.run_folder import check_names, earlier_attempt, make_run_folder, rank
-from mtl.cli.schema import Schema
+from mtl.cli.sections import SETTINGS, experiment_of, make_schema, tasks_of
 from mtl.cli.weights import check_fits, choose_checkpoint
 from mtl.cli.yaml_lines import ConfigError, RunError
 from mtl.data.joint import JointDataModule
 from mtl.evaluation.import_policy import allow_imports
 from mtl.module import MultiTaskLightningModule
-
-SETTINGS: dict[str, tuple[Any, Any, str]] = {
-    "experiment": (str | None, None, "folder of this experiment's runs, and W&B project; the config's name by default"),
-    "name": (str | None, None, "name of this run's folder; time and a word by default"),
-    "runs_root": (str, "runs", "folder of all experiments"),
-    "test_after_fit": (bool, True, "test the best checkpoint when training is done"),
-}
 
 
 class MultiTaskCLI(LightningCLI):
@@ -135,7 +126,7 @@ class MultiTaskCLI(LightningCLI):
             parser.add_argument(f"--{name}", type=kind, default=default, help=text)
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_class_arguments(Tracking, "tracking")
-        parser.link_arguments("data", "model.tasks", compute_fn=_tasks_of, apply_on="parse")
+        parser.link_arguments("data", "model.tasks", compute_fn=tasks_of, apply_on="parse")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         if self.line.switches & {"--help", "--help-all"}:
@@ -300,36 +291,3 @@ class _Build:
         except Exception as error:
             self.failed.append(error)
             raise
-
-
-def make_schema(config: Config) -> Schema:
-    """What may stand where in a config.
-
-    Args:
-        config: the merged config.
-    """
-    sections: dict[str, Any] = {
-        "data": JointDataModule,
-        "model": MultiTaskLightningModule,
-        "trainer": Trainer,
-        "checkpoint": BestCheckpoint,
-        "tracking": Tracking,
-        "seed_everything": bool | int,
-    }
-    return Schema({**sections, **{name: kind for name, (kind, _, _) in SETTINGS.items()}}, config)
-
-
-def experiment_of(configs: Sequence[Path]) -> str:
-    """Name of an experiment: that of the last config that is more than a preset.
-
-    Args:
-        configs: config files in order.
-    """
-    named = [path for path in configs if path.parent.name != "presets"] or configs
-    return named[-1].stem if named else "default"
-
-
-def _tasks_of(data: Namespace) -> dict[str, dict[str, Any]]:
-    module, _, name = data.class_path.rpartition(".")
-    cls: type[JointDataModule] = getattr(import_module(module), name)
-    return {name: asdict(task) for name, task in cls.declare_tasks(**data.init_args.as_dict()).items()}

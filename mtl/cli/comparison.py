@@ -24,7 +24,8 @@ from typing import Any
 import yaml
 
 import mtl.balancing
-from mtl.balancing.method import LossWeighting, Method
+from mtl.balancing.method import Method
+from mtl.balancing.protocols import LossWeighting
 from mtl.cli.config_files import read_config
 from mtl.cli.yaml_lines import ConfigError, known_keys
 from mtl.discovery import concrete_subclasses

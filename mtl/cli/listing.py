@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 from torch import nn
 
-from mtl.balancing.method import GradientAggregation, GradientWeighting, LossWeighting, Method
+from mtl.balancing.method import Method
+from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
 from mtl.cli.schema import describe, parameters
 from mtl.cli.yaml_lines import ConfigError
 from mtl.discovery import concrete_subclasses

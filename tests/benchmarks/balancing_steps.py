@@ -19,7 +19,8 @@ import mtl.balancing
 from mtl.backbones.backbone import Backbone
 from mtl.backbones.seed_cnn import SeedCNN
 from mtl.backbones.torchvision_network import TorchvisionBackbone
-from mtl.balancing.method import LossWeighting, Method
+from mtl.balancing.method import Method
+from mtl.balancing.protocols import LossWeighting
 from mtl.batch import PADDING_LABEL, Batch
 from mtl.callbacks.loss_balancing import LossBalancing
 from mtl.discovery import concrete_subclasses

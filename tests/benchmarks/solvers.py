@@ -15,7 +15,7 @@ from rich.table import Table
 from torch import Tensor
 
 import mtl.balancing
-from mtl.balancing.method import GradientWeighting
+from mtl.balancing.protocols import GradientWeighting
 from mtl.discovery import concrete_subclasses
 
 TASKS = (2, 4, 8, 16, 40)

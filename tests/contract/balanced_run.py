@@ -1,11 +1,7 @@
-"""Tiny runs of four tasks on digit scenes under a balancing method, and which methods the contract tests look at.
+"""Tiny runs of four tasks on digit scenes under a balancing method, at every place where it can be put."""
 
-`pytest --method my.module.Class` runs every test that looks at methods with that class alone.
-"""
-
-import os
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,37 +9,21 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-import mtl.balancing
 from mtl.backbones.backbone import Backbone
 from mtl.backbones.residual_fpn import ResidualFPN
-from mtl.balancing.method import GradientAggregation, LossWeighting, Method
+from mtl.balancing.method import Method
+from mtl.balancing.protocols import GradientAggregation, LossWeighting
 from mtl.batch import Sample
 from mtl.data.digit_scenes import DigitScenes
-from mtl.discovery import concrete_subclasses
 from mtl.features import Features, FeatureSpec
 from mtl.heads.centernet import CenterNetHead
 from mtl.heads.classification import ClassificationHead
 from mtl.heads.regression import RegressionHead
 from mtl.module import MultiTaskLightningModule
 from mtl.optim import Optim
+from tests.contract.found_methods import example, found
 
-T = TypeVar("T", bound=Method)
 HEADS = {"boxes": CenterNetHead, "largest": ClassificationHead, "count": RegressionHead, "parity": ClassificationHead}
-
-
-def found(base: type[T]) -> list[type[T]]:
-    """The methods of one family to test: all in `mtl.balancing`, or the one that `--method` names.
-
-    Args:
-        base: the family.
-    """
-    named = os.environ.get("MTL_TEST_METHOD")  # set by `--method`
-    return [
-        cls
-        for cls in concrete_subclasses(base)
-        if f"{cls.__module__}.{cls.__qualname__}" == named
-        or (not named and cls.__module__.startswith(mtl.balancing.__name__))
-    ]
 
 
 def places(cls: type[Method]) -> tuple[str, ...]:
@@ -53,18 +33,6 @@ def places(cls: type[Method]) -> tuple[str, ...]:
         cls: its class.
     """
     return ("features",) if issubclass(cls, LossWeighting) else example(cls).at
-
-
-def example(cls: type[T]) -> T:
-    """A method for the four tasks; the test is skipped where a package is missing.
-
-    Args:
-        cls: its class.
-    """
-    try:
-        return cls.example(len(HEADS))
-    except ImportError as error:
-        pytest.skip(str(error))
 
 
 def at_all_places() -> list[Any]:

@@ -4,34 +4,16 @@ The traits that a method promises (`symmetric`, `scaling`, `positive_losses`, `a
 names a method. `pytest --method my.module.Class` runs them on a class of yours.
 """
 
-import os
-
 import pytest
 import torch
 from torch import Tensor
 
-import mtl.balancing
-from mtl.balancing.method import (
-    NOT_FINITE,
-    NOT_POSITIVE,
-    OK,
-    STATUS,
-    GradientAggregation,
-    LossWeighting,
-    Method,
-)
-from mtl.discovery import concrete_subclasses
+from mtl.balancing.method import NOT_FINITE, NOT_POSITIVE, OK, STATUS, Method
+from mtl.balancing.protocols import GradientAggregation, LossWeighting
+from tests.contract.found_methods import build, found
 
 P, STEPS, PER_EPOCH = 7, 12, 3
-
-
-def found(base: type[Method]) -> list[type[Method]]:
-    return [
-        cls
-        for cls in concrete_subclasses(base)
-        if cls.__module__.startswith(mtl.balancing.__name__)
-        or f"{cls.__module__}.{cls.__qualname__}" == os.environ.get("MTL_TEST_METHOD")
-    ]
+D = torch.float64
 
 
 LOSS_METHODS, AGGREGATIONS = found(LossWeighting), found(GradientAggregation)
@@ -40,27 +22,18 @@ every_aggregation = pytest.mark.parametrize("cls", AGGREGATIONS, ids=lambda cls:
 every_method = pytest.mark.parametrize("cls", LOSS_METHODS + AGGREGATIONS, ids=lambda cls: cls.__name__)
 
 
-def build(cls: type[Method], num_tasks: int, dtype: torch.dtype = torch.float64) -> Method:
-    try:
-        method = cls.example(num_tasks)
-    except ImportError as error:
-        pytest.skip(str(error))
-    method.build(num_tasks)
-    return method.to(dtype)
-
-
 def losses_of_a_run(num_tasks: int, steps: int = STEPS, seed: int = 0) -> Tensor:
     """Falling losses of several sizes, all above 0, [steps, K]."""
     generator = torch.Generator().manual_seed(seed)
-    start = torch.rand(num_tasks, generator=generator, dtype=torch.float64) * 3 + 0.3
-    speed = torch.rand(num_tasks, generator=generator, dtype=torch.float64) * 0.1
-    noise = 0.1 * torch.rand(steps, num_tasks, generator=generator, dtype=torch.float64)
+    start = torch.rand(num_tasks, generator=generator, dtype=D) * 3 + 0.3
+    speed = torch.rand(num_tasks, generator=generator, dtype=D) * 0.1
+    noise = 0.1 * torch.rand(steps, num_tasks, generator=generator, dtype=D)
     return start * torch.exp(-speed * torch.arange(steps)[:, None]) + noise
 
 
 def gradients_of_a_run(num_tasks: int, steps: int = STEPS, seed: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(steps, num_tasks, P, generator=generator, dtype=torch.float64)
+    return torch.randn(steps, num_tasks, P, generator=generator, dtype=D)
 
 
 class Run:
@@ -109,7 +82,7 @@ def test_it_names_its_paper_and_shows_how_to_use_it(cls: type[Method]) -> None:
 
 @every_method
 @pytest.mark.parametrize("num_tasks", [1, 2, 40])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, D])
 def test_any_number_of_tasks_gives_finite_results(cls: type[Method], num_tasks: int, dtype: torch.dtype) -> None:
     method = build(cls, num_tasks, dtype)
     for result in Run(method, losses_of_a_run(num_tasks).to(dtype)).all():
@@ -125,8 +98,8 @@ def test_permuting_the_tasks_permutes_the_weights(cls: type[Method]) -> None:
         pytest.skip("the order of the tasks is part of this method")
     losses, gradients = losses_of_a_run(4), gradients_of_a_run(4)
     order = torch.tensor([2, 0, 3, 1])
-    straight = Run(build(cls, 4), losses, gradients).all()
-    permuted = Run(build(cls, 4), losses[:, order], gradients[:, order]).all()
+    straight = Run(build(cls, 4, D), losses, gradients).all()
+    permuted = Run(build(cls, 4, D), losses[:, order], gradients[:, order]).all()
     weighs = issubclass(cls, LossWeighting)
     torch.testing.assert_close([value[order] if weighs else value for value in straight], permuted)
 
@@ -135,10 +108,10 @@ def test_permuting_the_tasks_permutes_the_weights(cls: type[Method]) -> None:
 def test_the_update_keeps_its_direction_under_the_scaling_it_promises(cls: type[LossWeighting]) -> None:
     if cls.scaling == "none":
         pytest.skip("no promise")
-    factor = torch.tensor([1e-2, 5.0, 1e3] if cls.scaling == "each" else [7.0] * 3, dtype=torch.float64)
+    factor = torch.tensor([1e-2, 5.0, 1e3] if cls.scaling == "each" else [7.0] * 3, dtype=D)
     # a learned weight moves with the size of the losses: the promise holds for equal state, so at the first step
-    losses = losses_of_a_run(3, 1 if build(cls, 3).parameter_groups() else STEPS)
-    plain, scaled = Run(build(cls, 3), losses).all(), Run(build(cls, 3), factor * losses).all()
+    losses = losses_of_a_run(3, 1 if build(cls, 3, D).parameter_groups() else STEPS)
+    plain, scaled = Run(build(cls, 3, D), losses).all(), Run(build(cls, 3, D), factor * losses).all()
     for before, weights in zip(plain, scaled, strict=True):
         after = weights * factor
         torch.testing.assert_close(after / after.norm(), before / before.norm(), rtol=1e-5, atol=1e-7)
@@ -149,7 +122,7 @@ def test_the_combined_gradient_keeps_its_direction_under_the_scaling_it_promises
     if cls.scaling == "none":
         pytest.skip("no promise")
     losses, gradients = losses_of_a_run(3), gradients_of_a_run(3)
-    plain, scaled = Run(build(cls, 3), losses, gradients).all(), Run(build(cls, 3), losses, 1e3 * gradients).all()
+    plain, scaled = Run(build(cls, 3, D), losses, gradients).all(), Run(build(cls, 3, D), losses, 1e3 * gradients).all()
     for before, after in zip(plain, scaled, strict=True):
         torch.testing.assert_close(after / after.norm(), before / before.norm(), rtol=1e-5, atol=1e-7)
 
@@ -157,7 +130,7 @@ def test_the_combined_gradient_keeps_its_direction_under_the_scaling_it_promises
 @every_loss_method
 def test_a_missing_task_gets_an_exact_zero_and_does_not_touch_the_others(cls: type[LossWeighting]) -> None:
     losses = losses_of_a_run(3)
-    one, other = build(cls, 3), build(cls, 3)
+    one, other = build(cls, 3, D), build(cls, 3, D)
     changed = losses[0].clone()
     changed[1] = 0.0  # what a task without labels reports
     weights = one.weights(losses[0], present=[True, False, True])
@@ -170,7 +143,7 @@ def test_a_missing_task_gets_an_exact_zero_and_does_not_touch_the_others(cls: ty
 @every_aggregation
 def test_a_missing_row_changes_nothing(cls: type[GradientAggregation]) -> None:
     losses, gradients = losses_of_a_run(3), gradients_of_a_run(3)
-    one, other = build(cls, 3), build(cls, 3)
+    one, other = build(cls, 3, D), build(cls, 3, D)
     present = [True, False, True]
     changed = gradients[0].clone()
     changed[1] = 1e6
@@ -182,8 +155,8 @@ def test_a_missing_row_changes_nothing(cls: type[GradientAggregation]) -> None:
 
 @every_method
 def test_a_batch_without_any_label_gives_an_exact_zero(cls: type[Method]) -> None:
-    method = build(cls, 2)
-    losses = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    method = build(cls, 2, D)
+    losses = torch.zeros(2, dtype=D, requires_grad=True)
     if isinstance(method, LossWeighting):
         objective = method(losses, present=[False, False])
         objective.backward()
@@ -197,7 +170,7 @@ def test_a_batch_without_any_label_gives_an_exact_zero(cls: type[Method]) -> Non
 @every_loss_method
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_a_loss_that_is_not_finite_is_told_and_leaves_no_trace(cls: type[LossWeighting], bad: float) -> None:
-    method = build(cls, 3)
+    method = build(cls, 3, D)
     losses = losses_of_a_run(3)
     run = Run(method, losses)
     run.step(0)
@@ -216,7 +189,7 @@ def test_a_loss_that_is_not_finite_is_told_and_leaves_no_trace(cls: type[LossWei
 @every_aggregation
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_a_gradient_that_is_not_finite_is_told_and_leaves_no_trace(cls: type[Method], bad: float) -> None:
-    method = build(cls, 3)
+    method = build(cls, 3, D)
     losses, gradients = losses_of_a_run(3), gradients_of_a_run(3)
     run = Run(method, losses, gradients)
     run.step(0)
@@ -234,8 +207,8 @@ def test_a_gradient_that_is_not_finite_is_told_and_leaves_no_trace(cls: type[Met
 
 @every_loss_method
 def test_a_loss_of_zero_never_gives_a_weight_that_is_not_finite(cls: type[LossWeighting]) -> None:
-    method = build(cls, 3)
-    losses = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
+    method = build(cls, 3, D)
+    losses = torch.tensor([1.0, 0.0, 2.0], dtype=D)
     assert method.weights(losses).isfinite().all()
     assert int(method.status) == (NOT_POSITIVE if method.positive_losses else OK)
 
@@ -243,8 +216,8 @@ def test_a_loss_of_zero_never_gives_a_weight_that_is_not_finite(cls: type[LossWe
 @every_method
 def test_a_stop_and_resume_is_bit_equal(cls: type[Method]) -> None:
     losses, half = losses_of_a_run(3), STEPS // 2 + 1
-    expected = Run(build(cls, 3), losses).all()
-    first = Run(build(cls, 3), losses)
+    expected = Run(build(cls, 3, D), losses).all()
+    first = Run(build(cls, 3, D), losses)
     for number in range(half):
         first.step(number)
     resumed = cls.example(3).double()
@@ -259,7 +232,7 @@ def test_a_stop_and_resume_is_bit_equal(cls: type[Method]) -> None:
 
 @every_loss_method
 def test_only_losses_and_declared_parameters_get_a_gradient(cls: type[LossWeighting]) -> None:
-    method = build(cls, 3)
+    method = build(cls, 3, D)
     declared = [parameter for group in method.parameter_groups() for parameter in group["params"]]
     assert {id(parameter) for parameter in declared} == {id(parameter) for parameter in method.parameters()}
     assert all(group["weight_decay"] == 0 for group in method.parameter_groups())
@@ -284,15 +257,15 @@ def test_half_precision_losses_are_weighed_in_float32(cls: type[LossWeighting]) 
 
 @every_method
 def test_another_number_of_tasks_is_refused(cls: type[Method]) -> None:
-    method = build(cls, 3)
+    method = build(cls, 3, D)
     with pytest.raises(ValueError, match="built for 3 tasks and now gets 4"):
         method(torch.ones(4) if isinstance(method, LossWeighting) else torch.ones(4, P))
 
 
 @every_aggregation
 def test_one_task_keeps_its_direction(cls: type[Method]) -> None:
-    method, gradient = build(cls, 1), gradients_of_a_run(1)[0]
-    update = method(gradient, torch.ones(1, dtype=torch.float64))
+    method, gradient = build(cls, 1, D), gradients_of_a_run(1)[0]
+    update = method(gradient, torch.ones(1, dtype=D))
     if update.any():
         assert torch.nn.functional.cosine_similarity(update, gradient[0], dim=0) > 0.99
 

@@ -7,7 +7,6 @@ Shapes: K tasks, P shared parameters.
 """
 
 import copy
-import os
 import pickle
 from typing import Any
 
@@ -15,33 +14,15 @@ import pytest
 import torch
 from torch import Tensor
 
-import mtl.balancing
-from mtl.balancing.method import NOT_FINITE, STATIONARY, STATUS, GradientWeighting
-from mtl.discovery import concrete_subclasses
+from mtl.balancing.method import NOT_FINITE, STATIONARY, STATUS
+from mtl.balancing.protocols import GradientWeighting
+from tests.contract.found_methods import build, found
 
 D = torch.float64
 
 
-def found() -> list[type[GradientWeighting]]:
-    return [
-        cls
-        for cls in concrete_subclasses(GradientWeighting)  # type: ignore[type-abstract]
-        if cls.__module__.startswith(mtl.balancing.__name__)
-        or f"{cls.__module__}.{cls.__qualname__}" == os.environ.get("MTL_TEST_METHOD")  # set by `--method`
-    ]
-
-
-METHODS = found()
+METHODS = found(GradientWeighting)  # type: ignore[type-abstract]
 every_method = pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.__name__)
-
-
-def build(cls: type[GradientWeighting], num_tasks: int) -> GradientWeighting:
-    try:
-        method = cls.example(num_tasks)
-    except ImportError as error:
-        pytest.skip(str(error))
-    method.build(num_tasks)
-    return method
 
 
 def gradients(num_tasks: int, kind: str = "plain", seed: int = 0) -> Tensor:

@@ -18,7 +18,8 @@ from mtl.balancing.method import Method
 from mtl.callbacks.loss_balancing import LossBalancing
 from mtl.features import Features
 from mtl.module import MultiTaskLightningModule
-from tests.contract.balanced_run import Scenes, Watch, at_all_places, example, module, one_of_each_kind, state, trainer
+from tests.contract.balanced_run import Scenes, Watch, at_all_places, module, one_of_each_kind, state, trainer
+from tests.contract.found_methods import example
 
 every_method = pytest.mark.parametrize(("cls", "at"), at_all_places())
 each_kind = pytest.mark.parametrize(("cls", "at"), one_of_each_kind())

@@ -20,7 +20,8 @@ from mtl.balancing.mgda import MGDA
 from mtl.callbacks.loss_balancing import LossBalancing
 from mtl.data.sampling import EpochSampler
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import Norms, Scenes, at_all_places, example, module, state, trainer
+from tests.contract.balanced_run import Norms, Scenes, at_all_places, module, state, trainer
+from tests.contract.found_methods import example
 
 SAMPLES, STEPS = 4, 3  # of a batch of all ranks, and optimiser steps
 NEAR_64 = 1e-13  # 2e-16 was measured on weights, 1e-15 on the state of a method

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = '''
 import torch
-from mtl.balancing.method import LossWeighting
+from mtl.balancing.protocols import LossWeighting
 
 class Halves(LossWeighting):
     """objective = Halves()(losses)"""

@@ -12,7 +12,8 @@ from torch import Tensor
 
 import mtl.scheduling
 from mtl.balancing.graddrop import GradDrop
-from mtl.balancing.method import LossWeighting, Method
+from mtl.balancing.method import Method
+from mtl.balancing.protocols import LossWeighting
 from mtl.callbacks.loss_balancing import LossBalancing
 from mtl.callbacks.task_scheduling import TaskScheduling
 from mtl.discovery import concrete_subclasses
@@ -20,7 +21,8 @@ from mtl.module import MultiTaskLightningModule
 from mtl.scheduling.round_robin import RoundRobin
 from mtl.scheduling.schedule import TaskSchedule
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import HEADS, Norms, Scenes, example, module, one_of_each_kind, trainer
+from tests.contract.balanced_run import HEADS, Norms, Scenes, module, one_of_each_kind, trainer
+from tests.contract.found_methods import example
 from tests.contract.test_methods_in_trainer import Save
 from tests.contract.test_methods_over_ranks import Team, without_batch_norm
 

@@ -12,9 +12,10 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from mtl.balancing.famo import FAMO
 from mtl.balancing.graddrop import GradDrop
-from mtl.balancing.method import GradientAggregation, Method
+from mtl.balancing.method import Method
 from mtl.balancing.mgda import MGDA
 from mtl.balancing.pivrg import PIVRG
+from mtl.balancing.protocols import GradientAggregation
 from mtl.balancing.uncertainty import Uncertainty
 from mtl.balancing.upgrad import UPGrad
 from mtl.callbacks.ema import EMA
@@ -24,7 +25,8 @@ from mtl.optim import Optim
 from mtl.scheduling.round_robin import RoundRobin
 from mtl.sharding import FullySharded
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import Norms, Scenes, at_all_places, example, module, trainer
+from tests.contract.balanced_run import Norms, Scenes, at_all_places, module, trainer
+from tests.contract.found_methods import example
 from tests.contract.test_methods_over_ranks import (
     NEAR_64,
     SAMPLES,

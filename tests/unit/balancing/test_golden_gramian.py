@@ -20,11 +20,12 @@ from mtl.balancing.dualproj import DualProj
 from mtl.balancing.fairgrad import FairGrad
 from mtl.balancing.gradvac import GradVac
 from mtl.balancing.imtl_g import IMTLG
-from mtl.balancing.method import OK, SINGULAR, STATIONARY, GradientWeighting
+from mtl.balancing.method import OK, SINGULAR, STATIONARY
 from mtl.balancing.mgda import MGDA
 from mtl.balancing.modo import MoDo
 from mtl.balancing.nash_mtl import NashMTL
 from mtl.balancing.pcgrad import project_conflicts
+from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.sdmgrad import SDMGrad
 from mtl.balancing.upgrad import UPGrad
 from mtl.functional.gramian import geometry

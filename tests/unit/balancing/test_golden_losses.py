@@ -22,9 +22,9 @@ from mtl.balancing.famo import FAMO
 from mtl.balancing.geometric import Geometric
 from mtl.balancing.graddrop import graddrop
 from mtl.balancing.imtl_l import IMTLL
-from mtl.balancing.method import GradientAggregation, LossWeighting
 from mtl.balancing.moco import MoCo
 from mtl.balancing.pbi import PBI
+from mtl.balancing.protocols import GradientAggregation, LossWeighting
 from mtl.balancing.rlw import weighted
 from mtl.balancing.stch import STCH
 from mtl.balancing.uncertainty import Uncertainty

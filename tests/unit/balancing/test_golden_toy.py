@@ -19,10 +19,10 @@ from mtl.balancing.dualproj import DualProj
 from mtl.balancing.equal import Equal
 from mtl.balancing.fairgrad import FairGrad
 from mtl.balancing.imtl_g import IMTLG
-from mtl.balancing.method import GradientWeighting
 from mtl.balancing.mgda import MGDA
 from mtl.balancing.nash_mtl import NashMTL
 from mtl.balancing.pcgrad import PCGrad
+from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.transformed import TransformedWeighting
 from mtl.balancing.upgrad import UPGrad
 

@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 from mtl.balancing.dwa import DWA
 from mtl.balancing.equal import Equal
-from mtl.balancing.method import NOT_FINITE, OK, GradientAggregation, GradientWeighting, LossWeighting
+from mtl.balancing.method import NOT_FINITE, OK
 from mtl.balancing.moco import MoCo
+from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
 from mtl.balancing.scale_invariant import ScaleInvariant
 
 

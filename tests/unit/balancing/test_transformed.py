@@ -10,8 +10,9 @@ from mtl.balancing.famo import FAMO
 from mtl.balancing.fixed import Fixed
 from mtl.balancing.graddrop import GradDrop
 from mtl.balancing.imtl_l import IMTLL
-from mtl.balancing.method import NOT_FINITE, NOT_POSITIVE, GradientWeighting
+from mtl.balancing.method import NOT_FINITE, NOT_POSITIVE
 from mtl.balancing.moco import MoCo
+from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.rlw import RLW
 from mtl.balancing.scale_invariant import ScaleInvariant
 from mtl.balancing.transformed import TransformedAggregation, TransformedWeighting

@@ -13,9 +13,10 @@ from mtl.backbones.residual_fpn import ResidualFPN
 from mtl.balancing.cagrad import CAGrad
 from mtl.balancing.equal import Equal
 from mtl.balancing.graddrop import GradDrop
-from mtl.balancing.method import GradientAggregation, GradientWeighting, LossWeighting, Method
+from mtl.balancing.method import Method
 from mtl.balancing.mgda import MGDA
 from mtl.balancing.moco import MoCo
+from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
 from mtl.balancing.scale_invariant import ScaleInvariant
 from mtl.balancing.transformed import TransformedWeighting
 from mtl.balancing.uncertainty import Uncertainty

@@ -7,9 +7,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mtl.backbones.backbone import Backbone
-from mtl.cli.app import make_schema
 from mtl.cli.config_files import Config
 from mtl.cli.schema import describe, expected_class, find_class, literals, parameters
+from mtl.cli.sections import make_schema
 from mtl.cli.yaml_lines import Origin
 from mtl.heads.head import Head
 

@@ -1,0 +1,242 @@
+"""The three protocols of a balancing method, by what it looks at: losses, the Gramian, or the task gradients.
+
+What is not finite is passed on, so that a loss scaler or the trainer sees it; it never enters the state of a method.
+Shapes: K tasks, P shared parameters (or feature values).
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.method import NOT_FINITE, NOT_POSITIVE, OK, SINGULAR, STATIONARY, Method
+
+
+class LossWeighting(Method):
+    """Sees the losses alone: `objective = method(losses)`.
+
+    The weights of the tasks are the gradient of the objective with respect to the losses. A loss that is not finite
+    makes the objective not finite too; the method's state stays as it was and `status` says so.
+    """
+
+    head_gradients = "weighted"
+    positive_losses: bool = False  # takes logarithms or ratios: a loss of 0 or below has no place in it
+
+    @abstractmethod
+    def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        """The scalar to minimise; its gradient with respect to the losses is the weights.
+
+        Args:
+            losses_K: losses of the tasks that are present, with gradient.
+            index_K: which of all tasks they are, for state that has one entry for each task.
+        """
+
+    def forward(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor:
+        """The scalar to minimise.
+
+        Args:
+            losses: losses of all tasks with gradient, [K].
+            present: which tasks have a label in this batch; all by default. The others do not count.
+        """
+        self.build(len(losses))
+        index_K = _index(present, losses)
+        losses_K = losses[index_K]
+        if losses.dtype in (torch.float16, torch.bfloat16):
+            losses_K = losses_K.float()
+        if not len(index_K):
+            return losses.sum() * 0
+        self.look(losses_K.detach())
+        return self.objective(losses_K, index_K)
+
+    def weights(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor:
+        """Weights of all tasks: the gradient of the objective with respect to the losses, [K].
+
+        Args:
+            losses: losses of all tasks, [K].
+            present: which tasks have a label in this batch; all by default. The others get weight 0.
+        """
+        with torch.enable_grad():
+            leaf = losses.detach().clone().requires_grad_()
+            return torch.autograd.grad(self(leaf, present), leaf)[0]
+
+    @torch.no_grad()
+    def look(self, losses_K: Tensor) -> None:
+        """Set `status` from the losses.
+
+        Args:
+            losses_K: losses of the tasks that are present.
+        """
+        finite = losses_K.isfinite().all()
+        status = torch.where(finite, OK, NOT_FINITE)
+        if self.positive_losses:
+            status = torch.where(finite & (losses_K <= 0).any(), NOT_POSITIVE, status)
+        self.status.copy_(status)
+
+
+class GradientWeighting(Method):
+    """Sees the Gramian of the task gradients: `weights = method(gramian, losses)`; the update is their weighted sum.
+
+    Where the Gramian or a loss is not finite, all weights are 0, the method's state stays as it was, and `status` says
+    so. A factor of 0 keeps what is not finite in the gradients, so that a loss scaler sees it and skips the step.
+    """
+
+    never_conflicts: ClassVar[bool] = False  # promises an update with (G w)_k >= 0 for all tasks
+
+    @abstractmethod
+    def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        """Weights of the tasks that are present, [K]; it sets `status` with `report`.
+
+        Args:
+            gramian_KK: inner products of their gradients.
+            losses_K: their losses, detached.
+            index_K: which of all tasks they are, for state that has one entry for each task.
+        """
+
+    @torch.no_grad()
+    def forward(self, gramian: Tensor, losses: Tensor | None = None, present: Sequence[bool] | None = None) -> Tensor:
+        """Weights of all tasks.
+
+        Args:
+            gramian: inner products of the task gradients, [K,K].
+            losses: losses of all tasks, [K]; ones by default.
+            present: which tasks have a label in this batch; all by default. The others get weight 0.
+
+        Returns:
+            Weights [K] of the dtype of the Gramian.
+        """
+        self.build(len(gramian))
+        weights = torch.zeros_like(gramian[0])
+        if gramian.dtype in (torch.float16, torch.bfloat16):
+            gramian = gramian.float()
+        losses = torch.ones_like(gramian[0]) if losses is None else losses.detach().to(gramian.dtype)
+        index_K = _index(present, gramian)
+        if not len(index_K):
+            return weights
+        gramian_KK, losses_K = gramian[index_K][:, index_K], losses[index_K]
+        finite = gramian_KK.isfinite().all() & losses_K.isfinite().all()
+        if gramian.device.type == "cpu" and not bool(finite):
+            self.status.fill_(NOT_FINITE)
+            return weights
+        # a GPU is not asked: it solves a stand-in, and forgets the result
+        before = [] if gramian.device.type == "cpu" else [buffer.clone() for buffer in self.buffers()]
+        gramian_KK = torch.where(finite, gramian_KK, torch.eye(len(index_K), device=gramian.device))
+        weights_K = self.weigh(gramian_KK, torch.where(finite, losses_K, 1.0), index_K)
+        for buffer, old in zip(self.buffers(), before, strict=False):
+            buffer.copy_(torch.where(finite, buffer, old))
+        self.status.copy_(torch.where(finite, self.status, NOT_FINITE))
+        weights[index_K] = torch.where(finite, weights_K, 0.0).to(weights.dtype)
+        return weights
+
+    def report(self, stationary: Tensor | None = None, singular: Tensor | None = None) -> None:
+        """Set `status` after a call of `weigh`.
+
+        Args:
+            stationary: whether 0 is in the convex hull of the gradients, bool scalar.
+            singular: whether the method's problem has no or many solutions, bool scalar; counts after `stationary`.
+        """
+        status = torch.full_like(self.status, OK) if singular is None else torch.where(singular, SINGULAR, OK)
+        self.status.copy_(status if stationary is None else torch.where(stationary, STATIONARY, status))
+
+
+class GradientAggregation(Method):
+    """Sees the task gradients themselves: `update = method(gradients, losses)`.
+
+    A gradient that is not finite makes the update not finite; the method's state stays as it was and `status` says so.
+    """
+
+    gradient_state: ClassVar[tuple[str, ...]] = ()  # names of buffers [K,P]; zeros at the first call
+    task_weights: Tensor | None = None  # of the last call [K], where the update is a weighted sum of the gradients
+
+    @abstractmethod
+    def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        """The combined gradient, [P].
+
+        Args:
+            gradients_KP: gradients of the tasks that are present.
+            losses_K: their losses, detached.
+            index_K: which of all tasks they are, for state that has one entry for each task.
+        """
+
+    @torch.no_grad()
+    def forward(self, gradients: Tensor, losses: Tensor | None = None, present: Sequence[bool] | None = None) -> Tensor:
+        """The combined gradient, [P].
+
+        Args:
+            gradients: one row for each task, [K,P].
+            losses: losses of all tasks, [K]; ones by default.
+            present: which tasks have a label in this batch; all by default. The others do not count.
+
+        Raises:
+            ValueError: if a method that keeps a buffer of the gradients gets another number of columns.
+        """
+        self.build(len(gradients))
+        rows_KP = gradients.float() if gradients.dtype in (torch.float16, torch.bfloat16) else gradients
+        self.make_gradient_state(rows_KP)
+        losses = torch.ones_like(rows_KP[:, 0]) if losses is None else losses.detach().to(rows_KP.dtype)
+        index_K = _index(present, gradients)
+        if not len(index_K):
+            return torch.zeros_like(gradients[0])
+        rows_KP = rows_KP if len(index_K) == len(rows_KP) else rows_KP[index_K]
+        # one pass, and NaN shows in both; isfinite would take five times as long
+        smallest, largest = torch.aminmax(rows_KP)
+        self.status.copy_(torch.where(smallest.isfinite() & largest.isfinite(), OK, NOT_FINITE))
+        return self.combine(rows_KP, losses[index_K], index_K).to(gradients.dtype)
+
+    def read(self, name: str, index_K: Tensor) -> Tensor:
+        """The rows of a buffer of `gradient_state` for the tasks that are present; no copy when all are.
+
+        Args:
+            name: of the buffer.
+            index_K: which tasks.
+        """
+        buffer_KP: Tensor = getattr(self, name)
+        return buffer_KP if len(index_K) == len(buffer_KP) else buffer_KP[index_K]
+
+    def write(self, name: str, index_K: Tensor, rows_KP: Tensor, valid: Tensor) -> None:
+        """Put new rows into a buffer of `gradient_state`.
+
+        Args:
+            name: of the buffer.
+            index_K: which tasks.
+            rows_KP: their new rows.
+            valid: bool scalar; where it is false everything stays.
+        """
+        buffer_KP: Tensor = getattr(self, name)
+        if len(index_K) == len(buffer_KP):
+            torch.where(valid, rows_KP.to(buffer_KP.dtype), buffer_KP, out=buffer_KP)
+        else:
+            buffer_KP[index_K] = torch.where(valid, rows_KP.to(buffer_KP.dtype), buffer_KP[index_K])
+
+    def make_gradient_state(self, gradients: Tensor) -> None:
+        """Make the buffers of `gradient_state` at the first call, zeros [K,P] for all tasks.
+
+        Args:
+            gradients: rows of the width and dtype that the buffers get.
+
+        Raises:
+            ValueError: if they were made for another number of columns.
+        """
+        for name in self.gradient_state:
+            old_KP = getattr(self, name, None)
+            if old_KP is None:
+                self.register_buffer(name, gradients.new_zeros(self.num_tasks, gradients.shape[1]))
+            elif old_KP.shape[1] != gradients.shape[1]:
+                raise ValueError(
+                    f"{type(self).__name__} keeps averages of the gradients of {old_KP.shape[1]} shared values and now "
+                    f"gets {gradients.shape[1]}. Use at='parameters': features change their number with the batch."
+                )
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for name in self.gradient_state:
+            if f"{prefix}{name}" in state_dict:
+                self.register_buffer(name, torch.zeros_like(state_dict[f"{prefix}{name}"], device=self.status.device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _index(present: Sequence[bool] | None, like: Tensor) -> Tensor:
+    if present is None or all(present):
+        return torch.arange(len(like), device=like.device)  # made there: a copy from the host would wait for a GPU
+    rows = [row for row, here in enumerate(present) if here]
+    return torch.tensor(rows, dtype=torch.long, device=like.device)
