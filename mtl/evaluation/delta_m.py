@@ -8,10 +8,13 @@ each task); the rest by the code that prints it, as said below.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from scipy.stats import rankdata
 
-Values = Mapping[str, float]  # a number for each metric, by `task/metric`
+# a number for each metric by `task/metric`, or an array of them
+Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,14 @@ def mean_rank(rows: Sequence[Values], metrics: Sequence[Metric]) -> list[float]:
 
 def _gain(values: Values, single: Values, metric: Metric) -> float:
     base = single[metric.key]
-    if base == 0:
+    if not np.all(base):
         raise ValueError(
             f"the single-task model has {metric.key} = 0, so a relative gain over it has no meaning; train it longer, "
             "or leave the task out."
         )
     change = (values[metric.key] - base) / abs(base)
-    return 100 * (change if metric.higher_is_better else -change)
+    gain: float = 100 * (change if metric.higher_is_better else -change)
+    return gain
 
 
 def _mean(numbers: Sequence[float]) -> float:

@@ -14,8 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mtl.evaluation.delta_m import Metric, Values, delta_m, delta_m_flat, delta_m_per_task, mean_rank
-from mtl.evaluation.uncertainty import holm, interval, paired_p
+from mtl.evaluation.uncertainty import Draws, holm, interval, paired_p
 
 EQUAL, TUNED = "Equal", "Fixed-tuned"  # rows that the others are tested against
 FAILED = "failed.txt"  # in the folder of a run that failed: why
@@ -76,7 +78,7 @@ class Report:
             raise ValueError("there is no finished run to report; `python -m mtl compare --config ...` trains them.")
         self.singles = {row.tasks[0]: row for row in rows if most > 1 and len(row.tasks) == 1}
         self.failed = {f"{row.name} {seed}": why for row in rows for seed, why in row.failed.items()}
-        self.metrics = _metrics(self.joint[0])
+        self.metrics = _metrics([*self.joint, *self.singles.values()])
 
     @cached_property
     def baseline(self) -> Values | None:
@@ -122,13 +124,28 @@ class Report:
             found.append(paired_p(*pairs))
         return dict(zip([row.name for row in others], holm(found), strict=True))
 
-    def interval(self, values: Sequence[float]) -> tuple[float, float] | None:
-        """Bootstrap interval of a mean over seeds.
+    def gain_interval(self, row: Row, definition: str) -> tuple[float, float] | None:
+        """Bootstrap interval of the mean gain: over the row's seeds and, apart from them, those of each single task.
 
         Args:
-            values: one for each seed.
+            row: a joint row.
+            definition: a name in `GAINS`.
         """
-        return interval(values)
+        if self.baseline is None:
+            return None
+        tasks = list(self.singles)
+        values = {metric.key: np.asarray(row.values(metric.key)) for metric in self.metrics}
+        alone = {m.key: np.asarray(self.singles[m.task].values(m.key)) for m in self.metrics}
+        if not all(numbers.all() for numbers in alone.values()):
+            return None  # some draws have a mean of 0, and no relative gain over it
+
+        def gain(own: Draws, *singles: Draws) -> Draws:
+            drawn = dict(zip(tasks, singles, strict=True))
+            means = {key: numbers[own].mean(-1) for key, numbers in values.items()}
+            bases = {m.key: alone[m.key][drawn[m.task]].mean(-1) for m in self.metrics}
+            return np.asarray(GAINS[definition](means, bases, self.metrics))
+
+        return interval(gain, [len(row.results), *(len(self.singles[task].results) for task in tasks)])
 
     def ordered(self) -> list[Row]:
         """Joint rows, the best mean score first."""
@@ -156,20 +173,31 @@ def read_report(root: Path) -> Report:
         found.setdefault(file.parent.parent.name, ({}, {}))[1][file.parent.name] = file.read_text("utf-8").strip()
     for file in sorted(root.glob("*/seed*/results.json")):
         results, failed = found.setdefault(file.parent.parent.name, ({}, {}))
-        results[file.parent.name] = json.loads(file.read_text("utf-8"))
-        failed.pop(file.parent.name, None)
+        result = json.loads(file.read_text("utf-8"))
+        if lost := _not_a_number(result):
+            failed[file.parent.name] = f"{lost} of the test is not a finite number"
+        else:
+            results[file.parent.name] = result
+            failed.pop(file.parent.name, None)
     return Report([Row(name, results, failed) for name, (results, failed) in found.items()])
 
 
-def _metrics(row: Row) -> list[Metric]:
-    """All metrics of all tasks but those of single classes, which every run of the row has."""
-    results = list(row.results.values())
+def _not_a_number(result: Mapping[str, Any]) -> str:
+    """What a run is judged by and did not reach, as when its predictions overflow."""
+    judged = ["score", *(f"{task}/{metric['monitor']}" for task, metric in result["meta"]["tasks"].items())]
+    return ", ".join(key for key in judged if result.get(f"test/{key}") is None)
+
+
+def _metrics(rows: Sequence[Row]) -> list[Metric]:
+    """All metrics of all tasks but those of single classes, which every run that trains the task has."""
+    results = [result for row in rows for result in row.results.values()]
     found = []
     for task, judged in results[0]["meta"]["tasks"].items():
         start = f"test/{task}/"
+        runs = [result for result in results if task in result["meta"]["tasks"]]
         names = [key.removeprefix(start) for key in results[0] if key.startswith(start)]
         for name in names:
-            if "/" not in name and all(result.get(start + name) is not None for result in results):
+            if "/" not in name and all(run.get(start + name) is not None for run in runs):
                 found.append(Metric(task, name, name not in judged["lower_is_better"], name == judged["monitor"]))
     return found
 

@@ -99,7 +99,8 @@ def _legend(report: Report) -> str:
     if report.baseline is not None:
         text += (
             "Delta_m: mean relative gain over single tasks of one metric for each task; per task: of all metrics, "
-            "first averaged within a task; flat: mean loss over all metrics alike, lower is better. "
+            "first averaged within a task; flat: mean loss over all metrics alike, lower is better. Their ± is that of "
+            "the joint runs; the bootstrap intervals in report.csv and delta_m.png hold the single runs' spread too. "
         )
     if zero := report.without_gain():
         text += f"No Delta_m: alone, the task has {', '.join(zero)} = 0, which has no relative gain; train it longer. "
@@ -138,8 +139,8 @@ def _write_csv(report: Report, path: Path) -> None:
             numbers = [number for key in keys for number in _mean_std(row.values(key))]
             joint = row.name in ranks
             for name in gains:
-                values = report.gains(row, name) if joint else []
-                numbers += [*_mean_std(values), *(report.interval(values) or (math.nan, math.nan))]
+                values, between = (report.gains(row, name), report.gain_interval(row, name)) if joint else ([], None)
+                numbers += [*_mean_std(values), *(between or (math.nan, math.nan))]
             numbers += [ranks.get(row.name, math.nan), *(found.get(row.name, math.nan) for found in tests.values())]
             writer.writerow([row.name, len(row.results), *(_plain(number) for number in [*numbers, *row.cost()])])
 

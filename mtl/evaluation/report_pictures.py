@@ -48,18 +48,19 @@ def draw_pareto(report: Report, path: Path) -> None:
 
 
 def draw_gains(report: Report, path: Path) -> None:
-    """Bars of Delta_m with bootstrap intervals over seeds, the best on top.
+    """Bars of Delta_m with bootstrap intervals over the seeds of joint and single runs, the best on top.
 
     Args:
         report: what was found, with single tasks.
         path: the file to write.
     """
-    gains = {row.name: report.gains(row, "delta_m") for row in report.joint}
+    rows = {row.name: row for row in report.joint}
+    gains = {name: report.gains(row, "delta_m") for name, row in rows.items()}
     order = sorted(gains, key=lambda name: _of(gains[name]))
     figure = _figure(7, 1.2 + 0.24 * len(order))
     axis = figure.subplots()
     for place, name in enumerate(order):
-        mean, found = _of(gains[name]), report.interval(gains[name])
+        mean, found = _of(gains[name]), report.gain_interval(rows[name], "delta_m")
         axis.barh(place, max(mean, LEAST_GAIN), color="tab:blue" if mean >= 0 else "tab:red", alpha=0.75)
         if mean < LEAST_GAIN:
             axis.text(LEAST_GAIN, place, f"{mean:.0f}", fontsize=7, va="center", ha="left", color="white")

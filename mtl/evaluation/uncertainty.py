@@ -1,28 +1,34 @@
 """How sure a mean over few seeds is: bootstrap intervals, paired tests, and their correction for many rows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap, ttest_rel
 
+Draws = np.ndarray[Any, np.dtype[Any]]
+RESAMPLES = 4000
 
-def interval(values: Sequence[float], level: float = 0.95, seed: int = 0) -> tuple[float, float] | None:
-    """Percentile bootstrap interval of the mean over seeds; `None` below 3 values.
 
-    With 3 seeds it can only be as wide as the values themselves: read it as their range.
+def interval(
+    statistic: Callable[..., Draws], sizes: Sequence[int], level: float = 0.95, seed: int = 0
+) -> tuple[float, float] | None:
+    """Percentile bootstrap interval of a number that comes from one or more independent sets of seeds.
+
+    `None` if a set has fewer than 3. With 3 seeds it can only be as wide as their values: read it as their range.
 
     Args:
-        values: one for each seed.
+        statistic: gets the drawn places in each set, [draws, size]; returns the number for every draw, [draws].
+        sizes: number of seeds in each set.
         level: of confidence.
         seed: of the resampling.
     """
-    if len(values) < 3:
+    if min(sizes) < 3:
         return None
-    if min(values) == max(values):
-        return values[0], values[0]
-    options = {"confidence_level": level, "method": "percentile", "n_resamples": 4000}
-    found = bootstrap((np.asarray(values),), np.mean, rng=np.random.default_rng(seed), **options)
+    options = {"confidence_level": level, "method": "percentile", "n_resamples": RESAMPLES, "vectorized": True}
+    places = [np.arange(size) for size in sizes]
+    found = bootstrap(places, lambda *drawn, axis: statistic(*drawn), rng=np.random.default_rng(seed), **options)
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 

@@ -54,6 +54,35 @@ def test_gains_ranks_tests_and_cost_by_hand(runs: Path) -> None:
     assert mgda.cost() == (50.0, 100.0)
 
 
+def test_the_interval_of_a_gain_holds_the_spread_of_single_tasks(tmp_path: Path) -> None:
+    for seed in range(3):
+        write(tmp_path, "boxes-alone", seed, boxes=0.4 + seed / 10)
+        write(tmp_path, "count-alone", seed, count=0.2)
+        write(tmp_path, "Equal", seed, boxes=0.5, count=0.2)
+    report = read_report(tmp_path)
+    equal = report.ordered()[0]
+    assert report.gains(equal, "delta_m") == pytest.approx([0, 0, 0])
+    # 0.5 against 0.6 and against 0.4; the other task stays the same
+    assert report.gain_interval(equal, "delta_m") == pytest.approx((-100 / 12, 12.5))
+
+
+def test_a_run_whose_predictions_overflow_is_a_failed_one(runs: Path) -> None:
+    path = runs / "MGDA" / "seed1" / "results.json"
+    path.write_text(path.read_text().replace('"test/count/mae": 0.1', '"test/count/mae": null'))
+    report = read_report(runs)
+    assert report.failed == {"MGDA seed1": "count/mae of the test is not a finite number"}
+    assert len(report.gains(report.ordered()[0], "delta_m")) == 2
+    assert "* MGDA seed1: count/mae of the test" in markdown(report)
+
+
+def test_a_metric_that_some_run_lacks_is_left_out(runs: Path) -> None:
+    for path in [*runs.glob("Equal/*/results.json"), *runs.glob("MGDA/*/results.json")]:
+        text = path.read_text()
+        path.write_text(text.replace('"test/boxes/map":', '"test/boxes/recall": 0.5, "test/boxes/map":'))
+        assert path.read_text() != text
+    assert [metric.key for metric in read_report(runs).metrics] == ["boxes/map", "count/mae"]
+
+
 def test_the_table_holds_every_row_and_says_what_it_means(runs: Path) -> None:
     text = markdown(read_report(runs))
     lines = text.splitlines()
