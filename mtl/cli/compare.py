@@ -9,17 +9,23 @@ import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from mtl.callbacks.metrics_csv import read_series
+from mtl.cli.cell_files import is_done, refuse_changed
+from mtl.cli.command_line import read_command_line
 from mtl.cli.comparison import Cell, Comparison, read_comparison
 from mtl.cli.config_files import read_config
 from mtl.cli.on_ray import OnRay, add_ray_flags
-from mtl.cli.run_queue import RunQueue, duration, is_done, positive
+from mtl.cli.remembered import remember
+from mtl.cli.run_queue import RunQueue, duration, positive
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
-from mtl.evaluation.report import read_report
+from mtl.evaluation.report import TUNED, read_report
 from mtl.evaluation.report_files import markdown, write_report
+
+RECORD = "comparison.yaml"  # what all runs have in common, in the folder of the comparison
 
 
 def compare(arguments: list[str]) -> None:
@@ -41,6 +47,11 @@ def compare(arguments: list[str]) -> None:
     if options.dry_run:
         _plan(console, comparison, [*tries, *comparison.cells(root)], options.jobs)
         return
+    own = [
+        cell for cell in comparison.cells(root) if cell.folder.name != TUNED
+    ]  # which weights that has is not known yet
+    refuse_changed([*tries, *own])
+    remember(root / RECORD, _record(comparison, flags), "comparison")
     place = OnRay(options.ray, options.cpus_per_run, options.gpus_per_run) if options.ray else None
     queue = RunQueue(comparison.config, options.jobs, flags, console, comparison.seed_keys, place)
     queue.train(tries, "fixed weights")
@@ -48,8 +59,10 @@ def compare(arguments: list[str]) -> None:
     for variant, best in tuned.items():
         weights = comparison.candidates()[best].get("model", {}).get("loss_weights", "all 1")
         console.print(f"tuned fixed weights{' of ' + variant if variant else ''}: {weights}")
-    queue.train(comparison.cells(root, tuned), "comparison")
-    if any(map(is_done, comparison.cells(root, tuned))):
+    cells = comparison.cells(root, tuned)
+    refuse_changed(cells)
+    queue.train(cells, "comparison")
+    if any(map(is_done, cells)):
         _write(console, root, options.wandb)
     if queue.failed:
         names = ", ".join(f"{cell.folder.name} {cell.name}" for cell in queue.failed)
@@ -85,6 +98,14 @@ def _write(console: Console, root: Path, wandb: str) -> None:
         tables_to_wandb(wandb, folder, folder.name, files)
     if variants:
         (root / "report.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _record(comparison: Comparison, flags: Sequence[str]) -> dict[str, Any]:
+    """All that changes a result, but for what is laid over the config of a row."""
+    line = read_command_line("fit", flags)
+    shared = {key: value for key, value in line.flags if not key.startswith("tracking.")}
+    config = read_config([comparison.config]).values
+    return {"config": config, "seed_keys": comparison.seed_keys, "flags": shared}
 
 
 def _best(tries: Sequence[Cell]) -> int | None:

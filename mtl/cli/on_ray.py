@@ -37,7 +37,7 @@ class OnRay:
 
         Args:
             command: its words.
-            log: where its output goes.
+            log: what its output is added to.
             env: more variables of its environment.
         """
         _stop_file(log).unlink(missing_ok=True)
@@ -113,7 +113,7 @@ def add_ray_flags(parser: argparse.ArgumentParser, default: str | None = None) -
 
 def _run(command: list[str], log: str, env: dict[str, str], folder: str) -> int:
     """On a machine of the cluster."""
-    with open(log, "wb") as out:
+    with open(log, "ab") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, **env})
         try:
             asked = False

@@ -85,6 +85,21 @@ class RunLock:
         os.write(file, f"process {os.getpid()} on {platform.node() or 'this machine'}\n".encode())
 
 
+def is_in_use(run: Path) -> bool:
+    """Whether another process trains in a run folder.
+
+    Args:
+        run: the folder, which may not be there.
+    """
+    if not (run / ".lock").is_file():
+        return False
+    try:
+        RunLock(run)
+    except ConfigError:
+        return True
+    return False
+
+
 def say_how_to_go_on(run: Path, stop: TrainingStopped, trainer: Trainer) -> None:
     """What a user needs to know when training was asked to end; SLURM is asked to queue the job again.
 

@@ -18,7 +18,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from mtl.cli.cell_files import is_done, is_unchanged, log_file, overlay_file
 from mtl.cli.comparison import Cell
+from mtl.cli.resume import is_in_use
 from mtl.evaluation.report import FAILED
 
 
@@ -87,16 +89,26 @@ class RunQueue:
             pool.shutdown(cancel_futures=True)
 
     def _train(self, cell: Cell, done: list[Cell]) -> None:
+        while not self._stopped and is_in_use(cell.path):  # a comparison that was killed has left it running
+            time.sleep(1)
         if self._stopped:
             return
-        # a run that was cut off starts again: its folder is one of ours and holds no results
-        shutil.rmtree(cell.path, ignore_errors=True)
-        cell.folder.mkdir(parents=True, exist_ok=True)
-        overlay_file(cell).write_text(yaml.safe_dump(cell.overlay), "utf-8")
+        if is_done(cell):
+            done.append(cell)
+            return
+        log = log_file(cell)
+        command = self.command(cell)
+        if (cell.path / "config.yaml").is_file() and not (cell.path / FAILED).is_file() and is_unchanged(cell):
+            command += ["--resume", str(cell.path)]  # it was cut off
+        else:
+            shutil.rmtree(cell.path, ignore_errors=True)
+            log.unlink(missing_ok=True)
+            cell.folder.mkdir(parents=True, exist_ok=True)
+            overlay_file(cell).write_text(yaml.safe_dump(cell.overlay), "utf-8")
         threads = max(1, (os.cpu_count() or 1) // self.jobs)
         start = time.monotonic()
         env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
-        process = self.start(self.command(cell), cell.folder / f"{cell.name}.log", env)
+        process = self.start(command, log, env)
         with self._lock:
             self._running[cell.path] = cell, process
         code = process.wait()
@@ -106,7 +118,7 @@ class RunQueue:
             done.append(cell)
         if self._stopped or is_done(cell):
             return
-        text = (cell.folder / f"{cell.name}.log").read_text("utf-8", errors="replace").strip()
+        text = log.read_text("utf-8", errors="replace").strip()
         cell.path.mkdir(parents=True, exist_ok=True)
         (cell.path / FAILED).write_text(f"exit code {code}\n{text[-4000:]}\n", "utf-8")
         self.failed.append(cell)
@@ -179,29 +191,11 @@ def start_here(command: Sequence[str], log: Path, env: Mapping[str, str]) -> Pro
 
     Args:
         command: its words.
-        log: where its output goes.
+        log: what its output is added to.
         env: more variables of its environment.
     """
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **env})
-
-
-def overlay_file(cell: Cell) -> Path:
-    """What was laid over the config, beside the run's folder.
-
-    Args:
-        cell: the run.
-    """
-    return cell.folder / f"{cell.name}.yaml"
-
-
-def is_done(cell: Cell) -> bool:
-    """Whether a run has its results.
-
-    Args:
-        cell: the run.
-    """
-    return (cell.path / "results.json").is_file()
 
 
 def duration(seconds: float) -> str:
@@ -231,6 +225,6 @@ def positive(text: str) -> int:
 
 
 def _last_line(cell: Cell) -> str:
-    log = cell.folder / f"{cell.name}.log"
+    log = log_file(cell)
     lines = log.read_text("utf-8", errors="replace").strip().splitlines() if log.is_file() else []
     return lines[-1][:90] if lines else "starts"

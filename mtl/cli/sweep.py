@@ -25,6 +25,7 @@ from rich.table import Table
 
 from mtl.callbacks.metrics_csv import read_series
 from mtl.cli.on_ray import add_ray_flags, connect
+from mtl.cli.remembered import remember
 from mtl.cli.run_queue import positive
 from mtl.cli.sweep_file import Sweep, as_flag, read_sweep
 from mtl.cli.yaml_lines import ConfigError
@@ -52,7 +53,7 @@ def sweep(arguments: list[str]) -> None:
         _plan(plan, num_trials, folder)
         return
     record = {"sweep": yaml.safe_load(plan.path.read_text("utf-8")), "trials": num_trials, "flags": flags}
-    _record(folder, record)
+    remember(folder / _RECORD, record, "sweep")
     connect(options.ray)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # tracebacks of trials; their errors are shown at the end
     try:
@@ -135,20 +136,6 @@ def _name(trial: Any) -> str:
 def _values(run: Path, metric: str) -> list[float]:
     file = run / "metrics.csv"
     return read_series(file).get(metric, ([], []))[1] if file.is_file() else []
-
-
-def _record(folder: Path, record: dict[str, Any]) -> None:
-    """Remember what is searched; another search in its folder would mix two."""
-    file = folder / _RECORD
-    if file.is_file():
-        if yaml.safe_load(file.read_text("utf-8")) != record:
-            raise ConfigError(
-                f"{folder} holds another sweep: its file, --trials or flags were not these ({file} has them). Give "
-                "this one another --runs_root, or delete that folder."
-            )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(record, sort_keys=False), "utf-8")
 
 
 def _tune_config(plan: Sweep, tune: Any, num_trials: int | None, jobs: int | None) -> Any:

@@ -1,6 +1,7 @@
 """The plan of a comparison, its queue, and what is refused. The runs are stood in for by a small script."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from mtl.cli import run_queue
+from mtl.cli.cell_files import overlay_file
 from mtl.cli.comparison import Cell, merged, read_comparison
 from mtl.cli.main import main
 from mtl.evaluation.report import FAILED
@@ -24,7 +26,10 @@ overlay = yaml.safe_load(pathlib.Path(word["--overlay"]).read_text())
 gone = [name for name, head in overlay.get("model", {}).get("heads", {}).items() if head is None]
 if word["--experiment"] == "MGDA" and word["--seed_everything"] == "1":
     print("error: no luck"); sys.exit(3)
-folder.mkdir(parents=True)
+if "--resume" in word:
+    assert pathlib.Path(word["--resume"]) == folder and (folder / "config.yaml").is_file()
+    (folder / "resumed").touch()
+folder.mkdir(parents=True, exist_ok="--resume" in word)
 weights = (overlay.get("model", {}).get("loss_weights") or {}).get("largest", 1)
 (folder / "metrics.csv").write_text(f"step,val/score\\n5,{weights}\\n")
 monitors = {"boxes": "map", "largest": "accuracy"}
@@ -50,7 +55,7 @@ def comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert words[:4] == [sys.executable, "-m", "mtl", "fit"]
         rest = words[4:]
         del rest[:4]
-        return [sys.executable, str(tmp_path / "stand_in.py"), "--overlay", str(run_queue.overlay_file(cell)), *rest]
+        return [sys.executable, str(tmp_path / "stand_in.py"), "--overlay", str(overlay_file(cell)), *rest]
 
     monkeypatch.setattr(run_queue.RunQueue, "command", command)
     return file
@@ -91,6 +96,70 @@ def test_it_trains_reports_goes_on_and_retries(comparison: Path, tmp_path: Path,
     (tmp_path / "out/report.md").unlink()
     assert main(["report", "--runs", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out/report.md").is_file()
+
+
+def test_a_run_that_was_cut_off_is_resumed_and_one_of_other_settings_begins_anew(
+    comparison: Path, tmp_path: Path
+) -> None:
+    words = ["compare", "--config", str(comparison), "--runs_root", str(tmp_path / "out"), "--jobs", "2"]
+    for row, overlay in (("boxes-alone", None), ("largest-alone", {"model": {"width": 3}})):
+        run = tmp_path / "out" / row / "seed0"
+        run.mkdir(parents=True)
+        (run / "config.yaml").touch()
+        cell = next(cell for cell in read_comparison(comparison).cells(tmp_path / "out") if cell.path == run)
+        overlay_file(cell).write_text(yaml.safe_dump(overlay or cell.overlay))
+    main(words)
+    assert (tmp_path / "out/boxes-alone/seed0/resumed").is_file()
+    assert (tmp_path / "out/largest-alone/seed0/results.json").is_file()
+    assert not (tmp_path / "out/largest-alone/seed0/resumed").exists()
+
+
+def test_a_run_that_a_killed_comparison_has_left_running_is_waited_for(comparison: Path, tmp_path: Path) -> None:
+    run = tmp_path / "out/Equal/seed0"
+    run.mkdir(parents=True)
+    orphan = (
+        "import fcntl, pathlib, sys, time; run = pathlib.Path(sys.argv[1]); lock = (run / '.lock').open('w')\n"
+        "fcntl.lockf(lock, fcntl.LOCK_EX); print('here', flush=True); time.sleep(2)\n"
+        "(run / 'results.json').write_text(sys.argv[2])"
+    )
+    monitors = {"boxes": "map", "largest": "accuracy"}
+    tasks = {task: {"monitor": name, "lower_is_better": []} for task, name in monitors.items()}
+    result = {"test/boxes/map": 0.25, "test/largest/accuracy": 0.25, "test/score": 0.25, "meta": {"tasks": tasks}}
+    command = [sys.executable, "-c", orphan, str(run), json.dumps(result)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        main(["compare", "--config", str(comparison), "--runs_root", str(tmp_path / "out"), "--jobs", "2"])
+        assert process.wait() == 0
+    assert json.loads((run / "results.json").read_text())["test/score"] == 0.25
+
+
+def test_runs_of_other_settings_are_never_mixed(comparison: Path, tmp_path: Path, capsys: Any) -> None:
+    root = tmp_path / "out"
+    words = ["compare", "--config", str(comparison), "--runs_root", str(root), "--jobs", "2"]
+    main(words)
+    assert main([*words, "--trainer.max_steps", "5"]) == 2
+    assert f"{root} holds another comparison; it differs in flags.trainer.max_steps." in one_line(capsys)
+    main([*words, "--tracking.wandb", "off"])  # changes no result
+    assert "another comparison" not in one_line(capsys)
+    values = yaml.safe_load(comparison.read_text())
+    changed = {"name": "MGDA", "method": "MGDA", "at": "parameters"}
+    comparison.write_text(yaml.safe_dump({**values, "methods": ["Equal", "PCGrad", changed]}))
+    assert main(words) == 2
+    assert f"have changed since they were trained: {root / 'MGDA/seed0'}. Delete" in one_line(capsys)
+    comparison.write_text(yaml.safe_dump({**values, "methods": ["Equal", "PCGrad"]}))
+    main(words)
+    assert (root / "PCGrad/seed1/results.json").is_file()
+    base = tmp_path / "base.yaml"
+    base.write_text(base.read_text().replace("500", "600"))
+    assert main(words) == 2
+    assert f"differs in config.trainer.max_steps. Give this one another --runs_root; or delete {root}" in one_line(
+        capsys
+    )
+
+
+def one_line(capsys: Any) -> str:
+    return " ".join(capsys.readouterr().err.split())
 
 
 def test_a_dry_run_shows_the_plan_and_trains_nothing(comparison: Path, tmp_path: Path, capsys: Any) -> None:

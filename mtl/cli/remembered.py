@@ -1,0 +1,44 @@
+"""What a folder of runs was made from, so that one table never mixes runs of different settings."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mtl.cli.yaml_lines import ConfigError
+
+_MOST_NAMED = 5  # differences
+
+
+def remember(file: Path, record: Mapping[str, Any], what: str) -> None:
+    """Write a record the first time, and hold every later one to it.
+
+    Args:
+        file: the record, in the folder of the runs.
+        record: all that changes a result, as plain values.
+        what: the runs are of.
+
+    Raises:
+        ConfigError: if the record there is another one.
+    """
+    own = yaml.safe_load(yaml.safe_dump(dict(record)))
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(own, sort_keys=False), "utf-8")
+        return
+    changed = list(_differences(yaml.safe_load(file.read_text("utf-8")), own))
+    if changed:
+        named = ", ".join(changed[:_MOST_NAMED]) + (" and more" if len(changed) > _MOST_NAMED else "")
+        raise ConfigError(
+            f"{file.parent} holds another {what}; it differs in {named}. Give this one another --runs_root; or delete "
+            f"{file} if no result depends on that."
+        )
+
+
+def _differences(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in dict.fromkeys([*before, *now]):
+            yield from _differences(before.get(name), now.get(name), f"{key}.{name}" if key else str(name))
+    elif before != now:
+        yield key
