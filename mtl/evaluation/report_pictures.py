@@ -68,6 +68,7 @@ def draw_gains(report: Report, path: Path) -> None:
         if found is not None:
             axis.plot(found, (place, place), color="black", linewidth=1.2)
     axis.set_yticks(range(len(order)), order, fontsize=8)
+    axis.set_ylim(-0.7, len(order) - 0.3)
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_xlabel("Delta_m: mean relative gain over single tasks, %")
     figure.savefig(path, dpi=130)
