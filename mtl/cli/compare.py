@@ -20,7 +20,7 @@ from mtl.cli.comparison import Cell, Comparison, read_comparison
 from mtl.cli.config_files import read_config
 from mtl.cli.on_ray import OnRay, add_ray_flags
 from mtl.cli.remembered import remember
-from mtl.cli.run_queue import RunQueue, duration, positive
+from mtl.cli.run_queue import RunQueue, duration, positive, sigterm_is_ctrl_c
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.evaluation.report import TUNED, read_report
 from mtl.evaluation.report_files import markdown, write_report
@@ -47,21 +47,20 @@ def compare(arguments: list[str]) -> None:
     if options.dry_run:
         _plan(console, comparison, [*tries, *comparison.cells(root)], options.jobs)
         return
-    own = [
-        cell for cell in comparison.cells(root) if cell.folder.name != TUNED
-    ]  # which weights that has is not known yet
-    refuse_changed([*tries, *own])
+    # which weights the tuned row has is known after the search
+    refuse_changed([*tries, *(cell for cell in comparison.cells(root) if cell.folder.name != TUNED)])
     remember(root / RECORD, _record(comparison, flags), "comparison")
     place = OnRay(options.ray, options.cpus_per_run, options.gpus_per_run) if options.ray else None
     queue = RunQueue(comparison.config, options.jobs, flags, console, comparison.seed_keys, place)
-    queue.train(tries, "fixed weights")
-    tuned = {variant: best for variant, own in searched.items() if (best := _best(own)) is not None}
-    for variant, best in tuned.items():
-        weights = comparison.candidates()[best].get("model", {}).get("loss_weights", "all 1")
-        console.print(f"tuned fixed weights{' of ' + variant if variant else ''}: {weights}")
-    cells = comparison.cells(root, tuned)
-    refuse_changed(cells)
-    queue.train(cells, "comparison")
+    with sigterm_is_ctrl_c():
+        queue.train(tries, "fixed weights")
+        tuned = {variant: best for variant, own in searched.items() if (best := _best(own)) is not None}
+        for variant, best in tuned.items():
+            weights = comparison.candidates()[best].get("model", {}).get("loss_weights", "all 1")
+            console.print(f"tuned fixed weights{' of ' + variant if variant else ''}: {weights}")
+        cells = comparison.cells(root, tuned)
+        refuse_changed(cells)
+        queue.train(cells, "comparison")
     if any(map(is_done, cells)):
         _write(console, root, options.wandb)
     if queue.failed:

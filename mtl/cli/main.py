@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows the program's name; `sys.argv` by default.
 
     Returns:
-        0, 1 when the run failed, 2 when the command line or the config is wrong.
+        0, 1 when the run failed, 2 when the command line or the config is wrong, 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -44,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _say(str(error) or type(error).__name__, "the whole traceback: add --traceback")
         return 1
+    except KeyboardInterrupt:
+        if _wants_traceback(words):
+            raise
+        return 130
 
 
 def _dispatch(words: list[str]) -> int:

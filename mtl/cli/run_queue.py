@@ -2,14 +2,15 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -84,6 +85,7 @@ class RunQueue:
                 future.result()
         except BaseException:
             self._stop()
+            self.console.print("stopped; what runs is saved first. The same command goes on.")
             raise
         finally:
             pool.shutdown(cancel_futures=True)
@@ -196,6 +198,16 @@ def start_here(command: Sequence[str], log: Path, env: Mapping[str, str]) -> Pro
     """
     with log.open("ab") as out:
         return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **env})
+
+
+@contextmanager
+def sigterm_is_ctrl_c() -> Iterator[None]:
+    """Inside, SIGTERM, as a cluster sends it, ends things as Ctrl-C does: the runs are asked to save."""
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,6 @@ import logging
 import math
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ from rich.table import Table
 from mtl.callbacks.metrics_csv import read_series
 from mtl.cli.on_ray import add_ray_flags, connect
 from mtl.cli.remembered import remember
-from mtl.cli.run_queue import positive
+from mtl.cli.run_queue import positive, sigterm_is_ctrl_c
 from mtl.cli.sweep_file import Sweep, as_flag, read_sweep
 from mtl.cli.yaml_lines import ConfigError
 
@@ -75,12 +74,8 @@ def sweep(arguments: list[str]) -> None:
             tune_config=_tune_config(plan, tune, num_trials, options.jobs),
             run_config=tune.RunConfig(name=_STATE, storage_path=str(folder), verbose=1),
         )
-    # as Ctrl-C, after which Ray Tune keeps what it knows; Ray itself prints a wall of addresses
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
+    with sigterm_is_ctrl_c():  # after which Ray Tune keeps what it knows; Ray itself prints a wall of addresses
         found = tuner.fit()
-    finally:
-        signal.signal(signal.SIGTERM, before)
     if failed := _show(plan, flags, folder, found):
         raise RuntimeError(f"{failed} trials failed; their logs are in {folder}. Run it again to retry them.")
 

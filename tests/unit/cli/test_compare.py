@@ -1,8 +1,10 @@
 """The plan of a comparison, its queue, and what is refused. The runs are stood in for by a small script."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,21 @@ def test_a_run_that_was_cut_off_is_resumed_and_one_of_other_settings_begins_anew
     assert (tmp_path / "out/boxes-alone/seed0/resumed").is_file()
     assert (tmp_path / "out/largest-alone/seed0/results.json").is_file()
     assert not (tmp_path / "out/largest-alone/seed0/resumed").exists()
+
+
+def test_sigterm_ends_the_runs_and_the_same_command_goes_on(comparison: Path, tmp_path: Path, capsys: Any) -> None:
+    words = ["compare", "--config", str(comparison), "--runs_root", str(tmp_path / "out")]
+    taken = "import os, signal, time\nos.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(60)\n"
+    (tmp_path / "stand_in.py").write_text(taken)
+    before = signal.getsignal(signal.SIGTERM)
+    start = time.monotonic()
+    assert main(words) == 130
+    assert time.monotonic() - start < 30
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert "stopped; what runs is saved first. The same command goes on." in capsys.readouterr().out
+    assert not list(tmp_path.glob(f"out/*/*/{FAILED}"))
+    (tmp_path / "stand_in.py").write_text(STAND_IN.replace('== "MGDA"', '== "none"'))
+    assert main(words) == 0
 
 
 def test_a_run_that_a_killed_comparison_has_left_running_is_waited_for(comparison: Path, tmp_path: Path) -> None:

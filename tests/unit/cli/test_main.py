@@ -46,6 +46,17 @@ def test_an_error_nobody_foresaw_keeps_its_traceback(folder: Path, monkeypatch: 
         main(["fit", "--config", "tiny.yaml"])
 
 
+def test_ctrl_c_before_training_has_no_traceback(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mtl.cli.app.write_record", interrupted)
+    assert main(["fit", "--config", "tiny.yaml"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_python_m_mtl_is_the_program_and_gives_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["mtl", "nope"])
     with pytest.raises(SystemExit) as caught:
