@@ -105,8 +105,8 @@ class RunQueue:
         else:
             shutil.rmtree(cell.path, ignore_errors=True)
             log.unlink(missing_ok=True)
-            cell.folder.mkdir(parents=True, exist_ok=True)
-            overlay_file(cell).write_text(yaml.safe_dump(cell.overlay), "utf-8")
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        overlay_file(cell).write_text(yaml.safe_dump(cell.overlay), "utf-8")
         threads = max(1, (os.cpu_count() or 1) // self.jobs)
         start = time.monotonic()
         env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
