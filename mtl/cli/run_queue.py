@@ -203,7 +203,13 @@ def start_here(command: Sequence[str], log: Path, env: Mapping[str, str]) -> Pro
 @contextmanager
 def sigterm_is_ctrl_c() -> Iterator[None]:
     """Inside, SIGTERM, as a cluster sends it, ends things as Ctrl-C does: the runs are asked to save."""
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+    def end(*_: object) -> None:
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a background job of a script
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:

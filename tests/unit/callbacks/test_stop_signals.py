@@ -16,6 +16,7 @@ PLAIN: Any = SimpleNamespace()
 @pytest.fixture
 def signals() -> Iterator[StopSignals]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a script ignores it
     taken = StopSignals()
     yield taken
     taken.restore()

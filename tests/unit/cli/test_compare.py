@@ -116,13 +116,20 @@ def test_a_run_that_was_cut_off_is_resumed_and_one_of_other_settings_begins_anew
     assert not (tmp_path / "out/largest-alone/seed0/resumed").exists()
 
 
-def test_sigterm_ends_the_runs_and_the_same_command_goes_on(comparison: Path, tmp_path: Path, capsys: Any) -> None:
+@pytest.mark.parametrize("ctrl_c", [signal.SIG_IGN, signal.default_int_handler], ids=["background", "foreground"])
+def test_sigterm_ends_the_runs_and_the_same_command_goes_on(
+    comparison: Path, tmp_path: Path, capsys: Any, ctrl_c: Any
+) -> None:
     words = ["compare", "--config", str(comparison), "--runs_root", str(tmp_path / "out")]
     taken = "import os, signal, time\nos.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(60)\n"
     (tmp_path / "stand_in.py").write_text(taken)
     before = signal.getsignal(signal.SIGTERM)
     start = time.monotonic()
-    assert main(words) == 130
+    before_int = signal.signal(signal.SIGINT, ctrl_c)
+    try:
+        assert main(words) == 130
+    finally:
+        signal.signal(signal.SIGINT, before_int)
     assert time.monotonic() - start < 30
     assert signal.getsignal(signal.SIGTERM) == before
     assert "stopped; what runs is saved first. The same command goes on." in capsys.readouterr().out
