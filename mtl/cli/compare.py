@@ -102,8 +102,11 @@ def _write(console: Console, root: Path, wandb: str) -> None:
 def _record(comparison: Comparison, flags: Sequence[str]) -> dict[str, Any]:
     """All that changes a result, but for what is laid over the config of a row."""
     line = read_command_line("fit", flags)
-    shared = {key: value for key, value in line.flags if not key.startswith("tracking.")}
-    config = read_config([comparison.config]).values
+    shared: dict[str, list[str]] = {}  # a flag that appends may stand there twice
+    for key, value in line.flags:
+        if not key.startswith("tracking."):
+            shared.setdefault(key, []).append(value)
+    config = read_config([comparison.config, *line.configs]).values
     return {"config": config, "seed_keys": comparison.seed_keys, "flags": shared}
 
 

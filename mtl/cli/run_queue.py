@@ -65,7 +65,7 @@ class RunQueue:
         self.seconds: list[float] = []  # of the runs that were trained here
         self.failed: list[Cell] = []
         self._running: dict[Path, tuple[Cell, Process]] = {}
-        self._stopped = False
+        self._stopped = threading.Event()
         self._lock = threading.Lock()
 
     def train(self, cells: Sequence[Cell], title: str) -> None:
@@ -91,9 +91,9 @@ class RunQueue:
             pool.shutdown(cancel_futures=True)
 
     def _train(self, cell: Cell, done: list[Cell]) -> None:
-        while not self._stopped and is_in_use(cell.path):  # a comparison that was killed has left it running
-            time.sleep(1)
-        if self._stopped:
+        while is_in_use(cell.path) and not self._stopped.wait(1):
+            pass  # a comparison that was killed has left it running
+        if self._stopped.is_set():
             return
         if is_done(cell):
             done.append(cell)
@@ -110,15 +110,17 @@ class RunQueue:
         threads = max(1, (os.cpu_count() or 1) // self.jobs)
         start = time.monotonic()
         env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
-        process = self.start(command, log, env)
-        with self._lock:
+        with self._lock:  # so that none is started behind the back of `_stop`
+            if self._stopped.is_set():
+                return
+            process = self.start(command, log, env)
             self._running[cell.path] = cell, process
         code = process.wait()
         with self._lock:
             del self._running[cell.path]
             self.seconds.append(time.monotonic() - start)
             done.append(cell)
-        if self._stopped or is_done(cell):
+        if self._stopped.is_set() or is_done(cell):
             return
         text = log.read_text("utf-8", errors="replace").strip()
         cell.path.mkdir(parents=True, exist_ok=True)
@@ -182,8 +184,8 @@ class RunQueue:
         return table
 
     def _stop(self) -> None:
-        self._stopped = True
         with self._lock:
+            self._stopped.set()
             for _, process in self._running.values():
                 process.terminate()
 

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -121,16 +120,14 @@ def test_sigterm_ends_the_runs_and_the_same_command_goes_on(
     comparison: Path, tmp_path: Path, capsys: Any, ctrl_c: Any
 ) -> None:
     words = ["compare", "--config", str(comparison), "--runs_root", str(tmp_path / "out")]
-    taken = "import os, signal, time\nos.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(60)\n"
+    taken = "import os, signal, time\nos.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(600)\n"
     (tmp_path / "stand_in.py").write_text(taken)
     before = signal.getsignal(signal.SIGTERM)
-    start = time.monotonic()
     before_int = signal.signal(signal.SIGINT, ctrl_c)
     try:
         assert main(words) == 130
     finally:
         signal.signal(signal.SIGINT, before_int)
-    assert time.monotonic() - start < 30
     assert signal.getsignal(signal.SIGTERM) == before
     assert "stopped; what runs is saved first. The same command goes on." in capsys.readouterr().out
     assert not list(tmp_path.glob(f"out/*/*/{FAILED}"))
@@ -177,9 +174,20 @@ def test_runs_of_other_settings_are_never_mixed(comparison: Path, tmp_path: Path
     base = tmp_path / "base.yaml"
     base.write_text(base.read_text().replace("500", "600"))
     assert main(words) == 2
-    assert f"differs in config.trainer.max_steps. Give this one another --runs_root; or delete {root}" in one_line(
-        capsys
-    )
+    said = one_line(capsys)
+    assert f"differs in config.trainer.max_steps. Give this one another --runs_root; or delete {root}" in said
+
+
+def test_more_configs_and_flags_that_append_are_settings_too(comparison: Path, tmp_path: Path, capsys: Any) -> None:
+    words = ["compare", "--config", str(comparison), "--runs_root", str(tmp_path / "out")]
+    twice = ["--trainer.callbacks+=A", "--trainer.callbacks+=B"]
+    main([*words, "--jobs", "4", *twice])
+    capsys.readouterr()
+    assert main([*words, twice[1]]) == 2
+    assert "differs in flags.trainer.callbacks+." in one_line(capsys)
+    (tmp_path / "more.yaml").write_text("trainer: {max_steps: 600}")
+    assert main([*words, *twice, "-c", str(tmp_path / "more.yaml")]) == 2
+    assert "differs in config.trainer.max_steps." in one_line(capsys)
 
 
 def one_line(capsys: Any) -> str:
