@@ -6,7 +6,7 @@ pictures and telemetry are callbacks; the loop names none of them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -75,6 +75,18 @@ class MultiTaskLightningModule(LightningModule):
         if compile:
             self.model.compile()
 
+    @classmethod
+    def load_from_checkpoint(cls, *_: Any, **__: Any) -> Self:
+        raise TypeError(
+            "Lightning's load_from_checkpoint builds whatever classes the file names. Take mtl.evaluation.load: "
+            "load_run(RUN_FOLDER) or load_checkpoint(FILE), which build classes of mtl and allowed modules only."
+        )
+
+    def setup(self, stage: str) -> None:
+        # labels that no file name leads to look like a perfect run; any data module of ours can tell
+        if (check_labels := getattr(self.trainer.datamodule, "check_labels", None)) is not None:  # type: ignore[attr-defined]
+            check_labels(self.tasks)
+
     def configure_optimizers(self) -> Any:
         steps = int(self.trainer.estimated_stepping_batches)
         optimizer, schedule = self.optim.build(self.model, steps, self.more_parameter_groups)
@@ -88,7 +100,9 @@ class MultiTaskLightningModule(LightningModule):
         losses = self.model.losses(outputs, batch)
         total, weights = self.objective(losses)
         self.log_dict({f"train/loss/{name}": loss.detach() for name, loss in losses.items()})
-        self.log_dict({f"weights/{name}": weight for name, weight in weights.items()})
+        # Lightning sends a plain number to the device and waits for it there
+        tensors = {n: w if isinstance(w, Tensor) else torch.full_like(total.detach(), w) for n, w in weights.items()}
+        self.log_dict({f"weights/{name}": weight for name, weight in tensors.items()})
         self.log("train/loss", total.detach(), prog_bar=True)
         return total
 

@@ -1,4 +1,4 @@
-"""Any method of TorchJD, by its class path: weightings of a Gramian, aggregators of gradients, scalarizers of losses.
+"""Any method of TorchJD, by its name: weightings of a Gramian, aggregators of gradients, scalarizers of losses.
 
 Needs the extra: `pip install "mtl[torchjd]"`. Some of TorchJD's classes ask for packages of their own (cvxpy,
 quadprog), and say which.
@@ -7,7 +7,7 @@ Shapes: K tasks, P shared parameters (or feature values).
 """
 
 import inspect
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -23,15 +23,15 @@ class _TorchJD(Method):
     """A TorchJD object made at the first call, and its state, most of which TorchJD keeps outside of `state_dict`."""
 
     adapter = True
-    module: str
+    module: ClassVar[str] = "torchjd.aggregation"
     class_name: str
     arguments: dict[str, Any]
 
-    def _open(self, class_path: str, arguments: dict[str, Any] | None, module: str) -> None:
-        self.module, _, self.class_name = class_path.rpartition(".")
-        self.module = self.module or module
-        if self.module.split(".")[0] != "torchjd":
-            raise ValueError(f"class_path={class_path!r} must be a class of torchjd, for example {module}.MGDA.")
+    def __init__(self, torchjd_class: str, arguments: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        module, _, self.class_name = torchjd_class.rpartition(".")
+        if module not in ("", self.module):
+            raise ValueError(f"torchjd_class={torchjd_class!r} must be the name of a class of {self.module}.")
         self.arguments = {
             name: torch.tensor(value) if isinstance(value, list) else value for name, value in (arguments or {}).items()
         }
@@ -39,7 +39,8 @@ class _TorchJD(Method):
 
     def _class(self) -> Any:
         package = import_optional(self.module, "torchjd")
-        if not hasattr(package, self.class_name):
+        # its public classes only: a module has other names too, and a config must not reach what they lead to
+        if self.class_name not in package.__all__:
             raise ValueError(
                 f"{self.module} has no class {self.class_name!r}.{did_you_mean(self.class_name, package.__all__)} "
                 f"It has {', '.join(package.__all__)}."
@@ -74,19 +75,15 @@ class _TorchJD(Method):
 class TorchJDWeighting(_TorchJD, GradientWeighting):
     """A weighting of TorchJD that looks at the Gramian.
 
-        method = TorchJDWeighting("torchjd.aggregation.UPGradWeighting")
+        method = TorchJDWeighting("UPGradWeighting")
         weights = method(gramian, losses)  # the losses are not looked at
 
     Args:
-        class_path: a class of `torchjd.aggregation` whose name ends in `Weighting`.
+        torchjd_class: a class of `torchjd.aggregation` whose name ends in `Weighting`.
         arguments: of its constructor; lists become tensors.
     """
 
     paper = _PAPER
-
-    def __init__(self, class_path: str, arguments: dict[str, Any] | None = None) -> None:
-        super().__init__()
-        self._open(class_path, arguments, "torchjd.aggregation")
 
     @classmethod
     def example(cls, num_tasks: int = 2) -> Self:
@@ -100,19 +97,15 @@ class TorchJDWeighting(_TorchJD, GradientWeighting):
 class TorchJDAggregator(_TorchJD, GradientAggregation):
     """An aggregator of TorchJD that looks at the task gradients.
 
-        method = TorchJDAggregator("torchjd.aggregation.TrimmedMean", {"trim_number": 1})
+        method = TorchJDAggregator("TrimmedMean", {"trim_number": 1})
         update = method(gradients)
 
     Args:
-        class_path: a class of `torchjd.aggregation`.
+        torchjd_class: a class of `torchjd.aggregation`.
         arguments: of its constructor; lists become tensors.
     """
 
     paper = _PAPER
-
-    def __init__(self, class_path: str, arguments: dict[str, Any] | None = None) -> None:
-        super().__init__()
-        self._open(class_path, arguments, "torchjd.aggregation")
 
     @classmethod
     def example(cls, num_tasks: int = 2) -> Self:
@@ -126,21 +119,21 @@ class TorchJDAggregator(_TorchJD, GradientAggregation):
 class TorchJDScalarizer(_TorchJD, LossWeighting):
     """A scalarizer of TorchJD that looks at the losses; `step` and `update` of those that have them are called.
 
-        method = TorchJDScalarizer("torchjd.scalarization.GeometricMean")
+        method = TorchJDScalarizer("GeometricMean")
         objective = method(losses)
 
     TorchJD's FAMO keeps an optimiser of its own that is not saved; ours is exact after a resume.
 
     Args:
-        class_path: a class of `torchjd.scalarization`.
+        torchjd_class: a class of `torchjd.scalarization`.
         arguments: of its constructor; lists become tensors. The number of tasks is given to those that ask for it.
     """
 
     paper = _PAPER
+    module = "torchjd.scalarization"
 
-    def __init__(self, class_path: str, arguments: dict[str, Any] | None = None) -> None:
-        super().__init__()
-        self._open(class_path, arguments, "torchjd.scalarization")
+    def __init__(self, torchjd_class: str, arguments: dict[str, Any] | None = None) -> None:
+        super().__init__(torchjd_class, arguments)
         self.losses_after_step = hasattr(self._class(), "update")
 
     @classmethod

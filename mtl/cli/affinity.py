@@ -19,13 +19,14 @@ from mtl.affinity.over_training import write_over_training
 from mtl.affinity.tables import Affinity, read_affinity, summarise, write_affinities
 from mtl.batch import Batch
 from mtl.callbacks.checkpoint_files import read_checkpoint
-from mtl.cli.config_files import read_config
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.import_policy import allow_imports
+from mtl.config.merge import read_config
+from mtl.config.yaml_lines import ConfigError
 from mtl.data.joint import JointDataModule
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
-from mtl.evaluation.import_policy import allow_imports
+from mtl.evaluation.build import build_data
 from mtl.evaluation.load import find_checkpoint, load_run
 from mtl.model import MultiTaskModel
 
@@ -108,13 +109,7 @@ def group(arguments: list[str]) -> None:
 
 
 def _data(config: Path) -> JointDataModule:
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(JointDataModule, "data")
-    data = parser.instantiate(parser.parse_object({"data": read_config([config]).get(("data",))})).data
-    assert isinstance(data, JointDataModule)
-    data.prepare_data()
+    data = build_data(read_config([config]))
     data.setup("fit")
     return data
 

@@ -1,5 +1,7 @@
 """`MultiTaskCLI`: LightningCLI with one merged config, our messages, a run folder, and tests of the best checkpoint."""
 
+import os
+import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -23,20 +25,22 @@ from mtl.callbacks.refused_strategies import refuse_strategy
 from mtl.callbacks.stop_signals import TrainingStopped
 from mtl.callbacks.wandb_run import WandbRun
 from mtl.cli.best_checkpoint import BestCheckpoint
-from mtl.cli.checks import refuse_ignored_keys, refuse_imports
 from mtl.cli.command_line import CommandLine
-from mtl.cli.config_files import Config, read_config
 from mtl.cli.help import show_settings
-from mtl.cli.messages import blame, explain, unknown_key
 from mtl.cli.record import add_record, write_record
 from mtl.cli.resume import RunLock, end_other_ranks, resume_point, say_how_to_go_on, say_what_is_saved
-from mtl.cli.run_folder import check_names, earlier_attempt, make_run_folder, rank
+from mtl.cli.run_folder import check_names, earlier_attempt, make_run_folder, rank, started_from_outside
 from mtl.cli.sections import SETTINGS, experiment_of, make_schema, tasks_of
 from mtl.cli.weights import check_fits, choose_checkpoint
-from mtl.cli.yaml_lines import ConfigError, RunError
+from mtl.config.checks import expand_paths, refuse_ignored_keys, refuse_unsafe
+from mtl.config.explain import blame, explain, locate, unknown_key
+from mtl.config.import_policy import Builder, ImportRefused, allow_imports, check_parsed
+from mtl.config.merge import Config, read_config
+from mtl.config.yaml_lines import ConfigError, RunError
 from mtl.data.joint import JointDataModule
-from mtl.evaluation.import_policy import allow_imports
 from mtl.module import MultiTaskLightningModule
+
+_SEEDS = 2**32
 
 
 class MultiTaskCLI(LightningCLI):
@@ -74,7 +78,7 @@ class MultiTaskCLI(LightningCLI):
             seed_everything_default=0,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,  # see _keep_settings
+            load_from_checkpoint_support=False,  # _keep_settings and evaluation.load do it, under the import policy
             parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "prog": f"mtl {line.command}"},
             args={},
             run=False,
@@ -134,10 +138,11 @@ class MultiTaskCLI(LightningCLI):
             raise SystemExit(0)
         schema = make_schema(self.merged)
         schema.drop_removed()
-        refuse_imports(self.merged)
         for key in self.merged.values:
             if key not in schema.sections:
                 raise unknown_key((key,), self.merged, schema)
+        refuse_unsafe(self.merged, schema)
+        expand_paths(self.merged, schema)
         if not self.merged.values.get("data"):
             if not self.line.configs and self.line.run is None:
                 raise ConfigError(
@@ -150,8 +155,12 @@ class MultiTaskCLI(LightningCLI):
             raise ConfigError("`model.tasks` comes from the data module; remove it here.", origin)
         try:
             self.config = parser.parse_object(deepcopy(self.merged.values))
+            check_parsed(self.config)
         except ArgumentError as error:
             raise explain(str(error), self.merged, schema) from error
+        except ImportRefused as error:
+            place = locate(error.name, (), self.merged, as_value=True) or ()
+            raise ConfigError(str(error), self.merged.origin(place)) from error
         refuse_ignored_keys(self.merged, self.config, schema)
         if self.config.experiment is None:
             self.config.experiment = experiment_of(self.line.configs)
@@ -167,11 +176,19 @@ class MultiTaskCLI(LightningCLI):
 
     def _set_seed(self) -> None:
         seed = self.config.seed_everything
-        if seed is not False:
-            self.config.seed_everything = seed_everything(None if seed is True else seed, workers=True, verbose=False)
+        origin = self.merged.origin(("seed_everything",))
+        if seed is False:
+            return
+        if seed is True and started_from_outside():
+            raise ConfigError("seed_everything: true would draw another seed in every process; give a number.", origin)
+        if seed is True:  # what this process has drawn, those that Lightning starts inherit
+            seed = int(os.environ["PL_GLOBAL_SEED"]) if rank() > 0 else secrets.randbelow(_SEEDS)
+        if not 0 <= seed < _SEEDS:
+            raise ConfigError(f"seed_everything={seed} must lie within 0..{_SEEDS - 1:,}, or be true or false.", origin)
+        self.config.seed_everything = seed_everything(seed, workers=True, verbose=False)
 
     def instantiate_classes(self) -> None:
-        build = _Build()
+        build = Builder()
         try:
             self.config_init = self.parser.instantiate(self.config, instantiators=[(build, object, True)])
             self.datamodule, self.model = self.config_init.data, self.config_init.model
@@ -245,7 +262,6 @@ class MultiTaskCLI(LightningCLI):
         """Put the model's own config into its checkpoints, as plain values, so that they rebuild it anywhere."""
         text = self.parser.dump(self.config, skip_unset=False, skip_link_targets=False, format="yaml")
         settings = yaml.safe_load(text)["model"]
-        settings["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
         self.model.save_hyperparameters(settings, logger=False)
 
     def _loggers(self) -> list[Logger]:
@@ -277,17 +293,3 @@ class MultiTaskCLI(LightningCLI):
             return
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "") or None
         self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, weights_only=True, verbose=False)
-
-
-class _Build:
-    """Builds the classes of a config; keeps the first error, which the parser wraps in a text nobody can read."""
-
-    def __init__(self) -> None:
-        self.failed: list[Exception] = []
-
-    def __call__(self, cls: type, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return cls(*args, **kwargs)
-        except Exception as error:
-            self.failed.append(error)
-            raise

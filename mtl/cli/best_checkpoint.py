@@ -46,7 +46,7 @@ class BestCheckpoint(ModelCheckpoint):
         save_last: bool = True,
         save_top_k: int = 1,
         filename: str = "best",
-        dirpath: str | None = None,
+        dirpath: str | Path | None = None,
         every_n_epochs: int | None = None,
         save_weights_only: bool = False,
         save_every_minutes: float = 5.0,
@@ -184,6 +184,7 @@ class BestCheckpoint(ModelCheckpoint):
         self._validation_looks.close()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        state_dict = _of_its_folder(state_dict)
         # another folder, or a folder that was moved; Lightning would forget how good the best one was
         if state_dict["dirpath"] != str(self.dirpath):
             state_dict = self._moved(state_dict)
@@ -213,6 +214,18 @@ class BestCheckpoint(ModelCheckpoint):
 
     def _here(self, path: str) -> Path:
         return Path(str(self.dirpath)) / Path(path).name
+
+
+def _of_its_folder(state: dict[str, Any]) -> dict[str, Any]:
+    """The state without files that lie elsewhere than its checkpoints: Lightning deletes what falls behind."""
+    folder = Path(state["dirpath"])
+
+    def own(path: str) -> bool:
+        return Path(path).parent == folder and Path(path).suffix == ".ckpt"
+
+    single = ("best_model_path", "kth_best_model_path", "last_model_path")
+    kept = {path: score for path, score in state["best_k_models"].items() if own(path)}
+    return {**state, "best_k_models": kept, **{key: state[key] if own(state[key]) else "" for key in single}}
 
 
 def _more_to_do(trainer: Trainer, batch_idx: int) -> bool:

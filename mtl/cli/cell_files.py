@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from mtl.cli.comparison import Cell
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError, read_yaml
 
 
 def overlay_file(cell: Cell) -> Path:
@@ -34,7 +32,7 @@ def is_unchanged(cell: Cell) -> bool:
         cell: the run.
     """
     file = overlay_file(cell)
-    return not file.is_file() or yaml.safe_load(file.read_text("utf-8")) == cell.overlay
+    return not file.is_file() or read_yaml(file) == cell.overlay
 
 
 def refuse_changed(cells: Sequence[Cell]) -> None:

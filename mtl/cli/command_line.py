@@ -1,10 +1,11 @@
 """What stands on the command line: a subcommand, options of ours, and flags that set a key of the config."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.paths import expanded
+from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
@@ -17,7 +18,7 @@ OPTIONS = {
     "--resume": "fit: folder of a run that was interrupted; it goes on there, as if nothing had been",
     "--ckpt_path": "checkpoint to load; with --run also `best` or `last` (fit: training continues from it)",
     "--untrained": "validate and test: go ahead with random weights",
-    "--allow": "module that the config may import beside mtl, torch, torchvision, lightning and timm",
+    "--allow": "module whose classes the config may name, beside mtl's own and the usual ones of torch and Lightning",
     "--print_config": "show the complete config and stop",
     "--traceback": "show the whole traceback of an error (also MTL_TRACEBACK=1)",
     "--help": "the main settings (also -h); --help-all shows every one",
@@ -91,16 +92,38 @@ def read_command_line(command: str, arguments: Sequence[str]) -> CommandLine:
     return line
 
 
+def refuse_options(keys: Iterable[str], where: str) -> None:
+    """Refuse what would become another word of the command line than a key of the config, such as `allow`.
+
+    Args:
+        keys: keys that a comparison or a sweep sets in its runs.
+        where: what the message begins with.
+
+    Raises:
+        ConfigError: naming the first one.
+    """
+    for key in keys:
+        if not all(part.isidentifier() or part.isdigit() for part in key.split(".")) or f"--{key}" in OPTIONS:
+            raise ConfigError(f"{where}: {key!r} is no key of a config, such as data.seed or model.optim.warmup_steps.")
+
+
 def _set(line: CommandLine, name: str, value: str) -> None:
     if name == "--config":
-        line.configs.append(Path(value))
+        line.configs.append(_path(name, value))
     elif name == "--run":
-        line.run = Path(value)
+        line.run = _path(name, value)
     elif name == "--resume":
-        line.resume = Path(value)
+        line.resume = _path(name, value)
     elif name == "--ckpt_path":
-        line.ckpt_path = value
+        line.ckpt_path = str(_path(name, value)) if "://" not in value else value
     elif name == "--allow":
         line.allow += [module for module in value.split(",") if module]
     else:
         line.flags.append((name[2:], value))
+
+
+def _path(name: str, value: str) -> Path:
+    try:
+        return Path(expanded(value))
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error

@@ -5,7 +5,6 @@ test set, which a run looks at once, with the checkpoint of its best validation 
 """
 
 import argparse
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,14 +16,17 @@ from mtl.callbacks.metrics_csv import read_series
 from mtl.cli.cell_files import is_done, refuse_changed
 from mtl.cli.command_line import read_command_line
 from mtl.cli.comparison import Cell, Comparison, read_comparison
-from mtl.cli.config_files import read_config
 from mtl.cli.on_ray import OnRay, add_ray_flags
 from mtl.cli.remembered import remember
+from mtl.cli.resume import refuse_links
 from mtl.cli.run_queue import RunQueue, duration, positive, sigterm_is_ctrl_c
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
-from mtl.evaluation.report import TUNED, read_report
+from mtl.config.merge import read_config
+from mtl.config.yaml_lines import ConfigError
+from mtl.evaluation.report import TUNED, read_report, read_results
 from mtl.evaluation.report_files import markdown, write_report
 
+_OWN_KEYS = ("name", "experiment", "runs_root", "tracking.project", "tracking.group")  # of RunQueue.command
 RECORD = "comparison.yaml"  # what all runs have in common, in the folder of the comparison
 
 
@@ -40,6 +42,7 @@ def compare(arguments: list[str]) -> None:
     options, flags = _parser().parse_known_args(arguments)
     path = Path(options.config)
     comparison = read_comparison(path)
+    _refuse_own(flags, comparison)
     root = Path(options.runs_root or Path("runs/compare") / path.stem)
     console = Console(highlight=False)
     searched = comparison.searched(root)
@@ -87,6 +90,8 @@ def _write(console: Console, root: Path, wandb: str) -> None:
     """The report of a comparison; with variants one for each, and their tables under each other in `report.md`."""
     variants = sorted({path.parents[2] for path in root.glob("*/*/seed*/results.json")})
     sections = []
+    for folder in [root, *variants]:
+        refuse_links(folder)
     for folder in variants or [root]:
         found = read_report(folder)
         files = write_report(found, folder)
@@ -110,6 +115,19 @@ def _record(comparison: Comparison, flags: Sequence[str]) -> dict[str, Any]:
     return {"config": config, "seed_keys": comparison.seed_keys, "flags": shared}
 
 
+def _refuse_own(flags: Sequence[str], comparison: Comparison) -> None:
+    """Refuse flags that the comparison sets itself, apart for every run."""
+    line = read_command_line("fit", flags)
+    if line.run or line.resume or line.ckpt_path:
+        raise ConfigError("every run of a comparison starts anew: leave out --run, --resume and --ckpt_path.")
+    for key, value in line.flags:
+        if key in (*_OWN_KEYS, *comparison.seed_keys):
+            raise ConfigError(
+                f"--{key} {value}: a comparison sets this itself, apart for every run. How many seeds there are is "
+                "`seeds` in its file; where the runs lie is --runs_root."
+            )
+
+
 def _best(tries: Sequence[Cell]) -> int | None:
     """The try with the best validation score; None without any that finished."""
     scores = {}
@@ -126,7 +144,7 @@ def _plan(console: Console, comparison: Comparison, cells: Sequence[Cell], jobs:
     for folder in dict.fromkeys(cell.folder for cell in cells):
         own = [cell for cell in cells if cell.folder == folder]
         console.print(f"  {folder.name}: {sum(map(is_done, own))} of {len(own)} done", soft_wrap=True)
-    finished = [json.loads((cell.path / "results.json").read_text("utf-8")) for cell in cells if is_done(cell)]
+    finished = [read_results(cell.path / "results.json") for cell in cells if is_done(cell)]
     if finished:
         seconds = statistics.fmean(result["meta"]["train_seconds"] for result in finished)
         console.print(f"about {duration(seconds * len(todo) / jobs)} with --jobs {jobs}, from the runs that are done")

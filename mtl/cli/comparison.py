@@ -15,19 +15,18 @@ A comparison file names the config that every run starts from and what is laid o
 import inspect
 import os
 import random
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import mtl.balancing
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import LossWeighting
-from mtl.cli.config_files import read_config
-from mtl.cli.yaml_lines import ConfigError, known_keys
+from mtl.cli.command_line import refuse_options
+from mtl.config.merge import read_config
+from mtl.config.paths import refuse_name
+from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.report import TUNED
@@ -132,7 +131,7 @@ def read_comparison(path: Path) -> Comparison:
         raise ConfigError(
             f"there is no comparison file {str(path)!r}; the ones that come along are in configs/compare."
         )
-    values = yaml.safe_load(path.read_text("utf-8")) or {}
+    values = read_yaml(path)
     known_keys(values, KEYS, str(path))
     config = Path(os.path.normpath(path.parent / str(values.get("config", ""))))
     if "config" not in values or not config.is_file():
@@ -155,8 +154,16 @@ def read_comparison(path: Path) -> Comparison:
     for key, number in numbers.items():
         if not isinstance(number, int) or number < (key == "seeds"):
             raise ConfigError(f"{path}: `{key}` must be a whole number, found {number!r}.")
-    variants = values.get("variants") or {"": {}}
+    variants: dict[str, Overlay] = {"": {}}
+    if given := values.get("variants"):
+        known_keys(given, list(given), f"{path}, variants")
+        for name in given:
+            _refuse_name("variant", str(name), path)
+        variants = {str(name): _overlay(overlay or {}, f"{path}, {name}") for name, overlay in given.items()}
     seed_keys = values.get("seed_keys", ["seed_everything", "data.seed"])
+    if not isinstance(seed_keys, list) or not all(isinstance(key, str) for key in seed_keys):
+        raise ConfigError(f"{path}: `seed_keys` must be a list of keys of a config, found {seed_keys!r}.")
+    refuse_options(seed_keys, f"{path}, seed_keys")
     return Comparison(config, rows, numbers["seeds"], numbers["tune"], variants, tasks, seed_keys)
 
 
@@ -198,13 +205,24 @@ def _entry(entry: Any, path: Path) -> tuple[str, Overlay]:
             f"`overlay`; found {entry!r}."
         )
     known_keys(entry, ENTRY_KEYS, str(path))
-    if re.search(r"[^\w.+=@-]", str(entry["name"])):
-        raise ConfigError(
-            f"{path}: {entry['name']!r} becomes a folder; use letters, digits and any of . _ + = @ - only."
-        )
+    name = str(entry["name"])
+    _refuse_name("name", name, path)
     if "overlay" in entry:
-        return entry["name"], entry["overlay"]
-    return entry["name"], balanced(entry["method"], entry.get("at"), entry.get("every"))
+        return name, _overlay(entry["overlay"], f"{path}, {name}")
+    return name, balanced(entry["method"], entry.get("at"), entry.get("every"))
+
+
+def _refuse_name(what: str, name: str, path: Path) -> None:
+    try:
+        refuse_name(what, name)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _overlay(values: Any, where: str) -> Overlay:
+    if not isinstance(values, dict) or "base" in values:
+        raise ConfigError(f"{where}: an overlay holds keys of a config, without `base`; found {values!r}.")
+    return values
 
 
 def balanced(method: Any, at: str | None = None, every: int | None = None) -> Overlay:

@@ -17,8 +17,8 @@ from torch import nn
 
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
-from mtl.cli.schema import describe, parameters
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.schema import describe, parameters
+from mtl.config.yaml_lines import ConfigError
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 

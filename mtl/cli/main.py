@@ -18,7 +18,7 @@ from mtl.cli.help import show_overview
 from mtl.cli.loader_errors import loader_error
 from mtl.cli.rank_errors import rank_error
 from mtl.cli.run_folder import rank
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 
 

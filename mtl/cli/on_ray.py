@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError
 
 
 class OnRay:

@@ -8,9 +8,9 @@ import torch
 from rich.console import Console
 
 from mtl.callbacks.checkpoint_files import checkpoint_file
-from mtl.cli.config_files import read_config
-from mtl.cli.yaml_lines import ConfigError
-from mtl.evaluation.import_policy import allow_imports
+from mtl.config.import_policy import allow_imports
+from mtl.config.merge import read_config
+from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.load import find_checkpoint, load_checkpoint
 from mtl.evaluation.predict_folder import predict_folder
 

@@ -1,12 +1,11 @@
 """What a folder of runs was made from, so that one table never mixes runs of different settings."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError, dump_yaml, read_yaml
 
 _MOST_NAMED = 5  # differences
 
@@ -22,12 +21,12 @@ def remember(file: Path, record: Mapping[str, Any], what: str) -> None:
     Raises:
         ConfigError: if the record there is another one.
     """
-    own = yaml.safe_load(yaml.safe_dump(dict(record)))
+    own = json.loads(json.dumps(record))
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(own, sort_keys=False), "utf-8")
+        file.write_text(dump_yaml(own), "utf-8")
         return
-    changed = list(_differences(yaml.safe_load(file.read_text("utf-8")), own))
+    changed = list(_differences(read_yaml(file), own))
     if changed:
         named = ", ".join(changed[:_MOST_NAMED]) + (" and more" if len(changed) > _MOST_NAMED else "")
         raise ConfigError(

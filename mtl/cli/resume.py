@@ -8,12 +8,11 @@ import time
 import weakref
 from pathlib import Path
 
-import yaml
 from lightning.pytorch import Trainer
 
 from mtl.callbacks.checkpoint_files import newest_good, read_checkpoint
 from mtl.callbacks.stop_signals import TrainingStopped, requeue, requeue_signal
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError, read_yaml
 
 _log = logging.getLogger(__name__)
 _PATIENCE_S = 5.0
@@ -32,7 +31,8 @@ def resume_point(run: Path) -> Path | None:
     config = run / "config.yaml"
     if not config.is_file():
         raise ConfigError(f"{str(run)!r} is no run folder: it has no config.yaml. Give --resume runs/EXPERIMENT/NAME.")
-    chosen = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}).get("checkpoint") or {}
+    refuse_links(run)
+    chosen = read_yaml(config).get("checkpoint") or {}
     folder = Path(chosen.get("dirpath") or run / "checkpoints")
     found = newest_good(folder, complete=True)
     last = folder / "last.ckpt"
@@ -50,6 +50,24 @@ def resume_point(run: Path) -> Path | None:
         "goes on from %s, step %d", found[0].relative_to(run) if found[0].is_relative_to(run) else found[0], found[1]
     )
     return found[0]
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a folder in which a file is a link: what is written there would be written to another place.
+
+    Args:
+        folder: a run folder, or a folder of a report.
+
+    Raises:
+        ConfigError: naming the first link.
+    """
+    for path in sorted(
+        [*folder.glob("*"), *folder.glob(".*"), *folder.glob("checkpoints/*"), *folder.glob("pictures/*")]
+    ):
+        if path.is_symlink() and not path.is_dir():
+            raise ConfigError(
+                f"{str(path)!r} is a link to {os.readlink(path)!r}. Put the file itself there, or delete it."
+            )
 
 
 class RunLock:

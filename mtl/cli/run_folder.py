@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import secrets
 import sys
 import time
@@ -11,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mtl.cli import torchrun
+from mtl.config.paths import refuse_name
 
 ENV = "MTL_RUN_DIR"
 _WAIT_S = 120.0
@@ -85,10 +85,8 @@ def check_names(experiment: str, name: str | None) -> None:
         ValueError: if it has a slash, a blank or the like.
     """
     for what, word in (("experiment", experiment), ("name", name)):
-        if word is not None and (not re.fullmatch(r"[\w.+=@-]+", word) or word.startswith(".")):
-            raise ValueError(
-                f"{what}={word!r} becomes the name of a folder; use letters, digits and any of . _ + = @ - only."
-            )
+        if word is not None:
+            refuse_name(what, word)
 
 
 def claim(parent: Path, name: str) -> Path:
@@ -118,6 +116,11 @@ def rank() -> int:
         if os.environ.get(variable, "").isdigit():
             return int(os.environ[variable])
     return 0
+
+
+def started_from_outside() -> bool:
+    """Whether torchrun or SLURM has started all processes of this launch, not Lightning from the first one."""
+    return torchrun.started_by_torchrun() or _in_slurm_job()
 
 
 def _agree(make: Callable[[], str], runs_root: Path) -> str:

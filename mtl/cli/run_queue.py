@@ -14,7 +14,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-import yaml
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -22,6 +21,7 @@ from rich.table import Table
 from mtl.cli.cell_files import is_done, is_unchanged, log_file, overlay_file
 from mtl.cli.comparison import Cell
 from mtl.cli.resume import is_in_use
+from mtl.config.yaml_lines import dump_yaml
 from mtl.evaluation.report import FAILED
 
 
@@ -106,7 +106,7 @@ class RunQueue:
             shutil.rmtree(cell.path, ignore_errors=True)
             log.unlink(missing_ok=True)
         cell.folder.mkdir(parents=True, exist_ok=True)
-        overlay_file(cell).write_text(yaml.safe_dump(cell.overlay), "utf-8")
+        overlay_file(cell).write_text(dump_yaml(cell.overlay), "utf-8")
         threads = max(1, (os.cpu_count() or 1) // self.jobs)
         start = time.monotonic()
         env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}

@@ -11,15 +11,16 @@ from lightning.pytorch import Trainer
 
 from mtl.callbacks.loggers import Tracking
 from mtl.cli.best_checkpoint import BestCheckpoint
-from mtl.cli.config_files import Config
-from mtl.cli.schema import Schema
+from mtl.cli.command_line import OPTIONS
+from mtl.config.merge import Config
+from mtl.config.schema import Schema
 from mtl.data.joint import JointDataModule
 from mtl.module import MultiTaskLightningModule
 
 SETTINGS: dict[str, tuple[Any, Any, str]] = {
     "experiment": (str | None, None, "folder of this experiment's runs, and W&B project; the config's name by default"),
     "name": (str | None, None, "name of this run's folder; time and a word by default"),
-    "runs_root": (str, "runs", "folder of all experiments"),
+    "runs_root": (str | Path, "runs", "folder of all experiments"),
     "test_after_fit": (bool, True, "test the best checkpoint when training is done"),
 }
 
@@ -38,7 +39,8 @@ def make_schema(config: Config) -> Schema:
         "tracking": Tracking,
         "seed_everything": bool | int,
     }
-    return Schema({**sections, **{name: kind for name, (kind, _, _) in SETTINGS.items()}}, config)
+    settings = {name: kind for name, (kind, _, _) in SETTINGS.items()}
+    return Schema({**sections, **settings}, config, [option[2:] for option in OPTIONS])
 
 
 def experiment_of(configs: Sequence[Path]) -> str:

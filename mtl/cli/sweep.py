@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -27,7 +26,7 @@ from mtl.cli.on_ray import add_ray_flags, connect
 from mtl.cli.remembered import remember
 from mtl.cli.run_queue import positive, sigterm_is_ctrl_c
 from mtl.cli.sweep_file import Sweep, as_flag, read_sweep
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError, read_yaml
 
 _STATE = ".tune"  # Ray Tune's own folder among the trials
 _RECORD = "sweep.yaml"
@@ -51,7 +50,7 @@ def sweep(arguments: list[str]) -> None:
     if options.dry_run:
         _plan(plan, num_trials, folder)
         return
-    record = {"sweep": yaml.safe_load(plan.path.read_text("utf-8")), "trials": num_trials, "flags": flags}
+    record = {"sweep": read_yaml(plan.path), "trials": num_trials, "flags": flags}
     remember(folder / _RECORD, record, "sweep")
     connect(options.ray)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # tracebacks of trials; their errors are shown at the end

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mtl.cli.yaml_lines import ConfigError, known_keys
+from mtl.cli.command_line import read_command_line, refuse_options
+from mtl.config.paths import refuse_name
+from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.errors import did_you_mean
 
 KEYS = {"command", "early_terminate", "method", "metric", "parameters", "program", "run_cap"}
@@ -90,7 +90,7 @@ def read_sweep(path: Path) -> Sweep:
     """
     if not path.is_file():
         raise ConfigError(f"there is no sweep file {str(path)!r}; the ones that come along are in configs/sweeps.")
-    values = yaml.safe_load(path.read_text("utf-8")) or {}
+    values = read_yaml(path)
     known_keys(values, sorted(KEYS), str(path))
     method, metric, stop = values.get("method"), values.get("metric") or {}, values.get("early_terminate") or {}
     if method not in METHODS:
@@ -105,7 +105,14 @@ def read_sweep(path: Path) -> Sweep:
     given = values.get("parameters") or {}
     if not given:
         raise ConfigError(f"{path}: `parameters` names nothing to sweep.")
+    known_keys(given, list(given), f"{path}, parameters")
+    refuse_options(map(str, given), f"{path}, parameters")
     parameters = {str(name): _parameter(str(name), parameter, method, path) for name, parameter in given.items()}
+    experiment = str(parameters.pop("experiment", {}).get("value", path.stem))
+    try:
+        refuse_name("experiment", experiment)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
     return Sweep(
         path=path,
         method=method,
@@ -113,7 +120,7 @@ def read_sweep(path: Path) -> Sweep:
         mode="max" if metric["goal"] == "maximize" else "min",
         words=_words(values.get("command"), path),
         parameters=parameters,
-        experiment=str(parameters.pop("experiment", {}).get("value", path.stem)),
+        experiment=experiment,
         num_trials=values.get("run_cap"),
         min_iter=stop.get("min_iter", 0),
         eta=stop.get("eta", 3),
@@ -138,6 +145,12 @@ def _words(command: Any, path: Path) -> list[str]:
     between = words[words.index("fit") + 1 : -1]
     if strange := [word for word in between if "${" in word]:
         raise ConfigError(f"{path}: {strange[0]!r} in `command` is known to W&B's agents only.")
+    line = read_command_line("fit", between)
+    if line.allow or line.run or line.resume or line.ckpt_path or line.switches:
+        raise ConfigError(
+            f"{path}: `command` may hold --config and keys of a config. What lets code in or loads a checkpoint is "
+            "given by whoever starts the sweep: `python -m mtl sweep --config FILE --allow MODULE`."
+        )
     return between
 
 

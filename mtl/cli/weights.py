@@ -8,7 +8,7 @@ from torch import nn
 from mtl.callbacks.checkpoint_files import checkpoint_file, read_checkpoint
 from mtl.cli.command_line import CommandLine
 from mtl.cli.resume import resume_point
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.load import find_checkpoint
 
 

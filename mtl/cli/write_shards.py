@@ -18,12 +18,12 @@ import yaml
 from rich.console import Console
 
 from mtl.cli.command_line import read_command_line
-from mtl.cli.config_files import read_config
-from mtl.cli.yaml_lines import ConfigError
-from mtl.data.joint import JointDataModule
+from mtl.config.import_policy import allow_imports
+from mtl.config.merge import read_config
+from mtl.config.yaml_lines import ConfigError
 from mtl.data.sharded import TASKS
 from mtl.data.shards import write_shards
-from mtl.evaluation.import_policy import allow_imports
+from mtl.evaluation.build import build_data
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,7 +53,7 @@ def _write(folder: Path, words: list[str], shard_bytes: int, png: bool) -> None:
         raise ConfigError("--config FILE says which data to write.")
     allow_imports(line.allow)
     config = read_config(line.configs, line.flags)
-    data = _data(config.get(("data",)))
+    data = build_data(config)
     console = Console(highlight=False)
     for stage, splits in (("fit", ("train", "val")), ("test", ("test",))):
         try:
@@ -86,17 +86,6 @@ def _write(folder: Path, words: list[str], shard_bytes: int, png: bool) -> None:
 def _plain(task: dict[str, object]) -> dict[str, object]:
     names = list(task["class_names"])  # type: ignore[call-overload]
     return {"kind": task["kind"]} | ({"class_names": names} if names else {"num_classes": task["num_classes"]})
-
-
-def _data(settings: Any) -> JointDataModule:
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(JointDataModule, "data")
-    data = parser.instantiate(parser.parse_object({"data": settings})).data
-    assert isinstance(data, JointDataModule)
-    data.prepare_data()
-    return data
 
 
 if __name__ == "__main__":

@@ -2,10 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError
 
 from mtl.callbacks.checkpoint_files import read_checkpoint
+from mtl.config.import_policy import ImportRefused, allow_imports
 from mtl.errors import did_you_mean
-from mtl.evaluation.import_policy import allow_imports
+from mtl.evaluation.build import build_model
 from mtl.module import MultiTaskLightningModule
 
 
@@ -33,27 +37,23 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
         FileNotFoundError: if it is missing.
         ValueError: if it is damaged, or does not say how its model is built.
     """
-    from jsonargparse import ArgumentError, ArgumentParser
-
     allow_imports()  # a checkpoint names classes, as a config does
     state = read_checkpoint(path)
-    settings = {key: value for key, value in dict(state.get("hyper_parameters", {})).items() if key[0] != "_"}
+    settings = _settings(state.get("hyper_parameters"))
     if "heads" not in settings:
         raise ValueError(
             f"checkpoint {str(path)!r} does not say how its model is built; only `python -m mtl fit` writes that. "
             "Build the MultiTaskLightningModule yourself and load checkpoint['state_dict'] into it."
         )
     try:
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_class_arguments(MultiTaskLightningModule, "model", fail_untyped=False)
-        model = parser.instantiate(parser.parse_object({"model": settings})).model
-    except ArgumentError as error:
+        model = build_model(settings)
+    except (ArgumentError, ImportRefused, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = re.search(r"Option '[^']+' is not accepted|Importing '[^']+' is not allowed", str(error))
         raise ValueError(
-            f"checkpoint {str(path)!r} cannot be rebuilt here: {reason[0] if reason else error}. It was made by "
-            "another version of the code, or with modules of your own that must be allowed (`--allow`, MTL_ALLOW)."
+            f"checkpoint {str(path)!r} cannot be rebuilt here: {reason[0] if reason else _first_line(error)}. It was "
+            "made by another version of the code, or with modules of your own that must be allowed (`--allow`, "
+            "MTL_ALLOW)."
         ) from error
-    assert isinstance(model, MultiTaskLightningModule)
     model.load_state_dict(state["state_dict"])
     return model.eval()
 
@@ -79,3 +79,12 @@ def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
         found = f"it has {', '.join(there)}." if there else "it has none. Did the run stop before its first validation?"
         raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint {name!r}; {found}")
     return path
+
+
+def _settings(stored: Any) -> dict[str, Any]:
+    """The arguments of the module; what Lightning adds begins with `_`."""
+    return {k: v for k, v in stored.items() if not str(k).startswith("_")} if isinstance(stored, dict) else {}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:300] or type(error).__name__

@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from mtl.config.paths import is_name
 from mtl.evaluation.delta_m import Metric, Values, delta_m, delta_m_flat, delta_m_per_task, mean_rank
 from mtl.evaluation.uncertainty import Draws, holm, interval, paired_p
 
 EQUAL, TUNED = "Equal", "Fixed-tuned"  # rows that the others are tested against
 FAILED = "failed.txt"  # in the folder of a run that failed: why
+_MOST_BYTES = 10_000_000  # of a file of results; they have some thousand
 GAINS = {"delta_m": delta_m, "delta_m_per_task": delta_m_per_task, "delta_m_flat": delta_m_flat}
 
 
@@ -169,17 +171,54 @@ def read_report(root: Path) -> Report:
         ValueError: if there is nothing to report.
     """
     found: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
-    for file in sorted(root.glob(f"*/seed*/{FAILED}")):
-        found.setdefault(file.parent.parent.name, ({}, {}))[1][file.parent.name] = file.read_text("utf-8").strip()
-    for file in sorted(root.glob("*/seed*/results.json")):
+    for file in _of_runs(root, FAILED):
+        text = file.read_text("utf-8", errors="replace").strip()
+        found.setdefault(file.parent.parent.name, ({}, {}))[1][file.parent.name] = text
+    for file in _of_runs(root, "results.json"):
         results, failed = found.setdefault(file.parent.parent.name, ({}, {}))
-        result = json.loads(file.read_text("utf-8"))
+        try:
+            result = read_results(file)
+        except ValueError as error:
+            failed[file.parent.name] = str(error)
+            continue
         if lost := _not_a_number(result):
             failed[file.parent.name] = f"{lost} of the test is not a finite number"
         else:
             results[file.parent.name] = result
             failed.pop(file.parent.name, None)
     return Report([Row(name, results, failed) for name, (results, failed) in found.items()])
+
+
+def read_results(file: Path) -> dict[str, Any]:
+    """What `results.json` of a run holds: numbers by log key (`None` where they are not finite) and `meta`.
+
+    Args:
+        file: the file.
+
+    Raises:
+        ValueError: if it is damaged, or was not written by a run.
+    """
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
+        found = json.loads(file.read_text("utf-8"))
+        if not isinstance(found, dict) or not isinstance(found.get("meta"), dict):
+            raise ValueError("it has no `meta`")
+        for task, judged in found["meta"].get("tasks", {}).items():
+            if not isinstance(judged["monitor"], str) or not isinstance(judged["lower_is_better"], list):
+                raise ValueError(f"it does not say how task {task!r} is judged")
+        for key, value in found.items():
+            if not key.isprintable() or (key != "meta" and not isinstance(value, float | int | None)):
+                raise ValueError(f"{key!r} has {str(value)[:50]!r} instead of a number")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{str(file)!r} is damaged: {error}. Delete it, and test the run again.") from error
+    return found
+
+
+def _of_runs(root: Path, name: str) -> list[Path]:
+    """Files of one name in the folders of all runs; folders with names that none of ours has are not runs."""
+    files = sorted(root.glob(f"*/seed*/{name}"))
+    return [file for file in files if is_name(file.parent.name) and is_name(file.parent.parent.name)]
 
 
 def _not_a_number(result: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ def markdown(report: Report) -> str:
     Args:
         report: what was found.
     """
-    head, rows = _table(report, plus_minus=" ± ", percent="%")
+    head, rows = _table(report)
     table = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     text = "\n".join(f"| {' | '.join(line)} |" for line in table)
     parts = [text, _legend(report)]
@@ -58,32 +58,32 @@ def latex(report: Report) -> str:
     Args:
         report: what was found.
     """
-    head, rows = _table(report, plus_minus=r" $\pm$ ", percent=r"\%")
+    head, rows = _table(report)
     lines = [r"\begin{tabular}{l" + "r" * (len(head) - 1) + "}", r"\toprule"]
     lines += [" & ".join(_escaped(cell) for cell in head) + r" \\", r"\midrule"]
     lines += [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in rows]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
-def _table(report: Report, plus_minus: str, percent: str) -> tuple[list[str], list[list[str]]]:
+def _table(report: Report) -> tuple[list[str], list[list[str]]]:
     monitored = [metric for metric in report.metrics if metric.monitored]
     ranks, singles = report.ranks(), report.baseline is not None
     tests = {name: report.tests(name) for name in (EQUAL, TUNED)}
     head = ["method", "seeds", "score", *(metric.key for metric in monitored), "mean rank"]
-    head += [f"Delta_m, {percent}", f"per task, {percent}", f"flat, {percent} (lower)"] if singles else []
+    head += ["Delta_m, %", "per task, %", "flat, % (lower)"] if singles else []
     head += [f"p against {name}" for name, found in tests.items() if found]
     head += ["ms/step", "MB"]
     rows = []
     for row in report.ordered():
-        cells = [row.name, str(len(row.results)), cell(row.values("score"), plus_minus=plus_minus)]
-        cells += [cell(row.values(metric.key), plus_minus=plus_minus) for metric in monitored]
+        cells = [row.name, str(len(row.results)), cell(row.values("score"))]
+        cells += [cell(row.values(metric.key)) for metric in monitored]
         cells.append(f"{ranks[row.name]:.1f}")
         if singles:
-            cells += [cell(report.gains(row, name), "{:+.1f}", plus_minus) for name in GAINS]
+            cells += [cell(report.gains(row, name), "{:+.1f}") for name in GAINS]
         cells += [_p(found.get(row.name)) for found in tests.values() if found]
         rows.append([*cells, *(_number(number, "{:.0f}") for number in row.cost())])
     for task, row in report.singles.items():
-        alone = [cell(row.values(m.key), plus_minus=plus_minus) if m.task == task else "" for m in monitored]
+        alone = [cell(row.values(m.key)) if m.task == task else "" for m in monitored]
         cells = [row.name, str(len(row.results)), "", *alone]
         cost = [_number(number, "{:.0f}") for number in row.cost()]
         rows.append([*cells, *[""] * (len(head) - len(cells) - 2), *cost])
@@ -111,17 +111,16 @@ def _legend(report: Report) -> str:
     return text
 
 
-def cell(values: Sequence[float], form: str = "{:.3f}", plus_minus: str = " ± ") -> str:
+def cell(values: Sequence[float], form: str = "{:.3f}") -> str:
     """Mean and standard deviation; empty without values.
 
     Args:
         values: one for each seed.
         form: of a number.
-        plus_minus: what stands between them.
     """
     if not values:
         return ""
-    spread = plus_minus + form.format(statistics.stdev(values)).lstrip("+") if len(values) > 1 else ""
+    spread = " ± " + form.format(statistics.stdev(values)).lstrip("+") if len(values) > 1 else ""
     return form.format(statistics.fmean(values)) + spread
 
 
@@ -165,4 +164,7 @@ def _p(value: float | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("_", r"\_").replace("&", r"\&")
+    """Text for LaTeX; names come from folders and files, which may hold anything."""
+    special = {letter: f"\\{letter}" for letter in "{}$&#%_"}
+    special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+    return "".join(special.get(letter, letter) for letter in text)

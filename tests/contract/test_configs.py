@@ -9,9 +9,9 @@ import pytest
 import torch
 from jsonargparse._common import parsing_settings
 
-from mtl.cli.config_files import read_config
+from mtl.config.merge import read_config
 from mtl.cli.main import main
-from mtl.cli.schema import find_class, parameters
+from mtl.config.schema import find_class, parameters
 from mtl.data.joint import JointDataModule
 from mtl.evaluation.load import load_run
 

@@ -14,7 +14,7 @@ MODULES = {
     for path in sorted((ROOT / "mtl").rglob("*.py"))
 }
 RANKS = {
-    0: {"task", "batch", "features", "errors", "discovery"},
+    0: {"task", "batch", "features", "errors", "discovery", "config"},
     1: {"functional", "balancing", "scheduling", "metrics"},
     2: {"backbones", "architectures", "heads", "data"},
     3: {"model"},

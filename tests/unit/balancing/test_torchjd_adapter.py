@@ -84,8 +84,15 @@ def test_a_typo_is_answered_by_the_nearest_name() -> None:
 
 
 def test_classes_of_other_packages_are_refused_before_import() -> None:
-    with pytest.raises(ValueError, match="'os.system' must be a class of torchjd"):
-        TorchJDWeighting("os.system")
+    for name in ("os.system", "torchjd.aggregation._upgrad.torch", "torchjd.scalarization.UW"):
+        with pytest.raises(ValueError, match=f"'{name}' must be the name of a class of torchjd.aggregation"):
+            TorchJDWeighting(name)
+
+
+@needs_torchjd
+def test_what_a_module_of_torchjd_merely_imports_is_no_class_of_it() -> None:
+    with pytest.raises(ValueError, match="torchjd.aggregation has no class 'warn'"):
+        TorchJDAggregator("warn")
 
 
 def test_without_torchjd_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mtl.cli.command_line import read_command_line
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError
 
 
 def test_options_and_flags_are_told_apart() -> None:

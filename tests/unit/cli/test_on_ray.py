@@ -10,7 +10,7 @@ import yaml
 
 from mtl.cli.main import main
 from mtl.cli.on_ray import OnRay
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError
 
 ray = pytest.importorskip("ray")
 # waits for the other one: with one CPU on each machine that needs both machines

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mtl.cli.remembered import remember
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError
 
 
 def test_the_same_again_is_taken_and_the_order_of_keys_does_not_matter(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from mtl.cli.sweep_file import as_flag, read_sweep
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError
 
 GOOD: dict[str, Any] = {
     "program": "mtl/__main__.py",

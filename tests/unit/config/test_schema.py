@@ -7,10 +7,10 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mtl.backbones.backbone import Backbone
-from mtl.cli.config_files import Config
-from mtl.cli.schema import describe, expected_class, find_class, literals, parameters
 from mtl.cli.sections import make_schema
-from mtl.cli.yaml_lines import Origin
+from mtl.config.merge import Config
+from mtl.config.schema import describe, expected_class, find_class, literals, parameters
+from mtl.config.yaml_lines import Origin
 from mtl.heads.head import Head
 
 
@@ -77,7 +77,8 @@ def test_parameters_follow_kwargs_to_the_parent() -> None:
 def test_short_names_full_names_and_nothing_are_found() -> None:
     assert find_class("SGD", Optimizer) is torch.optim.SGD
     assert find_class("CenterNetHead", None).__name__ == "CenterNetHead"  # type: ignore[union-attr]
-    assert find_class("torch.nn.Linear", nn.Module) is nn.Linear
+    assert find_class("torch.optim.SGD", Optimizer) is torch.optim.SGD
+    assert find_class("torch.nn.Linear", None) is None  # no config may name it
     assert [find_class(name, nn.Module) for name in ("Nope", "torch.nope.X", "torch.nn.Nope", "os.PathLike")] == [
         None
     ] * 4

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from mtl.cli.config_files import Config, read_config, same_class
-from mtl.cli.yaml_lines import ConfigError
+from mtl.config.merge import Config, read_config, same_class
+from mtl.config.yaml_lines import ConfigError
 
 BASE = """\
 model:

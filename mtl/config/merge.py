@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtl.cli.yaml_lines import ConfigError, KeyPath, Origin, Origins, load_yaml, parse_flag_value
+from mtl.config.paths import expanded_everywhere
+from mtl.config.yaml_lines import ConfigError, KeyPath, Origin, Origins, load_yaml, parse_flag_value
 
 CLASS_KEYS = frozenset({"class_path", "init_args", "dict_kwargs"})
 
@@ -50,6 +51,17 @@ class Config:
             else:
                 value = value.get(key) if isinstance(value, dict) else None
         return value
+
+    def put(self, path: KeyPath, value: Any) -> None:
+        """Replace the value at a path that exists.
+
+        Args:
+            path: keys from the top.
+            value: the new value.
+        """
+        parent = self.get(path[:-1])
+        key: Any = int(path[-1]) if isinstance(parent, list) else next(key for key in parent if str(key) == path[-1])
+        parent[key] = value
 
     def set_flag(self, name: str, text: str) -> None:
         """Lay one flag over the config.
@@ -172,6 +184,7 @@ def read_config(files: Iterable[Path], flags: Iterable[tuple[str, str]] = ()) ->
         _lay(config, path, ())
     for name, text in flags:
         config.set_flag(name, text)
+    config.values = expanded_everywhere(config.values)
     return config
 
 

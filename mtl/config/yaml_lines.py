@@ -12,6 +12,12 @@ from mtl.errors import did_you_mean
 
 KeyPath = tuple[str, ...]
 
+# A config has some hundred values. Anchors let a file of 300 bytes stand for billions, so values are counted as they
+# would be after every anchor is replaced, before anything is built from them.
+MOST_BYTES = 1_000_000
+MOST_VALUES = 20_000
+MOST_LEVELS = 50
+
 
 class ConfigError(ValueError):
     """Something the user wrote is wrong; the message is all they need to see.
@@ -93,6 +99,13 @@ for _tag, (_regexp, _first) in _RESOLVERS.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_regexp), list(_first or "-+.0123456789"))
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what `_Loader` would read as something else than text."""
+
+
+_Dumper.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
 def load_yaml(path: FilePath) -> tuple[dict[str, Any], Origins]:
     """Read one YAML file.
 
@@ -103,37 +116,52 @@ def load_yaml(path: FilePath) -> tuple[dict[str, Any], Origins]:
         Its values, and the origin of every key and list entry.
 
     Raises:
-        ConfigError: if it is missing, is not YAML, names a key twice, or does not hold keys.
+        ConfigError: if it is missing, is not YAML, names a key twice, does not hold keys, or is too large or deep.
     """
-    if not path.is_file():
-        there = sorted(other.name for other in path.parent.glob("*.y*ml"))
-        listed = f" {path.parent}/ holds {shown(there)}." if there else ""
-        raise ConfigError(f"there is no config file {str(path)!r}.{did_you_mean(path.name, there)}{listed}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"config file {str(path)!r} is not text: {error}.") from error
+    text = _read(path)
     lines = text.splitlines()
     origins: Origins = {}
     try:
         loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            if node is None:
-                return {}, {}
-            if isinstance(node, yaml.MappingNode):
-                _walk(node, (), str(path), lines, origins)
-                values: dict[str, Any] = loader.construct_document(node)
-                return values, origins
-        finally:
-            loader.dispose()
+        node = _compose(loader)
+        if node is None:
+            return {}, {}
+        if isinstance(node, yaml.MappingNode):
+            _walk(node, (), str(path), lines, origins)
+            values: dict[str, Any] = loader.construct_document(node)
+            return values, origins
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         origin = _origin(str(path), mark.line, lines) if mark else None
         raise ConfigError(f"this is not valid YAML: {error.problem}.{_hint(error, origin)}", origin) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a value such as the integer 0x or 2001-99-99
+        if isinstance(error, ConfigError):
+            raise
         raise ConfigError(f"config file {str(path)!r} is not valid YAML: {error}") from error
+    except _TooLarge as error:
+        raise ConfigError(f"config file {str(path)!r} {error}") from error
     raise ConfigError(f"config file {str(path)!r} must hold `key: value` lines, found a {node.tag.rsplit(':', 1)[1]}.")
+
+
+def read_yaml(path: FilePath) -> dict[str, Any]:
+    """The values of a YAML file alone, for files that are no config: comparisons, sweeps, records of ours.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigError: as `load_yaml`.
+    """
+    return load_yaml(path)[0]
+
+
+def dump_yaml(values: Any) -> str:
+    """Plain values as YAML that `load_yaml` reads back as they are.
+
+    Args:
+        values: dicts, lists, numbers, text.
+    """
+    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def parse_flag_value(text: str) -> Any:
@@ -143,9 +171,13 @@ def parse_flag_value(text: str) -> Any:
         text: what stands behind the flag.
     """
     try:
-        value = yaml.load(text, _Loader)
-    except yaml.YAMLError:
+        loader = _Loader(text)
+        node = _compose(loader)
+        value = loader.construct_document(node) if node is not None else None
+    except (yaml.YAMLError, ValueError):
         return text
+    except _TooLarge as error:
+        raise ConfigError(f"the value of a flag {error}") from error
     return value if value is None or isinstance(value, dict | list) else text
 
 
@@ -157,6 +189,55 @@ def shown(names: Sequence[str], most: int = 12) -> str:
         most: how many to show.
     """
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+class _TooLarge(Exception):
+    """A text stands for more than any config holds."""
+
+
+def _read(path: FilePath) -> str:
+    if not path.is_file():
+        there = sorted(other.name for other in path.parent.glob("*.y*ml"))
+        listed = f" {path.parent}/ holds {shown(there)}." if there else ""
+        raise ConfigError(f"there is no config file {str(path)!r}.{did_you_mean(path.name, there)}{listed}")
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ConfigError(f"config file {str(path)!r} has {size:,} bytes; a config has at most {MOST_BYTES:,}.")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"config file {str(path)!r} is not text in UTF-8: {error}.") from error
+
+
+def _compose(loader: _Loader) -> yaml.Node | None:
+    """The nodes of a document, if they are as few and as flat as those of a config."""
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+    except RecursionError as error:
+        raise _TooLarge(f"is nested deeper than {MOST_LEVELS} levels.") from error
+    if node is not None:
+        _count(node, {}, 0)
+    return node
+
+
+def _count(node: yaml.Node, known: dict[int, tuple[int, int]], level: int) -> tuple[int, int]:
+    """How many values a node stands for, with every anchor replaced by what it names, and how deep they go."""
+    if level > MOST_LEVELS:  # before the recursion, since an anchor may hold itself
+        raise _TooLarge(f"is nested deeper than {MOST_LEVELS} levels.")
+    if id(node) not in known:
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.SequenceNode):
+            children = node.value
+        elif isinstance(node, yaml.MappingNode):
+            children = [child for pair in node.value for child in pair]
+        below = [_count(child, known, level + 1) for child in children]
+        number, depth = 1 + sum(count for count, _ in below), 1 + max((deep for _, deep in below), default=0)
+        if number > MOST_VALUES:
+            raise _TooLarge(f"stands for more than {MOST_VALUES:,} values; a config has some hundred.")
+        known[id(node)] = number, depth
+    if level + known[id(node)][1] > MOST_LEVELS + 1:
+        raise _TooLarge(f"is nested deeper than {MOST_LEVELS} levels.")
+    return known[id(node)]
 
 
 def _walk(node: yaml.Node, path: KeyPath, where: str, lines: list[str], origins: Origins) -> None:

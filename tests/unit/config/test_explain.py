@@ -30,7 +30,7 @@ IN_FILES = {
     ),
     "class of no family": (
         "model:\n  backbone:\n    class_path: torch.nn.Linear\n",
-        "`model.backbone` must be a Backbone; found 'torch.nn.Linear'.",
+        "refused to import 'torch.nn.Linear': a config may name classes of mtl, and the optimisers, callbacks",
         3,
     ),
     "top-level key": ("optimizer: 3\n", "there is no setting 'optimizer'.", 1),

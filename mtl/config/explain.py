@@ -4,12 +4,11 @@ import difflib
 import re
 from typing import Any
 
-from mtl.cli.command_line import OPTIONS
-from mtl.cli.config_files import CLASS_KEYS, Config
-from mtl.cli.schema import Schema, describe, expected_class, family, find_class, literals, parameters
-from mtl.cli.yaml_lines import ConfigError, KeyPath, Origin, shown
+from mtl.config.import_policy import OWN, refusal
+from mtl.config.merge import CLASS_KEYS, Config
+from mtl.config.schema import Schema, describe, expected_class, family, find_class, literals, parameters
+from mtl.config.yaml_lines import ConfigError, KeyPath, Origin, shown
 from mtl.errors import did_you_mean
-from mtl.evaluation.import_policy import ALLOWED, DENIED
 
 _UNKNOWN_KEY = re.compile(r"[Oo]ption '([^']+)' is not accepted|does not accept option '([^']+)'")
 _DENIED = re.compile(r"Importing '([^']+)' is not allowed")
@@ -69,16 +68,7 @@ def denied(class_path: str, config: Config) -> ConfigError:
         config: the merged config.
     """
     path = locate(class_path, (), config, as_value=True)
-    package = class_path.split(".")[0]
-    reason = f"a config may use {', '.join(ALLOWED)} only"
-    if package in ALLOWED:
-        package = next((entry for entry in DENIED if f"{class_path}.".startswith(f"{entry}.")), class_path)
-        reason = "it runs, fetches or unpickles what its arguments name"
-    return ConfigError(
-        f"refused to import {class_path!r}: {reason}. If you know and trust that code, allow it with "
-        f"`--allow {package}` or MTL_ALLOW={package}.",
-        config.origin(path or ()),
-    )
+    return ConfigError(f"refused to import {class_path!r}: {refusal(class_path)}", config.origin(path or ()))
 
 
 def blame(error: Exception, config: Config) -> Origin | None:
@@ -108,7 +98,7 @@ def unknown_key(path: KeyPath, config: Config, schema: Schema) -> ConfigError:
     if not parent:
         known, message = schema.names(()), f"there is no setting {key!r}."
         if (origin := config.origin(path)) and not origin.line:
-            known = sorted([*known, *(option[2:] for option in OPTIONS)])
+            known = sorted([*known, *schema.options])
         inside = [
             f"{section}.{name}" for section in schema.sections for name in schema.names((section,)) if name == key
         ]
@@ -170,7 +160,7 @@ def _cannot_import(reason: str, below: KeyPath, config: Config, schema: Schema) 
             base = expected_class(schema.expected(path))
             known = sorted({cls.__name__ for cls in family(base)}) if base else []
             hint = did_you_mean(value.rsplit(".", 1)[1], known)
-            if not hint and value.split(".")[0] not in ALLOWED:
+            if not hint and value.split(".")[0] != OWN:
                 hint = " Run the command in the folder that holds the package, or install it."
             return ConfigError(f"cannot import {value!r}: {reason[0].lower()}{reason[1:]}.{hint}", config.origin(path))
     return ConfigError(f"cannot import a class of `{_dotted(below)}`: {reason}.", config.origin(below))

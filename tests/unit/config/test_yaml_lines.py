@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mtl.cli.yaml_lines import ConfigError, load_yaml, parse_flag_value, shown
+from mtl.config.yaml_lines import ConfigError, load_yaml, parse_flag_value, shown
 
 
 def read(tmp_path: Path, text: str):

@@ -10,7 +10,7 @@ import pytest
 from jsonargparse._common import parsing_settings
 
 from mtl.cli.main import main
-from mtl.evaluation import import_policy
+from mtl.config import import_policy
 
 TINY = """\
 data:

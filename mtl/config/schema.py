@@ -4,11 +4,10 @@ The parser decides what is right; this only reads the same signatures, so that a
 """
 
 import collections.abc
-import importlib
 import inspect
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Union
 
 from lightning.pytorch import Callback, LightningDataModule
@@ -16,10 +15,11 @@ from lightning.pytorch.loggers import Logger
 from torch import nn
 from torch.optim import Optimizer
 
-from mtl.cli.config_files import CLASS_KEYS, Config
-from mtl.cli.yaml_lines import KeyPath
+from mtl.config.import_policy import ImportRefused, is_allowed
+from mtl.config.import_policy import find_class as allowed_class
+from mtl.config.merge import CLASS_KEYS, Config
+from mtl.config.yaml_lines import KeyPath
 from mtl.discovery import concrete_subclasses
-from mtl.evaluation.import_policy import is_allowed
 
 
 class Schema:
@@ -28,10 +28,12 @@ class Schema:
     Args:
         sections: class or type of every top-level key.
         config: the values; they say which class was chosen where.
+        options: what else may stand on the command line, without dashes.
     """
 
-    def __init__(self, sections: Mapping[str, Any], config: Config) -> None:
+    def __init__(self, sections: Mapping[str, Any], config: Config, options: Sequence[str] = ()) -> None:
         self.sections = dict(sections)
+        self.options = tuple(options)
         self.config = config
 
     def expected(self, path: KeyPath) -> Any:
@@ -144,6 +146,30 @@ def expected_class(annotation: Any) -> type | None:
     return None
 
 
+def takes_function(annotation: Any) -> bool:
+    """Whether an annotation asks for a function that returns no class of ours: one that a config cannot name.
+
+    Args:
+        annotation: a type annotation.
+    """
+    options = _options(annotation)
+    functions = [
+        option
+        for option in options
+        if collections.abc.Callable in (option, typing.get_origin(option)) or option is typing.Callable
+    ]
+    return bool(functions) and len(functions) == len(options) and expected_class(annotation) is None
+
+
+def takes_text(annotation: Any) -> bool:
+    """Whether plain text may stand there, beside a class.
+
+    Args:
+        annotation: a type annotation.
+    """
+    return any(option is str or typing.get_origin(option) is Literal for option in _options(annotation))
+
+
 def find_class(name: str, base: type | None) -> type | None:
     """The class a short or full name means, if it may be imported.
 
@@ -154,14 +180,10 @@ def find_class(name: str, base: type | None) -> type | None:
     if "." not in name:
         bases = [base] if base else [nn.Module, LightningDataModule, Callback, Logger, Optimizer]
         return next((cls for each in bases for cls in family(each) if cls.__name__ == name), None)
-    if not is_allowed(name):
-        return None
-    module, _, attribute = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except ImportError:
+        return allowed_class(name) if is_allowed(name) else None
+    except (ImportError, ImportRefused):
         return None
-    return found if isinstance(found, type) else None
 
 
 def family(base: type) -> Iterator[type]:

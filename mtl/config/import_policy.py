@@ -1,0 +1,241 @@
+"""What a config, a flag or a checkpoint may name: classes out of short lists, never a function.
+
+A `class_path` is an instruction to import something and call it, and configs and checkpoints travel (papers, issues,
+sweeps). Three rules close that door:
+
+1. A name is a public class of `mtl`, one of `EXTERNAL`, or lies in a module that the user allows by name (`--allow`).
+   Every other name is refused before anything is imported.
+2. What the name leads to is a class that is defined where rule 1 allows it, and a subclass of what the place expects.
+   Functions, methods, instances and modules are refused, in allowed modules too; so are aliases of foreign classes.
+3. Both are checked before anything is built: names by `is_allowed`, what the parser found by `check_parsed`, and once
+   more at the call by `Builder`.
+"""
+
+import importlib
+import os
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from enum import Enum
+from functools import cache
+from pathlib import PurePath
+from typing import Any
+
+from jsonargparse import Namespace, set_parsing_settings
+
+ENV = "MTL_ALLOW"  # modules that a user allows, with commas between
+OWN = "mtl"
+# By the module that users import them from. Left out is what takes functions (LambdaCallback), sends data or keys to an
+# address of the config (MLFlowLogger, WandbLogger, ...), or reads checkpoints in its own way (TorchCheckpointIO).
+EXTERNAL: Mapping[str, tuple[str, ...]] = {
+    "torch.optim": (
+        "ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam",
+        "RMSprop", "Rprop", "SGD", "SparseAdam",
+    ),
+    "lightning.pytorch.callbacks": (
+        "BackboneFinetuning", "BatchSizeFinder", "DeviceStatsMonitor", "EMAWeightAveraging", "EarlyStopping",
+        "GradientAccumulationScheduler", "LearningRateFinder", "LearningRateMonitor", "ModelCheckpoint", "ModelPruning",
+        "ModelSummary", "OnExceptionCheckpoint", "RichModelSummary", "RichProgressBar", "StochasticWeightAveraging",
+        "TQDMProgressBar", "ThroughputMonitor", "Timer", "WeightAveraging",
+    ),
+    "lightning.pytorch.loggers": ("CSVLogger", "TensorBoardLogger"),
+    "lightning.pytorch.profilers": ("AdvancedProfiler", "PassThroughProfiler", "PyTorchProfiler", "SimpleProfiler"),
+    "lightning.pytorch.strategies": (
+        "DDPStrategy", "DeepSpeedStrategy", "FSDPStrategy", "ModelParallelStrategy", "SingleDeviceStrategy",
+    ),
+    "lightning.pytorch.accelerators": ("CPUAccelerator", "CUDAAccelerator", "MPSAccelerator", "XLAAccelerator"),
+    "lightning.pytorch.plugins": ("DoublePrecision", "HalfPrecision", "MixedPrecision", "TorchSyncBatchNorm"),
+    "lightning.pytorch.plugins.environments": (
+        "KubeflowEnvironment", "LSFEnvironment", "LightningEnvironment", "MPIEnvironment", "SLURMEnvironment",
+        "TorchElasticEnvironment",
+    ),
+}  # fmt: skip
+# the only functions that a value may be: defaults, which a saved config spells out
+FUNCTIONS = ("lightning.pytorch.callbacks.finetuning.multiplicative",)
+# `dict_kwargs` reaches arguments that no signature shows; these pass it on to DistributedDataParallel
+TAKES_DICT_KWARGS = ("lightning.pytorch.strategies.DDPStrategy", "lightning.pytorch.strategies.ModelParallelStrategy")
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, PurePath, timedelta, Enum)
+
+_user_modules: set[str] = set()
+
+
+class ImportRefused(ValueError):
+    """A config or a checkpoint names something that it may not.
+
+    Args:
+        name: what it names.
+        reason: why it is refused, and what to do; a sentence without its subject.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"refused to import {name!r}: {reason}")
+        self.name = name
+
+
+def allow_imports(modules: Iterable[str] = ()) -> None:
+    """Switch the policy on for every parser of this process, and let some more modules in.
+
+    Args:
+        modules: dotted names; each lets in the classes of everything below it. Those in MTL_ALLOW are let in too.
+
+    Raises:
+        ValueError: if a name is not a dotted name.
+    """
+    for module in [*modules, *os.environ.get(ENV, "").replace(",", " ").split()]:
+        if not all(part.isidentifier() for part in module.split(".")):
+            raise ValueError(f"{module!r} is not the dotted name of a module, such as `paper` or `paper.heads`.")
+        _user_modules.add(module)
+    settings: dict[str, Any] = {
+        "import_path_denylist": ["*"],
+        "import_path_allowlist": [OWN, *external_paths(), *FUNCTIONS, *sorted(_user_modules)],
+        # a spec inside an untyped argument stays a dict, and no config is fetched from an address
+        "instantiate_subclass_spec_in_any": False,
+        "config_read_mode_urls_enabled": False,
+        "config_read_mode_fsspec_enabled": False,
+    }
+    set_parsing_settings(**settings)
+
+
+@cache
+def external_paths() -> dict[str, type]:
+    """Every path that leads to a class of `EXTERNAL`: the public one, and that of the file that defines it."""
+    paths: dict[str, type] = {}
+    for module, names in EXTERNAL.items():
+        package = importlib.import_module(module)
+        for name in names:
+            cls = getattr(package, name, None)  # versions differ
+            if isinstance(cls, type):
+                paths |= {f"{module}.{name}": cls, f"{cls.__module__}.{cls.__qualname__}": cls}
+    return paths
+
+
+def is_allowed(class_path: str) -> bool:
+    """Whether a dotted path may be imported, by its name alone.
+
+    Args:
+        class_path: dotted path of a class.
+    """
+    if any(_within(class_path, module) for module in _user_modules):
+        return True
+    parts = class_path.split(".")
+    if parts[0] == OWN:
+        return not any(part.startswith("_") for part in parts)
+    return class_path in external_paths()
+
+
+def find_class(class_path: str) -> type:
+    """The class that an allowed path leads to.
+
+    Args:
+        class_path: dotted path of a class.
+
+    Raises:
+        ImportRefused: if the path is not allowed, or leads to anything but a class that is defined in an allowed place.
+        ImportError: if there is no such module or class.
+    """
+    if not is_allowed(class_path):
+        raise ImportRefused(class_path, refusal(class_path))
+    module, _, name = class_path.rpartition(".")
+    try:
+        value = getattr(importlib.import_module(module), name)
+    except AttributeError as error:
+        raise ImportError(f"module {module!r} has no attribute {name!r}") from error
+    check_class(value, class_path)
+    assert isinstance(value, type)
+    return value
+
+
+def check_class(value: Any, class_path: str) -> None:
+    """Refuse what is no class, and an alias of a class that may not be named.
+
+    Args:
+        value: what the path leads to.
+        class_path: the path.
+
+    Raises:
+        ImportRefused: saying which it is.
+    """
+    if not isinstance(value, type):
+        kind = "a function" if callable(value) else f"an object of type {type(value).__name__}"
+        raise ImportRefused(class_path, f"it is {kind}, and only classes may be named. Wrap it in a class of yours.")
+    real = f"{value.__module__}.{value.__qualname__}"
+    if real != class_path and not is_allowed(real):
+        raise ImportRefused(class_path, f"it is another name of {real!r}. {refusal(real).capitalize()}")
+
+
+def refusal(class_path: str) -> str:
+    """Why a path is not allowed, and the way out.
+
+    Args:
+        class_path: the path.
+    """
+    parts = class_path.split(".")
+    known = {package.split(".")[0] for package in EXTERNAL}
+    wanted = ".".join(parts[:-1]) if parts[0] in known else parts[0]
+    return (
+        f"a config may name classes of {OWN}, and the optimisers, callbacks, loggers, profilers and strategies of "
+        f"torch and Lightning that {__name__}.EXTERNAL lists. If you know and trust that code, allow its classes with "
+        f"`--allow {wanted}` or {ENV}={wanted}."
+    )
+
+
+def check_parsed(parsed: Any) -> None:
+    """Check what a parser made of a config, before anything of it is built.
+
+    Args:
+        parsed: a namespace, or any value inside it.
+
+    Raises:
+        ImportRefused: for a class that may not be named, `dict_kwargs` of a class that does not take them, and for
+            every value that is more than plain data.
+    """
+    if isinstance(parsed, Namespace | dict):
+        name = parsed.get("class_path")
+        if isinstance(name, str):
+            cls = find_class(name)
+            if parsed.get("dict_kwargs") and not _takes_dict_kwargs(cls):
+                raise ImportRefused(name, "it takes no dict_kwargs; write its settings into init_args.")
+        for key, value in vars(parsed).items() if isinstance(parsed, Namespace) else parsed.items():
+            if key != "class_path":
+                check_parsed(value)
+    elif isinstance(parsed, list | tuple | set):
+        for value in parsed:
+            check_parsed(value)
+    elif not isinstance(parsed, _PLAIN):
+        module, name = getattr(parsed, "__module__", "?"), getattr(parsed, "__qualname__", type(parsed).__name__)
+        if f"{module}.{name}" not in FUNCTIONS:
+            raise ImportRefused(f"{module}.{name}", "only classes may be named, and this place takes plain values.")
+
+
+class Builder:
+    """Builds the classes of a config; keeps the first error, which the parser wraps in a text nobody can read."""
+
+    def __init__(self) -> None:
+        self.failed: list[Exception] = []
+
+    def __call__(self, cls: type, *args: Any, **kwargs: Any) -> Any:
+        """Build one object.
+
+        Args:
+            cls: its class.
+            args: positional arguments.
+            kwargs: keyword arguments.
+        """
+        path = f"{cls.__module__}.{cls.__qualname__}"
+        check_class(cls, path)
+        if not is_allowed(path):
+            raise ImportRefused(path, refusal(path))
+        try:
+            return cls(*args, **kwargs)
+        except Exception as error:
+            self.failed.append(error)
+            raise
+
+
+def _takes_dict_kwargs(cls: type) -> bool:
+    path = f"{cls.__module__}.{cls.__qualname__}"
+    passes_on = tuple(external_paths()[name] for name in TAKES_DICT_KWARGS)
+    return issubclass(cls, passes_on) or any(_within(path, module) for module in _user_modules)
+
+
+def _within(path: str, module: str) -> bool:
+    return f"{path}.".startswith(f"{module}.")

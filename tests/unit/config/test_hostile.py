@@ -1,0 +1,416 @@
+"""Configs, flags, comparisons, sweeps and run folders of an enemy: refused in a few lines, and nothing is done.
+
+Every case wants to leave a file `hacked`, to write elsewhere, or to eat the machine. To add a try, add a line.
+"""
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import mtl
+from mtl.cli.main import main
+from mtl.evaluation.load import load_checkpoint
+
+Capture = pytest.CaptureFixture[str]
+HEAD = "model:\n  heads:\n    largest: "
+BACKBONE = "model:\n  backbone: "
+OPTIMIZER = "model:\n  optim:\n    optimizer: "
+TRAINER = "trainer:\n  "
+CALLBACK = TRAINER + "callbacks+: "
+LOGGER = TRAINER + "logger: "
+
+OVERLAYS = {
+    "a function of torch": HEAD + "{class_path: torch.utils.collect_env.run, init_args: {command: 'touch hacked'}}\n",
+    "a function as optimiser": OPTIMIZER
+    + "{class_path: torch._inductor.cpp_builder.run_compile_cmd, init_args: {cmd_line: 'touch hacked', cwd: .}}\n",
+    "an unpickler": OPTIMIZER
+    + "{class_path: lightning.fabric.utilities.cloud_io._load, init_args: {path_or_url: x, weights_only: false}}\n",
+    "an unpickler of timm": HEAD
+    + "{class_path: timm.models._helpers.load_state_dict, init_args: {checkpoint_path: evil.pt}}\n",
+    "a lambda callback": CALLBACK
+    + "{class_path: LambdaCallback, init_args: {setup: {class_path: torch.utils.collect_env.run}}}\n",
+    "an alias of a module": HEAD + "{class_path: torch.utils.collect_env.subprocess.Popen, init_args: {args: touch}}\n",
+    "an alias in mtl": HEAD + "{class_path: mtl.cli.run_queue.subprocess.Popen, init_args: {args: [touch, hacked]}}\n",
+    "a class behind an alias in mtl": HEAD + "{class_path: mtl.cli.record.Path, init_args: {}}\n",
+    "a function of mtl": HEAD + "{class_path: mtl.cli.main.main, init_args: {arguments: [list]}}\n",
+    "a method": HEAD + "{class_path: mtl.heads.classification.ClassificationHead.metrics}\n",
+    "a dunder": HEAD + "{class_path: mtl.heads.head.Head.__subclasses__}\n",
+    "dunder builtins": HEAD + "{class_path: mtl.__builtins__.eval, init_args: {expression: 1}}\n",
+    "a private class": HEAD + "{class_path: mtl.heads.set_detection._Stage}\n",
+    "a class of no place": HEAD + "{class_path: mtl.cli.run_queue.RunQueue, init_args: {jobs: 1}}\n",
+    "a runner at a callback": CALLBACK + "{class_path: mtl.cli.on_ray.OnRay, init_args: {address: local}}\n",
+    "a partial": HEAD + "{class_path: functools.partial, init_args: {func: os.system}}\n",
+    "plain os": BACKBONE + "{class_path: os.system}\n",
+    "the name alone": HEAD + "os.system\n",
+    "a process": HEAD + "{class_path: subprocess.Popen, init_args: {args: [touch, hacked]}}\n",
+    "the hub": HEAD + "{class_path: torch.hub.load, init_args: {repo_or_dir: a/b}}\n",
+    "os through torch": HEAD + "{class_path: torch.os.system}\n",
+    "eval": HEAD + "{class_path: builtins.eval}\n",
+    "the parser's settings": OPTIMIZER + "{class_path: jsonargparse.set_parsing_settings}\n",
+    "a script": CALLBACK + "{class_path: runpy.run_path, init_args: {path_name: evil.py}}\n",
+    "an import": "data:\n  class_path: importlib.import_module\n",
+    "dict_kwargs of a logger": LOGGER
+    + "{class_path: mtl.callbacks.wandb_run.WandbRun, init_args: {run_dir: x}, dict_kwargs: {settings: {a: b}}}\n",
+    "dict_kwargs of a backbone": BACKBONE + "{class_path: ResidualFPN, dict_kwargs: {width: 4}}\n",
+    "a logger that sends keys": LOGGER + "{class_path: WandbLogger, dict_kwargs: {settings: {base_url: x}}}\n",
+    "a tracker": LOGGER + "{class_path: lightning.pytorch.loggers.MLFlowLogger}\n",
+    "a checkpoint reader": "trainer:\n  plugins: {class_path: lightning.pytorch.plugins.TorchCheckpointIO}\n",
+    "a function of a strategy": TRAINER
+    + "strategy: {class_path: DDPStrategy, init_args: {ddp_comm_hook: os.system}}\n",
+    "a function of a profiler": TRAINER
+    + "profiler: {class_path: PyTorchProfiler, init_args: {schedule: os.system}}\n",
+    "a function of a callback": CALLBACK
+    + "{class_path: StochasticWeightAveraging, init_args: {swa_lrs: 0.1, avg_fn: os.system}}\n",
+    "a class at a function": CALLBACK
+    + "{class_path: BackboneFinetuning, init_args: {lambda_func: {class_path: mtl.cli.on_ray.OnRay}}}\n",
+    "a file in place of a class": BACKBONE + "evil.yaml\n",
+    "a file in place of a section": "model: evil.yaml\n",
+    "a file in place of the trainer": "trainer: ./evil.json\n",
+    "a tag": "model: !!python/object/apply:os.system ['touch hacked']\n",
+    "a tag of a module": "model: !!python/module:os\n",
+    "a checkpoint elsewhere": "checkpoint: {filename: ../../escape}\n",
+    "a checkpoint at the root": "checkpoint: {filename: /escape}\n",
+    "another checkpoint elsewhere": CALLBACK + "{class_path: ModelCheckpoint, init_args: {filename: ../escape}}\n",
+    "a profile elsewhere": "trainer:\n  profiler: {class_path: SimpleProfiler, init_args: {filename: ../../escape}}\n",
+    "a log elsewhere": "trainer:\n  logger: {class_path: CSVLogger, init_args: {save_dir: x, version: ../../escape}}\n",
+    "an experiment elsewhere": "experiment: ../escape\n",
+    "a name that is a flag": "name: -rf\n",
+    "a name that is an option": "name: --help\n",
+    "a name of a folder above": "name: ..\n",
+    "a very long name": f"name: {'a' * 300}\n",
+    "an include of a system file": "base: /etc/passwd\n",
+    "an include of an address": "base: http://127.0.0.1:1/evil.yaml\n",
+    "anchors in anchors": "a: &a [1,1,1,1,1,1,1,1,1]\n"
+    + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+    "merges in merges": "a: &a {x: 1, y: 2}\n"
+    + "".join(f"{b}: &{b} {{<<: [{','.join([f'*{a}'] * 9)}]}}\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+    "an anchor that holds itself": "a: &a [*a]\n",
+    "deep lists": "model: " + "[" * 3000 + "]" * 3000 + "\n",
+    "deep dicts": "model: " + "{a: " * 900 + "1" + "}" * 900 + "\n",
+    "very many keys": "".join(f"key{number}: 1\n" for number in range(120_000)),
+    "many unknown keys": "".join(f"key{number}: 1\n" for number in range(9_000)),
+    "many keys of a head": HEAD + "{init_args: {" + ", ".join(f"key{number}: 1" for number in range(9_000)) + "}}\n",
+    "a zero byte": 'model: "\x00"\n',
+    "an endless number": f"seed_everything: {'9' * 5000}\n",
+    "a negative seed": "seed_everything: -1\n",
+}
+
+
+@pytest.fixture
+def paper(folder: Path) -> Path:
+    """A package of the user's that leaves a trace when it is imported."""
+    (folder / "paper").mkdir()
+    trace = "import pathlib\npathlib.Path('hacked').touch()\n"
+    head = "from mtl.heads.classification import ClassificationHead\nclass MyHead(ClassificationHead):\n    pass\n"
+    (folder / "paper" / "heads.py").write_text(trace + head)
+    return folder
+
+
+def overlay(folder: Path, text: str) -> list[str]:
+    (folder / "more.yaml").write_text(text)
+    return ["fit", "--config", "tiny.yaml", "--config", "more.yaml"]
+
+
+def refused(words: list[str], folder: Path, capsys: Capture) -> str:
+    """Run a command that must be refused: exit code 2, at most five lines, and nothing is left behind."""
+    before = {path.relative_to(folder) for path in folder.rglob("*")}
+    started = time.process_time()
+    assert main(words) == 2
+    assert time.process_time() - started < 20
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") <= 5
+    assert {path.relative_to(folder) for path in folder.rglob("*")} == before
+    return said
+
+
+@pytest.mark.parametrize("case", OVERLAYS)
+def test_a_hostile_config_is_refused_before_anything_is_done(folder: Path, capsys: Capture, case: str) -> None:
+    (folder / "evil.yaml").write_text("class_path: os.system\n")
+    (folder / "evil.json").write_text("{}")
+    refused(overlay(folder, OVERLAYS[case]), folder, capsys)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--model.heads.largest", "os.system"],
+        ["--model.heads.largest.class_path", "torch.utils.collect_env.run"],
+        ["--model.backbone", "{class_path: torch.utils.collect_env.run, init_args: {command: touch hacked}}"],
+        ["--trainer.callbacks+", "LambdaCallback"],
+        ["--trainer.logger", "{class_path: WandbLogger}"],
+        ["--checkpoint.filename", "../escape"],
+        ["--model", "evil.yaml"],
+        ["--name", "../escape"],
+        ["--model.backbone", "[" * 3000],
+        ["--seed_everything", "-1"],
+    ],
+)
+def test_a_hostile_flag_is_refused(folder: Path, capsys: Capture, flags: list[str]) -> None:
+    (folder / "evil.yaml").write_text("backbone: {class_path: os.system}\n")
+    refused(["fit", "--config", "tiny.yaml", *flags], folder, capsys)
+
+
+def test_a_module_nobody_allowed_is_not_imported(paper: Path, capsys: Capture) -> None:
+    said = refused(overlay(paper, HEAD + "\n      class_path: paper.heads.MyHead\n"), paper, capsys)
+    assert "refused to import 'paper.heads.MyHead'" in said
+    assert "`--allow paper` or MTL_ALLOW=paper" in said
+    assert "more.yaml:4: class_path: " in said
+
+
+def test_a_module_the_user_allows_is_used(paper: Path) -> None:
+    # a process of its own: a head that was imported once would be found by other tests
+    lines = overlay(paper, HEAD + "\n      class_path: paper.heads.MyHead\n")
+    words = [*lines, "--allow", "paper", "--trainer.max_steps", "1", "--name", "mine"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(mtl.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-m", "mtl", *words], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (paper / "hacked").exists(), "the head of the user was imported"
+    config = (paper / "runs" / "more" / "mine" / "config.yaml").read_text()
+    assert "class_path: paper.heads.MyHead" in config
+
+
+def test_a_function_of_an_allowed_module_is_refused_all_the_same(folder: Path, capsys: Capture) -> None:
+    (folder / "allowed_once.py").write_text(
+        "from subprocess import Popen\nfrom mtl.heads.head import Head\n"
+        "def make(*_, **__) -> Head:\n    open('hacked', 'w')\n"
+    )
+    for name, reason in (("make", "is a function"), ("Popen", "not allowed|refused to import")):
+        words = overlay(folder, HEAD + f"{{class_path: allowed_once.{name}}}\n")
+        assert main([*words, "--allow", "allowed_once"]) == 2
+        assert any(part in capsys.readouterr().err for part in reason.split("|"))
+    assert not (folder / "hacked").exists()
+
+
+COMPARISONS: dict[str, dict[str, Any]] = {
+    "a row above": {"methods": [{"name": "..", "method": "UPGrad"}]},
+    "a row elsewhere": {"methods": [{"name": "../escape", "method": "UPGrad"}]},
+    "a row that is a flag": {"methods": [{"name": "-rf", "method": "UPGrad"}]},
+    "a variant elsewhere": {"variants": {"../../escape": {}}},
+    "a seed that allows code": {"seed_keys": ["allow"]},
+    "a seed that is a checkpoint": {"seed_keys": ["ckpt_path"]},
+    "an overlay that includes": {"methods": [{"name": "x", "overlay": {"base": "/etc/passwd"}}]},
+    "no rows": {"methods": [{"name": "x", "overlay": "text"}]},
+    "a config elsewhere": {"config": "/etc/passwd"},
+}
+
+
+@pytest.mark.parametrize("case", COMPARISONS)
+def test_a_hostile_comparison_is_refused(folder: Path, capsys: Capture, case: str) -> None:
+    values = {"config": "tiny.yaml", "seeds": 1, "tune": 0, "methods": ["UPGrad"], **COMPARISONS[case]}
+    (folder / "grid.yaml").write_text(yaml.safe_dump(values))
+    refused(["compare", "--config", "grid.yaml"], folder, capsys)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--seed_everything", "3"],
+        ["--data.seed", "3"],
+        ["--name", "foo"],
+        ["--experiment", "foo"],
+        ["--ckpt_path", "x.ckpt"],
+        ["--resume", "x"],
+    ],
+)
+def test_flags_that_a_comparison_sets_itself_are_refused(folder: Path, capsys: Capture, flags: list[str]) -> None:
+    (folder / "grid.yaml").write_text("config: tiny.yaml\nseeds: 2\ntune: 0\nmethods: [UPGrad]\n")
+    refused(["compare", "--config", "grid.yaml", *flags], folder, capsys)
+
+
+SWEEPS: dict[str, dict[str, Any]] = {
+    "a value that allows code": {"parameters": {"allow": {"value": "os"}}},
+    "a checkpoint as value": {"parameters": {"ckpt_path": {"value": "evil.ckpt"}}},
+    "a command that allows code": {"command": ["-m", "mtl", "fit", "--config=tiny.yaml", "--allow=os", "${args}"]},
+    "a command that loads": {"command": ["-m", "mtl", "fit", "--ckpt_path=evil.ckpt", "${args}"]},
+    "an experiment elsewhere": {"parameters": {"experiment": {"value": "../escape"}}},
+}
+
+
+@pytest.mark.parametrize("case", SWEEPS)
+def test_a_hostile_sweep_is_refused(folder: Path, capsys: Capture, case: str) -> None:
+    values = {
+        "command": ["-m", "mtl", "fit", "--config=tiny.yaml", "${args}"],
+        "method": "random",
+        "metric": {"name": "val/score", "goal": "maximize"},
+        "parameters": {"data.seed": {"values": [0, 1]}},
+        "run_cap": 1,
+        **SWEEPS[case],
+    }
+    (folder / "sweep.yaml").write_text(yaml.safe_dump(values))
+    refused(["sweep", "--config", "sweep.yaml"], folder, capsys)
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a finished run, to be spoiled."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "tiny" / "first"
+    shutil.copytree(trained, folder)
+    return folder
+
+
+HYPER_PARAMETERS: dict[str, Any] = {
+    "a function": {"class_path": "torch.utils.collect_env.run", "init_args": {"command": "touch hacked"}},
+    "os": {"class_path": "os.system"},
+    "an alias": {"class_path": "mtl.cli.run_queue.subprocess.Popen", "init_args": {"args": ["touch", "hacked"]}},
+    "a method": {"class_path": "mtl.heads.head.Head.metrics"},
+    "a number": 5,
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("case", HYPER_PARAMETERS)
+def test_a_checkpoint_builds_no_more_than_a_config_may(run: Path, capsys: Capture, case: str) -> None:
+    file = run / "checkpoints" / "best.ckpt"
+    state = torch.load(file, weights_only=True)
+    state["hyper_parameters"]["heads"]["largest"] = HYPER_PARAMETERS[case]
+    state["hyper_parameters"]["_instantiator"] = "os.system"
+    torch.save(state, file)
+    with pytest.raises(ValueError, match="cannot be rebuilt here"):
+        load_checkpoint(file)
+    (run.parents[2] / "images").mkdir()
+    assert main(["predict", "--run", str(run), "--images", "images"]) in (1, 2)
+    assert capsys.readouterr().err.count("\n") <= 5
+    assert not (run.parents[2] / "hacked").exists()
+
+
+class Payload:
+    """Leaves a file when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os.system, ("touch hacked",)
+
+
+@pytest.mark.parametrize("command", ["test", "resume", "predict"])
+def test_a_checkpoint_with_code_in_it_is_not_run(run: Path, capsys: Capture, command: str) -> None:
+    for name in ("best", "last"):
+        file = run / "checkpoints" / f"{name}.ckpt"
+        torch.save({**torch.load(file, weights_only=True), "callbacks": Payload()}, file)
+    (run.parents[2] / "images").mkdir()
+    words = {
+        "test": ["test", "--run", str(run)],
+        "resume": ["fit", "--resume", str(run)],
+        "predict": ["predict", "--run", str(run), "--images", "images"],
+    }[command]
+    assert main(words) in (1, 2)
+    assert "could run code" in capsys.readouterr().err
+    assert not (run.parents[2] / "hacked").exists()
+
+
+def test_a_pickle_and_a_packed_file_are_no_checkpoints(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "evil.ckpt"
+    file.write_bytes(pickle.dumps(Payload()))
+    with pytest.raises(ValueError, match="could run code"):
+        load_checkpoint(file)
+    whole = run / "checkpoints" / "best.ckpt"
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(ValueError, match="is compressed, which torch never does"):
+        load_checkpoint(file)
+
+
+@pytest.mark.parametrize("section", ["data", "model", "trainer"])
+def test_the_config_of_a_run_is_checked_like_any_other(run: Path, capsys: Capture, section: str) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    evil = {"class_path": "torch.utils.collect_env.run", "init_args": {"command": "touch hacked"}}
+    if section == "data":
+        config["data"] = evil
+    elif section == "model":
+        config["model"]["heads"]["largest"] = evil
+    else:
+        config["trainer"]["callbacks"] = [evil]
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    for words in (["test", "--run", str(run)], ["fit", "--resume", str(run)], ["fit", "--run", str(run)]):
+        assert main(words) == 2, words
+        assert "refused to import" in capsys.readouterr().err
+    if section == "data":
+        assert main(["affinity", "--run", str(run)]) == 2
+        assert "refused to import" in capsys.readouterr().err
+    assert not (run.parents[2] / "hacked").exists()
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "config.yaml", ".lock", "checkpoints/last.ckpt"])
+def test_a_run_folder_with_links_is_not_written_to(run: Path, tmp_path: Path, capsys: Capture, name: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes((run / name).read_bytes() if (run / name).is_file() else b"")
+    before = precious.read_bytes()
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(precious)
+    assert main(["fit", "--resume", str(run), "--trainer.max_steps", "3"]) == 2
+    assert "is a link to" in capsys.readouterr().err
+    assert precious.read_bytes() == before
+
+
+def test_a_checkpoint_cannot_name_files_elsewhere_for_deletion(run: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious.ckpt"
+    precious.write_text("keep me")
+    file = run / "checkpoints" / "last.ckpt"
+    state = torch.load(file, weights_only=True)
+    (own,) = [value for key, value in state["callbacks"].items() if key.startswith("BestCheckpoint")]
+    own.update(best_k_models={str(precious): torch.tensor(-1.0)}, kth_best_model_path=str(precious))
+    own.update(best_model_path=str(precious), kth_value=torch.tensor(-1.0), best_model_score=torch.tensor(-1.0))
+    torch.save(state, file)
+    assert main(["fit", "--resume", str(run), "--trainer.max_steps", "4"]) == 0
+    assert precious.read_text() == "keep me"
+    assert not (run / "checkpoints" / "precious.ckpt").exists()
+
+
+def test_a_report_of_hostile_results_says_what_is_wrong_and_writes_through_no_link(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    meta = {"tasks": {"a": {"monitor": "x", "lower_is_better": []}}, "steps": 1, "train_seconds": 1}
+    good = {"test/score": 0.5, "test/a/x": 0.5, "meta": meta}
+    contents = {
+        "Good": json.dumps(good),
+        "NoJSON": "{",
+        "Deep": "[" * 100_000,
+        "List": "[]",
+        "Text": json.dumps({**good, "test/score": "high"}),
+        "NoMeta": json.dumps({"test/score": 1}),
+        "\\input{evil}": json.dumps(good),
+        "Escape": json.dumps({**good, "test/\x1b[2J": 1}),
+    }
+    for name, text in contents.items():
+        (tmp_path / "all" / name / "seed0").mkdir(parents=True)
+        (tmp_path / "all" / name / "seed0" / "results.json").write_text(text)
+    assert main(["report", "--runs", str(tmp_path / "all")]) == 0
+    table = (tmp_path / "all" / "report.md").read_text()
+    assert "| Good |" in table
+    assert "input" not in table + (tmp_path / "all" / "report.tex").read_text()
+    assert all(f"* {name} seed0: " in table for name in ("NoJSON", "Deep", "List", "Text", "NoMeta", "Escape"))
+    capsys.readouterr()
+    (tmp_path / "all" / "report.md").unlink()
+    (tmp_path / "all" / "report.md").symlink_to(tmp_path / "precious")
+    assert main(["report", "--runs", str(tmp_path / "all")]) == 2
+    assert not (tmp_path / "precious").exists()
+
+
+def test_a_home_and_variables_are_expanded_in_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    monkeypatch.setenv("SET", "mine")
+    quick = ["--trainer.max_steps", "1", "--test_after_fit", "false"]
+    assert main(["fit", "--config", "tiny.yaml", "--runs_root", "~/runs", "--name", "one", *quick]) == 0
+    assert (folder / "home" / "runs" / "tiny" / "one" / "config.yaml").is_file()
+    assert main(["fit", "--config", "tiny.yaml", "--runs_root=$HOME/$SET", "--name", "two", *quick]) == 0
+    assert (folder / "home" / "mine" / "tiny" / "two" / "config.yaml").is_file()
+    assert main(["fit", "--config", "tiny.yaml", "--checkpoint.dirpath", "${SET}/kept", "--name", "three", *quick]) == 0
+    assert (folder / "mine" / "kept" / "last.ckpt").is_file()
+    assert not (folder / "~").exists()
+
+
+def test_a_variable_that_is_not_set_is_named(folder: Path, capsys: Capture) -> None:
+    said = refused(["fit", "--config", "tiny.yaml", "--runs_root", "$NOWHERE/x"], folder, capsys)
+    assert "'NOWHERE' that is not set" in said
