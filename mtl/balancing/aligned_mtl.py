@@ -13,6 +13,7 @@ from torch import Tensor
 from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.upgrad import check_preferences, preferences_of
 from mtl.functional.gramian import geometry
+from mtl.functional.on_host import on_host
 
 
 class AlignedMTL(GradientWeighting):
@@ -44,7 +45,7 @@ class AlignedMTL(GradientWeighting):
         norms_K = torch.where(shape.zero_K, 0.0, shape.norms_K)
         # G = F F' with F = norms * root of the cosines: singular values of F keep twice the digits of eigenvalues of G
         factor_KK = norms_K[:, None] * shape.vectors_KK * shape.values_K.sqrt()
-        vectors_KK, roots_K, _ = torch.linalg.svd(factor_KK)
+        vectors_KK, roots_K, _ = on_host(torch.linalg.svd)(factor_KK)
         eps = torch.finfo(gramian_KK.dtype).eps
         kept_K = roots_K.square() > len(roots_K) * eps * roots_K[0].square()
         preferences_K = preferences_of(self.preferences, index_K, norms_K)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.method import NOT_FINITE, NOT_POSITIVE, OK, SINGULAR, STATIONARY, Method
+from mtl.functional.on_host import numbers_on
 
 
 class LossWeighting(Method):
@@ -239,4 +240,4 @@ def _index(present: Sequence[bool] | None, like: Tensor) -> Tensor:
     if present is None or all(present):
         return torch.arange(len(like), device=like.device)  # made there: a copy from the host would wait for a GPU
     rows = [row for row, here in enumerate(present) if here]
-    return torch.tensor(rows, dtype=torch.long, device=like.device)
+    return numbers_on(like.device, rows, torch.long)

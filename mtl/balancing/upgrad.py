@@ -10,6 +10,7 @@ from torch import Tensor
 from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.dual_cone import project_dual_cone
 from mtl.functional.gramian import geometry
+from mtl.functional.on_host import numbers_on
 
 
 class UPGrad(GradientWeighting):
@@ -68,4 +69,4 @@ def preferences_of(preferences: list[float] | None, index_K: Tensor, like_K: Ten
     """
     if preferences is None:
         return torch.full_like(like_K, 1 / len(like_K))
-    return like_K.new_tensor(preferences)[index_K]
+    return numbers_on(like_K.device, preferences, like_K.dtype)[index_K]

@@ -10,6 +10,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
 from mtl.batch import Batch
+from mtl.functional.on_host import numbers_on
 from mtl.functional.ranks import mean_over_ranks
 from mtl.functional.shards import let_go
 from mtl.module import MultiTaskLightningModule
@@ -30,7 +31,7 @@ class EpochLosses:
         """
         counted_K = losses_K.isfinite()
         if present is not None:
-            counted_K = counted_K & torch.tensor(present, device=losses_K.device)
+            counted_K = counted_K & numbers_on(losses_K.device, present)
         both = torch.stack((torch.where(counted_K, losses_K, 0.0), counted_K.to(losses_K)))
         self.sums = both if self.sums is None else self.sums + both
 

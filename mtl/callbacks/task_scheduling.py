@@ -19,6 +19,7 @@ from mtl.features import Features
 from mtl.functional.gradient_rows import gramian
 from mtl.functional.gradient_similarity import gradient_similarity
 from mtl.functional.junction import fork
+from mtl.functional.on_host import numbers_on
 from mtl.functional.ranks import num_ranks, sum_over_ranks
 from mtl.functional.shards import is_sharded
 from mtl.model import Junction, share
@@ -189,7 +190,7 @@ class TaskScheduling(Callback):
     def _add(self, losses: dict[str, Tensor]) -> None:
         nothing = next(iter(losses.values())).new_zeros(())
         values_K = torch.stack([losses[name].detach() if name in losses else nothing for name in self.names]).float()
-        here_K = torch.tensor([name in losses for name in self.names], device=values_K.device) & values_K.isfinite()
+        here_K = numbers_on(values_K.device, [name in losses for name in self.names]) & values_K.isfinite()
         both = torch.stack((torch.where(here_K, values_K, 0.0), here_K.to(values_K)))
         self._losses = both if self._losses is None else self._losses.to(both) + both
 

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from mtl.functional.gramian import Geometry
 from mtl.functional.nonnegative_qp import nonnegative_qp
+from mtl.functional.on_host import on_host
 
 GUESSES = 10
 STEPS_ON_GPU = 6
 STEPS_ON_CPU = 40  # stops when solved, after 1 or 2 as a rule
 
 
+@on_host
 def conflict_averse_weights(geometry: Geometry, c: float) -> tuple[Tensor, Tensor, Tensor]:
     """Weights of the mean gradient plus c times its length along the best hull direction.
 

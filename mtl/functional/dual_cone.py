@@ -9,8 +9,10 @@ from torch import Tensor
 
 from mtl.functional.gramian import Geometry
 from mtl.functional.nonnegative_qp import nonnegative_qp
+from mtl.functional.on_host import on_host
 
 
+@on_host
 def project_dual_cone(geometry: Geometry, weights_BK: Tensor) -> tuple[Tensor, Tensor]:
     """Weights of the projections of weighted sums of the task gradients: min v G v over v >= u.
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mtl.functional.on_host import on_host
+
 
 class Geometry(NamedTuple):
     """Norms and cosines of the task gradients.
@@ -54,6 +56,7 @@ class Geometry(NamedTuple):
         return torch.where(self.zero_K, 0.0, factors_K)
 
 
+@on_host
 def geometry(gramian_KK: Tensor) -> Geometry:
     """Norms and cosines of a Gramian, and the spectrum of the cosines.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mtl.functional.gramian import Geometry
+from mtl.functional.on_host import on_host
 
 STEPS_ON_GPU = 24
 STEPS_ON_CPU = 60  # stops when solved, after 4 to 8 as a rule
@@ -17,6 +18,7 @@ HALVINGS = 6
 SMALLEST = 1e-100  # z of a task that the others serve so well that its weight vanishes
 
 
+@on_host
 def solve_power_equation(
     geometry: Geometry, power: float, preference_K: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -105,4 +107,5 @@ class _Newton:
         z_TK = z_TK * scale_T[:, None]
         barrier_TK = z_TK.log() if power == 1 else z_TK ** (1 - power) / (1 - power)
         objective_T = scale_T.square() * quadratic_T / 2 - (self.right_K * barrier_TK).sum(1)
-        return z_TK[objective_T.nan_to_num(torch.inf).argmin()]
+        # indexed by a scalar, it would be read from a GPU
+        return z_TK[objective_T.nan_to_num(torch.inf).argmin(keepdim=True)][0]

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from mtl.functional.gramian import Geometry
 from mtl.functional.nonnegative_qp import nonnegative_qp
+from mtl.functional.on_host import on_host
 
 
+@on_host
 def min_norm_point(geometry: Geometry) -> tuple[Tensor, Tensor]:
     """Weights of the shortest vector in the convex hull of the task gradients.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mtl.batch import PADDING_LABEL, Batch, box_mask, labelled
 from mtl.features import Features, FeatureSpec
 from mtl.functional.normaliser import masked_mean
+from mtl.functional.on_host import numbers_on
 from mtl.heads.classification import ClassificationHead, mlp
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.detection_map import DetectionMetrics
@@ -111,7 +112,7 @@ class SeedBoxHead(Head):
     def forward(self, features: Features) -> Outputs:
         height, width = (size * self.stride for size in features[self.level].shape[-2:])
         boxes_BN4 = self.layers(self.pool(features)).float().unflatten(1, (self.num_boxes, 4))
-        size_4 = torch.tensor([width, height, width, height], dtype=boxes_BN4.dtype, device=boxes_BN4.device)
+        size_4 = numbers_on(boxes_BN4.device, [width, height, width, height], boxes_BN4.dtype)
         return {"boxes_unit": boxes_BN4, "size_px": size_4.expand(len(boxes_BN4), 4)}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
