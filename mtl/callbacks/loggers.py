@@ -1,5 +1,8 @@
 """Loggers of a run: `metrics.csv` always, Weights & Biases where it can be reached, else its offline file."""
 
+import importlib.util
+import logging
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +12,8 @@ from lightning.pytorch.loggers import Logger
 from mtl.callbacks.metrics_csv import MetricsCSV
 from mtl.callbacks.wandb_run import FINISH_S, WandbRun
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Tracking:
@@ -16,7 +21,8 @@ class Tracking:
 
     Args:
         wandb: `auto` takes Weights & Biases online where there is a key and a network, else its offline file, and
-            obeys WANDB_MODE; `online` is an error where that is impossible; `offline`; `off` writes the CSV alone.
+            obeys WANDB_MODE; where the package is not installed it writes the CSV alone and says so. `online` is an
+            error where that is impossible; `offline`; `off` writes the CSV alone.
         project: W&B project; the experiment's name by default.
         entity: W&B user or team; the key's default one where none is given.
         group: W&B group of the run, such as the seeds of one method.
@@ -46,7 +52,9 @@ def make_loggers(run_dir: Path, experiment: str, name: str, config: dict[str, An
         tracking: what the user chose.
     """
     loggers: list[Logger] = [MetricsCSV(run_dir / "metrics.csv")]
-    if tracking.wandb != "off":
+    if tracking.wandb == "auto" and not _has_wandb():
+        _log.warning("the package wandb is not installed: this run is logged to %s alone.", run_dir / "metrics.csv")
+    elif tracking.wandb != "off":
         loggers.append(
             WandbRun(
                 run_dir,
@@ -62,3 +70,8 @@ def make_loggers(run_dir: Path, experiment: str, name: str, config: dict[str, An
             )
         )
     return loggers
+
+
+def _has_wandb() -> bool:
+    # looked for, not imported: that takes a second, and only the first rank needs it
+    return sys.modules.get("wandb", ...) is not None and importlib.util.find_spec("wandb") is not None
