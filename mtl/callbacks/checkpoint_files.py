@@ -1,6 +1,7 @@
 """Checkpoint files: read without running code in them, checked byte for byte, and the newest good one of a folder."""
 
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,9 @@ def _check_bytes(path: Path) -> None:
 
 def _load(path: Path, mmap: bool = False) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        with warnings.catch_warnings():  # about pickles of other programs, which are refused
+            warnings.simplefilter("ignore", UserWarning)
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         detail = next((line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line), "")
         raise ValueError(

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from lightning.pytorch.loggers import WandbLogger
@@ -33,6 +33,8 @@ class WandbRun(WandbLogger):
         finish_timeout_s: seconds that the upload of what is left may take at the end; it stays on the disk as well.
         options: further arguments of `wandb.init`: project, name, entity, tags, config.
     """
+
+    from_config: ClassVar[bool] = False  # its options reach W&B's own settings, the server's address among them
 
     def __init__(
         self,

@@ -29,13 +29,14 @@ from mtl.cli.command_line import CommandLine
 from mtl.cli.help import show_settings
 from mtl.cli.record import add_record, write_record
 from mtl.cli.resume import RunLock, end_other_ranks, resume_point, say_how_to_go_on, say_what_is_saved
-from mtl.cli.run_folder import check_names, earlier_attempt, make_run_folder, rank, started_from_outside
+from mtl.cli.run_folder import earlier_attempt, make_run_folder, rank, started_from_outside
 from mtl.cli.sections import SETTINGS, experiment_of, make_schema, tasks_of
 from mtl.cli.weights import check_fits, choose_checkpoint
 from mtl.config.checks import expand_paths, refuse_ignored_keys, refuse_unsafe
 from mtl.config.explain import blame, explain, locate, unknown_key
 from mtl.config.import_policy import Builder, ImportRefused, allow_imports, check_parsed
 from mtl.config.merge import Config, read_config
+from mtl.config.paths import refuse_name
 from mtl.config.yaml_lines import ConfigError, RunError
 from mtl.data.joint import JointDataModule
 from mtl.module import MultiTaskLightningModule
@@ -164,7 +165,9 @@ class MultiTaskCLI(LightningCLI):
         refuse_ignored_keys(self.merged, self.config, schema)
         if self.config.experiment is None:
             self.config.experiment = experiment_of(self.line.configs)
-        check_names(self.config.experiment, self.config.name)
+        for key in ("experiment", "name"):
+            if self.config[key] is not None:
+                refuse_name(key, self.config[key], self.merged.origin((key,)))
 
     def before_instantiate_classes(self) -> None:
         if "--print_config" in self.line.switches:

@@ -158,7 +158,7 @@ def read_comparison(path: Path) -> Comparison:
     if given := values.get("variants"):
         known_keys(given, list(given), f"{path}, variants")
         for name in given:
-            _refuse_name("variant", str(name), path)
+            refuse_name(f"{path}: variant", str(name))
         variants = {str(name): _overlay(overlay or {}, f"{path}, {name}") for name, overlay in given.items()}
     seed_keys = values.get("seed_keys", ["seed_everything", "data.seed"])
     if not isinstance(seed_keys, list) or not all(isinstance(key, str) for key in seed_keys):
@@ -206,17 +206,10 @@ def _entry(entry: Any, path: Path) -> tuple[str, Overlay]:
         )
     known_keys(entry, ENTRY_KEYS, str(path))
     name = str(entry["name"])
-    _refuse_name("name", name, path)
+    refuse_name(f"{path}: name", name)
     if "overlay" in entry:
         return name, _overlay(entry["overlay"], f"{path}, {name}")
     return name, balanced(entry["method"], entry.get("at"), entry.get("every"))
-
-
-def _refuse_name(what: str, name: str, path: Path) -> None:
-    try:
-        refuse_name(what, name)
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
 
 
 def _overlay(values: Any, where: str) -> Overlay:

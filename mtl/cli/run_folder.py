@@ -82,7 +82,7 @@ def check_names(experiment: str, name: str | None) -> None:
         name: name of the run.
 
     Raises:
-        ValueError: if it has a slash, a blank or the like.
+        ConfigError: if it has a slash, a blank or the like.
     """
     for what, word in (("experiment", experiment), ("name", name)):
         if word is not None:

@@ -109,10 +109,7 @@ def read_sweep(path: Path) -> Sweep:
     refuse_options(map(str, given), f"{path}, parameters")
     parameters = {str(name): _parameter(str(name), parameter, method, path) for name, parameter in given.items()}
     experiment = str(parameters.pop("experiment", {}).get("value", path.stem))
-    try:
-        refuse_name("experiment", experiment)
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    refuse_name(f"{path}: experiment", experiment)
     return Sweep(
         path=path,
         method=method,
@@ -177,8 +174,7 @@ def _parameter(name: str, parameter: Any, method: str, path: Path) -> dict[str, 
         raise ConfigError(f"{path}: parameter {name!r} of distribution {kind} needs `{missing[0]}`.")
     if "min" in needed and not (all(isinstance(end, int | float) for end in ends) and ends[0] < ends[1]):
         raise ConfigError(
-            f"{path}: parameter {name!r} has min {ends[0]!r} and max {ends[1]!r}; both must be numbers, min the less. "
-            "YAML reads 1e-3 as a word: write 1.0e-3."
+            f"{path}: parameter {name!r} has min {ends[0]!r} and max {ends[1]!r}; both must be numbers, min the less."
         )
     if method == "grid" and needed == ("min", "max"):
         raise ConfigError(f"{path}: a grid needs `values` for {name!r}; for a range take method random or bayes.")

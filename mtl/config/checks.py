@@ -5,10 +5,10 @@ from typing import Any
 from jsonargparse import Namespace
 
 from mtl.config.explain import denied, unknown_key
-from mtl.config.import_policy import FUNCTIONS, is_allowed
+from mtl.config.import_policy import FUNCTIONS, is_allowed, takes_dict_kwargs
 from mtl.config.merge import Config
 from mtl.config.paths import expanded, is_path_type, stays_below
-from mtl.config.schema import Schema, expected_class, takes_function, takes_text
+from mtl.config.schema import Schema, expected_class, takes_function, takes_plain
 from mtl.config.yaml_lines import ConfigError, KeyPath
 
 _FILE_ENDS = (".yaml", ".yml", ".json", ".jsonnet", ".toml")
@@ -27,6 +27,10 @@ def refuse_unsafe(config: Config, schema: Schema) -> None:
     """
     for path in list(config.origins):
         value, expected = config.get(path), schema.expected(path)
+        if path[-1] == "dict_kwargs" and value and (cls := schema.chosen(path[:-1])) and not takes_dict_kwargs(cls):
+            raise ConfigError(
+                f"{cls.__name__} takes no dict_kwargs; its settings go into init_args.", config.origin(path)
+            )
         if isinstance(value, str):
             _refuse_text(path, value, expected, config)
         if value not in (None, *FUNCTIONS) and expected is not None and takes_function(expected):
@@ -42,7 +46,7 @@ def _refuse_text(path: KeyPath, value: str, expected: Any, config: Config) -> No
     if path[-1] == "class_path":
         if "." in value and not is_allowed(value):
             raise denied(value, config)
-    elif expected is not None and expected_class(expected) is not None and not takes_text(expected):
+    elif expected is not None and expected_class(expected) is not None and not takes_plain(expected):
         if "/" in value or "\\" in value or value.endswith(_FILE_ENDS):
             raise ConfigError(f"`{name}` takes a class, found {value!r}. To merge a file, name it in `base:`.", origin)
         if "." in value and not is_allowed(value):

@@ -136,7 +136,7 @@ def find_class(class_path: str) -> type:
         raise ImportRefused(class_path, refusal(class_path))
     module, _, name = class_path.rpartition(".")
     try:
-        value = getattr(importlib.import_module(module), name)
+        value = getattr(_module_or_class(module), name)
     except AttributeError as error:
         raise ImportError(f"module {module!r} has no attribute {name!r}") from error
     check_class(value, class_path)
@@ -157,6 +157,8 @@ def check_class(value: Any, class_path: str) -> None:
     if not isinstance(value, type):
         kind = "a function" if callable(value) else f"an object of type {type(value).__name__}"
         raise ImportRefused(class_path, f"it is {kind}, and only classes may be named. Wrap it in a class of yours.")
+    if not getattr(value, "from_config", True):
+        raise ImportRefused(class_path, "it is built from other sections of the config; see the classes beside it.")
     real = f"{value.__module__}.{value.__qualname__}"
     if real != class_path and not is_allowed(real):
         raise ImportRefused(class_path, f"it is another name of {real!r}. {refusal(real).capitalize()}")
@@ -192,7 +194,7 @@ def check_parsed(parsed: Any) -> None:
         name = parsed.get("class_path")
         if isinstance(name, str):
             cls = find_class(name)
-            if parsed.get("dict_kwargs") and not _takes_dict_kwargs(cls):
+            if parsed.get("dict_kwargs") and not takes_dict_kwargs(cls):
                 raise ImportRefused(name, "it takes no dict_kwargs; write its settings into init_args.")
         for key, value in vars(parsed).items() if isinstance(parsed, Namespace) else parsed.items():
             if key != "class_path":
@@ -231,10 +233,26 @@ class Builder:
             raise
 
 
-def _takes_dict_kwargs(cls: type) -> bool:
+def takes_dict_kwargs(cls: type) -> bool:
+    """Whether a class may get arguments that its signature does not show.
+
+    Args:
+        cls: the class.
+    """
     path = f"{cls.__module__}.{cls.__qualname__}"
     passes_on = tuple(external_paths()[name] for name in TAKES_DICT_KWARGS)
     return issubclass(cls, passes_on) or any(_within(path, module) for module in _user_modules)
+
+
+def _module_or_class(path: str) -> Any:
+    """A module, or the class around a class."""
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        module, _, name = path.rpartition(".")
+        if not module or error.name != path:
+            raise
+        return getattr(importlib.import_module(module), name)
 
 
 def _within(path: str, module: str) -> bool:

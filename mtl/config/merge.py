@@ -114,8 +114,11 @@ class _Merge:
             self.source[(*at, "class_path")] = self.source.get(at, Origin("?"))
             new = {"class_path": new}
         if not isinstance(new, dict):
-            self._forget(path)
-            self._adopt(path, at)
+            # only what has parts has origins below: walking all of them for every value would be quadratic
+            if isinstance(old, dict | list):
+                self._forget(path)
+            if isinstance(new, list):
+                self._adopt(path, at)
             return deepcopy(new)
         if self.into_last and isinstance(old, list) and old:
             last = str(len(old) - 1)

@@ -6,6 +6,8 @@ import types
 from pathlib import Path, PurePath
 from typing import Any, Union, get_args, get_origin
 
+from mtl.config.yaml_lines import ConfigError, Origin
+
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 _SURELY = re.compile(r"(~|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\})(/.*)?", re.DOTALL)  # what only a path begins with
 _NAME = re.compile(r"[\w+=@][\w.+=@-]*")
@@ -84,20 +86,22 @@ def is_name(text: str) -> bool:
     return len(text) <= _MOST_LETTERS and _NAME.fullmatch(text) is not None
 
 
-def refuse_name(what: str, text: str) -> None:
+def refuse_name(what: str, text: str, origin: Origin | None = None) -> None:
     """Refuse what cannot be the name of a folder of ours.
 
     Args:
         what: what has the name, for the message.
         text: the name.
+        origin: where it was written.
 
     Raises:
-        ValueError: saying what a name may look like.
+        ConfigError: saying what a name may look like.
     """
     if not is_name(text):
-        raise ValueError(
-            f"{what}={text!r} becomes the name of a folder; use at most {_MOST_LETTERS} letters, digits and any of "
-            "_ . + = @ - (not . or - at the start)."
+        raise ConfigError(
+            f"{what}={text!r:.200} becomes the name of a folder; use at most {_MOST_LETTERS} letters, digits and any "
+            "of _ . + = @ - (not . or - at the start).",
+            origin,
         )
 
 

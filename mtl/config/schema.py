@@ -161,13 +161,14 @@ def takes_function(annotation: Any) -> bool:
     return bool(functions) and len(functions) == len(options) and expected_class(annotation) is None
 
 
-def takes_text(annotation: Any) -> bool:
-    """Whether plain text may stand there, beside a class.
+def takes_plain(annotation: Any) -> bool:
+    """Whether a plain value may stand there, beside a class: text, a number, a word out of some.
 
     Args:
         annotation: a type annotation.
     """
-    return any(option is str or typing.get_origin(option) is Literal for option in _options(annotation))
+    plain = (str, int, float, bool, dict)
+    return any(option in plain or typing.get_origin(option) is Literal for option in _options(annotation))
 
 
 def find_class(name: str, base: type | None) -> type | None:

@@ -47,7 +47,7 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
         )
     try:
         model = build_model(settings)
-    except (ArgumentError, ImportRefused, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ArgumentError, ImportRefused, ImportError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = re.search(r"Option '[^']+' is not accepted|Importing '[^']+' is not allowed", str(error))
         raise ValueError(
             f"checkpoint {str(path)!r} cannot be rebuilt here: {reason[0] if reason else _first_line(error)}. It was "

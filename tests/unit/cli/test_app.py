@@ -217,3 +217,22 @@ def test_all_processes_of_a_run_share_one_folder(folder: Path) -> None:
     (run,) = (folder / "runs" / "tiny").iterdir()
     assert {"results.json", "config.yaml", "metrics.csv"} <= {path.name for path in run.iterdir()}
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_true_draws_another_seed_each_time_and_writes_it_down(folder: Path) -> None:
+    quick = ["--trainer.max_steps", "1", "--test_after_fit", "false"]
+    seeds = []
+    for name in ("one", "two"):
+        assert main(["fit", "--config", "tiny.yaml", "--seed_everything", "true", "--name", name, *quick]) == 0
+        seeds.append(yaml.safe_load((folder / "runs" / "tiny" / name / "config.yaml").read_text())["seed_everything"])
+    assert all(type(seed) is int for seed in seeds)
+    assert seeds[0] != seeds[1]
+
+
+def test_processes_of_a_cluster_do_not_draw_a_seed_each(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    assert main(["fit", "--config", "tiny.yaml", "--seed_everything", "true"]) == 2
+    assert "give a number" in capsys.readouterr().err

@@ -250,7 +250,7 @@ def test_overlays_merge_and_appended_lists_grow() -> None:
     [
         ({"method": ["all"]}, "no key 'method'. Did you mean 'methods'"),
         ({"methods": ["MGDAA"]}, "no balancing method 'MGDAA'. Did you mean 'MGDA'"),
-        ({"methods": [{"name": "a b", "method": "MGDA"}]}, "becomes a folder"),
+        ({"methods": [{"name": "a b", "method": "MGDA"}]}, "becomes the name of a folder"),
         ({"methods": [{"name": "a"}]}, "a `name` with either a `method` or an `overlay`"),
         ({"methods": ["MGDA", "MGDA"]}, "two rows are called 'MGDA'"),
         ({"config": "none.yaml"}, "`config` must name the config"),

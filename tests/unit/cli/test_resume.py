@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.unit.cli.conftest import TINY
 
 import mtl
 from mtl.callbacks.metrics_csv import read_rows
@@ -23,6 +22,7 @@ from mtl.cli.main import main
 from mtl.cli.resume import RunLock, resume_point
 from mtl.config.yaml_lines import ConfigError
 from tests.benchmarks import fault_injection
+from tests.unit.conftest import TINY
 
 # dropout, augmentation, EMA, a method with state of steps and epochs, a schedule, several epochs of five steps
 SMALL = (

@@ -84,7 +84,7 @@ def test_values_are_flags() -> None:
         ({"parameters": {"a": {"parameters": {}}}}, "a nested key is written with dots"),
         ({"parameters": {"a": {"distribution": "normal", "mu": 0}}}, "'normal'.*Known here are"),
         ({"parameters": {"a": {"min": 1}}}, "'a' of distribution uniform needs `max`"),
-        ({"parameters": {"a": {"min": "1e-3", "max": 1}}}, "YAML reads 1e-3 as a word"),
+        ({"parameters": {"a": {"min": "few", "max": 1}}}, "both must be numbers"),
         ({"parameters": {"a": {"min": 2, "max": 1}}}, "min the less"),
         ({"parameters": {"a": {"values": [1], "q": 2}}}, "mine.yaml, a: no key 'q'"),
         ({"method": "grid", "parameters": {"a": {"min": 1, "max": 2}}}, "a grid needs `values` for 'a'"),

@@ -8,6 +8,7 @@ from mtl.cli.main import main
 
 # mistake in an overlay of tiny.yaml, the words of the answer, and the line of the overlay
 IN_FILES = {
+    "folder name": ("name: a/b\n", "name='a/b' becomes the name of a folder", 1),
     "argument of a head": (
         "model:\n  heads:\n    largest:\n      init_args:\n        hiden: 5\n",
         "ClassificationHead (`model.heads.largest`) has no setting 'hiden'. Did you mean 'hidden'? Known: ",
@@ -169,7 +170,6 @@ CONSTRUCTORS = {
         "loss_weights {'largest': 0.3} have no effect",
         "  tiny.yaml:11: loss_weights: {largest: 0.3}",
     ),
-    "folder name": ("name: a/b\n", "name='a/b' becomes the name of a folder", ""),
     "optimizer": (
         "model:\n  optim:\n    lr_factors:\n      bakbone: 0.1\n",
         "lr_factors names 'bakbone', which holds no trainable parameter. Did you mean 'backbone'?",
