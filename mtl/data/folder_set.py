@@ -34,6 +34,7 @@ class FolderSet(Dataset[Sample]):
         image_size: height and width of the network's input.
         fit: how a picture is made to fit.
         cache: decode and keep all pictures now.
+        max_pixels: most pixels of a picture; `mtl.data.images.MAX_PIXELS` by default.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class FolderSet(Dataset[Sample]):
         image_size: tuple[int, int],
         fit: FitMode = "letterbox",
         cache: bool = False,
+        max_pixels: int | None = None,
     ) -> None:
         self.annotations = annotations
         self.targets = dict(targets)
         self.image_size = image_size
         self.fit = fit
+        self.max_pixels = max_pixels
         self.images = self._read_all() if cache else None
 
     def __len__(self) -> int:
@@ -97,7 +100,7 @@ class FolderSet(Dataset[Sample]):
     def _read(self, index: int) -> Tensor:
         original = self._original(index)
         resized = fit_geometry(original, self.image_size, self.fit)[0]
-        image = read_image(self.path(index), at_least=resized)
+        image = read_image(self.path(index), resized, self.max_pixels)
         return fit_image(image, self.image_size, self.fit, original)[0]
 
     def _read_all(self) -> Tensor:

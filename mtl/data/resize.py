@@ -64,23 +64,26 @@ def fit_image(
     return _place(image, size, top, left, FILL), to_original
 
 
-def read_fitted(path: str | Path, size: tuple[int, int], mode: FitMode = "letterbox") -> tuple[Tensor, Tensor, Tensor]:
+def read_fitted(
+    path: str | Path, size: tuple[int, int], mode: FitMode = "letterbox", max_pixels: int | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Read one picture onto a canvas of fixed size, as training does: what inference on a folder needs.
 
     Args:
         path: the file.
         size: height and width of the canvas.
         mode: `letterbox` or `stretch`.
+        max_pixels: most pixels of the file's picture; `mtl.data.images.MAX_PIXELS` by default.
 
     Returns:
         The canvas, uint8 [3,*size]; height and width of the upright file [2]; `to_original` [4].
 
     Raises:
-        ValueError: if the file cannot be decoded.
+        ValueError: if the file cannot be decoded, or if it is larger than the limit.
     """
-    header = read_header(path)
+    header = read_header(path, max_pixels)
     original = header.height, header.width
-    image = read_image(path, at_least=fit_geometry(original, size, mode)[0])
+    image = read_image(path, fit_geometry(original, size, mode)[0], max_pixels)
     image, to_original = fit_image(image, size, mode, original)
     return image, torch.tensor(original), to_original
 
