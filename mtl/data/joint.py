@@ -5,8 +5,9 @@ tasks. Loaders, padding, shuffling and augmentation are here.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -15,9 +16,12 @@ from torch.utils.data import DataLoader, Dataset
 from mtl.batch import Batch, Sample, collate, labelled
 from mtl.data.augment import COLOR, Augment
 from mtl.data.color import apply_color
+from mtl.data.label_check import LabelCount, check_labels, count_by_reading
 from mtl.data.sampling import EpochSampler, OnceSampler, OnceView, ResumableLoader, TrainingView
 from mtl.data.worker_signals import start_worker
 from mtl.task import Task
+
+OnUnlabelled = Literal["error", "warn"]
 
 
 class JointDataModule(LightningDataModule, ABC):
@@ -30,6 +34,8 @@ class JointDataModule(LightningDataModule, ABC):
         num_workers: loader processes; 0 loads in the main process.
         seed: seed of the order of training samples and of their augmentation.
         augment: augmentation of training samples; none by default.
+        on_unlabelled: a task that has a head, and no label in the training or the validation samples, is an `error`
+            before the first step, or `warn` and go on: it then learns nothing, or has no metric.
     """
 
     train_set: Dataset[Sample]
@@ -44,6 +50,7 @@ class JointDataModule(LightningDataModule, ABC):
         num_workers: int = 0,
         seed: int = 0,
         augment: Augment | None = None,
+        on_unlabelled: OnUnlabelled = "error",
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0 or seed < 0:
@@ -56,6 +63,7 @@ class JointDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         self.seed = seed
         self.augment = augment
+        self.on_unlabelled = on_unlabelled
         self._train_loader: ResumableLoader | None = None
         self._resumed: dict[str, int] = {}  # how far the training loader of a checkpoint was
         self.labelled_tasks: dict[str, bool] | None = None  # which tasks have a label in this rank's batch
@@ -68,6 +76,36 @@ class JointDataModule(LightningDataModule, ABC):
         Args:
             init_args: arguments of the constructor; a subclass names the ones it needs and takes the rest as `**_`.
         """
+
+    def check_labels(self, tasks: Mapping[str, Task]) -> None:
+        """Refuse to train a task that has a head and no label; the module calls this before the first step.
+
+        Args:
+            tasks: the tasks that have a head, by name.
+
+        Raises:
+            ValueError: naming task, split, counts and the likely cause.
+        """
+        if self.trainer is not None:
+            check_labels(self, tasks, self.trainer)
+
+    def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
+        """How many samples of a split carry a label of each task. A subclass that has its labels in arrays counts them.
+
+        Args:
+            split: `train`, `val` or `test`.
+            tasks: the tasks to count, by name; one that cannot be counted is left out.
+        """
+        return count_by_reading(getattr(self, f"{split}_set"), tasks)
+
+    def explain_unlabelled(self, split: str, task: Task) -> str:
+        """The likely cause of a split without a label of one task, in a sentence; empty where nothing is known.
+
+        Args:
+            split: `train`, `val` or `test`.
+            task: the task.
+        """
+        return ""
 
     # Lightning restores loaders after the optimiser is made. A schedule counted in steps asks for the loader's length
     # then, and a loader that is there is not restored any more: so the data module does it.
