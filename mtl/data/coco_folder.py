@@ -1,13 +1,17 @@
 """`COCOFolder`: a folder of pictures and COCO JSON files, anybody's own."""
 
-import json
-from collections.abc import Mapping
+import os
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from mtl.data.coco_json import ListedPicture, read_coco
 from mtl.data.folder import FolderDataModule
+from mtl.data.picture_names import match_names, picture_index, plain_name
 from mtl.data.records import Record
 from mtl.data.splits import SPLITS
 
@@ -47,70 +51,120 @@ class COCOFolder(FolderDataModule):
         )
         self._records: dict[str, Record] = {}
         self._listed: dict[str, list[str]] = {}
+        self._on_disk: dict[str, dict[str, Path]] = {}  # pictures by folder and name; read where a file is not found
 
     def names(self) -> list[str]:
+        entries: list[_Entry] = []
         for split, file in self.annotations.items():
-            self._listed[split] = self._read_json(self.root / file, self.root / self.images[split])
+            listed = read_coco(self.root / file, self.checks, self.data_report)
+            paths = self._files(self.images[split], [picture.file_name for picture in listed])
+            entries += [_Entry(split, self.images[split], *pair) for pair in zip(listed, paths, strict=True)]
+        names = _distinct_names(entries, self.root)
+        for entry, name in zip(entries, names, strict=True):
+            self._keep(entry, name)
+            self._listed.setdefault(entry.split, []).append(name)
         return list(self._records)
+
+    def other_names(self) -> list[str]:
+        return [name for folder in dict.fromkeys(self.images.values()) for name in self._not_listed(folder)]
 
     def record(self, name: str) -> Record:
         return self._records.get(name) or self._unlisted(name)
 
+    def explain_source(self, name: str) -> str:
+        files = ", ".join(repr(str(self.root / file)) for file in self.annotations.values())
+        first = f"; it lists {next(iter(self._records))!r} and others" if self._records else ""
+        return f"None of its pictures, for example {name!r}, is in the list images of {files}{first}."
+
     def release(self) -> None:
         self._records.clear()
+        self._on_disk.clear()
 
     def read_splits(self, names: list[str]) -> dict[str, list[str]]:
         if "" not in self.annotations and self.fractions is None and not (self.root / self.splits).is_dir():
-            return {split: self._listed[split] for split in SPLITS if split in self._listed}
+            return {split: self._listed.get(split, []) for split in SPLITS if split in self.annotations}
         return super().read_splits(names)
 
     def _unlisted(self, name: str) -> Record:
-        folders = [self.root / folder for folder in dict.fromkeys(self.images.values())]
-        found = [path for folder in folders for path in (folder / name).parent.glob(f"{PurePosixPath(name).name}.*")]
-        return Record(name, found[0] if found else folders[0] / name, annotated=False)
+        folders = list(dict.fromkeys(self.images.values()))
+        found = [pictures[name] for folder in folders if name in (pictures := self._not_listed(folder))]
+        return Record(name, found[0] if found else self.root / folders[0] / name, annotated=False)
 
-    def _read_json(self, file: Path, folder: Path) -> list[str]:
-        if not file.is_file():
-            raise ValueError(f"no COCO file {str(file)!r}. Correct `root`, or name the file in `annotations`.")
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            categories = {entry["id"]: entry["name"] for entry in content["categories"]}
-            pictures = {entry["id"]: entry for entry in content["images"]}
-            boxes = self._boxes(content["annotations"], categories, pictures)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{str(file)!r} is no COCO detection file ({type(error).__name__}: {error}); it needs the lists "
-                "images, annotations and categories. Correct it, or name another file in `annotations`."
-            ) from error
-        listed = []
-        for key, entry in pictures.items():
-            name = PurePosixPath(entry["file_name"]).with_suffix("").as_posix()
-            if name in self._records:
-                # the same picture may stand in the JSON of two splits
-                self.data_report.add("listed_twice", "", name, file.name, "kept the first")
-            else:
-                rows, classes = boxes.get(key, ([], []))
-                declared = (entry["height"], entry["width"]) if "height" in entry and "width" in entry else None
-                picture = folder / entry["file_name"]
-                self._records[name] = Record(name, picture, np.array(rows).reshape(-1, 4), classes, declared=declared)
-            listed.append(name)
-        return listed
+    def _keep(self, entry: "_Entry", name: str) -> None:
+        picture, earlier = entry.picture, self._records.get(name)
+        record = Record(
+            name, entry.path, np.array(picture.boxes).reshape(-1, 4), picture.classes, declared=picture.declared
+        )
+        if earlier is not None:
+            # the same picture may stand in the JSON of two splits
+            file = self.annotations[entry.split]
+            self.data_report.add("listed_twice", "", name, file, "kept the first")
+            if len(record.boxes) and len(earlier.boxes) and _box_list(record) != _box_list(earlier):
+                raise ValueError(
+                    f"picture {name!r} is listed twice, with other boxes each time; the second is id {picture.id!r} in "
+                    f"{str(self.root / file)!r}. Nobody can know which boxes are right: leave one entry in images, and "
+                    "give its id to the boxes that count."
+                )
+        if earlier is None or not len(earlier.boxes):
+            self._records[name] = record
 
-    def _boxes(
-        self, annotations: list[dict[str, Any]], categories: Mapping[int, str], pictures: Mapping[int, dict[str, Any]]
-    ) -> dict[int, tuple[list[list[float]], list[str]]]:
-        """Boxes as xyxy and class names, by picture."""
-        boxes: dict[int, tuple[list[list[float]], list[str]]] = {}
-        for entry in annotations:
-            picture, category = entry["image_id"], entry["category_id"]
-            if picture not in pictures:
-                self.data_report.add("annotation_without_image", "", str(picture), f"id {entry.get('id')}", "skipped")
-                continue
-            if entry.get("iscrowd"):
-                self.data_report.add("crowd_box", "", pictures[picture]["file_name"], categories[category], "skipped")
-                continue
-            x, y, width, height = entry["bbox"]
-            rows, classes = boxes.setdefault(picture, ([], []))
-            rows.append([x, y, x + width, y + height])
-            classes.append(categories[category])
-        return boxes
+    def _files(self, folder: str, file_names: Sequence[str]) -> list[Path]:
+        """The file of each `file_name`; where there is none of that name, the picture that it can only mean."""
+        paths = {name: _straight(self.root / folder / plain_name(name)) for name in file_names}
+        lost = [name for name, path in paths.items() if not path.is_file()]
+        if lost:
+            found = set(paths.values())
+            free = {name: path for name, path in self._pictures(folder).items() if path not in found}
+            matches = match_names(lost, free)
+            claims = Counter(match.name for match in matches.values())
+            for text, match in matches.items():
+                if claims[match.name] == 1:
+                    paths[text] = free[match.name]
+                    self.data_report.add("name_differs", "", match.name, f"file_name {text!r}", "taken for it")
+        return [paths[name] for name in file_names]
+
+    def _not_listed(self, folder: str) -> dict[str, Path]:
+        listed = {record.path for record in self._records.values()}
+        return {name: path for name, path in self._pictures(folder).items() if path not in listed}
+
+    def _pictures(self, folder: str) -> dict[str, Path]:
+        if folder not in self._on_disk:
+            self._on_disk[folder] = picture_index(self.root / folder)
+        return self._on_disk[folder]
+
+
+@dataclass
+class _Entry:
+    """A listed picture and its file."""
+
+    split: str
+    folder: str
+    picture: ListedPicture
+    path: Path
+
+
+def _distinct_names(entries: Sequence[_Entry], root: Path) -> list[str]:
+    """A name for each picture: its path in its folder, without extension; more of the path where two files share it."""
+    names = []
+    for entry in entries:
+        folder = root / entry.folder
+        inside = entry.path.relative_to(folder) if entry.path.is_relative_to(folder) else entry.path
+        names.append(inside.with_suffix("").as_posix())
+    longer = [(PurePosixPath(entry.folder) / name).as_posix() for entry, name in zip(entries, names, strict=True)]
+    longest = [name + entry.path.suffix for entry, name in zip(entries, longer, strict=True)]
+    for form in (longer, longest):
+        paths = defaultdict(set)
+        for entry, name in zip(entries, names, strict=True):
+            paths[name].add(entry.path)
+        names = [more if len(paths[name]) > 1 else name for name, more in zip(names, form, strict=True)]
+    return names
+
+
+def _straight(path: Path) -> Path:
+    """The path without `..`, where that is the same file."""
+    straight = Path(os.path.normpath(path)) if ".." in path.parts else path
+    return straight if straight.is_file() else path
+
+
+def _box_list(record: Record) -> list[tuple[str, ...]]:
+    return sorted((name, *box) for name, box in zip(record.classes, record.boxes.tolist(), strict=True))

@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from mtl.batch import Sample
+from mtl.data.csv_labels import CsvLabels, image_targets
+from mtl.data.duplicates import report_duplicates
 from mtl.data.folder_set import FolderSet
-from mtl.data.image_labels import ImageLabels, Row, read_rows
-from mtl.data.images import SUFFIXES
+from mtl.data.image_labels import ImageLabels, is_labelled
+from mtl.data.images import MAX_PIXELS
 from mtl.data.joint import JointDataModule
-from mtl.data.records import Annotations, Checks, OnBadBox, OnUnknownClass, Record, pack, report_duplicates
+from mtl.data.label_check import LabelCount
+from mtl.data.packing import pack
+from mtl.data.picture_names import match_names, plain_name
+from mtl.data.records import Annotations, BoxesOn, Checks, OnBadBox, OnUnknownClass, Record
 from mtl.data.report import DataReport
 from mtl.data.resize import FitMode
 from mtl.data.splits import draw_splits, read_splits
@@ -38,21 +43,27 @@ class FolderDataModule(JointDataModule):
         labels_key: its column that names the pictures.
         annotated_column: its column of 0 and 1 that says whose boxes are annotated; without it everybody's are who
             has an annotation. "Not annotated" teaches nothing, "annotated without a box" teaches that nothing is there.
-        splits: folder with `train.txt`, `val.txt` and `test.txt`, relative to `root`.
+        splits: folder with `train.txt`, `val.txt` and `test.txt`, relative to `root`: one picture's name per line, with
+            or without extension.
         fractions: shares of train, val and test for a split drawn at random, instead of `splits`.
         split_seed: seed of that draw; apart from `seed`, so that runs with other seeds share the test pictures.
         image_size: height and width of the network's input in pixels.
         fit: `letterbox` keeps proportions, `stretch` fills the input.
-        on_bad_box: a box more than 1 px outside its picture is an `error`, or `clip` it, or `skip` it. Boxes without
-            area are always skipped, and everything skipped or clipped is reported.
+        on_bad_box: a box more than 1 px outside its picture is an `error`, or `clip` it, or `skip` it; one that is not
+            four numbers is an `error`, or skipped. Boxes without area are always skipped, and everything skipped or
+            clipped is reported.
         on_unknown_class: a box of a class that is not listed is an `error`, or `skip` it.
         verify_images: decode every picture at the start; otherwise only headers are read.
+        max_pixels: most pixels of a picture (height times width); a larger one is an error.
+        boxes_on: what boxes of a picture with an EXIF orientation are drawn on: the `upright` picture, or the pixels
+            as they are `stored`. By default upright, and an error where the annotation declares the stored size.
         cache: keep all resized pictures in memory (3 x height x width bytes each); they are decoded at the start.
         report_csv: also write the findings of the checks to this file.
         **kwargs: arguments of `JointDataModule`.
     """
 
     own_splits: ClassVar[bool] = False  # whether the data set comes with its splits, so that `splits` means nothing
+    set_class: type[FolderSet] = FolderSet  # the samples of a split
 
     def __init__(
         self,
@@ -70,6 +81,8 @@ class FolderDataModule(JointDataModule):
         on_bad_box: OnBadBox = "error",
         on_unknown_class: OnUnknownClass = "error",
         verify_images: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        boxes_on: BoxesOn | None = None,
         cache: bool = False,
         report_csv: str | None = None,
         **kwargs: Any,
@@ -82,25 +95,31 @@ class FolderDataModule(JointDataModule):
         self.root = Path(root)
         self.box_classes = tuple(box_classes)
         self.image_tasks = {name: ImageLabels.of(spec) for name, spec in (image_tasks or {}).items()}
-        self.labels_csv = labels_csv
-        self.labels_key = labels_key
-        self.annotated_column = annotated_column
+        self._csv: CsvLabels | None = None
+        if labels_csv:
+            self._csv = CsvLabels(self.root / labels_csv, labels_key, self.image_tasks, annotated_column)
         self.splits = splits
         self.fractions = fractions
         self.split_seed = split_seed
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.fit_mode = fit
-        self.checks = Checks(self.box_classes, on_bad_box, on_unknown_class, verify_images)
+        if max_pixels < 1:
+            raise ValueError(f"max_pixels={max_pixels} must be at least 1.")
+        self.checks = Checks(self.box_classes, on_bad_box, on_unknown_class, verify_images, max_pixels, boxes_on)
         self.cache = cache
         self.report_csv = report_csv
         self.data_report = DataReport(f"{type(self).__name__} {root}")
         self._annotations: dict[str, Annotations] = {}
         self._targets: dict[str, dict[str, NDArray[Any]]] = {}
+        self._unlabelled: dict[tuple[str, str], str] = {}  # split, task: why it has no label
 
     @classmethod
     def declare_tasks(
         cls, *, box_classes: Sequence[str] = (), image_tasks: Mapping[str, Any] | None = None, **_: Any
     ) -> dict[str, Task]:
+        if isinstance(box_classes, str | Mapping):
+            names = list(box_classes.values()) if isinstance(box_classes, Mapping) else box_classes.split()
+            raise ValueError(f"box_classes={box_classes!r} must be a list: [{', '.join(map(str, names))}].")
         tasks = {"boxes": Task("boxes", "detection", class_names=tuple(box_classes))}
         return tasks | {name: ImageLabels.of(spec).task(name) for name, spec in (image_tasks or {}).items()}
 
@@ -115,6 +134,18 @@ class FolderDataModule(JointDataModule):
         Args:
             name: a name of a split; it may be one that `names` does not have.
         """
+
+    def other_names(self) -> list[str]:
+        """Names of pictures that `names` leaves out, and `record` knows nonetheless."""
+        return []
+
+    def explain_source(self, name: str) -> str:
+        """Why no picture of a split has an annotation, in a sentence; asked before `release`.
+
+        Args:
+            name: the split's first picture.
+        """
+        return ""
 
     def release(self) -> None:
         """Forget what `names` read: the arrays are what stays."""
@@ -135,7 +166,25 @@ class FolderDataModule(JointDataModule):
         Args:
             split: `train`, `val` or `test`.
         """
-        return FolderSet(self._annotations[split], self._targets[split], self.image_size, self.fit_mode, self.cache)
+        return self.set_class(
+            self._annotations[split],
+            self._targets[split],
+            self.image_size,
+            self.fit_mode,
+            self.cache,
+            self.checks.max_pixels,
+        )
+
+    def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
+        annotations, num = self._annotations[split], len(self._annotations[split])
+        counts = {"boxes": LabelCount(int(annotations.annotated.sum()), num, num, len(annotations.boxes))}
+        for name, values in self._targets[split].items():
+            counts[name] = LabelCount(int(is_labelled(values).sum()), num, num)
+        others = {name: task for name, task in tasks.items() if name not in counts}
+        return {name: counts[name] for name in tasks if name in counts} | super().count_labels(split, others)
+
+    def explain_unlabelled(self, split: str, task: Task) -> str:
+        return self._unlabelled.get((split, task.name), "")
 
     def setup(self, stage: str) -> None:
         # once: `fit` followed by `test` sets up twice, and findings are told once
@@ -157,8 +206,10 @@ class FolderDataModule(JointDataModule):
                 "Set data.init_args.root to the folder of the data set, or put the data there."
             )
         names = self.names()
-        splits = self.read_splits(names)
-        rows = read_rows(self.root / self.labels_csv, self.labels_key) if self.labels_csv else {}
+        splits = self._known_pictures(self.read_splits(names), names)
+        used = dict.fromkeys(name for wanted in splits.values() for name in wanted)
+        if self._csv:
+            self._csv.read({*names, *used}, self.data_report)
         annotations: dict[str, Annotations] = {}
         targets: dict[str, dict[str, NDArray[Any]]] = {}
         twins: dict[str, str] = {}
@@ -168,25 +219,61 @@ class FolderDataModule(JointDataModule):
                 self.data_report.add("same_pictures", split, "", f"as {twin}", "kept")
                 twins[split] = twin
                 continue
-            records = [self._labelled(self.record(name), split, rows) for name in self._once(wanted, split)]
+            records = [self.record(name) for name in self._once(wanted, split)]
+            if self._csv:
+                self._csv.add_to(records, split, self.data_report)
+            looked_for = records[0].path if records else None
             records, annotations[split] = pack(records, split, self.checks, self.data_report)
-            targets[split] = self._image_targets(records)
             if not records:
-                raise ValueError(
-                    f"{self.data_report.name}: none of the {len(wanted)} pictures of split {split!r} was found, for "
-                    f"example {wanted[0] if wanted else None!r}.{did_you_mean(wanted[0], names) if wanted else ''} "
-                    "Names stand without extension and relative to the folder of pictures; correct them or the folder."
-                )
-        used = {name for wanted in splits.values() for name in wanted}
-        for name in sorted(set(names) - used):
+                raise ValueError(self._nothing_found(split, wanted, names, looked_for))
+            targets[split] = image_targets(self.label_specs(), records)
+            self._explain(split, annotations[split], targets[split])
+        for name in sorted(set(names) - used.keys()):
             self.data_report.add("in_no_split", "", name, "", "skipped")
         report_duplicates(annotations, self.data_report)
         self._annotations = {split: annotations[twins.get(split, split)] for split in splits}
         self._targets = {split: targets[twins.get(split, split)] for split in splits}
+        for (split, task), why in list(self._unlabelled.items()):
+            self._unlabelled |= {(other, task): why for other, twin in twins.items() if twin == split}
         self.release()
         self.data_report.log_summary()
         if self.report_csv:
             self.data_report.write_csv(Path(self.report_csv))
+
+    def _known_pictures(self, splits: dict[str, list[str]], names: list[str]) -> dict[str, list[str]]:
+        """The splits, with the pictures' own names for what their files say."""
+        written = dict.fromkeys(text for wanted in splits.values() for text in wanted)
+        matches = match_names(written, names, fold_case=False)
+        if not all(text in matches and matches[text].sure for text in written):
+            matches = match_names(written, {*names, *self.other_names()}, fold_case=False)
+        for text, match in matches.items():
+            if not match.sure:
+                self.data_report.add("name_differs", "", match.name, f"{text!r} in the splits", "taken for it")
+        return {
+            split: [matches[text].name if text in matches else plain_name(text) for text in wanted]
+            for split, wanted in splits.items()
+        }
+
+    def _nothing_found(self, split: str, wanted: list[str], names: list[str], looked_for: Path | None) -> str:
+        if not wanted:
+            return f"{self.data_report.name}: split {split!r} is empty. Add names of pictures to {split}.txt."
+        return (
+            f"{self.data_report.name}: none of the {len(wanted)} pictures of split {split!r} was found, for example "
+            f"{wanted[0]!r} (file {str(looked_for)!r}).{did_you_mean(wanted[0], names)} "
+            "Names stand with or without extension and relative to the folder of pictures; correct them or the folder."
+        )
+
+    def _explain(self, split: str, annotations: Annotations, targets: Mapping[str, NDArray[Any]]) -> None:
+        """Keep the likely cause where a task has no label, while the source is still there."""
+        names = [name.decode() for name in annotations.names]
+        empty = [task for task, values in targets.items() if not is_labelled(values).any()]
+        if not annotations.annotated.any():
+            empty.append("boxes")
+        elif not len(annotations.boxes):
+            self._unlabelled[split, "boxes"] = self.data_report.explain_skipped(split)
+        for task in empty:
+            why = self._csv.explain(task, names) if self._csv else ""
+            self._unlabelled[split, task] = why or ("" if task in self.image_tasks else self.explain_source(names[0]))
 
     def _once(self, names: list[str], split: str) -> list[str]:
         seen: set[str] = set()
@@ -196,64 +283,6 @@ class FolderDataModule(JointDataModule):
             seen.add(name)
         return list(dict.fromkeys(names))
 
-    def _labelled(self, record: Record, split: str, rows: Mapping[str, Row]) -> Record:
-        """Add the image-level labels of the CSV to a record."""
-        if not self.labels_csv:
-            return record
-        row = rows.get(record.name) or next((rows[key] for key in _file_names(record) if key in rows), None)
-        if row is None:
-            self.data_report.add("no_row", split, record.name, f"in {self.labels_csv}", "not labelled")
-            return record
-        for task, spec in self.image_tasks.items():
-            try:
-                value = spec.value(task, row)
-            except ValueError as error:
-                raise ValueError(f"{self.labels_csv}, picture {record.name!r}: {error}") from error
-            if value is None:
-                self.data_report.add(f"no_{task}", split, record.name, "", "not labelled")
-            else:
-                record.labels[task] = value
-        if self.annotated_column:
-            record.annotated &= ImageLabels("regression", column=self.annotated_column).value("boxes", row) == 1
-        return record
-
-    def _image_targets(self, records: list[Record]) -> dict[str, NDArray[Any]]:
-        targets = {}
-        for name, spec in self.label_specs().items():
-            targets[name] = spec.empty(name, len(records))
-            for i, record in enumerate(records):
-                if name in record.labels:
-                    targets[name][i] = record.labels[name]
-        return targets
-
     def label_specs(self) -> dict[str, ImageLabels]:
         """Form of every image-level task that records carry."""
         return self.image_tasks
-
-
-def find_pictures(folder: Path) -> dict[str, Path]:
-    """Every picture below a folder, by its path relative to the folder without extension.
-
-    Args:
-        folder: the folder.
-
-    Raises:
-        ValueError: if the folder is missing, empty, or has two pictures of one name.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"no folder of pictures {str(folder)!r}. Correct `root`, or name the folder in `images`.")
-    pictures: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES:
-            name = path.relative_to(folder).with_suffix("").as_posix()
-            if name in pictures:
-                raise ValueError(f"two pictures are called {name!r}: {pictures[name].name} and {path.name}; keep one.")
-            pictures[name] = path
-    if not pictures:
-        raise ValueError(f"no picture ({', '.join(SUFFIXES)}) below {str(folder)!r}. Correct `root` or `images`.")
-    return pictures
-
-
-def _file_names(record: Record) -> tuple[str, str]:
-    # tables name pictures with their extension, too
-    return record.name + record.path.suffix, record.path.name

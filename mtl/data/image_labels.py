@@ -4,6 +4,8 @@ Shapes: N pictures, C classes.
 """
 
 import csv
+import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl.batch import IGNORE_INDEX
+from mtl.data.text_files import read_text
 from mtl.errors import did_you_mean
 from mtl.task import Task
 
@@ -120,7 +123,8 @@ class ImageLabels:
         if self.kind == "regression":
             return _number(cells[0], name)
         if self.columns:
-            return [float(_number(cell, name) > 0) for cell in cells]
+            numbers = [_number(cell, name) for cell in cells]
+            return None if None in numbers else [float(number > 0) for number in numbers if number is not None]
         present = [part.strip() for part in cells[0].split(self.separator) if part.strip()]
         for part in present:
             if part not in task.class_names:
@@ -136,24 +140,60 @@ def read_rows(path: Path, key: str) -> dict[str, Row]:
         key: the column that names the picture, with or without the file's extension.
 
     Raises:
-        ValueError: if the file, the column, or a name's uniqueness is missing.
+        ValueError: if the file, the column, or a name's uniqueness is missing, or a row has not as many cells as the
+            header.
     """
     if not path.is_file():
         raise ValueError(f"labels_csv {str(path)!r} is not a file. Correct the path, or leave labels_csv out.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        if key not in columns:
-            raise ValueError(
-                f"{str(path)!r} has no column {key!r}; it has {', '.join(columns)}.{did_you_mean(key, columns)} "
-                "Set labels_key to the column that names the pictures."
-            )
-        rows: dict[str, Row] = {}
-        for row in reader:
-            if row[key] in rows:
-                raise ValueError(f"{str(path)!r} has two rows for {row[key]!r}; keep one of them.")
-            rows[row[key]] = row
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    rows: dict[str, Row] = {}
+    try:
+        columns = _columns(next(reader, []), key, path)
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
+                raise ValueError(
+                    f"{str(path)!r}, line {reader.line_num}: the row has {len(cells)} cells, the header "
+                    f"{len(columns)}. Correct the row; a cell with a comma in it stands in quotes."
+                )
+            row = dict(zip(columns, cells, strict=False))
+            name = row[key].strip()
+            if name in rows:
+                raise ValueError(f"{str(path)!r} has two rows for {name!r}; keep one of them.")
+            rows[name] = row
+    except csv.Error as error:
+        raise ValueError(f"{str(path)!r}, line {reader.line_num}: {error}. Correct the line.") from error
     return rows
+
+
+def is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which pictures carry a label, [N].
+
+    Args:
+        values: labels as `ImageLabels.empty` lays them out, [N] or [N,C].
+    """
+    missing = values == IGNORE_INDEX if values.dtype == np.int64 else np.isnan(values)
+    labelled: NDArray[np.bool_] = ~missing.reshape(len(values), -1).any(1)
+    return labelled
+
+
+def _columns(header: Sequence[str], key: str, path: Path) -> list[str]:
+    columns = [cell.strip() for cell in header]
+    while columns and not columns[-1]:
+        columns.pop()
+    for column in columns:
+        if column and columns.count(column) > 1:
+            raise ValueError(f"{str(path)!r} has two columns called {column!r}; rename one of them.")
+    if key not in columns:
+        found = f"it has {', '.join(columns)}." if columns else "it is empty."
+        if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
+            found += " Its cells are parted by another mark than a comma: save it with commas."
+        raise ValueError(
+            f"{str(path)!r} has no column {key!r}; {found}{did_you_mean(key, columns)} "
+            "Set labels_key to the column that names the pictures."
+        )
+    return columns
 
 
 def _cell(row: Row, column: str, task: str) -> str:
@@ -166,13 +206,17 @@ def _cell(row: Row, column: str, task: str) -> str:
     return cell.strip()
 
 
-def _number(cell: str, task: str) -> float:
+def _number(cell: str, task: str) -> float | None:
+    """A finite number; None for NaN, which is what tables write where nothing is known."""
     try:
-        return float(cell)
+        number = float(cell)
     except ValueError as error:
         raise ValueError(
             f"image task {task!r}: {cell!r} is no number. Correct the cell, or list it in `missing`."
         ) from error
+    if math.isinf(number):
+        raise ValueError(f"image task {task!r}: {cell!r} is not finite. Correct the cell, or list it in `missing`.")
+    return None if math.isnan(number) else number
 
 
 def _unknown(cell: str, task: str, classes: Sequence[str]) -> None:

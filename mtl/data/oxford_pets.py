@@ -7,10 +7,6 @@ Source: Parkhi, Vedaldi, Zisserman, Jawahar, "Cats and Dogs", CVPR 2012. Head bo
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
-from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.datasets import OxfordIIITPet
 
@@ -18,10 +14,12 @@ from mtl.batch import IGNORE_INDEX, Sample
 from mtl.data.folder import FolderDataModule
 from mtl.data.folder_set import FolderSet
 from mtl.data.image_labels import ImageLabels
+from mtl.data.images import read_indices
 from mtl.data.records import Record
 from mtl.data.resize import fit_mask
 from mtl.data.splits import draw_splits
-from mtl.data.voc_folder import read_voc
+from mtl.data.text_files import read_text
+from mtl.data.voc_xml import read_voc
 from mtl.task import Task
 
 # in the order of the data set's class numbers, 1 to 37, and of torchvision's, 0 to 36
@@ -58,6 +56,7 @@ class OxfordPets(FolderDataModule):
         super().__init__(root, ["head"], **kwargs)
         self.tasks = self.declare_tasks(image_tasks=self.image_tasks, trimap=trimap)
         self.trimap = trimap
+        self.set_class = _PetsWithTrimap if trimap else FolderSet
         self.val_share = val_share
         self.download = download
         self._folder = self.root / "oxford-iiit-pet"
@@ -91,7 +90,7 @@ class OxfordPets(FolderDataModule):
                     f"the Oxford-IIIT pets are not below {str(self.root)!r} (no {file.name} or no pictures). "
                     "Set `root` to the folder that holds oxford-iiit-pet, or `download: true`."
                 )
-            lines = [line.split() for line in file.read_text().splitlines() if line.strip()]
+            lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
             self._listed[part] = {name: int(breed) - 1 for name, breed, *_ in lines}
             self._species |= {name: int(kind) - 1 for name, _, kind, *_ in lines}
         return [name for part in self._listed.values() for name in part]
@@ -105,7 +104,8 @@ class OxfordPets(FolderDataModule):
     def record(self, name: str) -> Record:
         annotations = self._folder / "annotations"
         picture = self._folder / "images" / f"{name}.jpg"
-        record = read_voc(name, picture, annotations / "xmls" / f"{name}.xml", one_based=True, difficult="keep")
+        xml = annotations / "xmls" / f"{name}.xml"
+        record = read_voc(name, picture, xml, True, "keep", self.checks, self.data_report)
         # the files call the box cat or dog, but it is the head
         record.classes = ["head"] * len(record.classes)
         breed = next(part[name] for part in self._listed.values() if name in part)
@@ -119,10 +119,6 @@ class OxfordPets(FolderDataModule):
             "species": ImageLabels("classification", classes=["cat", "dog"]),
         }
 
-    def make_set(self, split: str) -> Dataset[Sample]:
-        kind = _PetsWithTrimap if self.trimap else FolderSet
-        return kind(self._annotations[split], self._targets[split], self.image_size, self.fit_mode, self.cache)
-
 
 class _PetsWithTrimap(FolderSet):
     def __getitem__(self, index: int) -> Sample:
@@ -130,8 +126,7 @@ class _PetsWithTrimap(FolderSet):
         mask = self.annotations.masks[index].decode()
         if not mask:
             return sample
-        with Image.open(mask) as image:
-            # 1 is the animal, 2 the background, 3 the border between them
-            trimap = torch.from_numpy(np.array(image)).long() - 1
+        # 1 is the animal, 2 the background, 3 the border between them
+        trimap = read_indices(mask, self.max_pixels).long() - 1
         sample["trimap"] = tv_tensors.Mask(fit_mask(trimap, self.image_size, self.fit, IGNORE_INDEX))
         return sample

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 log = logging.getLogger(__name__)
+_BOXES_LEFT_OUT = ("annotation_without_image", "unknown_class", "bad_box", "empty_box", "box_outside", "crowd_box")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,22 @@ class DataReport:
             where = " ".join(part for part in (first.split, first.image, first.detail) if part)
             lines.append(f"  {action:<12} {len(found):>5} x {kind}: {where}{', ...' if len(found) > 1 else ''}")
         return "\n".join(lines)
+
+    def explain_skipped(self, split: str) -> str:
+        """Which boxes were left out, in a sentence; empty where none was.
+
+        Args:
+            split: the split; what was found before pictures were dealt to splits counts, too.
+        """
+        left_out = [
+            finding
+            for finding in self.findings
+            if finding.kind in _BOXES_LEFT_OUT and finding.action == "skipped" and finding.split in ("", split)
+        ]
+        kinds = Counter(finding.kind for finding in left_out)
+        details = {finding.kind: finding.detail for finding in reversed(left_out)}
+        listed = "; ".join(f"{number} x {kind} ({details[kind]})" for kind, number in kinds.items())
+        return f"Boxes were left out: {listed}." if kinds else ""
 
     @rank_zero_only
     def log_summary(self) -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mtl.data.text_files import read_text
+
 SPLITS = ("train", "val", "test")
 
 
 def read_splits(folder: Path) -> dict[str, list[str]]:
-    """Splits from `train.txt`, `val.txt`, `test.txt`: one name of a picture per line, without extension.
+    """Splits from `train.txt`, `val.txt`, `test.txt`: one name of a picture per line.
 
     Args:
         folder: where the files are; at least `train.txt` must exist.
@@ -23,13 +25,13 @@ def read_splits(folder: Path) -> dict[str, list[str]]:
     if not (folder / "train.txt").is_file():
         raise ValueError(
             f"no file 'train.txt' in the splits folder {str(folder)!r}. Write train.txt, val.txt and test.txt there "
-            "(one picture's name per line, without extension), or draw a split: `fractions: [0.7, 0.15, 0.15]`."
+            "(one picture's name per line), or draw a split: `fractions: [0.7, 0.15, 0.15]`."
         )
     splits = {}
     for split in SPLITS:
         file = folder / f"{split}.txt"
         if file.is_file():
-            splits[split] = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+            splits[split] = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     return splits
 
 

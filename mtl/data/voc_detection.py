@@ -12,7 +12,7 @@ from torchvision.datasets import VOCDetection
 from mtl.data.folder import FolderDataModule
 from mtl.data.image_labels import ImageLabels
 from mtl.data.records import Record
-from mtl.data.voc_folder import Difficult, read_voc
+from mtl.data.voc_xml import Difficult, read_voc
 from mtl.task import Task
 
 # fmt: off
@@ -91,7 +91,8 @@ class VOCDetectionData(FolderDataModule):
         return self._listed if self.fractions is None else super().read_splits(names)
 
     def record(self, name: str) -> Record:
-        record = read_voc(name, *self._files[name], one_based=True, difficult=self.difficult)
+        picture, annotation = self._files[name]
+        record = read_voc(name, picture, annotation, True, self.difficult, self.checks, self.data_report)
         if record.annotated:
             record.labels["present_classes"] = [float(class_name in record.classes) for class_name in CLASSES]
         return record

@@ -1,20 +1,17 @@
 """`VOCFolder`: a folder of pictures and Pascal VOC XML files, anybody's own."""
 
-import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from mtl.data.folder import FolderDataModule, find_pictures
+from mtl.data.folder import FolderDataModule
+from mtl.data.picture_names import find_pictures, match_names
 from mtl.data.records import Record
-
-Difficult = Literal["keep", "skip"]
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+from mtl.data.voc_xml import Difficult, read_voc
 
 
 class VOCFolder(FolderDataModule):
-    """Pictures with one VOC XML file each; a picture without its XML file is "not annotated".
+    """Pictures with one VOC XML file each, `.xml` in any case; a picture without its XML file is "not annotated".
 
     Args:
         root: folder of the data set.
@@ -43,6 +40,8 @@ class VOCFolder(FolderDataModule):
         self.one_based = one_based
         self.difficult = difficult
         self._pictures: dict[str, Path] = {}
+        self._files: dict[str, Path] = {}  # the annotation of each picture that has one
+        self._found: list[Path] = []  # every annotation
 
     def names(self) -> list[str]:
         self._pictures = find_pictures(self.images)
@@ -50,57 +49,46 @@ class VOCFolder(FolderDataModule):
             raise ValueError(
                 f"no folder of annotations {str(self.annotations)!r}. Correct `root`, or name it in `annotations`."
             )
-        for path in sorted(self.annotations.rglob("*.xml")):
-            name = path.relative_to(self.annotations).with_suffix("").as_posix()
-            if name not in self._pictures:
+        files: dict[str, Path] = {}
+        for path in sorted(self.annotations.rglob("*")):
+            if path.suffix.lower() == ".xml":
+                name = path.relative_to(self.annotations).with_suffix("").as_posix()
+                _refuse_second(name, files.setdefault(name, path), path)
+        matches = match_names(files, self._pictures)
+        for name, path in files.items():
+            match = matches.get(name)
+            if match is None:
                 self.data_report.add("annotation_without_image", "", name, path.name, "skipped")
+            else:
+                _refuse_second(match.name, self._files.setdefault(match.name, path), path)
+                if not match.sure:
+                    self.data_report.add("name_differs", "", match.name, f"annotation {path.name}", "taken for it")
+        self._found = list(files.values())
         return list(self._pictures)
 
     def record(self, name: str) -> Record:
         path = self._pictures.get(name, self.images / name)
-        return read_voc(name, path, self.annotations / f"{name}.xml", self.one_based, self.difficult)
+        return read_voc(
+            name, path, self._files.get(name), self.one_based, self.difficult, self.checks, self.data_report
+        )
+
+    def explain_source(self, name: str) -> str:
+        if self._found:
+            return (
+                f"There are {len(self._found)} files *{self._found[0].suffix} below {str(self.annotations)!r}, the "
+                f"first is {self._found[0].name!r}, and none belongs to its pictures: {name!r} needs {name + '.xml'!r}."
+            )
+        suffixes = Counter(path.suffix or path.name for path in self.annotations.rglob("*") if path.is_file())
+        there = ", ".join(f"{number} x *{suffix}" for suffix, number in suffixes.most_common(3)) or "no file at all"
+        return f"There is no *.xml below {str(self.annotations)!r}, but {there}."
+
+    def release(self) -> None:
+        self._files.clear()
+        self._found.clear()
 
 
-def read_voc(name: str, picture: Path, annotation: Path, one_based: bool, difficult: Difficult) -> Record:
-    """One picture and its XML file.
-
-    Args:
-        name: the picture's name.
-        picture: its file.
-        annotation: its XML file; if there is none the picture is not annotated.
-        one_based: whether the first pixel is number 1.
-        difficult: whether boxes marked difficult are kept.
-
-    Raises:
-        ValueError: if the XML cannot be read, or a box has no class or no number for a corner.
-    """
-    if not annotation.is_file():
-        return Record(name, picture, annotated=False)
-    try:
-        tree = ElementTree.parse(annotation).getroot()
-    except ElementTree.ParseError as error:
+def _refuse_second(name: str, first: Path, second: Path) -> None:
+    if first != second:
         raise ValueError(
-            f"annotation {str(annotation)!r} is no XML ({error}). Correct it, or remove it: then it is not annotated."
-        ) from error
-    boxes, classes = [], []
-    for item in tree.iter("object"):
-        if difficult == "skip" and (item.findtext("difficult") or "0").strip() == "1":
-            continue
-        try:
-            # parts of a person have boxes of their own below theirs
-            box = np.array([float(item.findtext(f"bndbox/{corner}", "")) for corner in _CORNERS])
-        except ValueError as error:
-            raise ValueError(f"annotation {str(annotation)!r}: an object has no numbers for {_CORNERS}.") from error
-        if one_based:
-            # the last pixel belongs to the box, so its far side is one further; a box without area stays without
-            box -= [1, 1, 0, 0] if (box[2:] > box[:2]).all() else [1, 1, 1, 1]
-        boxes.append(box)
-        classes.append((item.findtext("name") or "").strip())
-    width, height = (int(float(tree.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
-    return Record(
-        name,
-        picture,
-        boxes=np.array(boxes).reshape(-1, 4),
-        classes=classes,
-        declared=(height, width) if height and width else None,
-    )
+            f"picture {name!r} has two annotation files, {str(first)!r} and {str(second)!r}; keep the right one."
+        )

@@ -186,3 +186,86 @@ def test_declared_sizes_that_differ_are_reported(voc_root: Path, write: Any) -> 
     data = module(voc_root)
     data.setup("fit")
     assert [finding.detail for finding in data.data_report] == ["60x80 declared, the file is 30x40"]
+
+
+@pytest.mark.parametrize("names", [["p0.png", "p1.PNG"], ["./p0", "images\\p1.png"], ["/data/images/p0.jpg", "p1.xml"]])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_splits_are_read_however_they_name_pictures(voc_root: Path, names: list[str], encoding: str) -> None:
+    (voc_root / "splits/train.txt").write_bytes("\r\n".join(names).encode(encoding))
+    data = module(voc_root)
+    data.setup("fit")
+    assert [data.train_set.name(i) for i in range(2)] == ["p0", "p1"]
+    assert ["boxes" in data.train_set[i] for i in range(2)] == [True, True]
+    assert not data.data_report.images("missing_image")
+
+
+def test_one_name_in_two_forms_is_one_picture(voc_root: Path, write: Any) -> None:
+    write.splits(voc_root / "splits", train=["p0", "p0.png", "p1"], val=["p1.png"], test=["p5"])
+    data = module(voc_root)
+    data.setup("fit")
+    assert len(data.train_set) == 2
+    assert data.data_report.images("named_twice") == ["p0"]
+    assert data.data_report.images("in_two_splits") == ["p1"]
+
+
+def test_splits_in_another_encoding_and_empty_ones_are_errors_that_name_the_file(voc_root: Path) -> None:
+    (voc_root / "splits/val.txt").write_bytes("p4\nmüll\n".encode("cp1252"))
+    with pytest.raises(ValueError, match="val.txt' is not written in UTF-8"):
+        module(voc_root).setup("fit")
+    (voc_root / "splits/val.txt").write_text("\n")
+    with pytest.raises(ValueError, match="split 'val' is empty. Add names of pictures to val.txt"):
+        module(voc_root).setup("fit")
+
+
+def test_a_picture_over_the_limit_is_an_error_before_training(voc_root: Path) -> None:
+    with pytest.raises(ValueError, match="p0.png' has 40 x 30 pixels.*the limit is 1,000.*`max_pixels`"):
+        module(voc_root, max_pixels=1_000).setup("fit")
+    Image.new("1", (20_000, 10_000)).save(voc_root / "images/p1.png")
+    with pytest.raises(ValueError, match="p1.png' has 20000 x 10000 pixels"):
+        module(voc_root).setup("fit")
+    data = module(voc_root, max_pixels=200_000_000)
+    data.setup("fit")
+    assert data.train_set.max_pixels == 200_000_000
+    with pytest.raises(ValueError, match="max_pixels=0"):
+        module(voc_root, max_pixels=0)
+
+
+def sideways(root: Path, write: Any, size: tuple[int, int]) -> None:
+    """A picture with a cat that fills a corner, turned by its EXIF orientation."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.new("RGB", (40, 30))
+    picture.paste((255, 0, 0), (0, 0, 10, 20))
+    picture.save(root / "images/p0.png", exif=exif)
+    write.voc(root / "annotations/p0.xml", [("cat", 1, 1, 10, 20)], size=size)
+
+
+def test_boxes_on_the_stored_pixels_of_a_sideways_picture_are_refused_until_somebody_says_so(
+    voc_root: Path, write: Any
+) -> None:
+    sideways(voc_root, write, size=(40, 30))
+    with pytest.raises(
+        ValueError, match="'p0' lies sideways .* 40 x 30 px, .* 6 to 30 x 40.*boxes_on: stored .*upright"
+    ):
+        module(voc_root).setup("fit")
+    data = module(voc_root, boxes_on="stored", image_size=(40, 30))
+    data.setup("fit")
+    sample = data.train_set[0]
+    assert sample["boxes"].tolist() == [[10, 0, 30, 10]]
+    assert (sample["image"][0, 0:10, 10:30] == 255).all()
+    data = module(voc_root, boxes_on="upright", image_size=(40, 30))
+    data.setup("fit")
+    assert data.train_set[0]["boxes"].tolist() == [[0, 0, 10, 20]]
+
+
+def test_boxes_of_a_sideways_picture_of_upright_size_are_taken_as_they_are(voc_root: Path, write: Any) -> None:
+    sideways(voc_root, write, size=(30, 40))
+    data = module(voc_root, image_size=(40, 30))
+    data.setup("fit")
+    assert data.train_set[0]["boxes"].tolist() == [[0, 0, 10, 20]]
+
+
+@pytest.mark.parametrize("classes", [{0: "cat", 1: "dog"}, "cat dog"])
+def test_classes_that_are_no_list_are_an_error_that_shows_the_list(classes: Any) -> None:
+    with pytest.raises(ValueError, match="must be a list: .cat, dog."):
+        VOCFolder("x", classes)

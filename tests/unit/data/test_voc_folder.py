@@ -154,3 +154,79 @@ def test_playing_cards_are_read_without_a_finding() -> None:
     for split in sets:
         counts = torch.from_numpy(split.annotations.offsets).diff()
         assert torch.equal(counts.float(), torch.from_numpy(split.targets["n_cards"]))
+
+
+@pytest.mark.parametrize("name", ["p0.XML", "P0.xml", "p0.png.xml", "deep/p0.Xml"])
+def test_an_annotation_is_found_whatever_its_case(voc_root: Path, name: str) -> None:
+    path = voc_root / "annotations" / name
+    path.parent.mkdir(exist_ok=True)
+    (voc_root / "annotations/p0.xml").rename(path)
+    data = module(voc_root)
+    data.setup("fit")
+    assert len(data.train_set[0]["boxes"]) == 2
+    assert not data.data_report.images("annotation_without_image")
+
+
+@pytest.mark.parametrize("name", ["p0.XML", "p0.jpg.xml"])
+def test_two_annotations_of_one_picture_are_an_error(voc_root: Path, write: Any, name: str) -> None:
+    write.voc(voc_root / "annotations" / name, [("dog", 1, 1, 9, 9)])
+    with pytest.raises(ValueError, match="picture 'p0' has two annotation files, .*keep the right one"):
+        module(voc_root).setup("fit")
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        "",
+        "<bndbox/>",
+        "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax></bndbox>",
+        "<bndbox><xmin>1,5</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>",
+        "<polygon><x1>1</x1></polygon>",
+    ],
+)
+def test_an_object_without_a_usable_box_is_an_error_or_skipped(voc_root: Path, box: str) -> None:
+    path = voc_root / "annotations/p0.xml"
+    path.write_text(path.read_text().replace("</annotation>", f"<object><name>cat</name>{box}</object></annotation>"))
+    with pytest.raises(ValueError, match="p0.xml': an object 'cat' has no numbers for xmin.*on_bad_box: skip"):
+        module(voc_root).setup("fit")
+    for choice in ("skip", "clip"):
+        data = module(voc_root, on_bad_box=choice)
+        data.setup("fit")
+        assert len(data.train_set[0]["boxes"]) == 2
+        assert data.data_report.images("bad_box") == ["p0"]
+
+
+@pytest.mark.parametrize("width", ["None", "", "4O", "1,5", "nan", "inf", "0", "-3"])
+def test_a_size_that_is_no_number_is_no_size(voc_root: Path, width: str) -> None:
+    path = voc_root / "annotations/p0.xml"
+    path.write_text(path.read_text().replace("<width>40</width>", f"<width>{width}</width>"))
+    data = module(voc_root)
+    data.setup("fit")
+    assert not len(data.data_report)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb2312", "cp1252", "shift_jis"])
+def test_xml_is_read_in_the_encoding_that_it_declares(voc_root: Path, encoding: str) -> None:
+    path, letter = voc_root / "annotations/p0.xml", "é" if encoding == "cp1252" else "犬"
+    text = f'<?xml version="1.0" encoding="{encoding.removesuffix("-sig")}"?>' + path.read_text().replace("cat", letter)
+    path.write_bytes(text.encode(encoding))
+    data = VOCFolder(str(voc_root), ["cat", "dog", letter], image_size=(30, 40))
+    data.setup("fit")
+    assert data.train_set[0]["box_labels"].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "nonsense"])
+def test_xml_in_another_encoding_is_an_error_that_names_the_file(voc_root: Path, encoding: str) -> None:
+    path = voc_root / "annotations/p0.xml"
+    text = f'<?xml version="1.0" encoding="{encoding}"?>' + path.read_text().replace("cat", "é")
+    path.write_bytes(text.encode("cp1252"))
+    with pytest.raises(ValueError, match="p0.xml' is no XML .*save it as UTF-8"):
+        module(voc_root).setup("fit")
+
+
+def test_boxes_that_are_shares_of_the_picture_are_an_error(voc_root: Path, write: Any) -> None:
+    for i in range(6):
+        write.voc(voc_root / f"annotations/p{i}.xml", [("cat", 0.1, 0.2, 0.9, 0.75), ("dog", 0, 0, 1, 1)])
+    for one_based in (True, False):
+        with pytest.raises(ValueError, match="split 'train' are smaller than one pixel, .*'p0'.*write boxes in pixels"):
+            module(voc_root, one_based=one_based).setup("fit")
