@@ -9,8 +9,8 @@ import pytest
 import torch
 from jsonargparse._common import parsing_settings
 
-from mtl.config.merge import read_config
 from mtl.cli.main import main
+from mtl.config.merge import read_config
 from mtl.config.schema import find_class, parameters
 from mtl.data.joint import JointDataModule
 from mtl.evaluation.load import load_run

@@ -26,8 +26,7 @@ from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.transformed import TransformedWeighting
 from mtl.balancing.upgrad import UPGrad
 
-GOLDEN = Path(__file__).resolve().parents[4] / "shared/golden/toy.json"
-needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="the golden file of the toy landscape is not here")
+GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "toy.json"
 
 METHODS: dict[str, tuple[Callable[[], GradientWeighting], int]] = {  # by golden name, and how often it is asked
     "Sum": (lambda: TransformedWeighting(Equal()), 1),
@@ -124,7 +123,6 @@ def test_gradients_of_the_toy_are_those_of_finite_differences() -> None:
                 assert value == pytest.approx((ahead - behind) / 2e-6, rel=1e-5, abs=1e-7)
 
 
-@needs_golden
 @pytest.mark.parametrize("name", METHODS)
 def test_the_shortest_way_to_the_front_takes_as_many_steps(name: str) -> None:
     config, starts = golden(name)
@@ -134,7 +132,6 @@ def test_the_shortest_way_to_the_front_takes_as_many_steps(name: str) -> None:
     assert found == pytest.approx(shortest["steps"], rel=0.05)
 
 
-@needs_golden
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_every_start_that_reaches_the_front_there_reaches_it_here(name: str) -> None:
