@@ -52,6 +52,7 @@ class COCOFolder(FolderDataModule):
         self._records: dict[str, Record] = {}
         self._listed: dict[str, list[str]] = {}
         self._on_disk: dict[str, dict[str, Path]] = {}  # pictures by folder and name; read where a file is not found
+        self._others: dict[str, dict[str, Path]] = {}  # of these the ones that no JSON lists
 
     def names(self) -> list[str]:
         entries: list[_Entry] = []
@@ -79,6 +80,7 @@ class COCOFolder(FolderDataModule):
     def release(self) -> None:
         self._records.clear()
         self._on_disk.clear()
+        self._others.clear()
 
     def read_splits(self, names: list[str]) -> dict[str, list[str]]:
         if "" not in self.annotations and self.fractions is None and not (self.root / self.splits).is_dir():
@@ -120,12 +122,15 @@ class COCOFolder(FolderDataModule):
             for text, match in matches.items():
                 if claims[match.name] == 1:
                     paths[text] = free[match.name]
-                    self.data_report.add("name_differs", "", match.name, f"file_name {text!r}", "taken for it")
+                    self.data_report.add("name_differs", "", match.name, f"file_name {text!r}", "matched")
         return [paths[name] for name in file_names]
 
     def _not_listed(self, folder: str) -> dict[str, Path]:
-        listed = {record.path for record in self._records.values()}
-        return {name: path for name, path in self._pictures(folder).items() if path not in listed}
+        if folder not in self._others:
+            listed = {record.path for record in self._records.values()}
+            pictures = self._pictures(folder)
+            self._others[folder] = {name: path for name, path in pictures.items() if path not in listed}
+        return self._others[folder]
 
     def _pictures(self, folder: str) -> dict[str, Path]:
         if folder not in self._on_disk:

@@ -65,7 +65,7 @@ def read_coco(file: Path, checks: Checks, report: DataReport) -> list[ListedPict
     }
     names = Counter(str(entry["name"]).strip() for entry in classes.entries.values())
     for name in (name for name, number in names.items() if number > 1):
-        report.add("category_listed_twice", "", "", f"{name} in {file.name}", "taken as one class")
+        report.add("category_listed_twice", "", "", f"{name} in {file.name}", "merged")
     strays = []
     for number, entry in enumerate(annotations):
         if not isinstance(entry, dict):
@@ -157,7 +157,7 @@ def _refuse_strays(
 ) -> None:
     # a cut-out of a larger set has strays, too, but then its own pictures keep their boxes
     empty = sum(not picture.boxes for picture in listed.values())
-    if 2 * len(strays) > num and 2 * empty >= len(listed):
+    if strays and 2 * len(strays) >= num and 2 * empty >= len(listed):
         example = next(iter(listed.values())).id if listed else None
         raise ValueError(
             f"{str(file)!r}: {len(strays)} of {num} annotations belong to no picture of the list images, and {empty} "
@@ -185,7 +185,11 @@ class _Ids:
                 )
             if key not in self.entries:
                 self.entries[key] = entry
-                self.by_text[_text(key)].append(key)
+                same = self.by_text[_text(key)]
+                same.append(key)
+                names = [str(self.entries[other][label]) for other in same]
+                if len({isinstance(other, str) for other in same}) > 1 and len(set(names)) > 1:
+                    doubled[_text(key)] = names
             elif self.entries[key][label] != entry[label]:
                 doubled.setdefault(key, [str(self.entries[key][label])]).append(str(entry[label]))
         if doubled:

@@ -58,7 +58,7 @@ class CsvLabels:
             else:
                 self.rows[match.name], written[match.name] = row, text
                 if not match.sure:
-                    report.add("name_differs", "", match.name, f"{text!r} in {self.path.name}", "taken for it")
+                    report.add("name_differs", "", match.name, f"{text!r} in {self.path.name}", "matched")
         if self.annotated_column and rows and not self.rows:
             raise ValueError(
                 f"annotated_column {self.annotated_column!r} of {str(self.path)!r} says whose boxes are annotated, and "

@@ -248,7 +248,7 @@ class FolderDataModule(JointDataModule):
             matches = match_names(written, {*names, *self.other_names()}, fold_case=False)
         for text, match in matches.items():
             if not match.sure:
-                self.data_report.add("name_differs", "", match.name, f"{text!r} in the splits", "taken for it")
+                self.data_report.add("name_differs", "", match.name, f"{text!r} in the splits", "matched")
         return {
             split: [matches[text].name if text in matches else plain_name(text) for text in wanted]
             for split, wanted in splits.items()

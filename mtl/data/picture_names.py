@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from mtl.data.images import SUFFIXES
 
-_ENDINGS = (*SUFFIXES, ".xml")
+# of pictures, also in formats that nobody here reads, and of their annotations
+_ENDINGS = (*SUFFIXES, ".jpe", ".jfif", ".heic", ".avif", ".xml", ".json", ".txt")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def plain_name(text: str) -> str:
 
 
 def without_extension(name: str) -> str:
-    """A name without the extension of a picture or an XML file; any other dot belongs to the name.
+    """A name without the extension of a picture or an annotation; any other dot belongs to the name.
 
     Args:
         name: the name.

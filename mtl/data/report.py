@@ -22,7 +22,8 @@ class Finding:
         split: `train`, `val`, `test`, or empty for the set as a whole.
         image: name of the picture, or empty.
         detail: the values it was seen in.
-        action: what was done: `skipped`, `clipped`, `kept`, or `not labelled`.
+        action: what was done: `skipped`, `clipped`, `kept`, `not labelled`, `matched` (to a name that is written in
+            another way), or `merged`.
     """
 
     kind: str

@@ -62,7 +62,7 @@ class VOCFolder(FolderDataModule):
             else:
                 _refuse_second(match.name, self._files.setdefault(match.name, path), path)
                 if not match.sure:
-                    self.data_report.add("name_differs", "", match.name, f"annotation {path.name}", "taken for it")
+                    self.data_report.add("name_differs", "", match.name, f"annotation {path.name}", "matched")
         self._found = list(files.values())
         return list(self._pictures)
 

@@ -70,6 +70,13 @@ def test_two_pictures_of_one_id_are_an_error_that_lists_them(tmp_path: Path, sec
         read(tmp_path, changed(("images", 1, "id", second)))
 
 
+@pytest.mark.parametrize("part", ["images", "categories"])
+def test_one_id_as_number_and_as_text_is_an_error(tmp_path: Path, part: str) -> None:
+    first = CONTENT[part][0]["id"]
+    with pytest.raises(ValueError, match=f"x.json': 1 ids in {part} stand for more than one entry .'{first}': "):
+        read(tmp_path, changed((part, 1, "id", str(first))))
+
+
 def test_two_categories_of_one_id_are_an_error_that_lists_them(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="x.json': 1 ids in categories stand for more than one .*3: dog, cat"):
         read(tmp_path, changed(("categories", 1, "id", 3)))
@@ -134,6 +141,11 @@ def test_annotations_that_belong_to_no_picture_are_refused_where_pictures_go_wit
     strays = [("annotations", i, "image_id", f"a{i}") for i in range(2)]
     with pytest.raises(ValueError, match="2 of 2 annotations belong to no picture.*image_id 'a0', a picture has id 1"):
         read(tmp_path, changed(*strays))
+    half = [("annotations", 1, "image_id", 77)]
+    with pytest.raises(
+        ValueError, match="1 of 2 annotations belong to no picture of .* 1 of its 2 pictures have no box"
+    ):
+        read(tmp_path, changed(*half))
     cut_out = changed()
     cut_out["annotations"] += [{"image_id": 100 + i, "category_id": 3, "bbox": [0, 0, 1, 1]} for i in range(9)]
     report = DataReport("x")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 from mtl.backbones.residual_fpn import ResidualFPN
 from mtl.batch import Sample
@@ -146,6 +147,13 @@ def test_training_pictures_without_a_single_box_are_refused(tmp_path: Path, writ
         run(coco(tmp_path, write, bbox=[]), "boxes")
 
 
+def test_a_validation_set_without_a_box_is_told(voc_root: Path, write: Any, caplog: pytest.LogCaptureFixture) -> None:
+    write.voc(voc_root / "annotations/p4.xml", [])
+    with caplog.at_level(logging.WARNING, label_check.__name__):
+        assert run(voc(voc_root, write)) == 1
+    assert "1 of 1 samples of split 'val' are annotated, without a single box" in caplog.text
+
+
 class Own(Dataset[Sample]):
     """Scenes of which only some carry a class; counts what is read."""
 
@@ -188,6 +196,19 @@ def test_a_data_module_of_ones_own_is_looked_at_too() -> None:
         run(OwnData({3}, set()))
     assert run(OwnData({3}, {7})) == 1
     assert run(OwnData(set(), set()), "boxes") == 1
+
+
+class Stream(IterableDataset[Sample]):
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter([{}])
+
+
+@pytest.mark.parametrize("dataset", [iter([]), [(0, 1)], Stream()])
+def test_what_is_no_set_of_samples_is_left_alone(dataset: Any) -> None:
+    assert label_check.count_by_reading(dataset, OwnData.declare_tasks()) == {}
 
 
 def test_a_few_samples_are_enough_where_labels_are_common() -> None:
