@@ -37,7 +37,7 @@ def widths(data: COCOFolder) -> dict[str, list[float]]:
         ("images/sub/a.png", "images/b.png"),
         ("images\\sub\\a.png", "images\\b.png"),
         ("..\\images\\sub\\a.png", "../images/b.png"),
-        ("C:\\Users\\me\\sub\\a.png", "/home/me/b.png"),
+        ("C:\\Users\\me\\sub\\a.png", "/mnt/me/b.png"),
         ("./sub/a.png", " b.png"),
         ("sub/A.PNG", "B.png"),
         ("sub/a.jpg", "b.tif"),
