@@ -9,13 +9,15 @@ T = TypeVar("T")
 
 
 def import_modules(package: str) -> None:
-    """Import every module of a package; called by the package itself.
+    """Import every module of a package and of the packages in it; called by the package itself.
 
     Args:
         package: dotted name of the package, its own `__name__`.
     """
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         importlib.import_module(f"{package}.{module.name}")
+        if module.ispkg:
+            import_modules(f"{package}.{module.name}")
 
 
 def concrete_subclasses(base: type[T]) -> Iterator[type[T]]:

@@ -18,7 +18,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # the features of every head that is to run; a balancing method puts a node of its own here
-Junction = Callable[[Features, Sequence[str]], dict[str, Features]]
+SplitFeatures = Callable[[Features, Sequence[str]], dict[str, Features]]
 
 
 def share(features: Features, names: Sequence[str]) -> dict[str, Features]:
@@ -64,7 +64,7 @@ class MultiTaskModel(nn.Module):
                 raise ValueError(f"a task cannot be named {name!r}: torch.nn.ModuleDict uses that word itself.")
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
-        self.junction: Junction = share
+        self.junction: SplitFeatures = share
         # not persistent: they are settings, and a checkpoint keeps settings elsewhere
         self.register_buffer("image_mean", torch.tensor(image_mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("image_std", torch.tensor(image_std).view(-1, 1, 1), persistent=False)

@@ -9,8 +9,8 @@ from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from mtl.distributed.dtensor import is_sharded
 from mtl.errors import did_you_mean
-from mtl.functional.shards import is_sharded
 
 FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")
 

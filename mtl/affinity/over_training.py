@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mtl.affinity.tables import Affinity
-from mtl.callbacks.picture import class_colour
+from mtl.drawing.sample import class_colour
 
 _LEGEND = 12  # most lines that a legend names
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.upgrad import check_preferences, preferences_of
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 from mtl.functional.on_host import on_host
 
 
@@ -41,10 +41,10 @@ class AlignedMTL(GradientWeighting):
         self.preferences = None if preferences is None else check_preferences(preferences)
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        shape = geometry(gramian_KK)
-        norms_K = torch.where(shape.zero_K, 0.0, shape.norms_K)
+        gram = decompose(gramian_KK)
+        norms_K = torch.where(gram.zero_K, 0.0, gram.norms_K)
         # G = F F' with F = norms * root of the cosines: singular values of F keep twice the digits of eigenvalues of G
-        factor_KK = norms_K[:, None] * shape.vectors_KK * shape.values_K.sqrt()
+        factor_KK = norms_K[:, None] * gram.vectors_KK * gram.values_K.sqrt()
         vectors_KK, roots_K, _ = on_host(torch.linalg.svd)(factor_KK)
         eps = torch.finfo(gramian_KK.dtype).eps
         kept_K = roots_K.square() > len(roots_K) * eps * roots_K[0].square()

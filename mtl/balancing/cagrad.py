@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.conflict_averse import conflict_averse_weights
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 
 
 class CAGrad(GradientWeighting):
@@ -45,11 +45,11 @@ class CAGrad(GradientWeighting):
         self.rescale = rescale
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        shape = geometry(gramian_KK)
-        weights_K = torch.full_like(shape.norms_K, 1 / len(shape.norms_K))
+        gram = decompose(gramian_KK)
+        weights_K = torch.full_like(gram.norms_K, 1 / len(gram.norms_K))
         if self.c == 0:
-            self.report(shape.vanishes(weights_K))
+            self.report(gram.vanishes(weights_K))
             return weights_K
-        added_K, vanished, found = conflict_averse_weights(shape, self.c)
+        added_K, vanished, found = conflict_averse_weights(gram, self.c)
         self.report(vanished, ~found)
         return (weights_K + added_K) / (1.0, 1 + self.c**2, 1 + self.c)[self.rescale]

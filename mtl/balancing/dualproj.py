@@ -10,7 +10,7 @@ from torch import Tensor
 from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.upgrad import check_preferences, preferences_of
 from mtl.functional.dual_cone import project_dual_cone
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 
 
 class DualProj(GradientWeighting):
@@ -33,7 +33,7 @@ class DualProj(GradientWeighting):
         self.preferences = None if preferences is None else check_preferences(preferences)
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        shape = geometry(gramian_KK)
-        projected_1K, solved = project_dual_cone(shape, preferences_of(self.preferences, index_K, shape.norms_K)[None])
-        self.report(shape.vanishes(projected_1K[0]), ~solved)
+        gram = decompose(gramian_KK)
+        projected_1K, solved = project_dual_cone(gram, preferences_of(self.preferences, index_K, gram.norms_K)[None])
+        self.report(gram.vanishes(projected_1K[0]), ~solved)
         return projected_1K[0]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
-from mtl.functional.gramian import Geometry, geometry
+from mtl.functional.gramian import Gram, decompose
 from mtl.functional.power_equation import solve_power_equation
 
 
@@ -44,22 +44,22 @@ class FairGrad(GradientWeighting):
         self.max_norm = max_norm
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        shape = geometry(gramian_KK)
-        weights_K, stationary, found = solve_power_equation(shape, 1 / self.alpha)
-        self.report(stationary, shape.zero_K.any() | ~found)
-        return clip_update(shape, weights_K, self.max_norm)
+        gram = decompose(gramian_KK)
+        weights_K, stationary, found = solve_power_equation(gram, 1 / self.alpha)
+        self.report(stationary, gram.zero_K.any() | ~found)
+        return clip_update(gram, weights_K, self.max_norm)
 
 
-def clip_update(shape: Geometry, weights_K: Tensor, max_norm: float | None) -> Tensor:
+def clip_update(gram: Gram, weights_K: Tensor, max_norm: float | None) -> Tensor:
     """Weights whose update is no longer than a limit.
 
     Args:
-        shape: norms and cosines of the gradients.
+        gram: norms and cosines of the gradients.
         weights_K: of the tasks.
         max_norm: the limit; none by default.
     """
     if max_norm is None:
         return weights_K
-    scaled_K = weights_K * shape.norms_K
-    length = (scaled_K @ shape.cosines_KK @ scaled_K).clamp(min=0).sqrt()
+    scaled_K = weights_K * gram.norms_K
+    length = (scaled_K @ gram.cosines_KK @ scaled_K).clamp(min=0).sqrt()
     return weights_K * (max_norm / torch.clamp(length, min=max_norm))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtl.balancing.pcgrad import random_orders
 from mtl.balancing.protocols import GradientWeighting
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 
 
 class GradVac(GradientWeighting):
@@ -60,12 +60,12 @@ class GradVac(GradientWeighting):
             order_KK: which task each task visits one after the other; itself is passed over.
             index_K: which of all tasks they are.
         """
-        shape = geometry(gramian_KK)
-        cosines_KK = shape.cosines_KK
+        gram = decompose(gramian_KK)
+        cosines_KK = gram.cosines_KK
         row_K1 = torch.arange(len(cosines_KK), device=cosines_KK.device)[:, None]
         usual_KK = self.usual_NN[index_K[:, None], index_K].to(cosines_KK.dtype)
         # everything in the order of the visits; the means of a pair change once in a call, when it is visited
-        other_KK = (order_KK != row_K1) & ~shape.zero_K[:, None] & ~shape.zero_K[order_KK]
+        other_KK = (order_KK != row_K1) & ~gram.zero_K[:, None] & ~gram.zero_K[order_KK]
         visited_KKK, usual_KT = cosines_KK[order_KK], usual_KK.gather(1, order_KK)
         usual_sine_KT = (1 - usual_KT**2).clamp(min=1e-16).sqrt()
         products_KK, squared_K1 = cosines_KK.clone(), torch.ones_like(row_K1, dtype=cosines_KK.dtype)
@@ -87,6 +87,6 @@ class GradVac(GradientWeighting):
         moved_KT = torch.where(other_KK, (1 - self.beta) * usual_KT + self.beta * torch.cat(cosines, 1), usual_KT)
         usual_KK = usual_KK.scatter(1, order_KK, moved_KT)
         self.usual_NN[index_K[:, None], index_K] = usual_KK.to(self.usual_NN.dtype)
-        weights_K = torch.where(shape.zero_K, 0.0, shape.norms_K) @ factors_KK / shape.norms_K
-        self.report(shape.vanishes(weights_K))
+        weights_K = torch.where(gram.zero_K, 0.0, gram.norms_K) @ factors_KK / gram.norms_K
+        self.report(gram.vanishes(weights_K))
         return weights_K

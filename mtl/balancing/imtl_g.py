@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 
 
 class IMTLG(GradientWeighting):
@@ -26,9 +26,9 @@ class IMTLG(GradientWeighting):
     scaling = "common"  # a factor for each may change the sign of the sum
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        shape = geometry(gramian_KK)
-        weights_K = shape.equal_projections() / shape.norms_K
+        gram = decompose(gramian_KK)
+        weights_K = gram.equal_projections() / gram.norms_K
         total = weights_K.sum()
         no_sum = total.abs() <= 1e-12 * weights_K.abs().sum()
-        self.report(singular=no_sum | shape.singular())
+        self.report(singular=no_sum | gram.singular())
         return weights_K / torch.where(no_sum, 1.0, total)

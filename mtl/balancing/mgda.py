@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 from mtl.functional.simplex import min_norm_point
 
 
@@ -45,12 +45,12 @@ class MGDA(GradientWeighting):
         self.sum_to = sum_to
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        shape = geometry(gramian_KK)
-        factor_K = torch.ones_like(shape.norms_K)
+        gram = decompose(gramian_KK)
+        factor_K = torch.ones_like(gram.norms_K)
         if self.normalization in ("l2", "loss+"):
-            factor_K = factor_K / shape.norms_K
+            factor_K = factor_K / gram.norms_K
         if self.normalization in ("loss", "loss+"):
             factor_K = factor_K / losses_K.to(factor_K).clamp(min=torch.finfo(losses_K.dtype).tiny)
-        weights_K, stationary = min_norm_point(shape._replace(norms_K=shape.norms_K * factor_K))
+        weights_K, stationary = min_norm_point(gram._replace(norms_K=gram.norms_K * factor_K))
         self.report(stationary)
         return weights_K * factor_K * (len(weights_K) if self.sum_to == "tasks" else 1)

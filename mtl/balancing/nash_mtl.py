@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtl.balancing.fairgrad import clip_update
 from mtl.balancing.protocols import GradientWeighting
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 from mtl.functional.power_equation import solve_power_equation
 
 
@@ -39,7 +39,7 @@ class NashMTL(GradientWeighting):
         self.max_norm = max_norm
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        shape = geometry(gramian_KK)
-        weights_K, stationary, found = solve_power_equation(shape, 1.0)
-        self.report(stationary, shape.zero_K.any() | ~found)
-        return clip_update(shape, weights_K, self.max_norm)
+        gram = decompose(gramian_KK)
+        weights_K, stationary, found = solve_power_equation(gram, 1.0)
+        self.report(stationary, gram.zero_K.any() | ~found)
+        return clip_update(gram, weights_K, self.max_norm)

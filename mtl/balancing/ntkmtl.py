@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 
 
 class NTKMTL(GradientWeighting):
@@ -39,8 +39,8 @@ class NTKMTL(GradientWeighting):
         self.power = power
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        shape = geometry(gramian_KK)
-        squared_K = shape.norms_K.square()
-        total = torch.where(shape.zero_K, 0.0, squared_K).sum()
-        self.report(singular=shape.zero_K.any())
-        return torch.where(shape.zero_K, 0.0, (total / squared_K) ** self.power)
+        gram = decompose(gramian_KK)
+        squared_K = gram.norms_K.square()
+        total = torch.where(gram.zero_K, 0.0, squared_K).sum()
+        self.report(singular=gram.zero_K.any())
+        return torch.where(gram.zero_K, 0.0, (total / squared_K) ** self.power)

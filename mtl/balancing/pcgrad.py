@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.counter_random import counter_uniform
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 
 
 class PCGrad(GradientWeighting):
@@ -42,10 +42,10 @@ class PCGrad(GradientWeighting):
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         order_KK = random_orders(self.seed, self.calls, self.num_tasks, index_K)
         self.calls += 1
-        shape = geometry(gramian_KK)
-        factors_KK = project_conflicts(shape.cosines_KK, order_KK)
-        weights_K = torch.where(shape.zero_K, 0.0, shape.norms_K) @ factors_KK / shape.norms_K
-        self.report(shape.vanishes(weights_K))
+        gram = decompose(gramian_KK)
+        factors_KK = project_conflicts(gram.cosines_KK, order_KK)
+        weights_K = torch.where(gram.zero_K, 0.0, gram.norms_K) @ factors_KK / gram.norms_K
+        self.report(gram.vanishes(weights_K))
         return weights_K / (len(weights_K) if self.reduction == "mean" else 1)
 
 

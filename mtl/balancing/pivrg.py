@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtl.balancing.fairgrad import clip_update
 from mtl.balancing.protocols import GradientWeighting
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 from mtl.functional.power_equation import solve_power_equation
 
 
@@ -82,7 +82,7 @@ class PIVRG(GradientWeighting):
         self.preference_K.copy_(len(drop_K) * torch.softmax(drop_K / temperature, dim=0))
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        shape = geometry(gramian_KK)
-        weights_K, stationary, found = solve_power_equation(shape, 0.5, self.preference_K[index_K])
-        self.report(stationary, shape.zero_K.any() | ~found)
-        return clip_update(shape, weights_K, self.max_norm)
+        gram = decompose(gramian_KK)
+        weights_K, stationary, found = solve_power_equation(gram, 0.5, self.preference_K[index_K])
+        self.report(stationary, gram.zero_K.any() | ~found)
+        return clip_update(gram, weights_K, self.max_norm)

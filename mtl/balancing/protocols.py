@@ -48,7 +48,7 @@ class LossWeighting(Method):
             losses_K = losses_K.float()
         if not len(index_K):
             return losses.sum() * 0
-        self.look(losses_K.detach())
+        self.check_losses(losses_K.detach())
         return self.objective(losses_K, index_K)
 
     def weights(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor:
@@ -63,7 +63,7 @@ class LossWeighting(Method):
             return torch.autograd.grad(self(leaf, present), leaf)[0]
 
     @torch.no_grad()
-    def look(self, losses_K: Tensor) -> None:
+    def check_losses(self, losses_K: Tensor) -> None:
         """Set `status` from the losses.
 
         Args:

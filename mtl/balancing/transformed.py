@@ -60,7 +60,7 @@ class _Transformed(Method):
     def _factors(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
         with torch.enable_grad():
             leaf_K = losses_K.detach().clone().requires_grad_()
-            self.transform.look(leaf_K.detach())
+            self.transform.check_losses(leaf_K.detach())
             return torch.autograd.grad(self.transform.objective(leaf_K, index_K), leaf_K)[0]
 
 

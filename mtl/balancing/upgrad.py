@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.dual_cone import project_dual_cone
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 from mtl.functional.on_host import numbers_on
 
 
@@ -35,10 +35,10 @@ class UPGrad(GradientWeighting):
         self.preferences = None if preferences is None else check_preferences(preferences)
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        shape = geometry(gramian_KK)
-        projected_KK, solved = project_dual_cone(shape, preferences_of(self.preferences, index_K, shape.norms_K).diag())
+        gram = decompose(gramian_KK)
+        projected_KK, solved = project_dual_cone(gram, preferences_of(self.preferences, index_K, gram.norms_K).diag())
         weights_K = projected_KK.sum(0)
-        self.report(shape.vanishes(weights_K), ~solved)
+        self.report(gram.vanishes(weights_K), ~solved)
         return weights_K
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelSummary, ProgressBar
 
-from mtl.callbacks.balancing_telemetry import BalancingTelemetry, looks_at_gradients
-from mtl.callbacks.box_pictures import BoxPictures
-from mtl.callbacks.curves import Curves
-from mtl.callbacks.finite_losses import FiniteLosses
-from mtl.callbacks.gradient_norms import GradientNorms
-from mtl.callbacks.learning_rates import LearningRates
-from mtl.callbacks.part_summary import PartSummary
-from mtl.callbacks.progress import RunProgress
-from mtl.callbacks.results import Results
-from mtl.callbacks.step_seeds import StepSeeds
-from mtl.callbacks.throughput import Throughput
+from mtl.callbacks.balancing.finite_losses import FiniteLosses
+from mtl.callbacks.balancing.telemetry import BalancingTelemetry, looks_at_gradients
+from mtl.callbacks.checkpoints.step_seeds import StepSeeds
+from mtl.callbacks.pictures.box_pictures import BoxPictures
+from mtl.callbacks.tracking.curves import Curves
+from mtl.callbacks.tracking.gradient_norms import GradientNorms
+from mtl.callbacks.tracking.learning_rates import LearningRates
+from mtl.callbacks.tracking.part_summary import PartSummary
+from mtl.callbacks.tracking.progress import RunProgress
+from mtl.callbacks.tracking.results import Results
+from mtl.callbacks.tracking.throughput import Throughput
 
 # a default gives way to these too
 _SAME_KIND: dict[type[Callback], type[Callback]] = {

@@ -18,17 +18,17 @@ from mtl.affinity.measure import AffinityMeasure, Evidence
 from mtl.affinity.over_training import write_over_training
 from mtl.affinity.tables import Affinity, read_affinity, summarise, write_affinities
 from mtl.batch import Batch
-from mtl.callbacks.checkpoint_files import read_checkpoint
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
-from mtl.data.joint import JointDataModule
+from mtl.data.module import JointDataModule
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.build import build_data
 from mtl.evaluation.load import find_checkpoint, load_run
 from mtl.model import MultiTaskModel
+from mtl.runs.checkpoint_files import read_checkpoint
 
 
 def affinity(arguments: list[str]) -> None:

@@ -17,29 +17,30 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressB
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
-from mtl.callbacks.checkpoint_io import AtomicCheckpointIO
+from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
+from mtl.callbacks.checkpoints.stop_signals import TrainingStopped
 from mtl.callbacks.defaults import default_callbacks
-from mtl.callbacks.logger_guard import guard
-from mtl.callbacks.loggers import Tracking, make_loggers
-from mtl.callbacks.refused_strategies import refuse_strategy
-from mtl.callbacks.stop_signals import TrainingStopped
-from mtl.callbacks.wandb_run import WandbRun
-from mtl.cli.best_checkpoint import BestCheckpoint
-from mtl.cli.command_line import CommandLine
+from mtl.callbacks.distributed.strategies import refuse_strategy
+from mtl.callbacks.tracking.logger_guard import guard
+from mtl.callbacks.tracking.loggers import Tracking, make_loggers
+from mtl.callbacks.tracking.wandb_run import WandbRun
+from mtl.cli.config_sections import SETTINGS, experiment_of, make_schema, tasks_of
 from mtl.cli.help import show_settings
-from mtl.cli.record import add_record, write_record
-from mtl.cli.resume import RunLock, end_other_ranks, resume_point, say_how_to_go_on, say_what_is_saved
-from mtl.cli.run_folder import earlier_attempt, make_run_folder, rank, started_from_outside
-from mtl.cli.sections import SETTINGS, experiment_of, make_schema, tasks_of
+from mtl.cli.stopped_runs import end_other_ranks, say_how_to_go_on, say_what_is_saved
 from mtl.cli.weights import check_fits, choose_checkpoint
 from mtl.config.checks import expand_paths, refuse_ignored_keys, refuse_unsafe
+from mtl.config.command_line import CommandLine
 from mtl.config.explain import blame, explain, locate, unknown_key
 from mtl.config.import_policy import Builder, ImportRefused, allow_imports, check_parsed
 from mtl.config.merge import Config, read_config
 from mtl.config.paths import refuse_name
 from mtl.config.yaml_lines import ConfigError, RunError
-from mtl.data.joint import JointDataModule
+from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
+from mtl.runs.checkpoint_io import AtomicCheckpointIO
+from mtl.runs.record import add_record, write_record
+from mtl.runs.resume import RunLock, resume_point
+from mtl.runs.run_folder import earlier_attempt, make_run_folder, rank, started_from_outside
 
 _SEEDS = 2**32
 

@@ -12,19 +12,19 @@ from typing import Any
 
 from rich.console import Console
 
-from mtl.callbacks.metrics_csv import read_series
-from mtl.cli.cell_files import is_done, refuse_changed
-from mtl.cli.command_line import read_command_line
-from mtl.cli.comparison import Cell, Comparison, read_comparison
-from mtl.cli.on_ray import OnRay, add_ray_flags
-from mtl.cli.remembered import remember
-from mtl.cli.resume import refuse_links
-from mtl.cli.run_queue import RunQueue, duration, positive, sigterm_is_ctrl_c
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
+from mtl.config.command_line import read_command_line
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.report import TUNED, read_report, read_results
 from mtl.evaluation.report_files import markdown, write_report
+from mtl.experiments.cells import is_done, refuse_changed
+from mtl.experiments.comparison import Cell, Comparison, read_comparison
+from mtl.experiments.ray_launcher import RayLauncher, add_ray_flags
+from mtl.experiments.run_queue import RunQueue, duration, positive, sigterm_is_ctrl_c
+from mtl.experiments.settings_record import require_same_settings
+from mtl.runs.metrics_csv import read_series
+from mtl.runs.resume import refuse_links
 
 _OWN_KEYS = ("name", "experiment", "runs_root", "tracking.project", "tracking.group")  # of RunQueue.command
 RECORD = "comparison.yaml"  # what all runs have in common, in the folder of the comparison
@@ -52,8 +52,8 @@ def compare(arguments: list[str]) -> None:
         return
     # which weights the tuned row has is known after the search
     refuse_changed([*tries, *(cell for cell in comparison.cells(root) if cell.folder.name != TUNED)])
-    remember(root / RECORD, _record(comparison, flags), "comparison")
-    place = OnRay(options.ray, options.cpus_per_run, options.gpus_per_run) if options.ray else None
+    require_same_settings(root / RECORD, _record(comparison, flags), "comparison")
+    place = RayLauncher(options.ray, options.cpus_per_run, options.gpus_per_run) if options.ray else None
     queue = RunQueue(comparison.config, options.jobs, flags, console, comparison.seed_keys, place)
     with sigterm_is_ctrl_c():
         queue.train(tries, "fixed weights")

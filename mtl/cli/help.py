@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mtl.cli.command_line import OPTIONS
+from mtl.config.command_line import OPTIONS
 
 _OVERVIEW = """\
 mtl: one shared network, many tasks.

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.text import Text
 
 from mtl import __version__
-from mtl.cli.command_line import COMMANDS, TRAINER_COMMANDS, read_command_line
 from mtl.cli.help import show_overview
 from mtl.cli.loader_errors import loader_error
 from mtl.cli.rank_errors import rank_error
-from mtl.cli.run_folder import rank
+from mtl.config.command_line import COMMANDS, TRAINER_COMMANDS, read_command_line
 from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
+from mtl.runs.run_folder import rank
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

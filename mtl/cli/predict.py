@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from mtl.callbacks.checkpoint_files import checkpoint_file
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.load import find_checkpoint, load_checkpoint
 from mtl.evaluation.predict_folder import predict_folder
+from mtl.runs.checkpoint_files import checkpoint_file
 
 
 def predict(arguments: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 import re
 
-from mtl.cli.run_folder import rank
+from mtl.runs.run_folder import rank
 
 # what gloo, nccl and the store say of it
 _LOST = re.compile(

@@ -21,12 +21,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mtl.callbacks.metrics_csv import read_series
-from mtl.cli.on_ray import add_ray_flags, connect
-from mtl.cli.remembered import remember
-from mtl.cli.run_queue import positive, sigterm_is_ctrl_c
-from mtl.cli.sweep_file import Sweep, as_flag, read_sweep
 from mtl.config.yaml_lines import ConfigError, read_yaml
+from mtl.experiments.ray_launcher import add_ray_flags, connect
+from mtl.experiments.run_queue import positive, sigterm_is_ctrl_c
+from mtl.experiments.settings_record import require_same_settings
+from mtl.experiments.sweep_file import Sweep, as_flag, read_sweep
+from mtl.runs.metrics_csv import read_series
 
 _STATE = ".tune"  # Ray Tune's own folder among the trials
 _RECORD = "sweep.yaml"
@@ -51,7 +51,7 @@ def sweep(arguments: list[str]) -> None:
         _plan(plan, num_trials, folder)
         return
     record = {"sweep": read_yaml(plan.path), "trials": num_trials, "flags": flags}
-    remember(folder / _RECORD, record, "sweep")
+    require_same_settings(folder / _RECORD, record, "sweep")
     connect(options.ray)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # tracebacks of trials; their errors are shown at the end
     try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mtl.callbacks.wandb_run import WandbRun
+from mtl.callbacks.tracking.wandb_run import WandbRun
 
 MODES = ("off", "auto", "online", "offline")
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from torch import nn
 
-from mtl.callbacks.checkpoint_files import checkpoint_file, read_checkpoint
-from mtl.cli.command_line import CommandLine
-from mtl.cli.resume import resume_point
+from mtl.config.command_line import CommandLine
 from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.load import find_checkpoint
+from mtl.runs.checkpoint_files import checkpoint_file, read_checkpoint
+from mtl.runs.resume import resume_point
 
 
 def choose_checkpoint(line: CommandLine) -> Path | None:

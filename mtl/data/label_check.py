@@ -24,7 +24,7 @@ from mtl.batch import IGNORE_INDEX
 from mtl.task import Task
 
 if TYPE_CHECKING:
-    from mtl.data.joint import JointDataModule
+    from mtl.data.module import JointDataModule
 
 log = logging.getLogger(__name__)
 _PATIENCE_S = 5.0

@@ -12,7 +12,7 @@ from mtl.config.import_policy import Builder, check_parsed
 from mtl.config.merge import Config
 from mtl.config.schema import Schema
 from mtl.config.yaml_lines import ConfigError, RunError
-from mtl.data.joint import JointDataModule
+from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
 
 

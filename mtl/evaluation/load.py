@@ -6,11 +6,11 @@ from typing import Any
 
 from jsonargparse import ArgumentError
 
-from mtl.callbacks.checkpoint_files import read_checkpoint
 from mtl.config.import_policy import ImportRefused, allow_imports
 from mtl.errors import did_you_mean
 from mtl.evaluation.build import build_model
 from mtl.module import MultiTaskLightningModule
+from mtl.runs.checkpoint_files import read_checkpoint
 
 
 def load_run(run_dir: str | Path, checkpoint: str = "best") -> MultiTaskLightningModule:

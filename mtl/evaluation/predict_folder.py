@@ -12,10 +12,10 @@ from rich import get_console
 from torch import Tensor
 
 from mtl.batch import boxes_to_original
-from mtl.callbacks.picture import Answer, Boxes, Picture, image_answer, predicted_boxes
-from mtl.callbacks.picture_file import annotate
 from mtl.data.images import SUFFIXES, read_image
 from mtl.data.resize import FitMode, read_fitted
+from mtl.drawing.annotated_image import annotate
+from mtl.drawing.sample import Answer, Boxes, Picture, image_answer, predicted_boxes
 from mtl.model import MultiTaskModel
 from mtl.module import MultiTaskLightningModule
 from mtl.task import Task

@@ -18,7 +18,7 @@ import numpy as np
 
 from mtl.config.paths import is_name
 from mtl.evaluation.delta_m import Metric, Values, delta_m, delta_m_flat, delta_m_per_task, mean_rank
-from mtl.evaluation.uncertainty import Draws, holm, interval, paired_p
+from mtl.evaluation.intervals import Draws, holm, interval, paired_p
 
 EQUAL, TUNED = "Equal", "Fixed-tuned"  # rows that the others are tested against
 FAILED = "failed.txt"  # in the folder of a run that failed: why

@@ -9,7 +9,7 @@ Shapes: K tasks.
 import torch
 from torch import Tensor
 
-from mtl.functional.gramian import Geometry
+from mtl.functional.gramian import Gram
 from mtl.functional.nonnegative_qp import nonnegative_qp
 from mtl.functional.on_host import on_host
 
@@ -19,18 +19,18 @@ STEPS_ON_CPU = 40  # stops when solved, after 1 or 2 as a rule
 
 
 @on_host
-def conflict_averse_weights(geometry: Geometry, c: float) -> tuple[Tensor, Tensor, Tensor]:
+def conflict_averse_weights(gram: Gram, c: float) -> tuple[Tensor, Tensor, Tensor]:
     """Weights of the mean gradient plus c times its length along the best hull direction.
 
     Args:
-        geometry: norms and cosines.
+        gram: norms and cosines.
         c: radius of the ball relative to the mean gradient, above 0.
 
     Returns:
         Weights w [K] so that the update is `sum (1 / K + w_k) g_k`; whether the minimiser has g_w = 0, so that its
         direction is not defined and w is 0; and whether the length was found.
     """
-    search = _Search(geometry, c)
+    search = _Search(gram, c)
     search.guess()
     for _ in range(STEPS_ON_CPU if search.on_cpu else STEPS_ON_GPU):
         search.step()
@@ -43,9 +43,9 @@ def conflict_averse_weights(geometry: Geometry, c: float) -> tuple[Tensor, Tenso
 class _Search:
     """Lengths in units of the smallest norm; x are weights times norms in that unit, with a x = 1."""
 
-    def __init__(self, geometry: Geometry, c: float) -> None:
-        cosines_KK, norms_K, zero_K = geometry[:3]
-        self.geometry, self.c = geometry, c
+    def __init__(self, gram: Gram, c: float) -> None:
+        cosines_KK, norms_K, zero_K = gram[:3]
+        self.gram, self.c = gram, c
         self.on_cpu = norms_K.device.type == "cpu"
         self.largest = torch.where(zero_K, 0.0, norms_K).max()
         smallest = torch.where(zero_K, torch.inf, norms_K).min()
@@ -56,7 +56,7 @@ class _Search:
         share_K = live_K * norms_K / torch.where(zero_K.all(), 1.0, self.largest) / len(norms_K)
         image_K = self.cosines_KK @ share_K
         self.mean = (share_K @ image_K).clamp(min=0).sqrt()  # length of the mean gradient over the largest norm
-        self.no_mean = self.mean.square() <= 10 * geometry.noise * share_K.square().sum()
+        self.no_mean = self.mean.square() <= 10 * gram.noise * share_K.square().sum()
         self.beta_K = torch.where(self.no_mean, 0.0, image_K / self.mean).clamp(-1, 1)
         self.length = torch.ones_like(self.mean)
         self.low, self.high = torch.zeros_like(self.mean), torch.full_like(self.mean, torch.inf)
@@ -99,7 +99,7 @@ class _Search:
         self.x_K = solution.x_BK[0] / (solution.x_BK[0] @ self.a_K)
         squared = self.squared = (self.x_K @ self.cosines_KK @ self.x_K).clamp(min=0)
         too_short = squared > self.length**2
-        tiny = squared <= 10 * self.geometry.noise * self.x_K.square().sum()
+        tiny = squared <= 10 * self.gram.noise * self.x_K.square().sum()
         self.vanished = self.no_mean | (tiny & ~too_short)
         self.low = torch.where(too_short, self.length, self.low)
         self.high = torch.where(too_short, self.high, self.length)
@@ -131,5 +131,5 @@ class _Search:
     def weights(self) -> Tensor:
         """Added weights of the tasks."""
         length = torch.where(self.vanished, 1.0, self.x_K @ self.cosines_KK @ self.x_K).sqrt()
-        added_K = self.c * self.mean * self.largest / length * self.x_K / self.geometry.norms_K
+        added_K = self.c * self.mean * self.largest / length * self.x_K / self.gram.norms_K
         return torch.where(self.vanished, 0.0, added_K)

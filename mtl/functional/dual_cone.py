@@ -7,23 +7,23 @@ Shapes: B vectors, K tasks.
 import torch
 from torch import Tensor
 
-from mtl.functional.gramian import Geometry
+from mtl.functional.gramian import Gram
 from mtl.functional.nonnegative_qp import nonnegative_qp
 from mtl.functional.on_host import on_host
 
 
 @on_host
-def project_dual_cone(geometry: Geometry, weights_BK: Tensor) -> tuple[Tensor, Tensor]:
+def project_dual_cone(gram: Gram, weights_BK: Tensor) -> tuple[Tensor, Tensor]:
     """Weights of the projections of weighted sums of the task gradients: min v G v over v >= u.
 
     Args:
-        geometry: norms and cosines.
+        gram: norms and cosines.
         weights_BK: the weights u of the sums to project.
 
     Returns:
         Weights v of their projections, [B,K], and whether all are solved (bool scalar).
     """
-    cosines_KK, norms_K, zero_K = geometry[:3]
+    cosines_KK, norms_K, zero_K = gram[:3]
     scaled_BK = torch.where(zero_K, 0.0, weights_BK * norms_K)
     added_BK, _, solved_B = nonnegative_qp(cosines_KK[None], -scaled_BK @ cosines_KK)
     return weights_BK + added_BK / norms_K, solved_B.all()

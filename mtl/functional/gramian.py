@@ -14,7 +14,7 @@ from torch import Tensor
 from mtl.functional.on_host import on_host
 
 
-class Geometry(NamedTuple):
+class Gram(NamedTuple):
     """Norms and cosines of the task gradients.
 
     Attributes:
@@ -57,7 +57,7 @@ class Geometry(NamedTuple):
 
 
 @on_host
-def geometry(gramian_KK: Tensor) -> Geometry:
+def decompose(gramian_KK: Tensor) -> Gram:
     """Norms and cosines of a Gramian, and the spectrum of the cosines.
 
     Args:
@@ -77,7 +77,7 @@ def geometry(gramian_KK: Tensor) -> Geometry:
     noise = len(work) * eps * 2
     # rounding leaves eigenvalues a little below 0, where a minimum does not exist; up to the noise they are 0
     values_K = torch.where(values_K > noise * values_K[-1], values_K, 0.0)
-    return Geometry((vectors_KK * values_K) @ vectors_KK.T, norms_K, zero_K, values_K, vectors_KK, noise)
+    return Gram((vectors_KK * values_K) @ vectors_KK.T, norms_K, zero_K, values_K, vectors_KK, noise)
 
 
 def widest(tensor: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ Shapes: K tasks, T step lengths.
 import torch
 from torch import Tensor
 
-from mtl.functional.gramian import Geometry
+from mtl.functional.gramian import Gram
 from mtl.functional.on_host import on_host
 
 STEPS_ON_GPU = 24
@@ -19,13 +19,11 @@ SMALLEST = 1e-100  # z of a task that the others serve so well that its weight v
 
 
 @on_host
-def solve_power_equation(
-    geometry: Geometry, power: float, preference_K: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+def solve_power_equation(gram: Gram, power: float, preference_K: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Weights w > 0 with G w = (s / w)^p.
 
     Args:
-        geometry: norms and cosines.
+        gram: norms and cosines.
         power: p, above 0.
         preference_K: s, above 0; ones by default.
 
@@ -34,21 +32,21 @@ def solve_power_equation(
         precision, where the weights are the balance at which that was seen; and whether Newton's method arrived (it may
         not for p below 0.05 with norms that differ by a factor of 1e6).
     """
-    cosines_KK, norms_K, zero_K = geometry[:3]
+    cosines_KK, norms_K, zero_K = gram[:3]
     size = norms_K.log().mean().exp()  # a common factor changes nothing but the length
     relative_K = norms_K / size
     right_K = relative_K ** (power - 1)
     if preference_K is not None:
         right_K = right_K * preference_K.to(right_K) ** power
     right_K = torch.where(zero_K, 1.0, right_K)
-    newton = _Newton(cosines_KK, right_K, power, geometry.noise)
+    newton = _Newton(cosines_KK, right_K, power, gram.noise)
     z_K = newton.best_on_ray(right_K[None] ** (1 / (1 + power)))
     on_cpu = z_K.device.type == "cpu"
     hull, change = z_K.new_zeros(()) > 0, z_K.new_tensor(torch.inf)
     for _ in range(STEPS_ON_CPU if on_cpu else STEPS_ON_GPU):
         next_K, change = newton.step(z_K)
         z_K = torch.where(hull, z_K, next_K)
-        hull = z_K @ (cosines_KK @ z_K) <= 10 * geometry.noise * z_K.square().sum()
+        hull = z_K @ (cosines_KK @ z_K) <= 10 * gram.noise * z_K.square().sum()
         if on_cpu and (float(change) < 1e-7 or bool(hull)):  # the error is the square of the last change
             break
     live_K = torch.where(zero_K, 0.0, z_K)

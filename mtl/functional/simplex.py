@@ -6,13 +6,13 @@ Shapes: K tasks.
 import torch
 from torch import Tensor
 
-from mtl.functional.gramian import Geometry
+from mtl.functional.gramian import Gram
 from mtl.functional.nonnegative_qp import nonnegative_qp
 from mtl.functional.on_host import on_host
 
 
 @on_host
-def min_norm_point(geometry: Geometry) -> tuple[Tensor, Tensor]:
+def min_norm_point(gram: Gram) -> tuple[Tensor, Tensor]:
     """Weights of the shortest vector in the convex hull of the task gradients.
 
     With x the weights times the norms and a = (smallest norm) / norms, the problem is min x C x over a x = 1, x >= 0.
@@ -20,12 +20,12 @@ def min_norm_point(geometry: Geometry) -> tuple[Tensor, Tensor]:
     and well scaled whatever the norms. Where the hull holds 0, the system stays regular.
 
     Args:
-        geometry: norms and cosines.
+        gram: norms and cosines.
 
     Returns:
         Weights [K] on the simplex, and whether the hull holds 0 to working precision (bool scalar).
     """
-    cosines_KK, norms_K, zero_K = geometry[:3]
+    cosines_KK, norms_K, zero_K = gram[:3]
     smallest = torch.where(zero_K, torch.inf, norms_K).min()
     part_K = torch.where(zero_K, 0.0, smallest / norms_K)
     matrix_KK = cosines_KK + torch.outer(part_K, part_K)
@@ -35,7 +35,7 @@ def min_norm_point(geometry: Geometry) -> tuple[Tensor, Tensor]:
     squared = x_K @ cosines_KK @ x_K / total.square()
     share_K = zero_K / zero_K.sum().clamp(min=1)
     weights_K = torch.where(zero_K.any(), share_K, weights_K / total)
-    return weights_K, zero_K.any() | (squared <= 10 * geometry.noise)
+    return weights_K, zero_K.any() | (squared <= 10 * gram.noise)
 
 
 def project_simplex(point_K: Tensor) -> Tensor:

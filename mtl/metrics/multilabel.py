@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_average_precision
 
 from mtl.batch import Batch, labelled
-from mtl.metrics.pairs import Pairs
+from mtl.metrics.collected import PredictionsAndTargets
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.task import Task
 
@@ -25,15 +25,15 @@ class MultilabelMetrics(TaskMetrics):
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        self.pairs = Pairs()
+        self.collected = PredictionsAndTargets()
 
     def update(self, predictions: Predictions, batch: Batch) -> None:
         target_BC = batch[self.task.name].float()
         known_B1 = labelled(batch, self.task)[:, None]
-        self.pairs.update(predictions["probabilities"], torch.where(known_B1, target_BC, torch.nan))
+        self.collected.update(predictions["probabilities"], torch.where(known_B1, target_BC, torch.nan))
 
     def compute(self, per_class: bool = False) -> dict[str, Tensor]:
-        scores_NC, target_NC = (flat.view(-1, self.task.num_classes) for flat in self.pairs.compute())
+        scores_NC, target_NC = (flat.view(-1, self.task.num_classes) for flat in self.collected.compute())
         known_NC = torch.isfinite(target_NC)
         if not known_NC.any():
             return {}
@@ -51,7 +51,7 @@ class MultilabelMetrics(TaskMetrics):
         return {name: value for name, value in metrics.items() if torch.isfinite(value)}
 
     def reset(self) -> None:
-        self.pairs.reset()
+        self.collected.reset()
 
 
 def f1_scores(predicted_NC: Tensor, target_NC: Tensor) -> Tensor:

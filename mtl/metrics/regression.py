@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtl.batch import Batch, labelled
-from mtl.metrics.pairs import Pairs
+from mtl.metrics.collected import PredictionsAndTargets
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.task import Task
 
@@ -25,14 +25,14 @@ class RegressionMetrics(TaskMetrics):
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        self.pairs = Pairs()
+        self.collected = PredictionsAndTargets()
 
     def update(self, predictions: Predictions, batch: Batch) -> None:
         target_B = batch[self.task.name].float()
-        self.pairs.update(predictions["values"], torch.where(labelled(batch, self.task), target_B, torch.nan))
+        self.collected.update(predictions["values"], torch.where(labelled(batch, self.task), target_B, torch.nan))
 
     def compute(self, per_class: bool = False) -> dict[str, Tensor]:
-        values_N, target_N = self.pairs.compute()
+        values_N, target_N = self.collected.compute()
         known_N = torch.isfinite(target_N)
         # sums of squares lose the variance of targets far from 0 in float32
         target_N = target_N[known_N].double()
@@ -46,4 +46,4 @@ class RegressionMetrics(TaskMetrics):
         return {name: value.float() for name, value in metrics.items()}
 
     def reset(self) -> None:
-        self.pairs.reset()
+        self.collected.reset()

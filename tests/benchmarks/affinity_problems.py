@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from mtl.backbones.backbone import Backbone
-from mtl.backbones.residual_fpn import ResidualFPN
+from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.batch import IGNORE_INDEX, Batch, collate
-from mtl.data.digit_scenes import SceneSet
+from mtl.data.sets.digit_scenes import SceneSet
 from mtl.features import Features, FeatureSpec
-from mtl.heads.centernet import CenterNetHead
-from mtl.heads.classification import ClassificationHead
+from mtl.heads.detection.centernet import CenterNetHead
 from mtl.heads.head import Head
-from mtl.heads.regression import RegressionHead
+from mtl.heads.whole.classification import ClassificationHead
+from mtl.heads.whole.regression import RegressionHead
 from mtl.task import Task
 
 Row = dict[str, str]

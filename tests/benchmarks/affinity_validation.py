@@ -57,7 +57,7 @@ class Study:
     def __init__(self, problem: Problem, steps: int, lr: float) -> None:
         self.problem, self.steps, self.lr = problem, steps, lr
         self.names = list(problem.tasks)
-        self.pairs = list(combinations(range(len(self.names)), 2))
+        self.collected = list(combinations(range(len(self.names)), 2))
         self.rows = [problem.train[task.labelled_field].nonzero()[:, 0] for task in problem.tasks.values()]
         self.alone: list[list[Scores]] = []  # by seed and task
         self.together: list[dict[tuple[int, int], Scores]] = []  # by seed and pair
@@ -71,7 +71,7 @@ class Study:
         """
         singles = [self.train([task], seed) for task in range(len(self.names))]
         self.alone.append([self.test(model) for model in singles])
-        self.together.append({pair: self.test(self.train(pair, seed)) for pair in self.pairs})
+        self.together.append({pair: self.test(self.train(pair, seed)) for pair in self.collected})
         found: dict[str, list[Tensor]] = {}
         everything = range(len(self.names))
         batches = [batch for batch, _ in zip(self.batches(everything, seed + 1000), range(BATCHES), strict=False)]
@@ -164,7 +164,7 @@ class Study:
             seeds: which of the seeds that were run.
         """
         gains_KK = torch.full((len(self.names), len(self.names)), torch.nan, dtype=torch.float64)
-        for pair in self.pairs:
+        for pair in self.collected:
             for other, task in (pair, pair[::-1]):
                 keys = list(self.alone[0][task])
                 alone = {key: sum(self.alone[seed][task][key] for seed in seeds) / len(seeds) for key in keys}

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 import mtl.balancing
 from mtl.backbones.backbone import Backbone
-from mtl.backbones.seed_cnn import SeedCNN
-from mtl.backbones.torchvision_network import TorchvisionBackbone
+from mtl.backbones.image.seed_cnn import SeedCNN
+from mtl.backbones.image.torchvision_network import TorchvisionBackbone
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import LossWeighting
 from mtl.batch import PADDING_LABEL, Batch
-from mtl.callbacks.loss_balancing import LossBalancing
+from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.discovery import concrete_subclasses
-from mtl.heads.classification import ClassificationHead
-from mtl.heads.fcos import FCOSHead
+from mtl.heads.detection.fcos import FCOSHead
+from mtl.heads.whole.classification import ClassificationHead
 from mtl.module import MultiTaskLightningModule
 from mtl.task import Task
 

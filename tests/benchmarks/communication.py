@@ -28,13 +28,13 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mtl.backbones.torchvision_network import TorchvisionBackbone
+from mtl.backbones.image.torchvision_network import TorchvisionBackbone
 from mtl.balancing.graddrop import GradDrop
 from mtl.balancing.upgrad import UPGrad
-from mtl.callbacks.loss_balancing import LossBalancing
-from mtl.heads.classification import ClassificationHead
+from mtl.callbacks.balancing.loss_balancing import LossBalancing
+from mtl.callbacks.distributed.fully_sharded import FullySharded
+from mtl.heads.whole.classification import ClassificationHead
 from mtl.module import MultiTaskLightningModule
-from mtl.sharding import FullySharded
 from mtl.task import Task
 
 RANKS, BATCH, SIDE, STEPS = 2, 2, 64, 3

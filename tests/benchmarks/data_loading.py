@@ -21,8 +21,8 @@ from rich.table import Table
 
 from mtl.batch import Batch
 from mtl.cli.app import MultiTaskCLI
-from mtl.cli.command_line import read_command_line
-from mtl.data.joint import JointDataModule
+from mtl.config.command_line import read_command_line
+from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

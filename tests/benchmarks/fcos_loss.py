@@ -2,7 +2,7 @@
 
 Run: python tests/benchmarks/fcos_loss.py
 Both run in one process, in turn, forward and backward; medians are compared, so the neighbours of a shared machine
-slow both alike. Nothing is asserted: `tests/unit/heads/test_fcos.py` shows that both give the same number.
+slow both alike. Nothing is asserted: `tests/unit/heads/detection/test_fcos.py` shows that both give the same number.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from torchvision.models.detection.fcos import FCOS
 
 from mtl.batch import PADDING_LABEL, Batch
 from mtl.features import FeatureSpec
-from mtl.heads.fcos import FCOSHead
+from mtl.heads.detection.fcos import FCOSHead
 from mtl.task import Task
 
 # name: images, side in px, strides, most boxes of an image, classes

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mtl.backbones.backbone import Backbone
-from mtl.backbones.residual_fpn import ResidualFPN
+from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import GradientAggregation, LossWeighting
 from mtl.batch import Sample
-from mtl.data.digit_scenes import DigitScenes
+from mtl.data.sets.digit_scenes import DigitScenes
 from mtl.features import Features, FeatureSpec
-from mtl.heads.centernet import CenterNetHead
-from mtl.heads.classification import ClassificationHead
-from mtl.heads.regression import RegressionHead
+from mtl.heads.detection.centernet import CenterNetHead
+from mtl.heads.whole.classification import ClassificationHead
+from mtl.heads.whole.regression import RegressionHead
 from mtl.module import MultiTaskLightningModule
 from mtl.optim import Optim
 from tests.contract.found_methods import example, found

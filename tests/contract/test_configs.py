@@ -12,7 +12,7 @@ from jsonargparse._common import parsing_settings
 from mtl.cli.main import main
 from mtl.config.merge import read_config
 from mtl.config.schema import find_class, parameters
-from mtl.data.joint import JointDataModule
+from mtl.data.module import JointDataModule
 from mtl.evaluation.load import load_run
 
 ROOT = Path(__file__).resolve().parents[2]

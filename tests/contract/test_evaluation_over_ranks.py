@@ -5,11 +5,11 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import Subset
 
-from mtl.backbones.residual_fpn import ResidualFPN
-from mtl.data.digit_scenes import DigitScenes
-from mtl.heads.centernet import CenterNetHead
-from mtl.heads.classification import ClassificationHead
-from mtl.heads.regression import RegressionHead
+from mtl.backbones.image.residual_fpn import ResidualFPN
+from mtl.data.sets.digit_scenes import DigitScenes
+from mtl.heads.detection.centernet import CenterNetHead
+from mtl.heads.whole.classification import ClassificationHead
+from mtl.heads.whole.regression import RegressionHead
 from mtl.module import MultiTaskLightningModule
 from tests.conftest import RunRanks
 from tests.contract.balanced_run import Partly, trainer

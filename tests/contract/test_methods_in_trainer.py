@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mtl.backbones.backbone import Backbone
-from mtl.backbones.residual_fpn import ResidualFPN
+from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.balancing.method import Method
-from mtl.callbacks.loss_balancing import LossBalancing
+from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.features import Features
 from mtl.module import MultiTaskLightningModule
 from tests.contract.balanced_run import Scenes, Watch, at_all_places, module, one_of_each_kind, state, trainer

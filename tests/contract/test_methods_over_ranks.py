@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mtl.balancing.method import Method
 from mtl.balancing.mgda import MGDA
-from mtl.callbacks.loss_balancing import LossBalancing
+from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.data.sampling import EpochSampler
 from tests.conftest import RunRanks
 from tests.contract.balanced_run import Norms, Scenes, at_all_places, module, state, trainer

@@ -15,14 +15,14 @@ from torch import Tensor
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import LossWeighting
 from mtl.batch import Batch, collate
-from mtl.callbacks.balancing_telemetry import BalancingTelemetry
-from mtl.callbacks.ema import EMA
-from mtl.callbacks.finite_losses import FiniteLosses
-from mtl.callbacks.gradient_norms import GradientNorms
-from mtl.callbacks.learning_rates import LearningRates
-from mtl.callbacks.loss_balancing import LossBalancing
-from mtl.callbacks.task_scheduling import TaskScheduling
-from mtl.callbacks.throughput import Throughput
+from mtl.callbacks.balancing.finite_losses import FiniteLosses
+from mtl.callbacks.balancing.loss_balancing import LossBalancing
+from mtl.callbacks.balancing.task_scheduling import TaskScheduling
+from mtl.callbacks.balancing.telemetry import BalancingTelemetry
+from mtl.callbacks.checkpoints.ema import EMA
+from mtl.callbacks.tracking.gradient_norms import GradientNorms
+from mtl.callbacks.tracking.learning_rates import LearningRates
+from mtl.callbacks.tracking.throughput import Throughput
 from mtl.heads.head import Head
 from mtl.scheduling.loss_progress import LossProgress
 from tests.contract import test_heads

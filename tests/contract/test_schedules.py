@@ -14,8 +14,8 @@ import mtl.scheduling
 from mtl.balancing.graddrop import GradDrop
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import LossWeighting
-from mtl.callbacks.loss_balancing import LossBalancing
-from mtl.callbacks.task_scheduling import TaskScheduling
+from mtl.callbacks.balancing.loss_balancing import LossBalancing
+from mtl.callbacks.balancing.task_scheduling import TaskScheduling
 from mtl.discovery import concrete_subclasses
 from mtl.module import MultiTaskLightningModule
 from mtl.scheduling.round_robin import RoundRobin

@@ -18,12 +18,12 @@ from mtl.balancing.pivrg import PIVRG
 from mtl.balancing.protocols import GradientAggregation
 from mtl.balancing.uncertainty import Uncertainty
 from mtl.balancing.upgrad import UPGrad
-from mtl.callbacks.ema import EMA
-from mtl.callbacks.loss_balancing import LossBalancing
-from mtl.callbacks.task_scheduling import TaskScheduling
+from mtl.callbacks.balancing.loss_balancing import LossBalancing
+from mtl.callbacks.balancing.task_scheduling import TaskScheduling
+from mtl.callbacks.checkpoints.ema import EMA
+from mtl.callbacks.distributed.fully_sharded import FullySharded
 from mtl.optim import Optim
 from mtl.scheduling.round_robin import RoundRobin
-from mtl.sharding import FullySharded
 from tests.conftest import RunRanks
 from tests.contract.balanced_run import Norms, Scenes, at_all_places, module, trainer
 from tests.contract.found_methods import example

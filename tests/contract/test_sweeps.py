@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mtl.cli.main import main
-from mtl.cli.sweep_file import read_sweep
+from mtl.experiments.sweep_file import read_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEPS = sorted((ROOT / "configs/sweeps").glob("*.yaml"))

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.callbacks.metrics_csv import read_series
-from mtl.cli.best_checkpoint import BestCheckpoint
+from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
 from mtl.cli.main import main
-from mtl.cli.record import _cpu_name
+from mtl.runs.metrics_csv import read_series
+from mtl.runs.record import _cpu_name
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = Path(__file__).parent / "runs"

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.backbones.residual_fpn import ResidualFPN
+from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.batch import Batch, collate
-from mtl.data.digit_scenes import SceneSet
-from mtl.heads.centernet import CenterNetHead
-from mtl.heads.classification import ClassificationHead
+from mtl.data.sets.digit_scenes import SceneSet
+from mtl.heads.detection.centernet import CenterNetHead
+from mtl.heads.whole.classification import ClassificationHead
 from mtl.model import MultiTaskModel
 from mtl.task import Task
 

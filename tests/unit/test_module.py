@@ -11,11 +11,11 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mtl.backbones.residual_fpn import ResidualFPN
+from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.batch import Batch, Sample, collate
-from mtl.data.digit_scenes import DigitScenes
-from mtl.heads.centernet import CenterNetHead
-from mtl.heads.classification import ClassificationHead
+from mtl.data.sets.digit_scenes import DigitScenes
+from mtl.heads.detection.centernet import CenterNetHead
+from mtl.heads.whole.classification import ClassificationHead
 from mtl.module import MultiTaskLightningModule
 from mtl.optim import Optim
 

@@ -16,7 +16,7 @@ from mtl.backbones.backbone import Backbone
 from mtl.batch import Batch
 from mtl.discovery import concrete_subclasses
 from mtl.features import Features, FeatureSpec
-from mtl.heads.regression import RegressionHead
+from mtl.heads.whole.regression import RegressionHead
 from mtl.model import MultiTaskModel
 from mtl.task import Task
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mtl.balancing.aligned_mtl import AlignedMTL
 from mtl.balancing.cagrad import CAGrad
-from mtl.balancing.config import ConFIG
+from mtl.balancing.conflict_free import ConFIG
 from mtl.balancing.cr_mogm import CRMOGM
 from mtl.balancing.dualproj import DualProj
 from mtl.balancing.fairgrad import FairGrad
@@ -28,7 +28,7 @@ from mtl.balancing.pcgrad import project_conflicts
 from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.sdmgrad import SDMGrad
 from mtl.balancing.upgrad import UPGrad
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 
 FILE = Path(__file__).resolve().parents[2] / "golden" / "methods.json"
 GOLDEN: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
@@ -116,7 +116,7 @@ def test_float32_reaches_the_reference_with_wild_norms(record: dict[str, Any]) -
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_pcgrad_in_given_orders_reaches_the_reference(record: dict[str, Any], dtype: torch.dtype) -> None:
     rows_KP, matrix = rows_of(record, dtype), MATRICES[record["matrix"]]
-    shape = geometry(rows_KP @ rows_KP.T)
+    shape = decompose(rows_KP @ rows_KP.T)
     order_KK = torch.tensor([[*order, task] for task, order in enumerate(record["orders"])])
     norms_K = torch.where(shape.zero_K, 0.0, shape.norms_K)
     update_P = norms_K @ project_conflicts(shape.cosines_KK, order_KK) / shape.norms_K @ rows_of(record)

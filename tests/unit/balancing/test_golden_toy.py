@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from mtl.balancing.aligned_mtl import AlignedMTL
-from mtl.balancing.config import ConFIG
+from mtl.balancing.conflict_free import ConFIG
 from mtl.balancing.dualproj import DualProj
 from mtl.balancing.equal import Equal
 from mtl.balancing.fairgrad import FairGrad

@@ -10,12 +10,12 @@ import pytest
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from mtl.backbones.residual_fpn import ResidualFPN
+from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.callbacks.defaults import default_callbacks
-from mtl.callbacks.loggers import Tracking, make_loggers
-from mtl.data.digit_scenes import DigitScenes
-from mtl.heads.centernet import CenterNetHead
-from mtl.heads.classification import ClassificationHead
+from mtl.callbacks.tracking.loggers import Tracking, make_loggers
+from mtl.data.sets.digit_scenes import DigitScenes
+from mtl.heads.detection.centernet import CenterNetHead
+from mtl.heads.whole.classification import ClassificationHead
 from mtl.module import MultiTaskLightningModule
 
 

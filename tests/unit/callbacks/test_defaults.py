@@ -6,10 +6,10 @@ import pytest
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import LearningRateMonitor, RichModelSummary, TQDMProgressBar
 
-from mtl.callbacks.box_pictures import BoxPictures
+from mtl.callbacks.balancing.finite_losses import FiniteLosses
 from mtl.callbacks.defaults import default_callbacks
-from mtl.callbacks.finite_losses import FiniteLosses
-from mtl.callbacks.gradient_norms import GradientNorms
+from mtl.callbacks.pictures.box_pictures import BoxPictures
+from mtl.callbacks.tracking.gradient_norms import GradientNorms
 
 
 def names(callbacks: list[Callback]) -> list[str]:

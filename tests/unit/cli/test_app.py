@@ -17,8 +17,8 @@ from lightning.pytorch.callbacks import ModelSummary, ProgressBar
 
 import mtl
 from mtl.cli.app import MultiTaskCLI
-from mtl.cli.command_line import read_command_line
 from mtl.cli.main import main
+from mtl.config.command_line import read_command_line
 from mtl.evaluation.load import load_run
 from mtl.module import MultiTaskLightningModule
 
@@ -197,7 +197,7 @@ def test_print_config_shows_everything_and_starts_nothing(folder: Path, capsys: 
     with pytest.raises(SystemExit, match="0"):
         main(["fit", "--config", "tiny.yaml", "--print_config"])
     shown = yaml.safe_load(capsys.readouterr().out)
-    assert shown["model"]["heads"]["boxes"]["class_path"] == "mtl.heads.centernet.CenterNetHead"
+    assert shown["model"]["heads"]["boxes"]["class_path"] == "mtl.heads.detection.centernet.CenterNetHead"
     assert os.listdir(folder) == ["tiny.yaml"]
 
 

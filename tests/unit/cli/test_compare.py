@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from mtl.cli import run_queue
-from mtl.cli.cell_files import overlay_file
-from mtl.cli.comparison import Cell, merged, read_comparison
 from mtl.cli.main import main
 from mtl.evaluation.report import FAILED
+from mtl.experiments import run_queue
+from mtl.experiments.cells import overlay_file
+from mtl.experiments.comparison import Cell, merged, read_comparison
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPARISONS = sorted((ROOT / "configs/compare").glob("*.yaml"))

@@ -30,7 +30,7 @@ def test_every_kind_is_listed_for_programs(capsys: pytest.CaptureFixture[str]) -
         "configs",
     }
     head = next(entry for entry in found["heads"] if entry["name"] == "ClassificationHead")
-    assert head["class_path"] == "mtl.heads.classification.ClassificationHead"
+    assert head["class_path"] == "mtl.heads.whole.classification.ClassificationHead"
     assert head["kinds"] == ["classification"]
     assert head["settings"]["dropout"] == "a number"  # type: ignore[index]
     assert "Head" not in [entry["name"] for entry in found["heads"]], "a base class cannot be used"
@@ -46,7 +46,7 @@ def test_one_kind_is_shown_with_descriptions(capsys: pytest.CaptureFixture[str])
 def test_one_class_is_shown_with_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "heads", "ClassificationHead"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("mtl.heads.classification.ClassificationHead\n")
+    assert said.startswith("mtl.heads.whole.classification.ClassificationHead\n")
     assert "    dropout: " in said
 
 

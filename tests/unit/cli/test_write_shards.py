@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 import mtl
-from mtl.cli.best_checkpoint import BestCheckpoint
+from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
 from mtl.cli.main import main
 from mtl.cli.write_shards import main as write
-from tests.unit.cli.test_resume import SMALL, content, differences, has_step
+from tests.unit.runs.test_resume import SMALL, content, differences, has_step
 
 TRAIN = ["--checkpoint.save_every_steps", "1", "--data.num_workers", "2"]
 # small enough for several shards of a few scenes

@@ -95,9 +95,9 @@ IN_FILES = {
         3,
     ),
     "full path with a typo": (
-        "model:\n  backbone:\n    class_path: mtl.backbones.residual_fpn.ResidualFNP\n",
-        "cannot import 'mtl.backbones.residual_fpn.ResidualFNP': module 'mtl.backbones.residual_fpn' has no attribute "
-        "'ResidualFNP'. Did you mean 'ResidualFPN'?",
+        "model:\n  backbone:\n    class_path: mtl.backbones.image.residual_fpn.ResidualFNP\n",
+        "cannot import 'mtl.backbones.image.residual_fpn.ResidualFNP': module 'mtl.backbones.image.residual_fpn' has no "
+        "attribute 'ResidualFNP'. Did you mean 'ResidualFPN'?",
         3,
     ),
     "tasks given twice": ("model:\n  tasks: {}\n", "`model.tasks` comes from the data module", 2),

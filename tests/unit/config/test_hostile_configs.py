@@ -35,15 +35,17 @@ OVERLAYS = {
     "a lambda callback": CALLBACK
     + "{class_path: LambdaCallback, init_args: {setup: {class_path: torch.utils.collect_env.run}}}\n",
     "an alias of a module": HEAD + "{class_path: torch.utils.collect_env.subprocess.Popen, init_args: {args: touch}}\n",
-    "an alias in mtl": HEAD + "{class_path: mtl.cli.run_queue.subprocess.Popen, init_args: {args: [touch, hacked]}}\n",
-    "a class behind an alias in mtl": HEAD + "{class_path: mtl.cli.record.Path, init_args: {}}\n",
+    "an alias in mtl": HEAD
+    + "{class_path: mtl.experiments.run_queue.subprocess.Popen, init_args: {args: [touch, hacked]}}\n",
+    "a class behind an alias in mtl": HEAD + "{class_path: mtl.runs.record.Path, init_args: {}}\n",
     "a function of mtl": HEAD + "{class_path: mtl.cli.main.main, init_args: {arguments: [list]}}\n",
-    "a method": HEAD + "{class_path: mtl.heads.classification.ClassificationHead.metrics}\n",
+    "a method": HEAD + "{class_path: mtl.heads.whole.classification.ClassificationHead.metrics}\n",
     "a dunder": HEAD + "{class_path: mtl.heads.head.Head.__subclasses__}\n",
     "dunder builtins": HEAD + "{class_path: mtl.__builtins__.eval, init_args: {expression: 1}}\n",
-    "a private class": HEAD + "{class_path: mtl.heads.set_detection._Stage}\n",
-    "a class of no place": HEAD + "{class_path: mtl.cli.run_queue.RunQueue, init_args: {jobs: 1}}\n",
-    "a runner at a callback": CALLBACK + "{class_path: mtl.cli.on_ray.OnRay, init_args: {address: local}}\n",
+    "a private class": HEAD + "{class_path: mtl.heads.detection.set_detection._Stage}\n",
+    "a class of no place": HEAD + "{class_path: mtl.experiments.run_queue.RunQueue, init_args: {jobs: 1}}\n",
+    "a runner at a callback": CALLBACK
+    + "{class_path: mtl.experiments.ray_launcher.RayLauncher, init_args: {address: local}}\n",
     "a partial": HEAD + "{class_path: functools.partial, init_args: {func: os.system}}\n",
     "plain os": BACKBONE + "{class_path: os.system}\n",
     "the name alone": HEAD + "os.system\n",
@@ -55,7 +57,7 @@ OVERLAYS = {
     "a script": CALLBACK + "{class_path: runpy.run_path, init_args: {path_name: evil.py}}\n",
     "an import": "data:\n  class_path: importlib.import_module\n",
     "dict_kwargs of a logger": LOGGER
-    + "{class_path: mtl.callbacks.wandb_run.WandbRun, init_args: {run_dir: x}, dict_kwargs: {settings: {a: b}}}\n",
+    + "{class_path: mtl.callbacks.tracking.wandb_run.WandbRun, init_args: {run_dir: x}, dict_kwargs: {id: a}}\n",
     "dict_kwargs of a backbone": BACKBONE + "{class_path: ResidualFPN, dict_kwargs: {width: 4}}\n",
     "a logger that sends keys": LOGGER + "{class_path: WandbLogger, dict_kwargs: {settings: {base_url: x}}}\n",
     "a tracker": LOGGER + "{class_path: lightning.pytorch.loggers.MLFlowLogger}\n",
@@ -66,7 +68,7 @@ OVERLAYS = {
     "a function of a callback": CALLBACK
     + "{class_path: StochasticWeightAveraging, init_args: {swa_lrs: 0.1, avg_fn: os.system}}\n",
     "a class at a function": CALLBACK
-    + "{class_path: BackboneFinetuning, init_args: {lambda_func: {class_path: mtl.cli.on_ray.OnRay}}}\n",
+    + "{class_path: BackboneFinetuning, init_args: {lambda_func: {class_path: mtl.model.MultiTaskModel}}}\n",
     "a file in place of a class": BACKBONE + "evil.yaml\n",
     "a file in place of a section": "model: evil.yaml\n",
     "a file in place of the trainer": "trainer: ./evil.json\n",
@@ -105,7 +107,9 @@ def paper(folder: Path) -> Path:
     """A package of the user's that leaves a trace when it is imported."""
     (folder / "paper").mkdir()
     trace = "import pathlib\npathlib.Path('hacked').touch()\n"
-    head = "from mtl.heads.classification import ClassificationHead\nclass MyHead(ClassificationHead):\n    pass\n"
+    head = (
+        "from mtl.heads.whole.classification import ClassificationHead\nclass MyHead(ClassificationHead):\n    pass\n"
+    )
     (folder / "paper" / "heads.py").write_text(trace + head)
     return folder
 

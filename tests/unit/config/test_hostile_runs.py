@@ -30,7 +30,10 @@ def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 HYPER_PARAMETERS: dict[str, Any] = {
     "a function": {"class_path": "torch.utils.collect_env.run", "init_args": {"command": "touch hacked"}},
     "os": {"class_path": "os.system"},
-    "an alias": {"class_path": "mtl.cli.run_queue.subprocess.Popen", "init_args": {"args": ["touch", "hacked"]}},
+    "an alias": {
+        "class_path": "mtl.experiments.run_queue.subprocess.Popen",
+        "init_args": {"args": ["touch", "hacked"]},
+    },
     "a method": {"class_path": "mtl.heads.head.Head.metrics"},
     "a number": 5,
     "nothing": None,

@@ -29,7 +29,7 @@ def _policy_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("mtl.heads.classification.ClassificationHead", True),
+        ("mtl.heads.whole.classification.ClassificationHead", True),
         ("torch.optim.AdamW", True),
         ("torch.optim.adamw.AdamW", True),
         ("lightning.pytorch.callbacks.early_stopping.EarlyStopping", True),
@@ -40,7 +40,7 @@ def _policy_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("lightning.pytorch.loggers.MLFlowLogger", False),
         ("torchvision.models.resnet18", False),
         ("timm.create_model", False),
-        ("mtl.heads.classification.ClassificationHead.__init__", False),
+        ("mtl.heads.whole.classification.ClassificationHead.__init__", False),
         ("mtl.cli._main", False),
         ("torch.hub.load", False),
         ("torch.load", False),

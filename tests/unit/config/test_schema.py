@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mtl.backbones.backbone import Backbone
-from mtl.cli.sections import make_schema
+from mtl.cli.config_sections import make_schema
 from mtl.config.merge import Config
 from mtl.config.schema import describe, expected_class, find_class, literals, parameters
 from mtl.config.yaml_lines import Origin

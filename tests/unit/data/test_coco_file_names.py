@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mtl.data.coco_folder import COCOFolder
+from mtl.data.folder.coco_folder import COCOFolder
 
 
 def picture_set(root: Path, write: Any, names: dict[str, str], **options: Any) -> COCOFolder:

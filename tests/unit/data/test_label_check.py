@@ -13,15 +13,15 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import Dataset, IterableDataset
 
-from mtl.backbones.residual_fpn import ResidualFPN
+from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.batch import Sample
 from mtl.data import label_check
-from mtl.data.coco_folder import COCOFolder
-from mtl.data.digit_scenes import DigitScenes
-from mtl.data.joint import JointDataModule
-from mtl.data.voc_folder import VOCFolder
-from mtl.heads.centernet import CenterNetHead
-from mtl.heads.classification import ClassificationHead
+from mtl.data.folder.coco_folder import COCOFolder
+from mtl.data.folder.voc_folder import VOCFolder
+from mtl.data.module import JointDataModule
+from mtl.data.sets.digit_scenes import DigitScenes
+from mtl.heads.detection.centernet import CenterNetHead
+from mtl.heads.whole.classification import ClassificationHead
 from mtl.module import MultiTaskLightningModule
 from mtl.task import Task
 

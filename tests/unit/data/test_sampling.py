@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import Dataset
 
 from mtl.batch import collate
-from mtl.data.augment import Augment
+from mtl.data.augment.augment import Augment
 from mtl.data.sampling import EpochSampler, ResumableLoader, TrainingView
 
 

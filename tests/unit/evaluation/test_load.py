@@ -5,15 +5,18 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.callbacks.checkpoint_files import checkpoint_file, read_checkpoint
 from mtl.evaluation.load import find_checkpoint, load_checkpoint, load_run
-from mtl.heads.centernet import CenterNetHead
+from mtl.heads.detection.centernet import CenterNetHead
 from mtl.module import MultiTaskLightningModule
+from mtl.runs.checkpoint_files import checkpoint_file, read_checkpoint
 
 SETTINGS: dict[str, Any] = {
     "tasks": {"boxes": {"name": "boxes", "kind": "detection", "num_classes": 2, "class_names": ["a", "b"]}},
-    "backbone": {"class_path": "mtl.backbones.residual_fpn.ResidualFPN", "init_args": {"width": 4, "pyramid_width": 8}},
-    "heads": {"boxes": {"class_path": "mtl.heads.centernet.CenterNetHead"}},
+    "backbone": {
+        "class_path": "mtl.backbones.image.residual_fpn.ResidualFPN",
+        "init_args": {"width": 4, "pyramid_width": 8},
+    },
+    "heads": {"boxes": {"class_path": "mtl.heads.detection.centernet.CenterNetHead"}},
 }
 
 
@@ -24,7 +27,7 @@ class _Hostile:
 
 def make_run(folder: Path, **changes: Any) -> Path:
     """A run folder whose checkpoint holds a tiny model."""
-    from mtl.backbones.residual_fpn import ResidualFPN
+    from mtl.backbones.image.residual_fpn import ResidualFPN
     from mtl.task import Task
 
     task = Task("boxes", "detection", class_names=("a", "b"))
@@ -86,7 +89,7 @@ def test_a_foreign_class_in_a_checkpoint_is_not_imported(tmp_path: Path) -> None
 
 
 def test_a_checkpoint_of_other_code_is_told(tmp_path: Path) -> None:
-    head = {"class_path": "mtl.heads.centernet.CenterNetHead", "init_args": {"gone": 1}}
+    head = {"class_path": "mtl.heads.detection.centernet.CenterNetHead", "init_args": {"gone": 1}}
     settings = {**SETTINGS, "heads": {"boxes": head}}
     with pytest.raises(ValueError, match=r"Option 'gone' is not accepted\. It was made by another version"):
         load_run(make_run(tmp_path / "run", hyper_parameters=settings))

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtl.backbones.residual_fpn import ResidualFPN
+from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.evaluation.predict_folder import predict_folder
-from mtl.heads.centernet import CenterNetHead
-from mtl.heads.classification import ClassificationHead
+from mtl.heads.detection.centernet import CenterNetHead
+from mtl.heads.whole.classification import ClassificationHead
 from mtl.model import MultiTaskModel
 from mtl.task import Task
 

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from mtl.functional.conflict_averse import conflict_averse_weights
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 
 
 def gap(rows_KP: Tensor, added_K: Tensor, c: float) -> float:
@@ -24,7 +24,7 @@ def test_duality_gap_is_closed(c: float, num: int) -> None:
         rows_KP = torch.randn(num, 2 * num, generator=generator, dtype=torch.float64)
         rows_KP = rows_KP - (0.0, 0.5, 0.9, 0.97)[seed] * rows_KP.mean(0)
         rows_KP = rows_KP * 10 ** torch.randn(num, 1, generator=generator, dtype=torch.float64)
-        added_K, vanished, found = conflict_averse_weights(geometry(rows_KP @ rows_KP.T), c)
+        added_K, vanished, found = conflict_averse_weights(decompose(rows_KP @ rows_KP.T), c)
         assert bool(found)
         if not bool(vanished):
             assert float(added_K.min()) >= 0
@@ -34,14 +34,14 @@ def test_duality_gap_is_closed(c: float, num: int) -> None:
 
 def test_equal_orthogonal_tasks_by_hand() -> None:
     # the mean is (1/2, 1/2), the best hull direction the same: the update is 1 + c times the mean
-    added_K, vanished, _ = conflict_averse_weights(geometry(torch.eye(2).double()), 0.4)
+    added_K, vanished, _ = conflict_averse_weights(decompose(torch.eye(2).double()), 0.4)
     torch.testing.assert_close(added_K, torch.full((2,), 0.2).double())
     assert not bool(vanished)
 
 
 @pytest.mark.parametrize("num", [1, 2, 4])
 def test_no_gradient_at_all_adds_nothing(num: int) -> None:
-    added_K, vanished, found = conflict_averse_weights(geometry(torch.zeros(num, num)), 0.4)
+    added_K, vanished, found = conflict_averse_weights(decompose(torch.zeros(num, num)), 0.4)
     assert added_K.tolist() == [0.0] * num
     assert bool(vanished)
     assert bool(found)

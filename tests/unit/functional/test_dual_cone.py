@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from mtl.functional.dual_cone import project_dual_cone
-from mtl.functional.gramian import geometry
+from mtl.functional.gramian import decompose
 
 
 def test_two_conflicting_tasks_by_hand() -> None:
     # g = (1, 0), (-1, 1): the first one projected on the complement of the second is (1/2, 1/2)
     rows_KP = torch.tensor([[1.0, 0.0], [-1.0, 1.0]], dtype=torch.float64)
-    weights_BK, solved = project_dual_cone(geometry(rows_KP @ rows_KP.T), torch.eye(2).double())
+    weights_BK, solved = project_dual_cone(decompose(rows_KP @ rows_KP.T), torch.eye(2).double())
     torch.testing.assert_close(weights_BK @ rows_KP, torch.tensor([[0.5, 0.5], [0.0, 1.0]]).double())
     assert bool(solved)
 
@@ -20,7 +20,7 @@ def test_conditions_of_the_projection_hold(num: int, spread: float, columns: flo
     rows_KP = torch.randn(num, int(num * columns), dtype=torch.float64)
     rows_KP = (rows_KP - 0.9 * rows_KP.mean(0)) * 10 ** (spread * (2 * torch.rand(num, 1).double() - 1))
     start_BK = torch.eye(num).double()
-    weights_BK, solved = project_dual_cone(geometry(rows_KP @ rows_KP.T), start_BK)
+    weights_BK, solved = project_dual_cone(decompose(rows_KP @ rows_KP.T), start_BK)
     assert bool(solved)
     norms_K = rows_KP.norm(dim=1)
     slack_BK = weights_BK @ rows_KP @ (rows_KP / norms_K[:, None]).T / norms_K[:, None]
@@ -33,4 +33,4 @@ def test_conditions_of_the_projection_hold(num: int, spread: float, columns: flo
 def test_what_does_not_conflict_stays() -> None:
     rows_KP = torch.rand(4, 6, dtype=torch.float64)
     start_BK = torch.rand(3, 4, dtype=torch.float64)
-    torch.testing.assert_close(project_dual_cone(geometry(rows_KP @ rows_KP.T), start_BK)[0], start_BK)
+    torch.testing.assert_close(project_dual_cone(decompose(rows_KP @ rows_KP.T), start_BK)[0], start_BK)

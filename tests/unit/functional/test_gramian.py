@@ -1,18 +1,18 @@
 import pytest
 import torch
 
-from mtl.functional.gramian import geometry, widest
+from mtl.functional.gramian import decompose, widest
 
 
 def test_norms_and_cosines_of_two_tasks() -> None:
-    shape = geometry(torch.tensor([[4.0, 3.0], [3.0, 9.0]]))
+    shape = decompose(torch.tensor([[4.0, 3.0], [3.0, 9.0]]))
     torch.testing.assert_close(shape.norms_K, torch.tensor([2.0, 3.0]).double())
     torch.testing.assert_close(shape.cosines_KK, torch.tensor([[1.0, 0.5], [0.5, 1.0]]).double())
     assert not shape.zero_K.any()
 
 
 def test_a_zero_gradient_is_orthogonal_to_all() -> None:
-    shape = geometry(torch.tensor([[4.0, 0.0], [0.0, 0.0]]))
+    shape = decompose(torch.tensor([[4.0, 0.0], [0.0, 0.0]]))
     torch.testing.assert_close(shape.cosines_KK, torch.eye(2).double())
     assert shape.zero_K.tolist() == [False, True]
     assert shape.norms_K.tolist() == [2.0, 1.0]
@@ -23,7 +23,7 @@ def test_a_zero_gradient_is_orthogonal_to_all() -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_cosines_are_positive_semi_definite_for_duplicates(dtype: torch.dtype) -> None:
     rows_KP = torch.randn(3, 8).to(dtype).repeat(4, 1) * 10 ** torch.linspace(-6, 6, 12).to(dtype)[:, None]
-    shape = geometry(rows_KP @ rows_KP.T)
+    shape = decompose(rows_KP @ rows_KP.T)
     assert int((shape.values_K > 0).sum()) == 3
     assert float(torch.linalg.eigvalsh(shape.cosines_KK).min()) > -1e-14
     assert bool(shape.singular())
@@ -31,20 +31,20 @@ def test_cosines_are_positive_semi_definite_for_duplicates(dtype: torch.dtype) -
 
 def test_tiny_norms_count_as_zero_only_below_the_smallest_normal_number() -> None:
     rows_KP = torch.tensor([[1e-15, 0.0], [0.0, 1e15]], dtype=torch.float32)
-    assert not geometry(rows_KP @ rows_KP.T).zero_K.any()
-    assert geometry(torch.tensor([[1e-42, 0.0], [0.0, 1.0]])).zero_K.tolist() == [True, False]
+    assert not decompose(rows_KP @ rows_KP.T).zero_K.any()
+    assert decompose(torch.tensor([[1e-42, 0.0], [0.0, 1.0]])).zero_K.tolist() == [True, False]
 
 
 def test_opposed_gradients_vanish_in_balance_only() -> None:
     rows_KP = torch.tensor([[1.0, 2.0], [-2.0, -4.0]], dtype=torch.float64)
-    shape = geometry(rows_KP @ rows_KP.T)
+    shape = decompose(rows_KP @ rows_KP.T)
     assert bool(shape.vanishes(torch.tensor([2.0, 1.0]).double()))
     assert not bool(shape.vanishes(torch.tensor([1.0, 1.0]).double()))
 
 
 def test_equal_projections_are_equal() -> None:
     rows_KP = torch.randn(4, 9, dtype=torch.float64)
-    shape = geometry(rows_KP @ rows_KP.T)
+    shape = decompose(rows_KP @ rows_KP.T)
     unit_KP = rows_KP / rows_KP.norm(dim=1, keepdim=True)
     torch.testing.assert_close(unit_KP @ (shape.equal_projections() @ unit_KP), torch.ones(4).double())
 

@@ -1,0 +1,138 @@
+"""Any torchvision classification network as a backbone, with a feature pyramid on top.
+
+Levels: `c2` to `c5` (the network's own maps at stride 4, 8, 16, 32) and `p2` to `p5` (the same strides, equal width).
+"""
+
+import copy
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+from torchvision.ops import FrozenBatchNorm2d
+
+from mtl.backbones.backbone import Backbone
+from mtl.backbones.image.pyramid import STRIDES, Pyramid, check_levels, needed_inputs
+from mtl.errors import did_you_mean
+from mtl.features import Features
+
+_PROBE = (96, 128)  # height and width that no count of channels repeats by chance
+
+
+class TorchvisionBackbone(Backbone):
+    """A classification network of torchvision, cut where its strides change.
+
+    Where each stage ends is found by running the network once on an empty image, so every convolutional network works:
+    ResNet, MobileNet, EfficientNet, ConvNeXt, RegNet, DenseNet and others.
+
+    Args:
+        name: name of the network as torchvision lists it, for example `resnet50` or `convnext_tiny`.
+        weights: null for random weights, `DEFAULT` for the best pretrained ones (downloaded on first use), or the
+            name of a set of weights such as `IMAGENET1K_V1`.
+        levels: levels to return, any of `c2` to `c5` and `p2` to `p5`.
+        pyramid_channels: channels of every `p*` level.
+        frozen_norm: keep statistics and factors of all batch norms as the weights have them; for pretrained weights
+            and few images per process.
+
+    Raises:
+        ValueError: if the network, the weights or a level do not exist.
+        RuntimeError: if the weights cannot be downloaded.
+    """
+
+    def __init__(
+        self,
+        name: str = "resnet18",
+        weights: str | None = None,
+        levels: tuple[str, ...] = ("p3", "p4", "p5", "c5"),
+        pyramid_channels: int = 128,
+        frozen_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        check_levels(levels)
+        network = _build(name, weights)
+        if frozen_norm:
+            _freeze_norms(network)
+        ends = _stage_ends(network, name)
+        channels = {level: width for level, (_, width) in ends.items()}
+        needed = needed_inputs(levels, channels, name)
+        self.network = create_feature_extractor(
+            network, {ends[level][0]: level for level in needed}, suppress_diff_warning=True
+        )
+        self.pyramid = Pyramid(channels, levels, pyramid_channels, name)
+        self.spec = self.pyramid.spec
+
+    def forward(self, image: Tensor) -> Features:
+        features: Features = self.pyramid(self.network(image))
+        return features
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # a copied graph module comes back in training mode, and an averaged model would move its running statistics
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
+        twin.network.train(self.network.training)
+        modes = {name: module.training for name, module in self.network.named_modules()}
+        for name, module in twin.network.named_modules():
+            module.training = modes[name]
+        return twin
+
+
+def _build(name: str, weights: str | None) -> nn.Module:
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ValueError(
+            f"torchvision has no classification network {name!r}.{did_you_mean(name, known)} "
+            "`torchvision.models.list_models(module=torchvision.models)` lists them."
+        )
+    if weights is not None:
+        sets = ["DEFAULT", *models.get_model_weights(name).__members__]
+        if weights not in sets:
+            raise ValueError(
+                f"{name} has no weights {weights!r}; there are {', '.join(dict.fromkeys(sets))}, and null for random "
+                f"ones.{did_you_mean(weights, sets)}"
+            )
+    try:
+        network: nn.Module = models.get_model(name, weights=weights)
+    except OSError as error:  # no network, no space, a server's refusal
+        raise RuntimeError(
+            f"weights {weights!r} of {name} cannot be downloaded ({error}). Set `weights: null` to train from random "
+            "weights, or copy the file from a machine with a network into the folder checkpoints/ of "
+            f"{torch.hub.get_dir()} (moved by TORCH_HOME)."
+        ) from error
+    return network
+
+
+def _stage_ends(network: nn.Module, name: str) -> dict[str, tuple[str, int]]:
+    """The last block at every stride: level -> (node, channels)."""
+    try:
+        training, evaluation = get_graph_node_names(network, suppress_diff_warning=True)
+        nodes = [node for node in evaluation if node in set(training)]
+        probe = create_feature_extractor(network, nodes, suppress_diff_warning=True).eval()
+        with torch.no_grad():
+            maps = probe(torch.zeros(1, 3, *_PROBE))
+    except (AssertionError, RuntimeError, torch.fx.proxy.TraceError) as error:
+        raise ValueError(
+            f"{name} works on images of one size only or cannot be traced ({error}); take a convolutional network, "
+            "or TimmBackbone."
+        ) from error
+    finally:
+        network.train()
+    # the last node of a stage may lie inside the next block, which widens before it strides: take ends of blocks
+    ends: dict[str, tuple[str, str, int]] = {}
+    for node, value in maps.items():
+        for number, stride in STRIDES.items():
+            size = tuple(side // stride for side in _PROBE)
+            if isinstance(value, Tensor) and value.ndim == 4 and value.shape[2:] == size:
+                ends[".".join(node.split(".")[:2])] = (f"c{number}", node, value.shape[1])
+    return {level: (node, width) for level, node, width in ends.values()}
+
+
+def _freeze_norms(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            frozen = FrozenBatchNorm2d(child.num_features, eps=child.eps)
+            frozen.load_state_dict(child.state_dict())
+            setattr(module, name, frozen)
+        else:
+            _freeze_norms(child)

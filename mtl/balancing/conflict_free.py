@@ -1,0 +1,36 @@
+"""ConFIG: a direction of equal cosine to every task gradient, as long as their projections on it together.
+
+Source: Liu, Chu, Thuerey, "ConFIG: Towards Conflict-free Training of Physics Informed Neural Networks", ICLR 2025,
+arXiv:2408.11104, eq. 2 and 3.
+Shapes: K tasks.
+"""
+
+import torch
+from torch import Tensor
+
+from mtl.balancing.protocols import GradientWeighting
+from mtl.functional.gramian import decompose
+
+
+class ConFIG(GradientWeighting):
+    """The update d = (sum_k g_k . u) u with u the unit vector along pinv(unit gradients) 1.
+
+    The paper works on the gradients; on the Gramian, u is along sum_k c_k g_k / n_k with c = C^-1 1, C the cosines and
+    n the norms. Linearly dependent gradients take the pseudo-inverse and `status` says singular; where even that has no
+    direction, the weights are 0 and `status` says Pareto-stationary. The momentum version (M-ConFIG), with one task per
+    step, is not here.
+
+        weights = ConFIG()(gramian, losses)
+    """
+
+    paper = "Liu, Chu, Thuerey, ConFIG: Towards Conflict-free Training of PINNs, ICLR 2025"
+    scaling = "each"
+
+    def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
+        gram = decompose(gramian_KK)
+        unit_K = gram.equal_projections()
+        projections_K = torch.where(gram.zero_K, 0.0, gram.norms_K * (gram.cosines_KK @ unit_K))
+        squared = unit_K @ gram.cosines_KK @ unit_K
+        none = squared <= 10 * gram.noise
+        self.report(none, gram.singular())
+        return torch.where(none, 0.0, projections_K.sum() / torch.where(none, 1.0, squared) * unit_K / gram.norms_K)

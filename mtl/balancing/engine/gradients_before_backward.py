@@ -1,0 +1,196 @@
+"""`BeforeBackward`: gradients of the tasks computed before Lightning's backward, which then delivers their combination.
+
+It is needed for exact gradients of the parameters, and to weigh heads by weights that are known only once all heads
+have been asked.
+Shapes: K tasks, L levels, P shared parameters.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from mtl.balancing.engine.fork import deliver
+from mtl.balancing.engine.gradients_in_backward import TaskGradients
+from mtl.balancing.protocols import GradientAggregation
+from mtl.distributed.dtensor import as_shard_of, is_sharded, kept_gathered, own_shard, take_gradients
+from mtl.distributed.ranks import all_columns, average_over_ranks_, num_ranks, own_columns, sum_over_ranks
+from mtl.features import Features
+from mtl.functional.gradient_rows import gramian_of_matrix, weighted_sum_of_matrix
+
+
+class BeforeBackward(TaskGradients):
+    """Each head works on features of its own; the trunk is entered by what their gradients come to."""
+
+    # gradients of 16 bits must be scaled when they are computed, not only in Lightning's backward
+    loss_scale: Callable[[Tensor], Tensor] | None = None
+    # parameters by part of the model; FSDP shows the gathered ones between forward and backward
+    shards: Mapping[nn.Module, Sequence[nn.Parameter]] = {}
+    _looked = False
+
+    def split(self, features: Features, names: Sequence[str]) -> dict[str, Features]:
+        if not torch.is_grad_enabled():
+            return dict.fromkeys(names, features)
+        self.features = list(features.values())
+        self.leaves = [[level.detach().requires_grad_() for level in self.features] for _ in names]
+        return {name: dict(zip(features, leaves, strict=True)) for name, leaves in zip(names, self.leaves, strict=True)}
+
+    def objective(self, losses_K: Tensor, global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
+        self.losses, self.present = global_K, present
+        # asked before the method itself, whose call moves its state
+        own_K = self.method.head_weights(global_K, present).to(losses_K)
+        learned = self.method.parameter_loss(global_K, present)
+        self.scale = torch.ones_like(losses_K[0]) if self.loss_scale is None else self.loss_scale(losses_K.new_ones(()))
+        if not self._looked:
+            _refuse_reentrant([losses_K] if self.at == "features" else [losses_K, *self.features])
+            self._looked = True
+        with nullcontext() if self._is_cheap() else kept_gathered(self.trunk):
+            total = self._deliver(losses_K, own_K)
+        self.features, self.leaves = [], []
+        if learned is not None:
+            total = total + learned - learned.detach()
+        return total + losses_K.detach().sum()
+
+    def _is_cheap(self) -> bool:
+        """Whether one backward goes through the trunk; with weights that are kept it is exact."""
+        return self.at == "features" or self._reuses()
+
+    def _trainable(self, part: nn.Module) -> list[nn.Parameter]:
+        return [p for p in self.shards.get(part, ()) if p.requires_grad] if self.shards else trainable(part)
+
+    def _deliver(self, losses_K: Tensor, own_K: Tensor) -> Tensor:
+        heads = [self._trainable(head) for head in self.heads.values()]
+        num_levels = len(self.features)
+        inputs = [leaf for leaves in self.leaves for leaf in leaves] + [p for head in heads for p in head]
+        total = (losses_K * self.scale).sum()
+        found: Sequence[Tensor | None]
+        if is_sharded(inputs):
+            found = take_gradients([total], [None], inputs)
+        else:
+            found = torch.autograd.grad(total, inputs, allow_unused=True)
+        rows = [found[task * num_levels : (task + 1) * num_levels] for task in range(len(heads))]
+        targets: list[Tensor]
+        gradients: Sequence[Tensor | None]
+        if self._is_cheap():
+            targets = self.features
+            gradients = self._combine_features(rows, self.scale.expand(len(rows)))
+        else:
+            targets = list(self._trainable(self.trunk))
+            gradients = self._combine_parameters(rows, targets)
+        delivered = list(gradients)
+        factor_K = own_K
+        if self.head_gradients == "weighted":
+            if self.weights is None:
+                raise ValueError(
+                    f"{type(self.method).__name__} gives a combined gradient and no weights for the heads; set "
+                    "head_gradients of LossBalancing to 'own'."
+                )
+            factor_K = self.weights.to(own_K)
+        at_heads = iter(found[len(heads) * num_levels :])
+        for parameters, factor in zip(heads, factor_K / self.scale, strict=True):
+            for _ in parameters:
+                gradient = next(at_heads)
+                delivered.append(None if gradient is None else as_shard_of(own_shard(gradient) * factor, gradient))
+        return deliver([*targets, *(p for head in heads for p in head)], delivered)
+
+    def _combine_parameters(self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor]) -> list[Tensor]:
+        """One gradient for each parameter from K backward passes through the trunk, the same on every rank.
+
+        The Gramian of means is not the mean of Gramians, so the ranks average first. One process, and a method on whole
+        gradients, holds K + 1 copies of the parameters; a rank of N otherwise K / N + 2.
+        """
+        sizes = [own_shard(target).numel() for target in targets]
+        dtype = torch.promote_types(targets[0].dtype, torch.float32)
+        whole = num_ranks() == 1 or bool(self.shards) or isinstance(self.method, GradientAggregation)
+        length = sum(sizes) + (0 if whole else -sum(sizes) % num_ranks())
+        new = partial(torch.zeros, dtype=dtype, device=targets[0].device)
+        if whole:
+            rows_KP = new(len(rows), length)
+            deque(self._through_backbone(rows, targets, rows_KP), maxlen=0)
+        else:
+            made = (new(length) for _ in rows)
+            rows_KP = own_columns(self._through_backbone(rows, targets, made), self.group)
+        if isinstance(self.method, GradientAggregation):
+            average_over_ranks_(rows_KP, self.group)
+            rows_KP /= self.scale
+            if self.watched:
+                self.gramian = gramian_of_matrix(rows_KP)
+            combined_P = self._aggregate(rows_KP)
+        else:
+            gramian_KK = sum_over_ranks(gramian_of_matrix(rows_KP), self.group)
+            self._ask(gramian_KK / self.scale.to(gramian_KK) ** 2)
+            assert self.weights is not None
+            combined_P = weighted_sum_of_matrix(rows_KP, self.weights / self.scale)
+            combined_P = combined_P if whole else all_columns(combined_P, self.group)
+        parts = zip(combined_P[: sum(sizes)].split(sizes), targets, strict=True)
+        return [as_shard_of(part.view_as(own_shard(target)), target) for part, target in parts]
+
+    def _through_backbone(
+        self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor], places: Iterable[Tensor]
+    ) -> Iterator[Tensor]:
+        """Gradients of the parameters by one task after the other, each [P] and zeros; of shards those of this rank."""
+        sizes = [own_shard(target).numel() for target in targets]
+        used = [[index for index, part in enumerate(row) if part is not None] for row in rows]
+        last = max((task for task, levels in enumerate(used) if levels), default=-1)
+        for task, place_P in enumerate(places):
+            gradients = [(self.features[level], rows[task][level]) for level in used[task]]
+            if gradients:
+                parts = place_P[: sum(sizes)].split(sizes)
+                _backward_into(parts, gradients, targets, retain_graph=task != last)
+            yield place_P
+
+
+def trainable(module: nn.Module) -> list[nn.Parameter]:
+    """Parameters of a module that learn.
+
+    Args:
+        module: any module.
+    """
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _backward_into(
+    places: Sequence[Tensor],
+    gradients: Sequence[tuple[Tensor, Tensor | None]],
+    targets: Sequence[Tensor],
+    retain_graph: bool,
+) -> None:
+    """One backward through the trunk. A function of its own, so that its gradients are gone before the next one."""
+    levels = [level for level, _ in gradients]
+    roots = [_laid_out_as(level, gradient) for level, gradient in gradients]
+    found: Sequence[Tensor | None]
+    if is_sharded(targets):
+        found = take_gradients(levels, roots, targets, retain_graph)
+    else:
+        found = torch.autograd.grad(levels, targets, roots, retain_graph=retain_graph, allow_unused=True)
+    parts = [(place, own_shard(part)) for place, part in zip(places, found, strict=True) if part is not None]
+    pairs = [(place.view_as(part), part) for place, part in parts]
+    torch._foreach_copy_([place for place, _ in pairs], [part for _, part in pairs])
+
+
+def _laid_out_as(feature: Tensor, gradient: Tensor | None) -> Tensor:
+    """The gradient in the memory order of its feature; a pooling head sends another, and the whole trunk pays."""
+    assert gradient is not None
+    if gradient.stride() == feature.stride():
+        return gradient
+    return torch.empty_like(feature, dtype=gradient.dtype).copy_(gradient)
+
+
+def _refuse_reentrant(roots: Sequence[Tensor]) -> None:
+    """PyTorch itself says nothing: the parameters inside would get gradients behind our back, and we none."""
+    open_nodes = [root.grad_fn for root in roots if root.grad_fn is not None]
+    seen = set(open_nodes)
+    while open_nodes:
+        node = open_nodes.pop()
+        if node.name() == "CheckpointFunctionBackward":
+            raise ValueError(
+                "reentrant activation checkpointing cannot give the gradients of single tasks, which LossBalancing "
+                "with at='parameters' or head_gradients='weighted' asks for. Pass use_reentrant=False to "
+                "torch.utils.checkpoint, or balance with at='features' and head_gradients='own'."
+            )
+        following = {after for after, _ in node.next_functions if after is not None} - seen
+        seen |= following
+        open_nodes += following

@@ -1,0 +1,252 @@
+"""`LossBalancing`: any balancing method inside Lightning's automatic optimisation.
+
+A method on losses replaces the weighted sum. A method on gradients meets them at the junction between backbone and
+heads. `at="features"` costs one forward and one backward: the gradients of all tasks arrive there together. Exact
+gradients of the shared parameters (`at="parameters"`) take one backward through the backbone for each task.
+Accumulation, clipping, precision, schedules and DDP stay Lightning's.
+Shapes: K tasks.
+"""
+
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
+
+from mtl.balancing.engine.gradients_before_backward import BeforeBackward, trainable
+from mtl.balancing.engine.gradients_in_backward import InBackward, TaskGradients
+from mtl.balancing.engine.loss_objective import loss_objective
+from mtl.balancing.method import Method
+from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
+from mtl.batch import Batch, labelled
+from mtl.callbacks.balancing.method_feedback import EpochLosses, reevaluate_losses
+from mtl.callbacks.distributed.strategies import refuse_strategy
+from mtl.data.module import JointDataModule
+from mtl.distributed.ddp_ignored import give_back_to_ddp, leave_out_of_ddp
+from mtl.distributed.dtensor import is_sharded, share_weights
+from mtl.distributed.ranks import mean_over_ranks, num_ranks, sum_over_ranks
+from mtl.model import share
+from mtl.module import MultiTaskLightningModule
+
+
+class LossBalancing(Callback):
+    """Balance the tasks by a method, by class path in a config.
+
+    With accumulation the method is asked at every batch, and its weights hold for that batch. The method's state lies
+    in checkpoints beside the model's, so a balanced run resumes exactly and its weights load everywhere.
+
+    Args:
+        method: the balancing method.
+        at: where a gradient method sees the gradients: `features` (cheap; their Gramian bounds that of the parameters)
+            or `parameters` (exact, one backward through the backbone for each task).
+        every: ask the method at every n-th optimiser step and keep its weights between (PSMGD, AAAI 2025); a step
+            between costs one backward.
+        head_gradients: `own`: each head follows its own loss; `weighted`: its gradient is weighted like the backbone's;
+            by default what the method's paper does.
+
+    Raises:
+        ValueError: if the method cannot work there, or a setting would have no effect.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        at: Literal["features", "parameters"] = "features",
+        every: int = 1,
+        head_gradients: Literal["own", "weighted"] | None = None,
+    ) -> None:
+        name = type(method).__name__
+        if every < 1:
+            raise ValueError(f"every={every} must be at least 1: the method is asked at each `every`-th step.")
+        if isinstance(method, LossWeighting) and (head_gradients or every > 1 or at != "features"):
+            raise ValueError(
+                f"{name} sees losses only, so `at`, `every` and `head_gradients` have no effect; remove them."
+            )
+        if not isinstance(method, LossWeighting) and at not in method.at:
+            raise ValueError(f"{name} works at {' or '.join(method.at)}, not at {at!r}.")
+        if every > 1 and not isinstance(method, GradientWeighting):
+            raise ValueError(f"{name} gives no weights that could be kept between steps; set every=1.")
+        self.method = method
+        self.at = at
+        self.every = every
+        self.head_gradients: Literal["own", "weighted"] = head_gradients or method.head_gradients
+        self.names: list[str] = []
+        self.gradients: TaskGradients | None = None
+        self.present: list[bool] | None = None  # which tasks have a label in the batch of all ranks; None for all
+        self.groups: list[dist.ProcessGroup] = []
+        self._steps_before = 0
+        self._epoch = EpochLosses()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage != "fit":
+            return
+        if not isinstance(pl_module, MultiTaskLightningModule):
+            raise ValueError(f"LossBalancing balances a MultiTaskLightningModule; {type(pl_module).__name__} is none.")
+        refuse_strategy(trainer.strategy)
+        self._refuse(trainer, pl_module)
+        self.names = list(pl_module.model.heads)
+        self.method.build(len(self.names))
+        self.method.to(trainer.strategy.root_device)
+        pl_module.more_parameter_groups = self.method.parameter_groups()
+        pl_module.objective = self._objective
+        if not isinstance(self.method, LossWeighting):
+            late = self.at == "parameters" or self.head_gradients == "weighted"
+            made = BeforeBackward if late else InBackward
+            heads = dict(pl_module.model.heads.items())
+            self.gradients = made(pl_module.model.backbone, heads, self.method, self.at, self.head_gradients)
+            # autograd nodes that ask a method are no matter for a compiler: trunk and heads are compiled around it
+            pl_module.model.junction = torch.compiler.disable(self.gradients.split)
+            if self.at == "parameters" and self.every == 1 and isinstance(trainer.strategy, DDPStrategy):
+                # the same on every rank; between steps that ask, and at features, it is DDP that averages
+                leave_out_of_ddp(pl_module, pl_module.model.backbone.parameters())
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if getattr(trainer.strategy.model, "static_graph", False) and trainer.accumulate_grad_batches > 1:
+            raise ValueError(
+                "DDP with static_graph=True and accumulate_grad_batches > 1 crashes inside PyTorch's reducer, with or "
+                "without balancing. Set static_graph to false, or accumulate_grad_batches to 1."
+            )
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        if isinstance(self.gradients, BeforeBackward) and scaler is not None:
+            self.gradients.loss_scale = scaler.scale
+        if is_sharded(pl_module.parameters()):
+            self._know_shards(pl_module)
+        if num_ranks() > 1:
+            share_weights(self.method)
+            if isinstance(pl_module, MultiTaskLightningModule) and not is_sharded(pl_module.parameters()):
+                share_weights(pl_module.model.backbone)  # DDP does not, where it is left out
+            # one for backward, where it must not queue behind DDP's own; one for questions to the hosts, not the GPUs
+            made = (dist.new_group(), dist.new_group(backend="gloo"))
+            self.groups = [group for group in made if isinstance(group, dist.ProcessGroup)]
+            if self.gradients is not None:
+                self.gradients.group = self.groups[0]
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            self._leave(pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._leave(pl_module)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        assert isinstance(pl_module, MultiTaskLightningModule)
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, JointDataModule) and data.labelled_tasks is not None:
+            known = torch.tensor([data.labelled_tasks[name] for name in self.names])
+            data.labelled_tasks = None
+        else:  # another data module, or a hook that hides ours
+            known = torch.stack([labelled(batch, pl_module.tasks[name]).any() for name in self.names]).cpu()
+        here = (sum_over_ranks(known.int(), self.groups[1] if self.groups else None) > 0).tolist()
+        self.present = None if all(here) else here
+        self._steps_before = trainer.global_step
+        if self.gradients is not None:
+            self.gradients.reuse = trainer.global_step % self.every > 0
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.gradients is not None and self.gradients.weights is not None:
+            for name, weight in zip(self.names, self.gradients.weights, strict=True):
+                pl_module.log(f"weights/{name}", weight)
+        pl_module.log("balancing/status", self.method.status.float())
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if self.method.losses_after_step and trainer.global_step > self._steps_before:
+            assert isinstance(pl_module, MultiTaskLightningModule)
+            self.method.observe_step(reevaluate_losses(trainer, pl_module, batch))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, MultiTaskLightningModule)
+        losses_K = self._epoch.take()
+        if losses_K is None:
+            return
+        scores = []
+        for name in self.names:
+            monitor, mode = pl_module.model.head(name).monitor
+            value = trainer.callback_metrics.get(f"val/{name}/{monitor}")
+            score = torch.nan if value is None else value if mode == "max" else 1 / (1 + value)
+            scores.append(torch.as_tensor(score, dtype=losses_K.dtype, device=losses_K.device))
+        scores_K = torch.stack(scores)
+        self.method.observe_epoch(losses_K, None if scores_K.isnan().all() else scores_K)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["balancing"] = {
+            "name": type(self.method).__name__,
+            "method": self.method.state_dict(),
+            "epoch": self._epoch.sums,
+            "kept": None if self.gradients is None else (self.gradients.kept, self.gradients.kept_for),
+        }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint.get("balancing")
+        # without one: a run that was not balanced so far
+        if state is None or trainer.state.fn != "fit":
+            return
+        if state["name"] != type(self.method).__name__:
+            raise ValueError(
+                f"the checkpoint was balanced by {state['name']}; LossBalancing has {type(self.method).__name__}. "
+                "Continue with the method of the run, or start a new run."
+            )
+        self.method.load_state_dict(state["method"])
+        device = trainer.strategy.root_device
+        self.method.to(device)
+        self._epoch.sums = None if state["epoch"] is None else state["epoch"].to(device)
+        if self.gradients is not None and state["kept"][0] is not None:
+            self.gradients.kept, self.gradients.kept_for = state["kept"][0].to(device), state["kept"][1]
+
+    def _refuse(self, trainer: Trainer, module: MultiTaskLightningModule) -> None:
+        found = [callback for callback in getattr(trainer, "callbacks", []) if isinstance(callback, LossBalancing)]
+        if len(found) > 1:
+            names = " and ".join(type(callback.method).__name__ for callback in found)
+            raise ValueError(
+                f"trainer.callbacks holds LossBalancing {len(found)} times, with {names}; keep one. A loss method goes "
+                "before a gradient method in TransformedWeighting or TransformedAggregation."
+            )
+        unequal = {name: weight for name, weight in module.loss_weights.items() if weight != 1}
+        if unequal:
+            raise ValueError(
+                f"loss_weights {unequal} have no effect, since LossBalancing weighs the losses. Remove them, or give "
+                "them to the method Fixed, alone or as the transform of a TransformedWeighting."
+            )
+        if self.at == "parameters" and not trainable(module.model.backbone):
+            raise ValueError("LossBalancing at='parameters' needs a backbone that learns, and all of it is frozen.")
+
+    def _know_shards(self, module: LightningModule) -> None:
+        assert isinstance(module, MultiTaskLightningModule)
+        if self.at == "parameters" and isinstance(self.method, GradientAggregation):
+            raise ValueError(
+                f"{type(self.method).__name__} at='parameters' needs the whole gradient of every task on every rank, "
+                "and FullySharded gives each rank a shard of it. Train with trainer.strategy ddp, take at='features', "
+                "or a method that sees the Gramian, such as UPGrad."
+            )
+        if isinstance(self.gradients, BeforeBackward):
+            parts = [module.model.backbone, *module.model.heads.values()]
+            self.gradients.shards = {part: list(part.parameters()) for part in parts}
+
+    def _leave(self, module: LightningModule) -> None:
+        if isinstance(module, MultiTaskLightningModule):
+            module.objective = module.weighted_sum
+            module.model.junction = share
+            give_back_to_ddp(module)
+        for group in self.groups:
+            dist.destroy_process_group(group)
+        self.groups = []
+
+    def _objective(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        nothing = next(iter(losses.values())).new_zeros(())
+        losses_K = torch.stack([losses.get(name, nothing).float() for name in self.names])
+        present = self.present
+        if len(losses) < len(self.names):  # a task that did not run is one without labels
+            present = [name in losses and (present is None or present[k]) for k, name in enumerate(self.names)]
+        # 16 bits are for the network
+        with torch.autocast(losses_K.device.type, enabled=False):
+            # what the whole batch lost: every rank asks the method the same question and gets the same answer
+            global_K = mean_over_ranks(losses_K.detach())
+            self._epoch.add(global_K, present)
+            if self.gradients is not None:
+                return self.gradients.objective(losses_K, global_K, present), {}
+            assert isinstance(self.method, LossWeighting)
+            total, weights_K = loss_objective(self.method, losses_K, global_K, present)
+        return total, dict(zip(self.names, weights_K, strict=True))

@@ -1,0 +1,219 @@
+"""`TaskScheduling`: which tasks train at a step. The heads of the others are not run, forward or backward.
+
+Shapes: K tasks, L levels.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from mtl.balancing.engine.fork import fork
+from mtl.balancing.engine.gradients_before_backward import BeforeBackward
+from mtl.batch import Batch
+from mtl.callbacks.balancing.loss_balancing import LossBalancing
+from mtl.callbacks.logging_steps import is_logging_step
+from mtl.distributed.dtensor import is_sharded
+from mtl.distributed.ranks import num_ranks, sum_over_ranks
+from mtl.features import Features
+from mtl.functional.gradient_rows import gramian
+from mtl.functional.gradient_similarity import gradient_similarity
+from mtl.functional.on_host import numbers_on
+from mtl.model import SplitFeatures, share
+from mtl.module import MultiTaskLightningModule, Objective
+from mtl.scheduling.schedule import TaskSchedule
+
+
+class TaskScheduling(Callback):
+    """Train only some tasks at each step, by a schedule, by class path in a config.
+
+    A task that is skipped costs neither forward nor backward of its head and is left as it is: no gradient, no weight
+    decay, no momentum. The backbone always takes its step; levels that only skipped tasks read get a zero gradient.
+    With accumulation all batches of an optimiser step train the same tasks. A balancing method sees a skipped task as
+    one without labels. Log keys: `active/<task>`, the share of steps since the last logging step. With
+    `compile: true` every new set of tasks is compiled once.
+
+    Args:
+        schedule: the schedule.
+        warmup_steps: optimiser steps at the start at which all tasks train.
+    """
+
+    def __init__(self, schedule: TaskSchedule, warmup_steps: int = 0) -> None:
+        if warmup_steps < 0:
+            raise ValueError(f"warmup_steps={warmup_steps} must be at least 0.")
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+        self.names: list[str] = []
+        self.active: list[bool] = []
+        self.watching = False
+        self._inner_junction: SplitFeatures = share
+        self._inner_objective: Objective | None = None
+        self._balancing: LossBalancing | None = None
+        self._module: MultiTaskLightningModule | None = None
+        self._levels: list[Tensor] = []
+        self._gramian: Tensor | None = None  # [K,K], of the last watched step without a gradient method
+        self._seen: Tensor | None = None  # the Gramian that was added last
+        self._losses: Tensor | None = None  # [2,K]: sum since the last window, and of how many batches
+        self._cosines: Tensor | None = None  # [2,K,K]: sum over watched steps, and how many
+        self._turns: list[list[bool]] = []  # since the last logging step
+        self._steps_before = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage != "fit":
+            return
+        if not isinstance(pl_module, MultiTaskLightningModule):
+            raise ValueError(f"TaskScheduling needs a MultiTaskLightningModule; {type(pl_module).__name__} is none.")
+        self.names = list(pl_module.model.heads)
+        if not self.schedule.num_tasks:
+            self.schedule.build(len(self.names))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, MultiTaskLightningModule)
+        # `LossBalancing` has taken its place in `setup`
+        self._module, self._inner_junction, self._inner_objective = (
+            pl_module, pl_module.model.junction, pl_module.objective,
+        )  # fmt: skip
+        # which heads run is no matter for a compiler: it compiles around
+        pl_module.model.junction = torch.compiler.disable(self._junction)
+        pl_module.objective = self._objective
+        callbacks: list[Callback] = getattr(trainer, "callbacks", [])
+        self._balancing = next((callback for callback in callbacks if isinstance(callback, LossBalancing)), None)
+        if self._balancing is not None and self._balancing.gradients is not None:
+            self._balancing.gradients.watched = True
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._leave()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._leave()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        step = self._steps_before = trainer.global_step
+        everyone = step < self.warmup_steps
+        self.watching = self.schedule.watched(step)
+        self.active = [True] * len(self.names) if everyone or self.watching else self.schedule.active(step)
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._levels = []
+        if not self.watching:
+            return
+        gradients = self._balancing.gradients if self._balancing is not None else None
+        # outside of backward, where it cannot get between DDP's own messages
+        found = self._gramian if gradients is None else gradients.gramian
+        if found is not None and found is not self._seen:
+            self._seen = found
+            if gradients is None:
+                found = sum_over_ranks(found)
+            cosines_KK = gradient_similarity(found)[1]
+            known_KK = cosines_KK.isfinite()
+            both = torch.stack((torch.where(known_KK, cosines_KK, 0.0), known_KK.to(cosines_KK)))
+            self._cosines = both if self._cosines is None else self._cosines.to(both) + both
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        assert isinstance(pl_module, MultiTaskLightningModule)
+        for name in self._skipped():
+            for parameter in pl_module.model.heads[name].parameters():
+                parameter.grad = None
+        self._turns.append(self.active)
+        if is_logging_step(trainer, done=False):
+            for name, turns in zip(self.names, zip(*self._turns, strict=True), strict=True):
+                pl_module.log(f"active/{name}", sum(turns) / len(turns))
+            self._turns = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step == self._steps_before:
+            return
+        if self.schedule.window and step % self.schedule.window == 0 and self._losses is not None:
+            total_2K = sum_over_ranks(self._losses).cpu()
+            self.schedule.observe_losses(total_2K[0] / total_2K[1])
+            self._losses = None
+        if self._cosines is not None and not self.schedule.watched(step):
+            cosines_2KK = self._cosines.float().cpu()
+            self.schedule.observe_cosines(cosines_2KK[0] / cosines_2KK[1])
+            self._cosines = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "name": type(self.schedule).__name__,
+            "schedule": self.schedule.state_dict(),
+            "losses": self._losses,
+            "cosines": self._cosines,
+            "turns": self._turns,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if state_dict["name"] != type(self.schedule).__name__:
+            raise ValueError(
+                f"the checkpoint was scheduled by {state_dict['name']}; TaskScheduling has "
+                f"{type(self.schedule).__name__}. Continue with the schedule of the run, or start a new run."
+            )
+        self.schedule.load_state_dict(state_dict["schedule"])
+        self._losses, self._cosines = state_dict["losses"], state_dict["cosines"]
+        self._turns = state_dict["turns"]
+
+    def _skipped(self) -> list[str]:
+        return [name for name, active in zip(self.names, self.active, strict=False) if not active]
+
+    def _junction(self, features: Features, names: Sequence[str]) -> dict[str, Features]:
+        assert self._module is not None
+        if not self._module.model.training or not torch.is_grad_enabled():
+            return self._inner_junction(features, names)
+        self._levels = list(features.values())
+        if self.watching and self._inner_junction is share:
+            views = fork(self._levels, len(names), self._record_gramian)
+            return {name: dict(zip(features, view, strict=True)) for name, view in zip(names, views, strict=True)}
+        skipped = self._skipped()
+        return {name: view for name, view in self._inner_junction(features, names).items() if name not in skipped}
+
+    def _record_gramian(self, rows: list[list[Tensor | None]]) -> list[Tensor | None]:
+        """The plain sum, and the Gramian of this rank on the way."""
+        levels = [list(level) for level in zip(*rows, strict=True)]
+        used = [level for level in levels if any(part is not None for part in level)]
+        self._gramian = torch.stack([gramian(level) for level in used]).sum(0)
+        return [_sum(level) for level in levels]
+
+    def _objective(self, losses: dict[str, Tensor]) -> tuple[Tensor, Mapping[str, float | Tensor]]:
+        assert self._inner_objective is not None
+        if self.schedule.window:
+            self._add(losses)
+        total, weights = self._inner_objective(losses)
+        if self._skipped():
+            total = total + self._zero()
+        return total, weights
+
+    def _add(self, losses: dict[str, Tensor]) -> None:
+        nothing = next(iter(losses.values())).new_zeros(())
+        values_K = torch.stack([losses[name].detach() if name in losses else nothing for name in self.names]).float()
+        here_K = numbers_on(values_K.device, [name in losses for name in self.names]) & values_K.isfinite()
+        both = torch.stack((torch.where(here_K, values_K, 0.0), here_K.to(values_K)))
+        self._losses = both if self._losses is None else self._losses.to(both) + both
+
+    def _zero(self) -> Tensor | float:
+        """0, with a zero gradient to all levels and to the skipped heads, for which DDP waits; FSDP does not."""
+        assert self._module is not None
+        gradients = self._balancing.gradients if self._balancing is not None else None
+        if isinstance(gradients, BeforeBackward):  # gives every parameter a gradient
+            return 0.0
+        touched = [level.flatten()[0] for level in self._levels if level.requires_grad]
+        if num_ranks() > 1:
+            heads = [self._module.model.heads[name] for name in self._skipped()]
+            waited = [p for head in heads for p in head.parameters() if p.requires_grad]
+            touched += [] if is_sharded(waited) else [p.sum() for p in waited]
+        return sum(value.float() * 0 for value in touched)
+
+    def _leave(self) -> None:
+        if self._module is not None and self._inner_objective is not None:
+            self._module.model.junction, self._module.objective = share, self._module.weighted_sum
+        self._module = self._inner_objective = None
+        self._levels, self.active = [], []
+
+
+def _sum(parts: Sequence[Tensor | None]) -> Tensor | None:
+    here = [part for part in parts if part is not None]
+    return torch.stack(here).sum(0) if here else None

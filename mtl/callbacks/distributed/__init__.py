@@ -1,0 +1,1 @@
+"""Callbacks for several processes, and the strategy that shards."""

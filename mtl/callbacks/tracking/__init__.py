@@ -1,0 +1,1 @@
+"""Callbacks and loggers that report: progress, tables, curves, Weights & Biases."""

@@ -1,0 +1,152 @@
+"""`PartSummary`: what the model consists of, part by part, when training starts."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelSummary
+from rich import box, get_console
+from rich.table import Table
+from torch import Tensor
+
+from mtl.callbacks.model_parts import model_of, parts
+from mtl.distributed.dtensor import is_sharded
+from mtl.model import MultiTaskModel
+
+
+@dataclass(frozen=True)
+class Part:
+    """One row of the summary.
+
+    Args:
+        name: `backbone`, or the head's task.
+        kind: its class.
+        num_parameters: all parameters.
+        num_trainable: those that are trained.
+        outputs: shape of each output without the batch, by name.
+        forward_ms: time of its forward pass for one image, when measured.
+    """
+
+    name: str
+    kind: str
+    num_parameters: int
+    num_trainable: int
+    outputs: dict[str, tuple[int, ...]]
+    forward_ms: float | None = None
+
+
+class PartSummary(ModelSummary):
+    """Prints parameters, output shapes and forward time of the backbone and of each head.
+
+    Args:
+        measure: run two images of the first batch through the parts, for shapes and times (milliseconds of work).
+    """
+
+    def __init__(self, measure: bool = True) -> None:
+        # a Lightning summary by type, so that the trainer adds no second one
+        super().__init__()
+        self.measure = measure
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self.measure and trainer.is_global_zero:
+            get_console().print(table(summarise(model_of(pl_module))))
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if not self.measure or batch_idx or trainer.current_epoch or not trainer.is_global_zero:
+            return
+        image = batch.get("image") if isinstance(batch, dict) else None
+        if is_sharded(pl_module.parameters()):  # a forward pass of one rank alone would wait for the others
+            image = None
+        get_console().print(table(summarise(model_of(pl_module), image[:2] if isinstance(image, Tensor) else None)))
+
+
+def summarise(model: MultiTaskModel, image: Tensor | None = None) -> list[Part]:
+    """Every part of the model with its sizes.
+
+    Args:
+        model: the model; its mode and statistics stay as they are.
+        image: a small batch to measure with, uint8 or float, [B,3,H,W].
+    """
+    outputs, times_ms = _measure(model, image) if image is not None else ({}, {})
+    rows = []
+    for name, part in parts(model).items():
+        parameters = list(part.parameters())
+        rows.append(
+            Part(
+                name,
+                type(part).__name__.removeprefix("FSDP"),  # which sharding puts in front
+                sum(parameter.numel() for parameter in parameters),
+                sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+                {key: tuple(value.shape[1:]) for key, value in outputs.get(name, {}).items()},
+                times_ms.get(name),
+            )
+        )
+    return rows
+
+
+def table(rows: list[Part]) -> Table:
+    """The summary as a table for a terminal.
+
+    Args:
+        rows: what `summarise` returned.
+    """
+    total = sum(row.num_parameters for row in rows)
+    measured = any(row.forward_ms is not None for row in rows)
+    caption = "ms: forward pass of one image" if measured else None
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, caption=caption, caption_justify="left")
+    for column in ("part", "class"):
+        shown.add_column(column)
+    for column in ("parameters", "share"):
+        shown.add_column(column, justify="right")
+    if measured:
+        shown.add_column("ms", justify="right")
+        shown.add_column("outputs")
+    for row in rows:
+        frozen = row.num_parameters - row.num_trainable
+        cells = [
+            row.name,
+            row.kind,
+            f"{row.num_parameters:,}" + (f" ({frozen:,} frozen)" if frozen else ""),
+            f"{row.num_parameters / max(1, total):.0%}",
+        ]
+        if measured:
+            shapes = "\n".join(f"{key} {'x'.join(map(str, shape))}" for key, shape in row.outputs.items())
+            cells += [f"{row.forward_ms:.2f}" if row.forward_ms is not None else "", shapes]
+        shown.add_row(*cells)
+    shown.add_section()
+    shown.add_row("total", "", f"{total:,}")
+    return shown
+
+
+@torch.no_grad()
+def _measure(model: MultiTaskModel, image: Tensor) -> tuple[dict[str, dict[str, Tensor]], dict[str, float]]:
+    training = {module: module.training for module in model.modules()}
+    outputs: dict[str, dict[str, Tensor]] = {}
+    times_ms: dict[str, float] = {}
+
+    def timed(name: str, run: Any, argument: Any) -> Any:
+        _wait(image)
+        start = time.perf_counter()
+        outputs[name] = run(argument)
+        _wait(image)
+        times_ms[name] = 1000 * (time.perf_counter() - start) / len(image)
+        return outputs[name]
+
+    try:
+        # batch-norm statistics and random numbers of training are not touched
+        model.eval()
+        for _ in range(2):  # the first pass warms up
+            features = timed("backbone", model.features, image)
+            for name in model.heads:
+                timed(name, model.head(name), features)
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+    return outputs, times_ms
+
+
+def _wait(image: Tensor) -> None:
+    if image.is_cuda:
+        torch.cuda.synchronize(image.device)

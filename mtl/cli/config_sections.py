@@ -1,0 +1,64 @@
+"""The sections of a config, and what is found out from them before anything is built."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch import Trainer
+
+from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
+from mtl.callbacks.tracking.loggers import Tracking
+from mtl.config.command_line import OPTIONS
+from mtl.config.merge import Config
+from mtl.config.schema import Schema
+from mtl.data.module import JointDataModule
+from mtl.module import MultiTaskLightningModule
+
+SETTINGS: dict[str, tuple[Any, Any, str]] = {
+    "experiment": (str | None, None, "folder of this experiment's runs, and W&B project; the config's name by default"),
+    "name": (str | None, None, "name of this run's folder; time and a word by default"),
+    "runs_root": (str | Path, "runs", "folder of all experiments"),
+    "test_after_fit": (bool, True, "test the best checkpoint when training is done"),
+}
+
+
+def make_schema(config: Config) -> Schema:
+    """What may stand where in a config.
+
+    Args:
+        config: the merged config.
+    """
+    sections: dict[str, Any] = {
+        "data": JointDataModule,
+        "model": MultiTaskLightningModule,
+        "trainer": Trainer,
+        "checkpoint": BestCheckpoint,
+        "tracking": Tracking,
+        "seed_everything": bool | int,
+    }
+    settings = {name: kind for name, (kind, _, _) in SETTINGS.items()}
+    return Schema({**sections, **settings}, config, [option[2:] for option in OPTIONS])
+
+
+def experiment_of(configs: Sequence[Path]) -> str:
+    """Name of an experiment: that of the last config that is more than a preset.
+
+    Args:
+        configs: config files in order.
+    """
+    named = [path for path in configs if path.parent.name != "presets"] or configs
+    return named[-1].stem if named else "default"
+
+
+def tasks_of(data: Namespace) -> dict[str, dict[str, Any]]:
+    """The tasks that a data module declares, as plain values.
+
+    Args:
+        data: its `class_path` and `init_args`.
+    """
+    module, _, name = data.class_path.rpartition(".")
+    cls: type[JointDataModule] = getattr(import_module(module), name)
+    return {name: asdict(task) for name, task in cls.declare_tasks(**data.init_args.as_dict()).items()}

@@ -1,0 +1,60 @@
+"""What a user reads when a run was stopped or failed, and the end of the processes that would wait for it."""
+
+import logging
+import subprocess
+import time
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+
+from mtl.callbacks.checkpoints.stop_signals import TrainingStopped, requeue, requeue_signal
+
+_log = logging.getLogger(__name__)
+_PATIENCE_S = 5.0
+
+
+def say_how_to_go_on(run: Path, stop: TrainingStopped, trainer: Trainer) -> None:
+    """What a user needs to know when training was asked to end; SLURM is asked to queue the job again.
+
+    Args:
+        run: the run folder.
+        stop: why it ended.
+        trainer: knows whether SLURM runs this.
+    """
+    if trainer.global_rank:
+        return
+    queued = f" {requeue()}." if stop.number == requeue_signal(trainer) else ""
+    _log.warning("%s.%s Go on with: python -m mtl fit --resume %s", stop, queued, _shown(run))
+
+
+def say_what_is_saved(run: Path, trainer: Trainer) -> None:
+    """What is left of a run that failed.
+
+    Args:
+        run: the run folder.
+        trainer: the trainer it failed in.
+    """
+    saved = getattr(trainer.checkpoint_callback, "last_model_path", "")
+    if trainer.global_rank == 0 and saved and Path(saved).is_file():
+        _log.warning(
+            "failed at step %d; what was saved before is whole. Go on with: python -m mtl fit --resume %s",
+            trainer.global_step, _shown(run),
+        )  # fmt: skip
+
+
+def end_other_ranks(trainer: Trainer) -> None:
+    """End the processes that this one has started, which may wait for it, or hang, until the time is out.
+
+    Args:
+        trainer: the trainer of the first rank, whose training has failed.
+    """
+    end = time.monotonic() + _PATIENCE_S
+    for process in getattr(trainer.strategy.launcher, "procs", []):
+        try:
+            process.wait(max(end - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _shown(run: Path) -> Path:
+    return run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run

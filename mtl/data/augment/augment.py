@@ -1,0 +1,198 @@
+"""`Augment`: mosaic, zoom, crop, translation, flips, turns and colour; boxes, labels and masks follow the picture.
+
+Everything geometric is one crop and one resize of a uint8 picture; colour is only drawn here and applied to the batch
+on the device (`color`). All random numbers come from the generator that the caller seeds for the sample.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as F
+
+from mtl.batch import IGNORE_INDEX, Sample
+from mtl.data.augment.color import color_matrix
+from mtl.data.resize import FILL
+from mtl.task import Task
+
+COLOR = "color"  # sample and batch key of the colour matrix
+_IMAGE_KINDS = ("classification", "multilabel", "regression")
+_MIN_SIDE_PX = 1.0
+
+
+class Augment:
+    """Joint augmentation of training samples.
+
+    Args:
+        flip_horizontal: probability of mirroring left and right.
+        flip_vertical: probability of mirroring top and bottom.
+        turn: probability of turning the picture by 90, 180 or 270 degrees; by 180 only where it is not square.
+        zoom: smallest and largest factor on the size of objects; below 1 the picture gets a grey border, above 1 it
+            is cropped.
+        translate: largest shift, as a share of the picture's sides.
+        mosaic: probability of putting four pictures in a 2 x 2 grid before the crop. The image-level labels of a
+            mosaic are missing: no class describes four pictures.
+        brightness: largest relative change of brightness.
+        contrast: largest relative change of contrast.
+        saturation: largest relative change of saturation.
+        hue: largest turn of the colour circle, 0.5 is half a turn.
+        min_visible: share of a box that must stay inside the picture, or it is dropped.
+        lost_box: what becomes of the image-level labels of a picture that lost a box: `missing`, since a label such as
+            a count or the largest object may be wrong now, or `keep`, where the label describes the whole picture.
+    """
+
+    def __init__(
+        self,
+        flip_horizontal: float = 0.5,
+        flip_vertical: float = 0.0,
+        turn: float = 0.0,
+        zoom: tuple[float, float] = (1.0, 1.0),
+        translate: float = 0.0,
+        mosaic: float = 0.0,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        hue: float = 0.0,
+        min_visible: float = 0.3,
+        lost_box: Literal["missing", "keep"] = "missing",
+    ) -> None:
+        chances = {"flip_horizontal": flip_horizontal, "flip_vertical": flip_vertical, "turn": turn, "mosaic": mosaic}
+        for name, value in chances.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"augment: {name}={value} is a probability and must lie within 0..1.")
+        if not 0 < zoom[0] <= zoom[1]:
+            raise ValueError(f"augment: zoom={tuple(zoom)} must be two factors above 0, the smaller one first.")
+        if not 0 <= translate <= 0.5 or not 0 <= hue <= 0.5:
+            raise ValueError(f"augment: translate={translate} and hue={hue} must lie within 0..0.5.")
+        if min(brightness, contrast, saturation) < 0 or max(brightness, contrast, saturation) > 1:
+            raise ValueError("augment: brightness, contrast and saturation must lie within 0..1.")
+        self.flips = (flip_horizontal, flip_vertical)
+        self.turn = turn
+        self.zoom = (float(zoom[0]), float(zoom[1]))
+        self.translate = translate
+        self.mosaic = mosaic
+        self.color = (brightness, contrast, saturation, hue)
+        self.min_visible = min_visible
+        self.lost_box = lost_box
+
+    def __call__(
+        self, dataset: Dataset[Sample], index: int, tasks: Mapping[str, Task], rng: np.random.Generator
+    ) -> Sample:
+        """One augmented sample.
+
+        Args:
+            dataset: samples of equal picture size; a mosaic takes three more of them.
+            index: the sample.
+            tasks: every task of the samples, by name.
+            rng: the sample's own random numbers.
+
+        Returns:
+            A sample without `to_original`: there is no way back to the file.
+        """
+        sample = dict(dataset[index])
+        size = tuple(sample["image"].shape[-2:])
+        sample.pop("to_original", None)
+        if rng.random() < self.mosaic:
+            others = rng.integers(len(dataset), size=3)  # type: ignore[arg-type]
+            sample = _mosaic([sample, *(dataset[int(other)] for other in others)], tasks)
+        sample = self._view(sample, size, tasks, rng)
+        for probability, flip in zip(self.flips, (F.horizontal_flip, F.vertical_flip), strict=True):
+            if rng.random() < probability:
+                sample = {key: flip(value) if _moves(value) else value for key, value in sample.items()}
+        if rng.random() < self.turn:
+            angle = int(rng.choice((90, 180, 270))) if size[0] == size[1] else 180
+            sample = {key: F.rotate(value, angle) if _moves(value) else value for key, value in sample.items()}
+        if any(self.color):
+            *factors, hue = (rng.uniform(-amount, amount) for amount in self.color)
+            brightness, contrast, saturation = (1 + factor for factor in factors)
+            sample[COLOR] = color_matrix(brightness, contrast, saturation, hue)
+        return sample
+
+    def _view(
+        self, sample: Sample, size: tuple[int, int], tasks: Mapping[str, Task], rng: np.random.Generator
+    ) -> Sample:
+        """Show a window of the picture, smaller or larger than it, at the size that all samples have."""
+        factor = np.exp(rng.uniform(*np.log(self.zoom)))
+        window = [max(1, round(side / factor)) for side in size]
+        corner = []
+        for side, shown in zip(sample["image"].shape[-2:], window, strict=True):
+            low, high = min(0, side - shown), max(0, side - shown)
+            corner.append(round(rng.uniform(low, high) + shown * rng.uniform(-self.translate, self.translate)))
+        if (*window, *corner) == (*size, 0, 0) and sample["image"].shape[-2:] == size:
+            return sample
+        areas = {name: _areas(sample[name]) for name in _box_tasks(sample, tasks)}
+        box = corner[0], corner[1], window[0], window[1]
+        sample = {key: _window(value, *box, size) if _moves(value) else value for key, value in sample.items()}
+        scale = size[0] * size[1] / (window[0] * window[1])
+        lost = False
+        for name, area in areas.items():
+            boxes = sample[name]
+            seen = (_areas(boxes) >= self.min_visible * scale * area) & (_sides(boxes) >= _MIN_SIDE_PX).all(1)
+            lost |= not bool(seen.all())
+            sample[name] = tv_tensors.wrap(boxes[seen], like=boxes)
+            sample[tasks[name].labels_field] = sample[tasks[name].labels_field][seen]
+        return _without_image_labels(sample, tasks) if lost and self.lost_box == "missing" else sample
+
+
+def _mosaic(samples: list[Sample], tasks: Mapping[str, Task]) -> Sample:
+    """Four pictures in a 2 x 2 grid of twice the size; a task that one of them lacks is missing."""
+    first = samples[0]
+    height, width = first["image"].shape[-2:]
+    mosaic = _without_image_labels(first, tasks)
+    for key, value in first.items():
+        if isinstance(value, (tv_tensors.Image, tv_tensors.Mask)):
+            parts = [sample.get(key) for sample in samples]
+            if any(part is None for part in parts):
+                del mosaic[key]
+                continue
+            rows = [torch.cat([parts[i], parts[i + 1]], -1) for i in (0, 2)]  # type: ignore[list-item]
+            mosaic[key] = tv_tensors.wrap(torch.cat(rows, -2), like=value)
+    for name in _box_tasks(first, tasks):
+        labels = tasks[name].labels_field
+        if any(sample.get(name) is None for sample in samples):
+            del mosaic[name], mosaic[labels]
+            continue
+        shifts = torch.tensor([[0, 0], [width, 0], [0, height], [width, height]]).repeat(1, 2)
+        boxes = torch.cat([sample[name] + shift for sample, shift in zip(samples, shifts, strict=True)])
+        mosaic[name] = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(2 * height, 2 * width))
+        mosaic[labels] = torch.cat([sample[labels] for sample in samples])
+    return mosaic
+
+
+def _window(value: Any, top: int, left: int, height: int, width: int, size: tuple[int, int]) -> Any:
+    """Crop to a window that may reach over the border, and resize to `size`."""
+    full_height, full_width = F.get_size(value)
+    before = max(0, -left), max(0, -top)
+    after = max(0, left + width - full_width), max(0, top + height - full_height)
+    # only what is seen is padded, resized and copied
+    value = F.crop(value, max(0, top), max(0, left), height - before[1] - after[1], width - before[0] - after[0])
+    if any(before + after):
+        fill = IGNORE_INDEX if isinstance(value, tv_tensors.Mask) else FILL
+        value = F.pad(value, [*before, *after], fill=fill)
+    return value if (height, width) == size else F.resize(value, list(size), antialias=True)
+
+
+def _moves(value: Any) -> bool:
+    return isinstance(value, (tv_tensors.Image, tv_tensors.BoundingBoxes, tv_tensors.Mask))
+
+
+def _box_tasks(sample: Sample, tasks: Mapping[str, Task]) -> list[str]:
+    return [name for name, task in tasks.items() if task.kind == "detection" and sample.get(name) is not None]
+
+
+def _without_image_labels(sample: Sample, tasks: Mapping[str, Task]) -> Sample:
+    gone = {name for name, task in tasks.items() if task.kind in _IMAGE_KINDS}
+    return {key: value for key, value in sample.items() if key not in gone}
+
+
+def _sides(boxes: Tensor) -> Tensor:
+    plain = boxes.as_subclass(Tensor)
+    return plain[:, 2:] - plain[:, :2]
+
+
+def _areas(boxes: Tensor) -> Tensor:
+    return _sides(boxes).prod(1)

@@ -1,0 +1,175 @@
+"""`COCOFolder`: a folder of pictures and COCO JSON files, anybody's own."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.coco_json import ListedPicture, read_coco
+from mtl.data.folder.module import FolderDataModule
+from mtl.data.folder.picture_names import match_names, picture_index, plain_name
+from mtl.data.folder.splits import SPLITS
+
+
+class COCOFolder(FolderDataModule):
+    """Pictures described by COCO JSON: one file for all, or one for each split.
+
+    Category ids may have gaps; categories are matched to `box_classes` by name. A picture that the JSON lists without
+    a box has no objects, as COCO means it; one that it does not list is not annotated. Crowd regions are left out and
+    reported.
+
+    Args:
+        root: folder of the data set.
+        box_classes: class names of the boxes, in the order of their index.
+        images: folder of the pictures, relative to `root`; `file_name` of the JSON is relative to it. A mapping
+            gives each JSON file of `annotations` its own folder.
+        annotations: the JSON file, relative to `root`, or a mapping of split to file. With a mapping the files are
+            the splits, unless `fractions` are given or the folder `splits` exists.
+        **kwargs: arguments of `FolderDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        box_classes: list[str],
+        images: str | dict[str, str] = "images",
+        annotations: str | dict[str, str] = "annotations.json",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(root, box_classes, **kwargs)
+        self.annotations: dict[str, str] = {"": annotations} if isinstance(annotations, str) else dict(annotations)
+        for split in self.annotations:
+            if split not in ("", *SPLITS):
+                raise ValueError(f"annotations names a split {split!r}; splits are {', '.join(SPLITS)}.")
+        self.images: dict[str, str] = dict.fromkeys(self.annotations, "") | (
+            dict.fromkeys(self.annotations, images) if isinstance(images, str) else dict(images)
+        )
+        self._records: dict[str, AnnotatedImage] = {}
+        self._listed: dict[str, list[str]] = {}
+        self._on_disk: dict[str, dict[str, Path]] = {}  # pictures by folder and name; read where a file is not found
+        self._others: dict[str, dict[str, Path]] = {}  # of these the ones that no JSON lists
+
+    def names(self) -> list[str]:
+        entries: list[_Entry] = []
+        for split, file in self.annotations.items():
+            listed = read_coco(self.root / file, self.checks, self.data_report)
+            paths = self._files(self.images[split], [picture.file_name for picture in listed])
+            entries += [_Entry(split, self.images[split], *pair) for pair in zip(listed, paths, strict=True)]
+        names = _distinct_names(entries, self.root)
+        for entry, name in zip(entries, names, strict=True):
+            self._keep(entry, name)
+            self._listed.setdefault(entry.split, []).append(name)
+        return list(self._records)
+
+    def other_names(self) -> list[str]:
+        return [name for folder in dict.fromkeys(self.images.values()) for name in self._not_listed(folder)]
+
+    def record(self, name: str) -> AnnotatedImage:
+        return self._records.get(name) or self._unlisted(name)
+
+    def explain_source(self, name: str) -> str:
+        files = ", ".join(repr(str(self.root / file)) for file in self.annotations.values())
+        first = f"; it lists {next(iter(self._records))!r} and others" if self._records else ""
+        return f"None of its pictures, for example {name!r}, is in the list images of {files}{first}."
+
+    def release(self) -> None:
+        self._records.clear()
+        self._on_disk.clear()
+        self._others.clear()
+
+    def read_splits(self, names: list[str]) -> dict[str, list[str]]:
+        if "" not in self.annotations and self.fractions is None and not (self.root / self.splits).is_dir():
+            return {split: self._listed.get(split, []) for split in SPLITS if split in self.annotations}
+        return super().read_splits(names)
+
+    def _unlisted(self, name: str) -> AnnotatedImage:
+        folders = list(dict.fromkeys(self.images.values()))
+        found = [pictures[name] for folder in folders if name in (pictures := self._not_listed(folder))]
+        return AnnotatedImage(name, found[0] if found else self.root / folders[0] / name, annotated=False)
+
+    def _keep(self, entry: "_Entry", name: str) -> None:
+        picture, earlier = entry.picture, self._records.get(name)
+        record = AnnotatedImage(
+            name, entry.path, np.array(picture.boxes).reshape(-1, 4), picture.classes, declared=picture.declared
+        )
+        if earlier is not None:
+            # the same picture may stand in the JSON of two splits
+            file = self.annotations[entry.split]
+            self.data_report.add("listed_twice", "", name, file, "kept the first")
+            if len(record.boxes) and len(earlier.boxes) and _box_list(record) != _box_list(earlier):
+                raise ValueError(
+                    f"picture {name!r} is listed twice, with other boxes each time; the second is id {picture.id!r} in "
+                    f"{str(self.root / file)!r}. Nobody can know which boxes are right: leave one entry in images, and "
+                    "give its id to the boxes that count."
+                )
+        if earlier is None or not len(earlier.boxes):
+            self._records[name] = record
+
+    def _files(self, folder: str, file_names: Sequence[str]) -> list[Path]:
+        """The file of each `file_name`; where there is none of that name, the picture that it can only mean."""
+        paths = {name: _straight(self.root / folder / plain_name(name)) for name in file_names}
+        lost = [name for name, path in paths.items() if not path.is_file()]
+        if lost:
+            found = set(paths.values())
+            free = {name: path for name, path in self._pictures(folder).items() if path not in found}
+            matches = match_names(lost, free)
+            claims = Counter(match.name for match in matches.values())
+            for text, match in matches.items():
+                if claims[match.name] == 1:
+                    paths[text] = free[match.name]
+                    self.data_report.add("name_differs", "", match.name, f"file_name {text!r}", "matched")
+        return [paths[name] for name in file_names]
+
+    def _not_listed(self, folder: str) -> dict[str, Path]:
+        if folder not in self._others:
+            listed = {record.path for record in self._records.values()}
+            pictures = self._pictures(folder)
+            self._others[folder] = {name: path for name, path in pictures.items() if path not in listed}
+        return self._others[folder]
+
+    def _pictures(self, folder: str) -> dict[str, Path]:
+        if folder not in self._on_disk:
+            self._on_disk[folder] = picture_index(self.root / folder)
+        return self._on_disk[folder]
+
+
+@dataclass
+class _Entry:
+    """A listed picture and its file."""
+
+    split: str
+    folder: str
+    picture: ListedPicture
+    path: Path
+
+
+def _distinct_names(entries: Sequence[_Entry], root: Path) -> list[str]:
+    """A name for each picture: its path in its folder, without extension; more of the path where two files share it."""
+    names = []
+    for entry in entries:
+        folder = root / entry.folder
+        inside = entry.path.relative_to(folder) if entry.path.is_relative_to(folder) else entry.path
+        names.append(inside.with_suffix("").as_posix())
+    longer = [(PurePosixPath(entry.folder) / name).as_posix() for entry, name in zip(entries, names, strict=True)]
+    longest = [name + entry.path.suffix for entry, name in zip(entries, longer, strict=True)]
+    for form in (longer, longest):
+        paths = defaultdict(set)
+        for entry, name in zip(entries, names, strict=True):
+            paths[name].add(entry.path)
+        names = [more if len(paths[name]) > 1 else name for name, more in zip(names, form, strict=True)]
+    return names
+
+
+def _straight(path: Path) -> Path:
+    """The path without `..`, where that is the same file."""
+    straight = Path(os.path.normpath(path)) if ".." in path.parts else path
+    return straight if straight.is_file() else path
+
+
+def _box_list(record: AnnotatedImage) -> list[tuple[str, ...]]:
+    return sorted((name, *box) for name, box in zip(record.classes, record.boxes.tolist(), strict=True))

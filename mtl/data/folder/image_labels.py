@@ -1,0 +1,226 @@
+"""Image-level labels from the columns of a CSV: what a column means, and its values as arrays.
+
+Shapes: N pictures, C classes.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl.batch import IGNORE_INDEX
+from mtl.data.folder.text_files import read_text
+from mtl.errors import did_you_mean
+from mtl.task import Task
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class ImageLabels:
+    """How one image-level task is written in the CSV.
+
+    Args:
+        kind: `classification` (a column with class names), `multilabel` (a column of 0 and 1 for each class, or one
+            column with several class names), or `regression` (a column of numbers).
+        classes: class names in the order of their index. For `multilabel` with `columns` the columns' names by default.
+        column: the column; named as the task by default.
+        columns: for `multilabel`: one column of 0 and 1 for each class, in the order of the classes.
+        separator: for `multilabel` in one column: what stands between the names.
+        missing: cells that mean "not labelled". For `multilabel` in one column an empty cell may also mean "none of
+            the classes": say `missing: []` then.
+    """
+
+    kind: Literal["classification", "multilabel", "regression"] = "classification"
+    classes: list[str] | None = None
+    column: str | None = None
+    columns: list[str] | None = None
+    separator: str = "|"
+    missing: list[str] = field(default_factory=lambda: ["", "NONE"])
+
+    @classmethod
+    def of(cls, spec: Any) -> "ImageLabels":
+        """The spec from whatever a config holds: itself, a mapping, or a namespace.
+
+        Args:
+            spec: keyword arguments in any of these forms.
+        """
+        if isinstance(spec, cls):
+            return spec
+        values = dict(spec) if isinstance(spec, Mapping) else dict(vars(spec))
+        if "class_path" in values:
+            # the form that jsonargparse gives to classes
+            return cls.of(values.get("init_args") or {})
+        for name in values:
+            if name not in cls.__dataclass_fields__:
+                raise ValueError(
+                    f"image task has a field {name!r}; there are {', '.join(cls.__dataclass_fields__)}."
+                    f"{did_you_mean(name, cls.__dataclass_fields__)}"
+                )
+        return cls(**values)
+
+    def task(self, name: str) -> Task:
+        """The task that these labels teach.
+
+        Args:
+            name: the task's name.
+
+        Raises:
+            ValueError: if classes are missing or useless.
+        """
+        classes = self.classes or self.columns
+        if self.kind == "regression":
+            if classes:
+                raise ValueError(f"image task {name!r} is a regression and takes no classes or columns.")
+            return Task(name, "regression")
+        if not classes:
+            raise ValueError(f"image task {name!r} of kind {self.kind!r} needs its `classes`: the names in the CSV.")
+        if self.columns and (self.kind != "multilabel" or len(self.columns) != len(classes)):
+            raise ValueError(
+                f"image task {name!r}: `columns` is for kind multilabel, one column for each class; "
+                f"found kind {self.kind!r}, {len(self.columns)} columns and {len(classes)} classes."
+            )
+        return Task(name, self.kind, class_names=tuple(classes))
+
+    def empty(self, name: str, count: int) -> NDArray[Any]:
+        """An array of missing labels: int64 [N] of -100, or float32 [N] or [N,C] of NaN.
+
+        Args:
+            name: the task's name.
+            count: number of pictures N.
+        """
+        if self.kind == "classification":
+            return np.full(count, IGNORE_INDEX, np.int64)
+        shape = (count, self.task(name).num_classes) if self.kind == "multilabel" else (count,)
+        return np.full(shape, np.nan, np.float32)
+
+    def value(self, name: str, row: Row) -> Any:
+        """One picture's label, or None where it is missing.
+
+        Args:
+            name: the task's name.
+            row: the picture's row of the CSV.
+
+        Raises:
+            ValueError: for a cell that is neither a label nor one of `missing`.
+        """
+        cells = [_cell(row, column, name) for column in self.columns or [self.column or name]]
+        task = self.task(name)
+        if self.kind == "classification":
+            cell = cells[0]
+            # a class that is listed is a class, even if it is called NONE
+            if cell in task.class_names:
+                return task.class_names.index(cell)
+            return None if cell in self.missing else _unknown(cell, name, task.class_names)
+        if any(cell in self.missing for cell in cells):
+            return None
+        if self.kind == "regression":
+            return _number(cells[0], name)
+        if self.columns:
+            numbers = [_number(cell, name) for cell in cells]
+            return None if None in numbers else [float(number > 0) for number in numbers if number is not None]
+        present = [part.strip() for part in cells[0].split(self.separator) if part.strip()]
+        for part in present:
+            if part not in task.class_names:
+                _unknown(part, name, task.class_names)
+        return [float(class_name in present) for class_name in task.class_names]
+
+
+def read_rows(path: Path, key: str) -> dict[str, Row]:
+    """Rows of a CSV by the picture they describe.
+
+    Args:
+        path: the CSV file, with a header.
+        key: the column that names the picture, with or without the file's extension.
+
+    Raises:
+        ValueError: if the file, the column, or a name's uniqueness is missing, or a row has not as many cells as the
+            header.
+    """
+    if not path.is_file():
+        raise ValueError(f"labels_csv {str(path)!r} is not a file. Correct the path, or leave labels_csv out.")
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    rows: dict[str, Row] = {}
+    try:
+        columns = _columns(next(reader, []), key, path)
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
+                raise ValueError(
+                    f"{str(path)!r}, line {reader.line_num}: the row has {len(cells)} cells, the header "
+                    f"{len(columns)}. Correct the row; a cell with a comma in it stands in quotes."
+                )
+            row = dict(zip(columns, cells, strict=False))
+            name = row[key].strip()
+            if name in rows:
+                raise ValueError(f"{str(path)!r} has two rows for {name!r}; keep one of them.")
+            rows[name] = row
+    except csv.Error as error:
+        raise ValueError(f"{str(path)!r}, line {reader.line_num}: {error}. Correct the line.") from error
+    return rows
+
+
+def is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which pictures carry a label, [N].
+
+    Args:
+        values: labels as `ImageLabels.empty` lays them out, [N] or [N,C].
+    """
+    missing = values == IGNORE_INDEX if values.dtype == np.int64 else np.isnan(values)
+    labelled: NDArray[np.bool_] = ~missing.reshape(len(values), -1).any(1)
+    return labelled
+
+
+def _columns(header: Sequence[str], key: str, path: Path) -> list[str]:
+    columns = [cell.strip() for cell in header]
+    while columns and not columns[-1]:
+        columns.pop()
+    for column in columns:
+        if column and columns.count(column) > 1:
+            raise ValueError(f"{str(path)!r} has two columns called {column!r}; rename one of them.")
+    if key not in columns:
+        found = f"it has {', '.join(columns)}." if columns else "it is empty."
+        if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
+            found += " Its cells are parted by another mark than a comma: save it with commas."
+        raise ValueError(
+            f"{str(path)!r} has no column {key!r}; {found}{did_you_mean(key, columns)} "
+            "Set labels_key to the column that names the pictures."
+        )
+    return columns
+
+
+def _cell(row: Row, column: str, task: str) -> str:
+    cell = row.get(column)
+    if cell is None:
+        raise ValueError(
+            f"image task {task!r} reads column {column!r}; the CSV has {', '.join(row)}."
+            f"{did_you_mean(column, row)} Set `column` of the image task."
+        )
+    return cell.strip()
+
+
+def _number(cell: str, task: str) -> float | None:
+    """A finite number; None for NaN, which is what tables write where nothing is known."""
+    try:
+        number = float(cell)
+    except ValueError as error:
+        raise ValueError(
+            f"image task {task!r}: {cell!r} is no number. Correct the cell, or list it in `missing`."
+        ) from error
+    if math.isinf(number):
+        raise ValueError(f"image task {task!r}: {cell!r} is not finite. Correct the cell, or list it in `missing`.")
+    return None if math.isnan(number) else number
+
+
+def _unknown(cell: str, task: str, classes: Sequence[str]) -> None:
+    raise ValueError(
+        f"image task {task!r} has a label {cell!r} that is not among its classes {', '.join(classes)}."
+        f"{did_you_mean(cell, classes)} Add it to `classes`, or list it in `missing`."
+    )

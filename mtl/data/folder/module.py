@@ -1,0 +1,288 @@
+"""`FolderDataModule`: what every data set of picture files shares: splits, checks, labels from a CSV, cache.
+
+A subclass says where its pictures are and what their annotations are (`names`, `record`); everything is checked once
+in `setup`, so nothing is left to fail in the middle of training.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from mtl.batch import Sample
+from mtl.data.folder.annotations import AnnotatedImage, Annotations, BoxesOn, Checks, OnBadBox, OnUnknownClass
+from mtl.data.folder.csv_labels import CsvLabels, image_targets
+from mtl.data.folder.duplicates import report_duplicates
+from mtl.data.folder.findings import DataReport
+from mtl.data.folder.folder_set import FolderSet
+from mtl.data.folder.image_labels import ImageLabels, is_labelled
+from mtl.data.folder.packing import check_and_pack
+from mtl.data.folder.picture_names import match_names, plain_name
+from mtl.data.folder.splits import draw_splits, read_splits
+from mtl.data.images import MAX_PIXELS
+from mtl.data.label_check import LabelCount
+from mtl.data.module import JointDataModule
+from mtl.data.resize import FitMode
+from mtl.errors import did_you_mean
+from mtl.task import Task
+
+_STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
+
+
+class FolderDataModule(JointDataModule):
+    """Pictures in files with boxes, and image-level labels from an optional CSV.
+
+    Args:
+        root: folder of the data set; relative paths are relative to the working directory.
+        box_classes: class names of the boxes, in the order of their index.
+        image_tasks: image-level tasks by name; each says what its column of `labels_csv` means.
+        labels_csv: CSV of image-level labels, relative to `root`.
+        labels_key: its column that names the pictures.
+        annotated_column: its column of 0 and 1 that says whose boxes are annotated; without it everybody's are who
+            has an annotation. "Not annotated" teaches nothing, "annotated without a box" teaches that nothing is there.
+        splits: folder with `train.txt`, `val.txt` and `test.txt`, relative to `root`: one picture's name per line, with
+            or without extension.
+        fractions: shares of train, val and test for a split drawn at random, instead of `splits`.
+        split_seed: seed of that draw; apart from `seed`, so that runs with other seeds share the test pictures.
+        image_size: height and width of the network's input in pixels.
+        fit: `letterbox` keeps proportions, `stretch` fills the input.
+        on_bad_box: a box more than 1 px outside its picture is an `error`, or `clip` it, or `skip` it; one that is not
+            four numbers is an `error`, or skipped. Boxes without area are always skipped, and everything skipped or
+            clipped is reported.
+        on_unknown_class: a box of a class that is not listed is an `error`, or `skip` it.
+        verify_images: decode every picture at the start; otherwise only headers are read.
+        max_pixels: most pixels of a picture (height times width); a larger one is an error.
+        boxes_on: what boxes of a picture with an EXIF orientation are drawn on: the `upright` picture, or the pixels
+            as they are `stored`. By default upright, and an error where the annotation declares the stored size.
+        cache: keep all resized pictures in memory (3 x height x width bytes each); they are decoded at the start.
+        report_csv: also write the findings of the checks to this file.
+        **kwargs: arguments of `JointDataModule`.
+    """
+
+    own_splits: ClassVar[bool] = False  # whether the data set comes with its splits, so that `splits` means nothing
+    set_class: type[FolderSet] = FolderSet  # the samples of a split
+
+    def __init__(
+        self,
+        root: str,
+        box_classes: list[str],
+        image_tasks: dict[str, ImageLabels] | None = None,
+        labels_csv: str | None = None,
+        labels_key: str = "image",
+        annotated_column: str | None = None,
+        splits: str = "splits",
+        fractions: list[float] | None = None,
+        split_seed: int = 0,
+        image_size: tuple[int, int] = (320, 320),
+        fit: FitMode = "letterbox",
+        on_bad_box: OnBadBox = "error",
+        on_unknown_class: OnUnknownClass = "error",
+        verify_images: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        boxes_on: BoxesOn | None = None,
+        cache: bool = False,
+        report_csv: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(self.declare_tasks(box_classes=box_classes, image_tasks=image_tasks), **kwargs)
+        if (image_tasks or annotated_column) and not labels_csv:
+            raise ValueError("image_tasks and annotated_column read `labels_csv`; give its path relative to `root`.")
+        if self.own_splits and splits != "splits":
+            raise ValueError(f"{type(self).__name__} has splits of its own; leave `splits` out, or give `fractions`.")
+        self.root = Path(root)
+        self.box_classes = tuple(box_classes)
+        self.image_tasks = {name: ImageLabels.of(spec) for name, spec in (image_tasks or {}).items()}
+        self._csv: CsvLabels | None = None
+        if labels_csv:
+            self._csv = CsvLabels(self.root / labels_csv, labels_key, self.image_tasks, annotated_column)
+        self.splits = splits
+        self.fractions = fractions
+        self.split_seed = split_seed
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.fit_mode = fit
+        if max_pixels < 1:
+            raise ValueError(f"max_pixels={max_pixels} must be at least 1.")
+        self.checks = Checks(self.box_classes, on_bad_box, on_unknown_class, verify_images, max_pixels, boxes_on)
+        self.cache = cache
+        self.report_csv = report_csv
+        self.data_report = DataReport(f"{type(self).__name__} {root}")
+        self._annotations: dict[str, Annotations] = {}
+        self._targets: dict[str, dict[str, NDArray[Any]]] = {}
+        self._unlabelled: dict[tuple[str, str], str] = {}  # split, task: why it has no label
+
+    @classmethod
+    def declare_tasks(
+        cls, *, box_classes: Sequence[str] = (), image_tasks: Mapping[str, Any] | None = None, **_: Any
+    ) -> dict[str, Task]:
+        if isinstance(box_classes, str | Mapping):
+            names = list(box_classes.values()) if isinstance(box_classes, Mapping) else box_classes.split()
+            raise ValueError(f"box_classes={box_classes!r} must be a list: [{', '.join(map(str, names))}].")
+        tasks = {"boxes": Task("boxes", "detection", class_names=tuple(box_classes))}
+        return tasks | {name: ImageLabels.of(spec).task(name) for name, spec in (image_tasks or {}).items()}
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Names of every picture of the data set, without extension; reads what `record` needs."""
+
+    @abstractmethod
+    def record(self, name: str) -> AnnotatedImage:
+        """What the annotations say about one picture.
+
+        Args:
+            name: a name of a split; it may be one that `names` does not have.
+        """
+
+    def other_names(self) -> list[str]:
+        """Names of pictures that `names` leaves out, and `record` knows nonetheless."""
+        return []
+
+    def explain_source(self, name: str) -> str:
+        """Why no picture of a split has an annotation, in a sentence; asked before `release`.
+
+        Args:
+            name: the split's first picture.
+        """
+        return ""
+
+    def release(self) -> None:
+        """Forget what `names` read: the arrays are what stays."""
+
+    def read_splits(self, names: list[str]) -> dict[str, list[str]]:
+        """Names of the pictures by split.
+
+        Args:
+            names: what `names` returned.
+        """
+        if self.fractions is not None:
+            return draw_splits(names, self.fractions, self.split_seed)
+        return read_splits(self.root / self.splits)
+
+    def make_set(self, split: str) -> Dataset[Sample]:
+        """The samples of one split.
+
+        Args:
+            split: `train`, `val` or `test`.
+        """
+        return self.set_class(
+            self._annotations[split],
+            self._targets[split],
+            self.image_size,
+            self.fit_mode,
+            self.cache,
+            self.checks.max_pixels,
+        )
+
+    def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
+        annotations, num = self._annotations[split], len(self._annotations[split])
+        counts = {"boxes": LabelCount(int(annotations.annotated.sum()), num, num, len(annotations.boxes))}
+        for name, values in self._targets[split].items():
+            counts[name] = LabelCount(int(is_labelled(values).sum()), num, num)
+        others = {name: task for name, task in tasks.items() if name not in counts}
+        return {name: counts[name] for name in tasks if name in counts} | super().count_labels(split, others)
+
+    def explain_unlabelled(self, split: str, task: Task) -> str:
+        return self._unlabelled.get((split, task.name), "")
+
+    def setup(self, stage: str) -> None:
+        # once: `fit` followed by `test` sets up twice, and findings are told once
+        if not self._annotations:
+            self._check_everything()
+        for split in _STAGES[stage]:
+            if split not in self._annotations:
+                raise ValueError(
+                    f"{self.data_report.name} has no split {split!r}, which {stage!r} needs; it has "
+                    f"{', '.join(self._annotations)}. Add {split}.txt to the splits folder, or a share to `fractions`."
+                )
+            if not hasattr(self, f"{split}_set"):
+                setattr(self, f"{split}_set", self.make_set(split))
+
+    def _check_everything(self) -> None:
+        if not self.root.is_dir():
+            raise ValueError(
+                f"data folder {str(self.root)!r} does not exist (working directory {str(Path.cwd())!r}). "
+                "Set data.init_args.root to the folder of the data set, or put the data there."
+            )
+        names = self.names()
+        splits = self._known_pictures(self.read_splits(names), names)
+        used = dict.fromkeys(name for wanted in splits.values() for name in wanted)
+        if self._csv:
+            self._csv.read({*names, *used}, self.data_report)
+        annotations: dict[str, Annotations] = {}
+        targets: dict[str, dict[str, NDArray[Any]]] = {}
+        twins: dict[str, str] = {}
+        for split, wanted in splits.items():
+            twin = next((other for other in annotations if splits[other] == wanted), None)
+            if twin:
+                self.data_report.add("same_pictures", split, "", f"as {twin}", "kept")
+                twins[split] = twin
+                continue
+            records = [self.record(name) for name in self._once(wanted, split)]
+            if self._csv:
+                self._csv.add_to(records, split, self.data_report)
+            looked_for = records[0].path if records else None
+            records, annotations[split] = check_and_pack(records, split, self.checks, self.data_report)
+            if not records:
+                raise ValueError(self._nothing_found(split, wanted, names, looked_for))
+            targets[split] = image_targets(self.label_specs(), records)
+            self._explain(split, annotations[split], targets[split])
+        for name in sorted(set(names) - used.keys()):
+            self.data_report.add("in_no_split", "", name, "", "skipped")
+        report_duplicates(annotations, self.data_report)
+        self._annotations = {split: annotations[twins.get(split, split)] for split in splits}
+        self._targets = {split: targets[twins.get(split, split)] for split in splits}
+        for (split, task), why in list(self._unlabelled.items()):
+            self._unlabelled |= {(other, task): why for other, twin in twins.items() if twin == split}
+        self.release()
+        self.data_report.log_summary()
+        if self.report_csv:
+            self.data_report.write_csv(Path(self.report_csv))
+
+    def _known_pictures(self, splits: dict[str, list[str]], names: list[str]) -> dict[str, list[str]]:
+        """The splits, with the pictures' own names for what their files say."""
+        written = dict.fromkeys(text for wanted in splits.values() for text in wanted)
+        matches = match_names(written, names, fold_case=False)
+        if not all(text in matches and matches[text].sure for text in written):
+            matches = match_names(written, {*names, *self.other_names()}, fold_case=False)
+        for text, match in matches.items():
+            if not match.sure:
+                self.data_report.add("name_differs", "", match.name, f"{text!r} in the splits", "matched")
+        return {
+            split: [matches[text].name if text in matches else plain_name(text) for text in wanted]
+            for split, wanted in splits.items()
+        }
+
+    def _nothing_found(self, split: str, wanted: list[str], names: list[str], looked_for: Path | None) -> str:
+        if not wanted:
+            return f"{self.data_report.name}: split {split!r} is empty. Add names of pictures to {split}.txt."
+        return (
+            f"{self.data_report.name}: none of the {len(wanted)} pictures of split {split!r} was found, for example "
+            f"{wanted[0]!r} (file {str(looked_for)!r}).{did_you_mean(wanted[0], names)} "
+            "Names stand with or without extension and relative to the folder of pictures; correct them or the folder."
+        )
+
+    def _explain(self, split: str, annotations: Annotations, targets: Mapping[str, NDArray[Any]]) -> None:
+        """Keep the likely cause where a task has no label, while the source is still there."""
+        names = [name.decode() for name in annotations.names]
+        empty = [task for task, values in targets.items() if not is_labelled(values).any()]
+        if not annotations.annotated.any():
+            empty.append("boxes")
+        elif not len(annotations.boxes):
+            self._unlabelled[split, "boxes"] = self.data_report.explain_skipped(split)
+        for task in empty:
+            why = self._csv.explain(task, names) if self._csv else ""
+            self._unlabelled[split, task] = why or ("" if task in self.image_tasks else self.explain_source(names[0]))
+
+    def _once(self, names: list[str], split: str) -> list[str]:
+        seen: set[str] = set()
+        for name in names:
+            if name in seen:
+                self.data_report.add("named_twice", split, name, "", "skipped")
+            seen.add(name)
+        return list(dict.fromkeys(names))
+
+    def label_specs(self) -> dict[str, ImageLabels]:
+        """Form of every image-level task that records carry."""
+        return self.image_tasks

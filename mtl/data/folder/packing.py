@@ -1,0 +1,182 @@
+"""From records to checked arrays: `check_and_pack`.
+
+Shapes: N pictures, T boxes of all pictures, n boxes of one picture.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl.data.folder.annotations import AnnotatedImage, Annotations, Checks, no_boxes
+from mtl.data.folder.duplicates import doubled_boxes
+from mtl.data.folder.findings import DataReport
+from mtl.data.images import SIDEWAYS, Header, read_header, read_image, turn_boxes
+from mtl.errors import did_you_mean
+
+_ROUNDING_PX = 1.0  # a box may reach this far over the border by rounding; it is clipped and reported
+_TINY_PX2 = 16.0  # smaller boxes are reported: usually slips of the mouse
+
+
+def check_and_pack(
+    records: Iterable[AnnotatedImage], split: str, checks: Checks, report: DataReport
+) -> tuple[list[AnnotatedImage], Annotations]:
+    """Check the records of one split and pack them into arrays; a record without its picture is left out.
+
+    Args:
+        records: what the source says.
+        split: name of the split, for the report.
+        checks: what to do about faults.
+        report: takes every finding.
+
+    Returns:
+        The records that remain, in order, and their arrays.
+
+    Raises:
+        ValueError: for pictures that cannot be decoded or are too large, unknown classes, boxes outside their picture,
+            and boxes that are not in pixels.
+    """
+    class_index = {name: index for index, name in enumerate(checks.box_classes)}
+    kept, sizes, boxes, labels = [], [], [no_boxes()], [np.zeros(0, np.int64)]
+    for record in records:
+        if not record.path.is_file():
+            report.add("missing_image", split, record.name, f"no file {record.path.name}", "skipped")
+            continue
+        header = read_header(record.path, checks.max_pixels)
+        if checks.verify_images:
+            read_image(record.path, max_pixels=checks.max_pixels)
+        _check_header(record, header, split, checks, report)
+        record = _on_upright(record, header, checks)
+        good = _known_classes(record, class_index, split, checks, report)
+        found = _check_boxes(record, good, header, split, checks, report)
+        kept.append(record)
+        sizes.append((header.height, header.width))
+        boxes.append(record.boxes[found])
+        labels.append(np.array([class_index[record.classes[i]] for i in found], np.int64))
+    _check_units(boxes, split, kept)
+    return kept, Annotations(
+        names=_bytes([record.name for record in kept]),
+        paths=_bytes([str(record.path) for record in kept]),
+        masks=_bytes([str(record.mask or "") for record in kept]),
+        sizes=np.array(sizes, np.int64).reshape(-1, 2),
+        annotated=np.array([record.annotated for record in kept], bool),
+        offsets=np.cumsum([len(rows) for rows in labels], dtype=np.int64),
+        boxes=np.concatenate(boxes).astype(np.float32),
+        labels=np.concatenate(labels),
+    )
+
+
+def _check_header(record: AnnotatedImage, header: Header, split: str, checks: Checks, report: DataReport) -> None:
+    if record.declared and record.declared != (header.height, header.width):
+        detail = "{}x{}".format(*record.declared) + f" declared, the file is {header.height}x{header.width}"
+        report.add("size_differs", split, record.name, detail, "kept")
+    if header.mode != "RGB":
+        report.add("not_rgb", split, record.name, f"{header.mode}, read as RGB", "kept")
+    if header.orientation != 1:
+        report.add("exif_orientation", split, record.name, f"{header.orientation}, read upright", "kept")
+    if record.mask is not None:
+        _check_mask(record, header, split, checks, report)
+    if not record.annotated:
+        report.add("no_annotation", split, record.name, "", "not labelled")
+    elif not len(record.boxes):
+        report.add("no_objects", split, record.name, "annotated, without a box", "kept")
+
+
+def _check_mask(record: AnnotatedImage, header: Header, split: str, checks: Checks, report: DataReport) -> None:
+    assert record.mask is not None
+    if not record.mask.is_file():
+        report.add("missing_mask", split, record.name, f"no file {record.mask.name}", "not labelled")
+        record.mask = None
+        return
+    mask = read_header(record.mask, checks.max_pixels)
+    if (mask.height, mask.width) != (header.height, header.width):
+        detail = f"{mask.height}x{mask.width}, the picture is {header.height}x{header.width}"
+        report.add("mask_size_differs", split, record.name, detail, "not labelled")
+        record.mask = None
+
+
+def _on_upright(record: AnnotatedImage, header: Header, checks: Checks) -> AnnotatedImage:
+    """The record with its boxes on the upright picture."""
+    stored = (header.width, header.height) if header.orientation in SIDEWAYS else (header.height, header.width)
+    if header.orientation == 1 or not len(record.boxes):
+        return record
+    if checks.boxes_on is None and stored != (header.height, header.width) and record.declared == stored:
+        raise ValueError(
+            f"picture {record.name!r} lies sideways in its file: {stored[1]} x {stored[0]} px, turned upright by its "
+            f"EXIF orientation {header.orientation} to {header.width} x {header.height}. Its annotation declares the "
+            "size before turning, so its boxes may be drawn on other pixels than the network sees. Look at one, and "
+            "set boxes_on: stored (drawn before turning; boxes are turned, too) or boxes_on: upright."
+        )
+    if checks.boxes_on != "stored":
+        return record
+    return replace(record, boxes=turn_boxes(record.boxes, header.orientation, *stored))
+
+
+def _check_units(boxes: list[NDArray[np.float64]], split: str, records: list[AnnotatedImage]) -> None:
+    sides = np.concatenate([rows[:, 2:] - rows[:, :2] for rows in boxes])
+    if len(sides) and (sides <= 1).all() and (sides < 1).any():
+        first = next(record for record, rows in zip(records, boxes[1:], strict=True) if len(rows))
+        raise ValueError(
+            f"all {len(sides)} boxes of split {split!r} are smaller than one pixel, for example in picture "
+            f"{first.name!r}: {first.boxes[0].tolist()}. They seem to be shares of the picture's width and height; "
+            "write boxes in pixels."
+        )
+
+
+def _known_classes(
+    record: AnnotatedImage, class_index: Mapping[str, int], split: str, checks: Checks, report: DataReport
+) -> list[int]:
+    known = []
+    for i, name in enumerate(record.classes):
+        if name in class_index:
+            known.append(i)
+        elif checks.on_unknown_class == "skip":
+            report.add("unknown_class", split, record.name, name, "skipped")
+        else:
+            raise ValueError(
+                f"picture {record.name!r} has a box of class {name!r}, which is not in box_classes: "
+                f"{', '.join(class_index)}.{did_you_mean(name, class_index)} "
+                "Add the class to box_classes, or leave its boxes out with on_unknown_class: skip."
+            )
+    return known
+
+
+def _check_boxes(
+    record: AnnotatedImage, rows: list[int], header: Header, split: str, checks: Checks, report: DataReport
+) -> list[int]:
+    """Rows of boxes that remain; clipped ones are changed in place."""
+    limit = np.array([header.width, header.height] * 2)
+    kept = []
+    for i in rows:
+        box = record.boxes[i]
+        detail = f"{record.classes[i]} " + " ".join(f"{value:g}" for value in box)
+        if not (np.isfinite(box).all() and (box[2:] > box[:2]).all()):
+            report.add("empty_box", split, record.name, detail, "skipped")
+            continue
+        inside = np.clip(box, 0, limit)
+        over = np.abs(inside - box).max()
+        if over > _ROUNDING_PX or not (inside[2:] > inside[:2]).all():
+            if checks.on_bad_box == "error":
+                raise ValueError(
+                    f"picture {record.name!r} ({header.width} x {header.height} px) has a box outside it: {detail}. "
+                    "Correct the annotation, or set on_bad_box: clip (keep the part inside) or skip (leave it out)."
+                )
+            if checks.on_bad_box == "skip" or not (inside[2:] > inside[:2]).all():
+                report.add("box_outside", split, record.name, detail, "skipped")
+                continue
+        if over > 0:
+            report.add("box_outside", split, record.name, detail, "clipped")
+            record.boxes[i] = inside
+        if np.prod(inside[2:] - inside[:2]) < _TINY_PX2:
+            report.add("tiny_box", split, record.name, detail, "kept")
+        kept.append(i)
+    for a, b in doubled_boxes(record.boxes[kept], [record.classes[i] for i in kept]):
+        both = f"{record.boxes[kept[a]].round(1).tolist()} / {record.boxes[kept[b]].round(1).tolist()}"
+        report.add("doubled_box", split, record.name, f"{record.classes[kept[a]]} {both}", "kept")
+    return kept
+
+
+def _bytes(texts: list[str]) -> NDArray[np.bytes_]:
+    # one block of memory; NumPy's bytes would lose trailing zero bytes, which no path has
+    return np.array([text.encode() for text in texts], dtype=np.bytes_)

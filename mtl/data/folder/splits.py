@@ -1,0 +1,61 @@
+"""Which picture belongs to training, validation and test: files with names, or seeded shares."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mtl.data.folder.text_files import read_text
+
+SPLITS = ("train", "val", "test")
+
+
+def read_splits(folder: Path) -> dict[str, list[str]]:
+    """Splits from `train.txt`, `val.txt`, `test.txt`: one name of a picture per line.
+
+    Args:
+        folder: where the files are; at least `train.txt` must exist.
+
+    Returns:
+        Names by split; a split without a file is left out.
+
+    Raises:
+        ValueError: if the folder or `train.txt` is missing, with the two ways out.
+    """
+    if not (folder / "train.txt").is_file():
+        raise ValueError(
+            f"no file 'train.txt' in the splits folder {str(folder)!r}. Write train.txt, val.txt and test.txt there "
+            "(one picture's name per line), or draw a split: `fractions: [0.7, 0.15, 0.15]`."
+        )
+    splits = {}
+    for split in SPLITS:
+        file = folder / f"{split}.txt"
+        if file.is_file():
+            splits[split] = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    return splits
+
+
+def draw_splits(names: Sequence[str], fractions: Sequence[float], seed: int) -> dict[str, list[str]]:
+    """Splits drawn at random, the same on every machine.
+
+    Args:
+        names: names of all pictures, in any order.
+        fractions: shares of train, val and, where given, test; they sum to at most 1.
+        seed: seed of the draw.
+
+    Raises:
+        ValueError: for shares that are not two or three numbers above 0 of sum at most 1, or that leave a split empty.
+    """
+    if not 2 <= len(fractions) <= 3 or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
+        raise ValueError(f"fractions={list(fractions)} must be 2 or 3 shares above 0 (train, val, test) of sum <= 1.")
+    order = np.random.default_rng(seed).permutation(len(names))
+    ordered = sorted(names)
+    ends = [round(share * len(names)) for share in np.cumsum([0.0, *fractions])]
+    splits = {
+        split: sorted(ordered[i] for i in order[start:end])
+        for split, start, end in zip(SPLITS, ends[:-1], ends[1:], strict=False)
+    }
+    for split, chosen in splits.items():
+        if not chosen:
+            raise ValueError(f"fractions={list(fractions)} of {len(names)} pictures leave split {split!r} empty.")
+    return splits

@@ -1,0 +1,94 @@
+"""`VOCFolder`: a folder of pictures and Pascal VOC XML files, anybody's own."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.module import FolderDataModule
+from mtl.data.folder.picture_names import find_pictures, match_names
+from mtl.data.folder.voc_xml import Difficult, read_voc
+
+
+class VOCFolder(FolderDataModule):
+    """Pictures with one VOC XML file each, `.xml` in any case; a picture without its XML file is "not annotated".
+
+    Args:
+        root: folder of the data set.
+        box_classes: class names of the boxes, in the order of their index.
+        images: folder of the pictures, relative to `root`.
+        annotations: folder of the XML files, relative to `root`.
+        one_based: whether the first pixel is number 1, as in Pascal VOC and in what most tools write: the box
+            1 1 10 10 then covers ten pixels, 0..10. Set it to false for files whose first pixel is 0.
+        difficult: what to do with boxes marked difficult.
+        **kwargs: arguments of `FolderDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        box_classes: list[str],
+        images: str = "images",
+        annotations: str = "annotations",
+        one_based: bool = True,
+        difficult: Difficult = "keep",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(root, box_classes, **kwargs)
+        self.images = self.root / images
+        self.annotations = self.root / annotations
+        self.one_based = one_based
+        self.difficult = difficult
+        self._pictures: dict[str, Path] = {}
+        self._files: dict[str, Path] = {}  # the annotation of each picture that has one
+        self._found: list[Path] = []  # every annotation
+
+    def names(self) -> list[str]:
+        self._pictures = find_pictures(self.images)
+        if not self.annotations.is_dir():
+            raise ValueError(
+                f"no folder of annotations {str(self.annotations)!r}. Correct `root`, or name it in `annotations`."
+            )
+        files: dict[str, Path] = {}
+        for path in sorted(self.annotations.rglob("*")):
+            if path.suffix.lower() == ".xml":
+                name = path.relative_to(self.annotations).with_suffix("").as_posix()
+                _refuse_second(name, files.setdefault(name, path), path)
+        matches = match_names(files, self._pictures)
+        for name, path in files.items():
+            match = matches.get(name)
+            if match is None:
+                self.data_report.add("annotation_without_image", "", name, path.name, "skipped")
+            else:
+                _refuse_second(match.name, self._files.setdefault(match.name, path), path)
+                if not match.sure:
+                    self.data_report.add("name_differs", "", match.name, f"annotation {path.name}", "matched")
+        self._found = list(files.values())
+        return list(self._pictures)
+
+    def record(self, name: str) -> AnnotatedImage:
+        path = self._pictures.get(name, self.images / name)
+        return read_voc(
+            name, path, self._files.get(name), self.one_based, self.difficult, self.checks, self.data_report
+        )
+
+    def explain_source(self, name: str) -> str:
+        if self._found:
+            return (
+                f"There are {len(self._found)} files *{self._found[0].suffix} below {str(self.annotations)!r}, the "
+                f"first is {self._found[0].name!r}, and none belongs to its pictures: {name!r} needs {name + '.xml'!r}."
+            )
+        suffixes = Counter(path.suffix or path.name for path in self.annotations.rglob("*") if path.is_file())
+        there = ", ".join(f"{number} x *{suffix}" for suffix, number in suffixes.most_common(3)) or "no file at all"
+        return f"There is no *.xml below {str(self.annotations)!r}, but {there}."
+
+    def release(self) -> None:
+        self._files.clear()
+        self._found.clear()
+
+
+def _refuse_second(name: str, first: Path, second: Path) -> None:
+    if first != second:
+        raise ValueError(
+            f"picture {name!r} has two annotation files, {str(first)!r} and {str(second)!r}; keep the right one."
+        )

@@ -1,0 +1,89 @@
+"""One Pascal VOC XML file as a record, in whatever encoding it declares."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from mtl.data.folder.annotations import AnnotatedImage, Checks
+from mtl.data.folder.findings import DataReport
+
+Difficult = Literal["keep", "skip"]
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_DECLARATION = re.compile(rb"^\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([\w.:-]+)[\"'][^>]*\?>")
+
+
+def read_voc(
+    name: str,
+    picture: Path,
+    annotation: Path | None,
+    one_based: bool,
+    difficult: Difficult,
+    checks: Checks,
+    report: DataReport,
+) -> AnnotatedImage:
+    """One picture and its XML file.
+
+    Args:
+        name: the picture's name.
+        picture: its file.
+        annotation: its XML file; if there is none the picture is not annotated.
+        one_based: whether the first pixel is number 1.
+        difficult: whether boxes marked difficult are kept.
+        checks: what to do about an object without four numbers for its box.
+        report: takes what is left out.
+
+    Raises:
+        ValueError: if the XML cannot be read, or a box has no number for a corner and is not to be skipped.
+    """
+    if annotation is None or not annotation.is_file():
+        return AnnotatedImage(name, picture, annotated=False)
+    tree = _parse(annotation)
+    boxes, classes = [], []
+    for item in tree.iter("object"):
+        if difficult == "skip" and (item.findtext("difficult") or "").strip().lower() in ("1", "true"):
+            continue
+        cls = (item.findtext("name") or "").strip()
+        try:
+            # parts of a person have boxes of their own below theirs
+            box = np.array([float(item.findtext(f"bndbox/{corner}", "")) for corner in _CORNERS])
+        except ValueError:
+            fault = f"annotation {str(annotation)!r}: an object {cls!r} has no numbers for {', '.join(_CORNERS)}"
+            checks.refuse_box(fault, name, report)
+            continue
+        if one_based:
+            # the last pixel belongs to the box, so its far side is one further; a box without area stays without
+            box -= [1, 1, 0, 0] if (box[2:] > box[:2]).all() else [1, 1, 1, 1]
+        boxes.append(box)
+        classes.append(cls)
+    return AnnotatedImage(
+        name, picture, boxes=np.array(boxes).reshape(-1, 4), classes=classes, declared=_declared(tree)
+    )
+
+
+def _parse(annotation: Path) -> ElementTree.Element:
+    content = annotation.read_bytes()
+    try:
+        try:
+            return ElementTree.fromstring(content)
+        except ValueError:
+            # the parser itself knows no encoding of several bytes a letter, such as GB2312 or Shift_JIS
+            declared = _DECLARATION.match(content)
+            if declared is None:
+                raise
+            return ElementTree.fromstring(content[declared.end() :].decode(declared[1].decode()))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise ValueError(
+            f"annotation {str(annotation)!r} is no XML ({error}). Correct it, or save it as UTF-8, or remove it: then "
+            "its picture is not annotated."
+        ) from error
+
+
+def _declared(tree: ElementTree.Element) -> tuple[int, int] | None:
+    try:
+        height, width = (int(float(tree.findtext(f"size/{side}") or 0)) for side in ("height", "width"))
+    except (ValueError, OverflowError):
+        return None
+    return (height, width) if height > 0 and width > 0 else None

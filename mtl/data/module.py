@@ -1,0 +1,168 @@
+"""`JointDataModule`: the one interface between a data set and the loop.
+
+A subclass sets up `train_set`, `val_set`, `test_set` (map-style, giving samples as `mtl.batch` describes) and says its
+tasks. Loaders, padding, shuffling and augmentation are here.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from mtl.batch import Batch, Sample, collate, labelled
+from mtl.data.augment.augment import COLOR, Augment
+from mtl.data.augment.color import apply_color
+from mtl.data.label_check import LabelCount, check_labels, count_by_reading
+from mtl.data.sampling import EpochSampler, OnceSampler, OnceView, ResumableLoader, TrainingView
+from mtl.data.worker_signals import start_worker
+from mtl.task import Task
+
+OnUnlabelled = Literal["error", "warn"]
+
+
+class JointDataModule(LightningDataModule, ABC):
+    """Batches with the targets of several tasks.
+
+    Args:
+        tasks: every task the samples carry, by name.
+        batch_size: samples per training step and process.
+        eval_batch_size: samples per validation and test step; twice `batch_size` by default.
+        num_workers: loader processes; 0 loads in the main process.
+        seed: seed of the order of training samples and of their augmentation.
+        augment: augmentation of training samples; none by default.
+        on_unlabelled: a task that has a head, and no label in the training or the validation samples, is an `error`
+            before the first step, or `warn` and go on: it then learns nothing, or has no metric.
+    """
+
+    train_set: Dataset[Sample]
+    val_set: Dataset[Sample]
+    test_set: Dataset[Sample]
+
+    def __init__(
+        self,
+        tasks: dict[str, Task],
+        batch_size: int = 32,
+        eval_batch_size: int | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+        augment: Augment | None = None,
+        on_unlabelled: OnUnlabelled = "error",
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or num_workers < 0 or seed < 0:
+            raise ValueError(
+                f"batch_size={batch_size} must be at least 1, num_workers={num_workers} and seed={seed} at least 0."
+            )
+        self.tasks = tasks
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or 2 * batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.augment = augment
+        self.on_unlabelled = on_unlabelled
+        self._train_loader: ResumableLoader | None = None
+        self._resumed: dict[str, int] = {}  # how far the training loader of a checkpoint was
+        self.labelled_tasks: dict[str, bool] | None = None  # which tasks have a label in this rank's batch
+
+    @classmethod
+    @abstractmethod
+    def declare_tasks(cls, **init_args: Any) -> dict[str, Task]:
+        """The tasks that these constructor arguments give, without touching the disk; the CLI hands them to the model.
+
+        Args:
+            init_args: arguments of the constructor; a subclass names the ones it needs and takes the rest as `**_`.
+        """
+
+    def check_labels(self, tasks: Mapping[str, Task]) -> None:
+        """Refuse to train a task that has a head and no label; the module calls this before the first step.
+
+        Args:
+            tasks: the tasks that have a head, by name.
+
+        Raises:
+            ValueError: naming task, split, counts and the likely cause.
+        """
+        if self.trainer is not None:
+            check_labels(self, tasks, self.trainer)
+
+    def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
+        """How many samples of a split carry a label of each task. A subclass that has its labels in arrays counts them.
+
+        Args:
+            split: `train`, `val` or `test`.
+            tasks: the tasks to count, by name; one that cannot be counted is left out.
+        """
+        return count_by_reading(getattr(self, f"{split}_set"), tasks)
+
+    def explain_unlabelled(self, split: str, task: Task) -> str:
+        """The likely cause of a split without a label of one task, in a sentence; empty where nothing is known.
+
+        Args:
+            split: `train`, `val` or `test`.
+            task: the task.
+        """
+        return ""
+
+    # Lightning restores loaders after the optimiser is made. A schedule counted in steps asks for the loader's length
+    # then, and a loader that is there is not restored any more: so the data module does it.
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self._train_loader is None else self._train_loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            self._resumed = state_dict
+            if self._train_loader is not None:  # with shards, whose checkpoint is loaded late
+                self._train_loader.load_state_dict(state_dict)
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        # looked at while the batch is on the host: a question to the GPU would make it wait
+        self.labelled_tasks = {name: bool(labelled(batch, task).any()) for name, task in self.tasks.items()}
+        return batch
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        view = TrainingView(self.train_set, self.tasks, self.augment, self.seed)
+        num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        sampler = EpochSampler(view, self.seed, num_replicas, rank)
+        # a set smaller than one batch gives one small batch instead of none
+        drop_last = len(sampler) >= self.batch_size
+        options = self._loader_options()
+        loader = ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **options)
+        if self._resumed:
+            loader.load_state_dict(self._resumed)
+            self._resumed = {}
+        self._train_loader = loader
+        return loader
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self._eval_loader(self.val_set)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self._eval_loader(self.test_set)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        # only training samples carry colours; pictures stay uint8 up to here
+        if COLOR in batch:
+            colors = batch.pop(COLOR)
+            batch["image"] = apply_color(batch["image"], colors)
+        return batch
+
+    def _eval_loader(self, dataset: Dataset[Sample]) -> DataLoader[Batch]:
+        options = self._loader_options()
+        # an empty set is the loader's to refuse
+        if self.trainer is not None and self.trainer.world_size > 1 and len(dataset):  # type: ignore[arg-type]
+            options["sampler"] = OnceSampler(dataset, self.trainer.world_size, self.trainer.global_rank)
+            dataset = OnceView(dataset, self.tasks)
+        return DataLoader(dataset, self.eval_batch_size, **options)
+
+    def _loader_options(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "worker_init_fn": start_worker,
+            "collate_fn": partial(collate, tasks=self.tasks),
+            "pin_memory": torch.cuda.is_available(),
+        }

@@ -1,0 +1,1 @@
+"""Data sets in large files, for fast or remote storage."""

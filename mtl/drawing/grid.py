@@ -1,0 +1,108 @@
+"""A grid of held-out samples with what was predicted and what is true, as one PNG."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+from mtl.drawing.figure_file import save_figure
+from mtl.drawing.sample import Boxes, Picture, answer_text, class_colour
+from mtl.task import Task
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patches import Rectangle
+
+_WRONG = "#c1121f"
+_LINE = 40  # letters above a picture
+
+
+def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path, columns: int = 4) -> None:
+    """A grid of samples as PNG: predicted boxes solid, true boxes dashed, wrong answers in red.
+
+    Args:
+        pictures: the samples.
+        tasks: the tasks, by name.
+        path: the file to write.
+        columns: samples in a row.
+
+    Raises:
+        ValueError: without any sample.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not pictures:
+        raise ValueError("there is no sample to draw; give at least one.")
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    height, width = pictures[0].image.shape[-2:]
+    lines = max(1, max(len(picture.answers) for picture in pictures))
+    tile = 2.6
+    figure = Figure(
+        figsize=(columns * tile, rows * (tile * height / width + 0.14 * lines + 0.02) + 0.3), layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis, picture in zip(axes.flat, pictures, strict=False):
+        _draw(axis, picture, tasks)
+    for axis in axes.flat[len(pictures) :]:
+        axis.axis("off")
+    legend = "solid: predicted, class and score    dashed white: true" if any(p.predicted for p in pictures) else ""
+    figure.supxlabel(legend, fontsize=8, color="0.35")
+    save_figure(figure, path)
+
+
+def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:
+    axis.imshow(picture.image.permute(1, 2, 0).numpy(), interpolation="nearest")
+    height, width = picture.image.shape[-2:]
+    axis.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    for boxes in picture.true.values():
+        for box in boxes.boxes.tolist():
+            axis.add_patch(_rectangle(box, edgecolor="white", linewidth=1.1, linestyle=(0, (4, 2)), zorder=2))
+    for name, boxes in picture.predicted.items():
+        _draw_predicted(axis, boxes, tasks[name], height)
+    wrong = any(answer.correct is False for answer in picture.answers.values())
+    for line, (name, answer) in enumerate(reversed(picture.answers.items())):
+        # one text per answer, so only a wrong one is red
+        axis.annotate(
+            # a long list of classes would squeeze the picture away
+            shorten(f"{name}: {answer_text(answer)}", _LINE, placeholder=" ..."),
+            (0.5, 1),
+            xycoords="axes fraction",
+            xytext=(0, 3 + 10 * line),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            color=_WRONG if answer.correct is False else "0.15",
+        )
+    for spine in axis.spines.values():
+        spine.set(color=_WRONG if wrong else "0.6", linewidth=1.6 if wrong else 0.6)
+
+
+def _draw_predicted(axis: "Axes", boxes: Boxes, task: Task, height: int) -> None:
+    assert boxes.scores is not None
+    rows = zip(boxes.boxes.tolist(), boxes.labels.tolist(), boxes.scores.tolist(), strict=True)
+    for box, label, score in rows:
+        colour = class_colour(label)
+        axis.add_patch(_rectangle(box, edgecolor=colour, linewidth=1.6, zorder=3))
+        above = box[1] > 0.09 * height
+        axis.text(
+            box[0] - 0.5,
+            (box[1] if above else box[3]) - 0.5,
+            f"{task.class_name(label)} {score:.2f}".replace(" 0.", " ."),
+            fontsize=6,
+            color="white",
+            va="bottom" if above else "top",
+            bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8},
+            zorder=4,
+            clip_on=True,
+        )
+
+
+def _rectangle(box: list[float], **style: Any) -> "Rectangle":
+    from matplotlib.patches import Rectangle
+
+    # pixel i is drawn from i - 0.5 to i + 0.5
+    return Rectangle((box[0] - 0.5, box[1] - 0.5), box[2] - box[0], box[3] - box[1], fill=False, **style)

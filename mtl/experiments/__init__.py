@@ -1,0 +1,1 @@
+"""Many runs: comparisons, searches, and the queue that trains them here or on a Ray cluster."""

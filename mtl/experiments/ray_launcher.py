@@ -1,0 +1,131 @@
+"""Runs on the machines of a Ray cluster, which must see the same folders: the checkout and the runs.
+
+Source: Moritz et al., "Ray: A Distributed Framework for Emerging AI Applications", OSDI 2018.
+"""
+
+import argparse
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtl.config.yaml_lines import ConfigError
+
+
+class RayLauncher:
+    """Starts each run as a task of a cluster, which waits until a machine has the CPUs and GPUs for it.
+
+    Args:
+        address: of the cluster: `auto` for the one that this machine belongs to, `local` to start one here, or
+            host:port.
+        cpus: of each run.
+        gpus: of each run; parts of one are shared.
+
+    Raises:
+        ConfigError: if Ray is not installed, or there is no cluster.
+    """
+
+    def __init__(self, address: str, cpus: float = 1, gpus: float = 0) -> None:
+        self.cpus, self.gpus = cpus, gpus
+        self.ray = connect(address)
+        self.task = self.ray.remote(max_retries=0)(_run)
+
+    def __call__(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> "RayRun":
+        """Start a run.
+
+        Args:
+            command: its words.
+            log: what its output is added to.
+            env: more variables of its environment.
+        """
+        _stop_file(log).unlink(missing_ok=True)
+        threads = str(max(1, int(self.cpus)))
+        task = self.task.options(num_cpus=self.cpus, num_gpus=self.gpus, name=" ".join(command[-8:]))
+        reference = task.remote(list(command), str(log.absolute()), {**env, "OMP_NUM_THREADS": threads}, os.getcwd())
+        return RayRun(self.ray, reference, log)
+
+
+class RayRun:
+    """A run that a cluster has, to be waited for like a process.
+
+    Args:
+        ray: the package.
+        reference: what Ray calls it.
+        log: where its output goes.
+    """
+
+    def __init__(self, ray: Any, reference: Any, log: Path) -> None:
+        self.ray, self.reference, self.log = ray, reference, log
+
+    def wait(self) -> int:
+        """The exit code; 1 where the machine was lost, which the log says."""
+        try:
+            return int(self.ray.get(self.reference))
+        except self.ray.exceptions.RayError as error:
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(f"\nRay lost the run: {error}\n")
+            return 1
+
+    def terminate(self) -> None:
+        """End it, also where it waits for a machine."""
+        _stop_file(self.log).touch()  # a task that works does not always hear of its cancelling
+        self.ray.cancel(self.reference)
+
+
+def connect(address: str) -> Any:
+    """The package ray, in touch with a cluster.
+
+    Args:
+        address: of the cluster, as `RayLauncher` takes it.
+
+    Raises:
+        ConfigError: if Ray is not installed, or there is no cluster.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError('runs on a cluster need the package ray: pip install "mtl[ray]"') from error
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=None if address != "local" else False)
+        except ConnectionError as error:
+            raise ConfigError(
+                f"--ray {address}: there is no Ray cluster. Start one (`ray start --head`, and `ray start "
+                "--address=HOST:PORT` on the others), or take --ray local."
+            ) from error
+    return ray
+
+
+def add_ray_flags(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """The flags by which a command is told where its runs go.
+
+    Args:
+        parser: of the command.
+        default: address of the cluster; `None` for processes of this machine.
+    """
+    shown = f" [{default}]" if default else ""
+    parser.add_argument("--ray", metavar="ADDRESS", default=default, help=f"cluster: auto, local or host:port{shown}")
+    parser.add_argument("--cpus_per_run", type=float, default=1, help="what Ray keeps for each run [1]")
+    parser.add_argument("--gpus_per_run", type=float, default=0, help="what Ray keeps for each run [0]")
+
+
+def _run(command: list[str], log: str, env: dict[str, str], folder: str) -> int:
+    """On a machine of the cluster."""
+    with open(log, "ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, **env})
+        try:
+            asked = False
+            while process.poll() is None:
+                time.sleep(0.1)  # Ray's cancelling does not wake a wait
+                if not asked and _stop_file(Path(log)).exists():
+                    process.terminate()  # once: a second one would not let the run save
+                    asked = True
+            return process.returncode
+        finally:  # a task that is cancelled takes its run along
+            process.terminate()
+
+
+def _stop_file(log: Path) -> Path:
+    return log.with_suffix(".stop")

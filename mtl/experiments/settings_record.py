@@ -1,0 +1,43 @@
+"""What a folder of runs was made from, so that one table never mixes runs of different settings."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mtl.config.yaml_lines import ConfigError, dump_yaml, read_yaml
+
+_MOST_NAMED = 5  # differences
+
+
+def require_same_settings(file: Path, record: Mapping[str, Any], what: str) -> None:
+    """Write a record the first time, and hold every later one to it.
+
+    Args:
+        file: the record, in the folder of the runs.
+        record: all that changes a result, as plain values.
+        what: the runs are of.
+
+    Raises:
+        ConfigError: if the record there is another one.
+    """
+    own = json.loads(json.dumps(record))
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(dump_yaml(own), "utf-8")
+        return
+    changed = list(_differences(read_yaml(file), own))
+    if changed:
+        named = ", ".join(changed[:_MOST_NAMED]) + (" and more" if len(changed) > _MOST_NAMED else "")
+        raise ConfigError(
+            f"{file.parent} holds another {what}; it differs in {named}. Give this one another --runs_root; or delete "
+            f"{file} if no result depends on that."
+        )
+
+
+def _differences(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in dict.fromkeys([*before, *now]):
+            yield from _differences(before.get(name), now.get(name), f"{key}.{name}" if key else str(name))
+    elif before != now:
+        yield key

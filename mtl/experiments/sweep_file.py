@@ -1,0 +1,185 @@
+"""A sweep as W&B writes it, read for Ray Tune: one file serves both.
+
+program: mtl/__main__.py
+command: [${env}, ${interpreter}, -m, mtl, fit, --config=configs/digits.yaml, ${args}]
+method: bayes                     # grid, random or bayes
+metric: {name: best/score, goal: maximize}
+parameters: {model.loss_weights.largest: {distribution: log_uniform_values, min: 0.1, max: 3.0}}
+early_terminate: {type: hyperband, min_iter: 2}
+run_cap: 20
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtl.config.command_line import read_command_line, refuse_options
+from mtl.config.paths import refuse_name
+from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
+from mtl.errors import did_you_mean
+
+KEYS = {"command", "early_terminate", "method", "metric", "parameters", "program", "run_cap"}
+KEYS |= {"description", "entity", "name", "project"}  # of W&B alone
+METHODS = ("bayes", "grid", "random")
+_STOP_KEYS = ("eta", "min_iter", "type")
+
+# what Ray Tune calls a distribution, and the numbers that it takes
+DISTRIBUTIONS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
+    "categorical": lambda tune, p: tune.choice(p["values"]),
+    "constant": lambda tune, p: p["value"],
+    "int_uniform": lambda tune, p: tune.randint(p["min"], p["max"] + 1),
+    "log_uniform_values": lambda tune, p: tune.loguniform(p["min"], p["max"]),
+    "q_log_uniform_values": lambda tune, p: tune.qloguniform(p["min"], p["max"], p.get("q", 1)),
+    "q_uniform": lambda tune, p: tune.quniform(p["min"], p["max"], p.get("q", 1)),
+    "uniform": lambda tune, p: tune.uniform(p["min"], p["max"]),
+}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file, read and checked.
+
+    Args:
+        path: the file.
+        method: `grid`, `random` or `bayes`.
+        metric: what is judged, a column of `metrics.csv`.
+        mode: `max` or `min`.
+        words: of the command that stand between `fit` and the values.
+        parameters: distribution of every key that is swept.
+        experiment: folder of its runs.
+        num_trials: how many runs, where the file says it.
+        min_iter: validations before a run may be ended early; 0 for never.
+        eta: share of the runs that go on at such a look, as 1 / eta.
+    """
+
+    path: Path
+    method: str
+    metric: str
+    mode: str
+    words: list[str]
+    parameters: dict[str, dict[str, Any]]
+    experiment: str
+    num_trials: int | None
+    min_iter: int
+    eta: float
+
+    def space(self, tune: Any) -> dict[str, Any]:
+        """The search space in the words of Ray Tune.
+
+        Args:
+            tune: the module `ray.tune`.
+        """
+        if self.method == "grid":
+            return {
+                name: p["value"] if "value" in p else tune.grid_search(p["values"])
+                for name, p in self.parameters.items()
+            }
+        return {name: DISTRIBUTIONS[p["distribution"]](tune, p) for name, p in self.parameters.items()}
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Read and check a sweep file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigError: for what W&B would take and we cannot, and for what is missing.
+    """
+    if not path.is_file():
+        raise ConfigError(f"there is no sweep file {str(path)!r}; the ones that come along are in configs/sweeps.")
+    values = read_yaml(path)
+    known_keys(values, sorted(KEYS), str(path))
+    method, metric, stop = values.get("method"), values.get("metric") or {}, values.get("early_terminate") or {}
+    if method not in METHODS:
+        raise ConfigError(f"{path}: `method` must be one of {', '.join(METHODS)}, found {method!r}.")
+    if not isinstance(metric.get("name"), str) or metric.get("goal") not in ("maximize", "minimize"):
+        raise ConfigError(f"{path}: `metric` needs a `name` and a `goal` of maximize or minimize, found {metric!r}.")
+    known_keys(stop, _STOP_KEYS, f"{path}, early_terminate")
+    if stop and (stop.get("type") != "hyperband" or not _is_count(stop.get("min_iter"))):
+        raise ConfigError(f"{path}: `early_terminate` must be of type hyperband with `min_iter`, found {stop!r}.")
+    if "run_cap" in values and not _is_count(values["run_cap"]):
+        raise ConfigError(f"{path}: `run_cap` must be a whole number of at least 1, found {values['run_cap']!r}.")
+    given = values.get("parameters") or {}
+    if not given:
+        raise ConfigError(f"{path}: `parameters` names nothing to sweep.")
+    known_keys(given, list(given), f"{path}, parameters")
+    refuse_options(map(str, given), f"{path}, parameters")
+    parameters = {str(name): _parameter(str(name), parameter, method, path) for name, parameter in given.items()}
+    experiment = str(parameters.pop("experiment", {}).get("value", path.stem))
+    refuse_name(f"{path}: experiment", experiment)
+    return Sweep(
+        path=path,
+        method=method,
+        metric=metric["name"],
+        mode="max" if metric["goal"] == "maximize" else "min",
+        words=_words(values.get("command"), path),
+        parameters=parameters,
+        experiment=experiment,
+        num_trials=values.get("run_cap"),
+        min_iter=stop.get("min_iter", 0),
+        eta=stop.get("eta", 3),
+    )
+
+
+def as_flag(name: str, value: Any) -> str:
+    """A value as a word of `fit`.
+
+    Args:
+        name: key of the config.
+        value: what Ray Tune has chosen.
+    """
+    return f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def _words(command: Any, path: Path) -> list[str]:
+    """What stands between `fit` and the values, in the form that W&B's agents use."""
+    words = [str(word) for word in command or []]
+    if "fit" not in words or words[-1] != "${args}":
+        raise ConfigError(f"{path}: `command` must be `... -m mtl fit --config=... ${{args}}`, found {command!r}.")
+    between = words[words.index("fit") + 1 : -1]
+    if strange := [word for word in between if "${" in word]:
+        raise ConfigError(f"{path}: {strange[0]!r} in `command` is known to W&B's agents only.")
+    line = read_command_line("fit", between)
+    if line.allow or line.run or line.resume or line.ckpt_path or line.switches:
+        raise ConfigError(
+            f"{path}: `command` may hold --config and keys of a config. What lets code in or loads a checkpoint is "
+            "given by whoever starts the sweep: `python -m mtl sweep --config FILE --allow MODULE`."
+        )
+    return between
+
+
+def _parameter(name: str, parameter: Any, method: str, path: Path) -> dict[str, Any]:
+    if not isinstance(parameter, dict) or "parameters" in parameter:
+        raise ConfigError(
+            f"{path}: parameter {name!r} needs `value`, `values` or `min` and `max`; a nested key is written with "
+            f"dots, as `model.optim.warmup_steps`. Found {parameter!r}."
+        )
+    ends: list[Any] = [parameter.get("min"), parameter.get("max")]
+    kind = parameter.get("distribution")
+    if kind is None:
+        whole = all(isinstance(end, int) for end in ends)
+        kind = "constant" if "value" in parameter else "categorical" if "values" in parameter else None
+        kind = kind or ("int_uniform" if whole else "uniform")
+    if kind not in DISTRIBUTIONS:
+        raise ConfigError(
+            f"{path}: parameter {name!r} has distribution {kind!r}.{did_you_mean(str(kind), DISTRIBUTIONS)} Known here "
+            f"are {', '.join(DISTRIBUTIONS)}."
+        )
+    needed = {"constant": ("value",), "categorical": ("values",)}.get(kind, ("min", "max"))
+    known_keys(parameter, ("distribution", *needed, *(("q",) if kind.startswith("q_") else ())), f"{path}, {name}")
+    if missing := [key for key in needed if key not in parameter]:
+        raise ConfigError(f"{path}: parameter {name!r} of distribution {kind} needs `{missing[0]}`.")
+    if "min" in needed and not (all(isinstance(end, int | float) for end in ends) and ends[0] < ends[1]):
+        raise ConfigError(
+            f"{path}: parameter {name!r} has min {ends[0]!r} and max {ends[1]!r}; both must be numbers, min the less."
+        )
+    if method == "grid" and needed == ("min", "max"):
+        raise ConfigError(f"{path}: a grid needs `values` for {name!r}; for a range take method random or bayes.")
+    return {**parameter, "distribution": kind}
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and value >= 1

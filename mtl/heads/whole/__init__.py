@@ -1,0 +1,1 @@
+"""Heads with one answer for a whole sample."""

@@ -1,0 +1,96 @@
+"""torchvision's networks as backbones: where they are cut, and what the errors say."""
+
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from mtl.backbones.image.torchvision_network import TorchvisionBackbone
+
+C_LEVELS = ("c2", "c3", "c4", "c5")
+
+
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [
+        ("resnet18", [64, 128, 256, 512]),
+        ("mobilenet_v3_small", [16, 24, 48, 576]),
+        ("efficientnet_b0", [24, 40, 112, 1280]),
+        ("convnext_tiny", [96, 192, 384, 768]),
+        ("regnet_y_400mf", [48, 104, 208, 440]),
+    ],
+)
+def test_networks_are_cut_at_the_ends_of_their_stages(name: str, widths: list[int]) -> None:
+    backbone = TorchvisionBackbone(name, levels=C_LEVELS)
+    assert list(backbone.spec.channels.values()) == widths
+    features = backbone(torch.randn(2, 3, 64, 64))
+    assert [feature.shape[1:] for feature in features.values()] == [
+        (width, 16 >> index, 16 >> index) for index, width in enumerate(widths)
+    ]
+
+
+def test_maps_are_the_networks_own() -> None:
+    torch.manual_seed(3)
+    network = models.resnet18().eval()
+    torch.manual_seed(3)
+    backbone, images = TorchvisionBackbone("resnet18", levels=("c3", "c5")).eval(), torch.randn(1, 3, 64, 64)
+    x = network.layer1(network.maxpool(network.relu(network.bn1(network.conv1(images)))))
+    features = backbone(images)
+    torch.testing.assert_close(features["c3"], network.layer2(x))
+    torch.testing.assert_close(features["c5"], network.layer4(network.layer3(network.layer2(x))))
+
+
+@pytest.mark.parametrize("levels", [("p2",), ("p3", "p5"), ("c4",), ("p4", "c2")])
+def test_layers_that_no_level_needs_are_not_made(levels: tuple[str, ...]) -> None:
+    backbone = TorchvisionBackbone("resnet18", levels=levels, pyramid_channels=8)
+    features = backbone(torch.randn(2, 3, 64, 64))
+    assert set(features) == set(levels)
+    torch.stack([feature.square().mean() for feature in features.values()]).sum().backward()
+    assert [name for name, parameter in backbone.named_parameters() if parameter.grad is None] == []
+
+
+def test_frozen_norms_keep_the_weights_and_are_not_trained() -> None:
+    torch.manual_seed(3)
+    free = TorchvisionBackbone("resnet18", levels=("c5",)).eval()
+    torch.manual_seed(3)
+    frozen, images = TorchvisionBackbone("resnet18", levels=("c5",), frozen_norm=True), torch.randn(2, 3, 64, 64)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in frozen.modules())
+    # also in training mode
+    torch.testing.assert_close(frozen.train()(images)["c5"], free(images)["c5"])
+
+
+def test_mode_reaches_the_network_and_its_twin_keeps_it() -> None:
+    import copy
+
+    backbone = TorchvisionBackbone("resnet18", levels=("c5",)).eval()
+    twin = copy.deepcopy(backbone)
+    assert not any(module.training for module in twin.modules())
+    assert all(module.training for module in twin.train().modules())
+    assert not any(module.training for module in backbone.modules())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "resnet81"}, "no classification network 'resnet81'. Did you mean 'resnet18'"),
+        ({"weights": "IMAGENET1K_V7"}, "has no weights 'IMAGENET1K_V7'; there are DEFAULT, IMAGENET1K_V1"),
+        ({"levels": ("p6",)}, "unknown level 'p6'; there are c2"),
+        ({"levels": ()}, "at least one level"),
+        ({"name": "swin_t"}, "swin_t has no map c3, c4"),
+        ({"name": "vit_b_16"}, "images of one size only"),
+    ],
+)
+def test_wrong_settings_are_explained(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TorchvisionBackbone(**options)  # type: ignore[arg-type]
+
+
+def test_weights_that_cannot_be_downloaded_name_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    with pytest.raises(RuntimeError, match="cannot be downloaded .*weights: null.*copy the file from a machine"):
+        TorchvisionBackbone("resnet18", weights="DEFAULT")

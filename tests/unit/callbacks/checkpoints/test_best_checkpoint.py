@@ -1,0 +1,78 @@
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.demos.boring_classes import BoringModel
+
+from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
+
+
+def state(folder: Path, name: str = "best.ckpt") -> dict[str, Any]:
+    path = str(folder / name)
+    return {
+        **BestCheckpoint(dirpath=str(folder)).state_dict(),
+        "best_model_score": torch.tensor(0.7),
+        "best_model_path": path,
+        "best_k_models": {path: torch.tensor(0.7)},
+        "kth_best_model_path": path,
+        "kth_value": torch.tensor(0.7),
+        "last_model_path": str(folder / "last.ckpt"),
+    }
+
+
+def test_a_continued_run_takes_the_best_checkpoint_along(tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    before.mkdir()
+    (before / "best.ckpt").write_text("weights")
+    callback = BestCheckpoint(dirpath=str(tmp_path / "after"))
+    callback.load_state_dict(state(before))
+    here = tmp_path / "after" / "best.ckpt"
+    assert here.read_text() == "weights"
+    assert callback.best_model_path == callback.kth_best_model_path == str(here)
+    assert callback.best_k_models == {str(here): torch.tensor(0.7)}
+    assert callback.best_model_score == 0.7
+    assert (before / "best.ckpt").exists()
+
+
+def test_a_best_checkpoint_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    callback = BestCheckpoint(dirpath=str(tmp_path / "after"))
+    callback.load_state_dict(state(tmp_path / "before"))
+    assert (callback.best_model_path, callback.best_model_score) == ("", None)
+
+
+def test_the_same_folder_keeps_everything(tmp_path: Path) -> None:
+    callback = BestCheckpoint(dirpath=str(tmp_path))
+    callback.load_state_dict(state(tmp_path))
+    assert callback.best_model_path == str(tmp_path / "best.ckpt")
+    assert callback.last_model_path == str(tmp_path / "last.ckpt")
+
+
+def test_the_joint_score_decides_by_default() -> None:
+    callback = BestCheckpoint()
+    assert (callback.monitor, callback.mode, callback.keep_last) == ("val/score", "max", True)
+
+
+class Worsening(BoringModel):
+    """Its score is best at the first validation."""
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val/score", -float(self.trainer.global_step))
+
+
+def test_last_is_the_last_state_and_best_the_best(tmp_path: Path) -> None:
+    model: LightningModule = Worsening()
+    trainer = Trainer(
+        max_steps=7,
+        val_check_interval=2,
+        limit_val_batches=1,
+        num_sanity_val_steps=0,
+        accelerator="cpu",
+        logger=False,
+        callbacks=[BestCheckpoint(dirpath=str(tmp_path))],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model)
+    steps = {name: torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["global_step"] for name in ("best", "last")}
+    assert steps == {"best": 2, "last": 7}

@@ -1,0 +1,42 @@
+"""Which loggers a run gets."""
+
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtl.callbacks.tracking.loggers import Tracking, make_loggers
+from mtl.callbacks.tracking.wandb_run import WandbRun
+from mtl.runs.metrics_csv import MetricsCSV
+
+
+def test_off_means_the_csv_alone(tmp_path: Path) -> None:
+    (logger,) = make_loggers(tmp_path, "e", "n", {}, Tracking(wandb="off"))
+    assert isinstance(logger, MetricsCSV)
+    assert logger.path == tmp_path / "metrics.csv"
+
+
+def test_making_loggers_touches_neither_disk_nor_network(tmp_path: Path) -> None:
+    _, logger = make_loggers(tmp_path / "run", "digits", "n", {"a": 1}, Tracking(tags=["x"]))
+    assert isinstance(logger, WandbRun)
+    assert logger._wandb_init["project"] == "digits"
+    assert logger._wandb_init["config"] == {"a": 1}
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_project_of_its_own_replaces_the_experiment(tmp_path: Path) -> None:
+    _, logger = make_loggers(tmp_path, "digits", "n", {}, Tracking(project="paper", entity="lab"))
+    assert isinstance(logger, WandbRun)
+    assert (logger._wandb_init["project"], logger._wandb_init["entity"]) == ("paper", "lab")
+
+
+def test_without_the_package_auto_writes_the_csv_alone_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)  # so that an import fails
+    monkeypatch.setattr(logging.getLogger("mtl"), "propagate", True)
+    with caplog.at_level(logging.WARNING):
+        (logger,) = make_loggers(tmp_path, "e", "n", {}, Tracking())
+    assert isinstance(logger, MetricsCSV)
+    assert "wandb is not installed" in caplog.text

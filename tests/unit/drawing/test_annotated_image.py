@@ -1,0 +1,46 @@
+"""Boxes on an annotated picture lie where they belong."""
+
+import numpy as np
+import torch
+
+from mtl.drawing.annotated_image import annotate
+from mtl.drawing.sample import Answer, Boxes, Picture
+from mtl.task import Task
+
+TASKS = {
+    "boxes": Task("boxes", "detection", class_names=("cat", "dog")),
+    "scene": Task("scene", "classification", class_names=("in", "out")),
+}
+ORANGE = (0xFF, 0x7F, 0x0E)
+
+
+def picture(size: tuple[int, int], box: list[float], answers: bool = True) -> Picture:
+    found = Boxes(torch.tensor([box]), torch.tensor([1]), torch.tensor([0.75]))
+    image = torch.full((3, *size), 40, dtype=torch.uint8)
+    return Picture(image, {"boxes": found}, {}, {"scene": Answer("in", score=0.5)} if answers else {})
+
+
+def test_a_box_is_drawn_where_it_is() -> None:
+    drawn = np.asarray(annotate(picture((600, 800), [100.0, 200.0, 300.0, 400.0], answers=False), TASKS))
+    assert drawn.shape == (600, 800, 3)
+    assert all(tuple(drawn[y, x]) == ORANGE for y, x in ((400, 200), (300, 100), (300, 300)))
+    assert tuple(drawn[300, 200]) == (40, 40, 40)
+
+
+def test_a_small_picture_is_enlarged_with_its_boxes() -> None:
+    drawn = np.asarray(annotate(picture((32, 48), [8.0, 8.0, 24.0, 24.0], answers=False), TASKS))
+    assert drawn.shape == (320, 480, 3)
+    assert tuple(drawn[240, 160]) == ORANGE
+
+
+def test_answers_stand_in_a_strip_above_the_picture() -> None:
+    drawn = np.asarray(annotate(picture((600, 800), [1.0, 1.0, 2.0, 2.0]), TASKS))
+    strip = drawn[: len(drawn) - 600]
+    assert len(strip) > 10
+    assert strip.max() == 255
+    assert strip.min() < 60
+
+
+def test_boxes_beyond_the_edge_do_not_fail() -> None:
+    drawn = annotate(picture((64, 64), [-50.0, -50.0, 500.0, 500.0], answers=False), TASKS)
+    assert ORANGE in {tuple(pixel) for pixel in np.asarray(drawn).reshape(-1, 3)}

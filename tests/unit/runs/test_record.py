@@ -1,0 +1,41 @@
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mtl.runs.record import environment, git_state, write_record
+
+
+def git(folder: Path, *arguments: str) -> str:
+    author = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    done = subprocess.run(("git", *author, *arguments), cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_a_record_holds_config_command_and_environment(tmp_path: Path) -> None:
+    write_record(tmp_path, "a: 1\n", ["fit", "--name", "two words"])
+    assert (tmp_path / "config.yaml").read_text() == "a: 1\n"
+    assert (tmp_path / "command.txt").read_text() == "python -m mtl fit --name 'two words'\n"
+    found = json.loads((tmp_path / "environment.json").read_text())
+    assert found["python"] == platform.python_version()
+    assert {"torch", "lightning", "mtl"} <= found["packages"].keys()
+
+
+def test_the_commit_and_uncommitted_changes_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "file").write_text("1")
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    state = git_state(tmp_path)
+    assert state is not None
+    assert (state["sha"], state["dirty"]) == (git(tmp_path, "rev-parse", "HEAD"), False)
+    (tmp_path / "file").write_text("2")
+    monkeypatch.chdir(tmp_path)
+    assert environment()["git"]["dirty"] is True
+
+
+def test_outside_a_repository_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_state(tmp_path) is None
