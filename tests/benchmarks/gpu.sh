@@ -7,7 +7,8 @@
 #
 # --out FOLDER    results (runs/gpu): rows.jsonl, balancing.jsonl, gpu.log, tables.md; an earlier run there is replaced
 # --device NAME   cuda (cpu with --rehearse)
-# --total S       seconds for everything (470); each part has its own limit besides, and what is left at most
+# --total S       seconds for everything (470); each part has its own limit besides, and what is left at most. A CPU,
+#                 which others may use as well, gets four times as many
 # --wheels FOLDER wheels to install beside the results when a package is missing (.wheels, of `make wheels`)
 # PYTHON=...      the interpreter (python3), one with a torch that knows the GPU
 #
@@ -16,7 +17,7 @@ set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 2
 PYTHON=${PYTHON:-python3}
 ALL="tests balancing loop detection digits compile"
-device="" rehearse="" out=runs/gpu total=470 wheels=.wheels parts=""
+device="" rehearse="" out=runs/gpu total="" wheels=.wheels parts=""
 while [ $# -gt 0 ]; do
   case $1 in
     --rehearse) rehearse=--rehearse ;;
@@ -34,6 +35,8 @@ while [ $# -gt 0 ]; do
 done
 parts=${parts:-$ALL}
 device=${device:-${rehearse:+cpu}} device=${device:-cuda}
+slower=1; [ "$device" = cpu ] && slower=4
+total=${total:-$((470 * slower))}
 started=$SECONDS failed=""
 mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)
@@ -62,7 +65,7 @@ fi
 
 # part NAME LIMIT_S COMMAND...
 part() {
-  local name=$1 limit=$2 left=$((total - SECONDS + started)) begun=$SECONDS rc
+  local name=$1 limit=$(($2 * slower)) left=$((total - SECONDS + started)) begun=$SECONDS rc
   shift 2
   [ "$left" -lt "$limit" ] && limit=$left
   if [ "$limit" -lt 10 ]; then
