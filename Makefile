@@ -12,7 +12,7 @@ LOWEST = .venv-lowest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: joint-or-single heads methods fork help install fit test test-fast test-faults test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all
+.PHONY: joint-or-single heads methods fork help install fit test test-fast test-faults test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all gpu gpu-rehearsal wheels
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
@@ -97,6 +97,31 @@ heads: install ## train every detection head on the quick start's data, and prin
 
 methods: install ## train every balancing method on four tasks, 3 seeds each, and print the table of the README; ARGS="--jobs 2"
 	$(PY) -m mtl compare --config configs/compare/digits.yaml $(ARGS)
+
+gpu: ## measure everything on this machine's GPU in at most eight minutes, by PYTHON; ARGS="tests balancing"
+	PYTHON=$(PYTHON) bash tests/benchmarks/gpu.sh $(ARGS)
+
+gpu-rehearsal: install ## the same in tiny sizes on the CPU, to find silly mistakes
+	PYTHON=$(PY) bash tests/benchmarks/gpu.sh --rehearse $(ARGS)
+
+WHEELS = .wheels
+# what a machine with torch, lightning, torchmetrics, scikit-learn, matplotlib, rich and pytest lacks; quadprog and
+# qpsolvers are for TorchJD's UPGrad alone. wandb is too large and not needed.
+CARRIED = "faster-coco-eval>=1.7" "jsonargparse>=4.53" "docstring-parser>=0.17" "typeshed-client>=2.8.2" "torchjd>=0.18" \
+  "quadprog>=0.1.13" "qpsolvers>=4.8"
+PLATFORMS = 2_28 2_27 2_17 2014 1
+MOST_BYTES = 67108864
+
+wheels: ## download wheels for Python 3.12 on x86-64 that a GPU machine without a network lacks; tree and wheels in 64 MiB
+	rm -rf $(WHEELS)
+	$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.12 \
+	  --implementation cp $(foreach p,$(PLATFORMS),--platform manylinux$(if $(findstring _,$(p)),_)$(p)_x86_64) \
+	  -d $(WHEELS) $(CARRIED)
+	@ls $(WHEELS)
+	@tree=$$(git ls-files -z --cached --others --exclude-standard | xargs -0 cat 2>/dev/null | wc -c); \
+	wheels=$$(cat $(WHEELS)/*.whl | wc -c); total=$$((tree + wheels)); \
+	echo "tree $$tree + wheels $$wheels = $$total bytes, $$((total * 100 / $(MOST_BYTES))) % of 64 MiB"; \
+	test $$total -le $(MOST_BYTES) || { echo "more than 64 MiB do not travel" >&2; exit 1; }
 
 clean: ## delete caches and build products; runs and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

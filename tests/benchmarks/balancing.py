@@ -24,12 +24,13 @@ import math
 import platform
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from balancing_steps import ARCHS, Balanced, Setting, Step, find_method
+from balancing_peers import peer_steps
+from balancing_steps import ARCHS, Balanced, Setting, Step, find_method, gramian_methods
 from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
@@ -39,7 +40,6 @@ METHODS = ("Uncertainty", "MGDA", "PCGrad", "CAGrad", "NashMTL", "UPGrad", "Alig
 DIAL = "UPGrad"  # the method of the cost dial
 EVERY = (4, 16)
 PEER_ROUNDS = 3  # its batched modes take as long as everything else together
-TORCHJD = ("sequential", "autojac", "autogram")
 
 
 class Clock:
@@ -68,9 +68,10 @@ class Clock:
         if self.cuda:
             self.wait()
             torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()  # networks and states of other steps are there as well
             step()
             self.wait()
-            return torch.cuda.max_memory_allocated()
+            return setting.live_bytes() + torch.cuda.max_memory_allocated() - before
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
             step()
         events = seen.profiler.kineto_results.events()  # type: ignore[union-attr]
@@ -85,21 +86,28 @@ class Clock:
 Key = tuple[str, str, str]  # method, at, and `ask` or `keep`
 
 
-def steps_of(setting: Setting, methods: Iterable[str], dial: str, peers: bool) -> dict[Key, Step]:
+def steps_of(setting: Setting, options: argparse.Namespace) -> dict[Key, Step]:
     """All steps to measure, by method, place and whether the method is asked."""
     steps: dict[Key, Step] = {("plain", "", "ask"): setting.plain(), ("floor", "parameters", "ask"): setting.floor()}
-    for name in methods:
-        method = find_method(name)
+    if options.batched_floor:
+        steps["floor, batched", "parameters", "ask"] = setting.floor(batched=True)
+    for name in options.methods:
+        method = find_method(name, setting.num_tasks)
         if method is None:
             continue
         for at in places(method):
+            if at == "parameters" and options.at_parameters is not None and name not in options.at_parameters:
+                continue
             steps[name, at, "ask"] = Balanced(setting, method, at).step()
-            if name == dial:
+            if at == "features" and name in options.solved_on_gpu:
+                on_gpu = Balanced(setting, method, at, solvers_on_gpu=True)
+                steps[f"{name}, solved on the GPU", at, "ask"] = on_gpu.step()
+            if name == options.dial:
                 kept = Balanced(setting, method, at, every=2)
                 kept.step(0)()
                 steps[name, at, "keep"] = kept.step(1)
-    if peers:
-        steps |= {(f"torchjd {mode} PCGrad", "parameters", "ask"): setting.torchjd(mode) for mode in TORCHJD}
+    for name, step in peer_steps(setting, options.torchjd, options.autogram_tasks):
+        steps[name, "parameters", "ask"] = step
     return steps
 
 
@@ -115,7 +123,7 @@ def measure(setting: Setting, steps: dict[Key, Step], rounds: int, limit_s: floa
     for key, step in list(steps.items()):
         try:
             step()
-        except (RuntimeError, ValueError) as error:  # a peer that cannot do this network
+        except (RuntimeError, ValueError, ImportError) as error:  # a peer that cannot do this network
             Console(stderr=True).print(f"{' '.join(key)} left out: {str(error).splitlines()[0]}")
             del steps[key]
     peaks = {key: clock.peak(setting, step) for key, step in steps.items()}
@@ -221,16 +229,18 @@ def benchmark(options: argparse.Namespace, console: Console) -> list[dict[str, A
         for num_tasks in options.tasks:
             setting = Setting(arch, num_tasks, options.device, options.batch, options.bf16)
             train(setting, options.train_steps)
-            steps = steps_of(setting, options.methods, DIAL, not options.no_torchjd)
+            steps = steps_of(setting, options)
             rows = list(measure(setting, steps, options.rounds, options.limit))
             for row in rows:
-                balanced = row["method"] in options.methods
+                balanced = row["method"] in options.methods and not options.no_cosine
                 if balanced and not math.isnan(row["ratio"]) and "parameters" in places_of(row["method"]):
                     row["cosine_to_exact"] = cosine(setting, row["method"], row["at"], row["every"])
             rows = [{"arch": arch, **row} for row in rows]
             console.print(show(rows, arch, num_tasks))
             found += rows
-            save(found, options)
+            save(rows, options)
+            del setting, steps
+            gc.collect()
     return found
 
 
@@ -240,36 +250,48 @@ def places_of(name: str) -> tuple[str, ...]:
 
 
 def save(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    """All rows so far, one a line; a run that is stopped keeps what it has."""
+    """Rows of one network and K, one a line; a run that is stopped keeps those before."""
     where = {
         "device": torch.cuda.get_device_name() if options.device == "cuda" else platform.machine(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text("".join(json.dumps(row | where) + "\n" for row in rows), "utf-8")
+    with options.json.open("a", encoding="utf-8") as file:
+        file.write("".join(json.dumps(row | where) + "\n" for row in rows))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arch", nargs="+", choices=list(ARCHS), default=["cnn3", "resnet18", "resnet18-fpn"])
     parser.add_argument("--tasks", nargs="+", type=int, default=[2, 4, 8, 16], help="numbers of tasks K")
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), help="class names; `gramian` for all of these")
+    parser.add_argument("--at-parameters", nargs="*", help="the methods to measure at the parameters; all by default")
+    parser.add_argument("--solved-on-gpu", nargs="*", default=[], help="methods to measure with solvers on the GPU too")
+    parser.add_argument("--batched-floor", action="store_true", help="the K exact passes as one, over a stack, as well")
+    parser.add_argument("--dial", default=DIAL, help="the method of the cost dial `every`; any other word for none")
+    parser.add_argument("--torchjd", nargs="*", default=["PCGrad"], help="methods of TorchJD (UPGrad needs quadprog)")
+    parser.add_argument("--autogram-tasks", type=int, default=100, help="most tasks for TorchJD's Gramian engine")
+    parser.add_argument("--no-cosine", action="store_true", help="leave out the cosine to the exact gradient")
     parser.add_argument("--rounds", type=int, default=15, help="most rounds of one network and K")
     parser.add_argument("--limit", type=float, default=180, help="seconds after which no new round begins; 3 at least")
     parser.add_argument("--train-steps", type=int, default=20, help="plain steps before anything is measured")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, help="images; by default what suits a CPU")
     parser.add_argument("--bf16", action="store_true")
-    parser.add_argument("--no-torchjd", action="store_true")
+    parser.add_argument("--no-speed", action="store_true", help="leave out the table of free speed")
     parser.add_argument("--quick", action="store_true", help="one small network, K = 2 and 4, five rounds")
     parser.add_argument("--json", type=Path, default=Path("runs/bench-balancing.jsonl"), help="file of the rows")
     options = parser.parse_args()
     if options.quick:
         options.arch, options.tasks, options.rounds = ["cnn3"], [2, 4], 5
+    if options.methods == ["gramian"]:
+        options.methods = gramian_methods()
+    options.json.unlink(missing_ok=True)
     torch.set_num_threads(1)
     console = Console(width=130)
-    console.print(free_speed(options.arch[0], options.device, options.rounds))
+    if not options.no_speed:
+        console.print(free_speed(options.arch[0], options.device, options.rounds))
     benchmark(options, console)
 
 

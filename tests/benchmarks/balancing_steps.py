@@ -5,7 +5,7 @@ the few things it asks of a trainer; nothing is rebuilt for the benchmark.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -20,10 +20,13 @@ from mtl.backbones.backbone import Backbone
 from mtl.backbones.image.seed_cnn import SeedCNN
 from mtl.backbones.image.torchvision_network import TorchvisionBackbone
 from mtl.balancing.method import Method
-from mtl.balancing.protocols import LossWeighting
+from mtl.balancing.protocols import GradientWeighting, LossWeighting
 from mtl.batch import PADDING_LABEL, Batch
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
+from mtl.data.module import JointDataModule
 from mtl.discovery import concrete_subclasses
+from mtl.features import Features
+from mtl.functional import on_host
 from mtl.heads.detection.fcos import FCOSHead
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.module import MultiTaskLightningModule
@@ -57,6 +60,7 @@ ARCHS = {
     "resnet18": Arch(partial(TorchvisionBackbone, "resnet18", levels=("c5",)), 128, 8, "c5"),
     "resnet18-fpn": Arch(partial(TorchvisionBackbone, "resnet18", levels=("p3", "p4", "p5")), 128, 8, "p5", boxes=True),
     "resnet50": Arch(partial(TorchvisionBackbone, "resnet50", levels=("c5",)), 224, 8, "c5"),
+    "resnet50-fpn": Arch(partial(TorchvisionBackbone, "resnet50", levels=("p3", "p4", "p5")), 640, 2, "p5", boxes=True),
 }
 Step = Callable[[], None]
 
@@ -145,8 +149,12 @@ class Setting:
 
         return step
 
-    def floor(self) -> Step:
-        """What K exact passes cost at least: forward, heads, K trunk passes one after the other, AdamW; no method."""
+    def floor(self, batched: bool = False) -> Step:
+        """What K exact passes cost at least: forward, heads, K passes through the trunk, AdamW; no method.
+
+        Args:
+            batched: make the K passes one, over gradients that are stacked (`is_grads_batched`).
+        """
 
         def step() -> None:
             self.optimizer.zero_grad()
@@ -156,66 +164,47 @@ class Setting:
                 outputs = {name: head(views[name]) for name, head in self.model.heads.items()}
                 losses = self.model.losses(outputs, self.batch)
             torch.stack(list(losses.values())).sum().backward()
-            for index, name in enumerate(self.tasks):
-                used = [(features[k], v.grad) for k, v in views[name].items() if v.grad is not None]
-                last = index == self.num_tasks - 1
-                found = torch.autograd.grad(
-                    [level for level, _ in used], self.shared, [grad for _, grad in used], retain_graph=not last,
-                    allow_unused=True,
-                )  # fmt: skip
-            for parameter, gradient in zip(self.shared, found, strict=True):
+            passed = self._one_pass if batched else self._passes
+            for parameter, gradient in zip(self.shared, passed(features, list(views.values())), strict=True):
                 parameter.grad = gradient
             self.optimizer.step()
 
         return step
 
-    def torchjd(self, mode: str) -> Step:
-        """The same with torchjd's PCGrad (its UPGrad needs further packages), exact.
+    def _passes(self, features: Features, views: list[Features]) -> Sequence[Tensor | None]:
+        found: Sequence[Tensor | None] = []
+        for index, view in enumerate(views):
+            used = [(features[k], v.grad) for k, v in view.items() if v.grad is not None]
+            found = torch.autograd.grad(
+                [level for level, _ in used], self.shared, [grad for _, grad in used], allow_unused=True,
+                retain_graph=index < len(views) - 1,
+            )  # fmt: skip
+        return found
 
-        Args:
-            mode: `autojac`, batched, its default; `sequential`, one task after the other; `autogram`.
-        """
-        from torchjd.aggregation import PCGrad, PCGradWeighting
-        from torchjd.autogram import Engine
-        from torchjd.autojac import jac_to_grad, mtl_backward
-
-        weighting, aggregator = PCGradWeighting(), PCGrad()
-        # the engine's hooks stay in the network, so it gets one of its own
-        setting = copy.deepcopy(self) if mode == "autogram" else self
-        engine = Engine(setting.model.backbone, batch_dim=None) if mode == "autogram" else None
-        heads = [list(head.parameters()) for head in setting.model.heads.values()]
-
-        def jacobian() -> None:
-            with self.autocast():
-                features = self.model.features(self.batch["image"])
-                outputs = {name: head(features) for name, head in self.model.heads.items()}
-                losses = list(self.model.losses(outputs, self.batch).values())
-            mtl_backward(
-                losses,
-                list(features.values()),
-                tasks_params=heads,
-                shared_params=self.shared,
-                parallel_chunk_size=1 if mode == "sequential" else None,
-            )
-            jac_to_grad(self.shared, aggregator)
-
-        def step() -> None:
-            setting.optimizer.zero_grad()
-            if engine is None:
-                jacobian()
-            else:
-                losses = torch.stack(list(setting.losses().values()))
-                losses.backward(weighting(engine.compute_gramian(losses)))
-            setting.optimizer.step()
-            setting.optimizer.zero_grad()
-
-        return step
+    def _one_pass(self, features: Features, views: list[Features]) -> Sequence[Tensor | None]:
+        names = [name for name in features if any(view[name].grad is not None for view in views)]
+        rows = [torch.stack([_grad(view[name]) for view in views]) for name in names]
+        levels = [features[name] for name in names]
+        found = torch.autograd.grad(levels, self.shared, rows, is_grads_batched=True, allow_unused=True)
+        return [None if gradient is None else gradient[-1] for gradient in found]
 
     def live_bytes(self) -> int:
         """Bytes that stay between two steps: parameters, buffers, AdamW's averages and the batch."""
         state = [value for values in self.optimizer.state.values() for value in values.values()]
         kept = [*self.model.parameters(), *self.model.buffers(), *state, *self.batch.values()]
         return sum(tensor.nbytes for tensor in kept if isinstance(tensor, Tensor))
+
+
+def _grad(leaf: Tensor) -> Tensor:
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+
+
+class _Loader(JointDataModule):
+    """Says which tasks have labels; batches come from `Setting`."""
+
+    @classmethod
+    def declare_tasks(cls, **_: Any) -> dict[str, Task]:
+        return {}
 
 
 class Balanced:
@@ -226,10 +215,19 @@ class Balanced:
         method: the method; it gets its own copy.
         at: where it looks at gradients.
         every: how often it is asked.
+        solvers_on_gpu: let a GPU solve the K x K problems, which the product leaves to the host.
     """
 
-    def __init__(self, setting: Setting, method: Method, at: Literal["features", "parameters"], every: int = 1) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        method: Method,
+        at: Literal["features", "parameters"],
+        every: int = 1,
+        solvers_on_gpu: bool = False,
+    ) -> None:
         self.setting = setting
+        self.moved_from = set() if solvers_on_gpu else set(on_host.moved_from)
         on_losses = isinstance(method, LossWeighting)
         self.callback = LossBalancing(copy.deepcopy(method), **({} if on_losses else {"at": at, "every": every}))
         # all that the callback asks of a trainer
@@ -239,6 +237,7 @@ class Balanced:
             strategy=SimpleNamespace(root_device=setting.device, model=setting.module),
             callbacks=[],
             global_step=0,
+            datamodule=_Loader(setting.tasks),
         )
         self.callback.setup(self.trainer, setting.module, "fit")
         self.callback.on_fit_start(self.trainer, setting.module)
@@ -254,6 +253,8 @@ class Balanced:
         module, self.trainer.global_step = self.setting.module, step
         module.objective, self.setting.model.junction = self.objective, self.junction
         self.setting.optimizer.zero_grad()
+        # the loader has looked while the batch was on the host
+        self.trainer.datamodule.labelled_tasks = dict.fromkeys(self.setting.tasks, True)
         self.callback.on_train_batch_start(self.trainer, module, self.setting.batch, step)
         objective, _ = module.objective(self.setting.losses())
         objective.backward()
@@ -267,7 +268,11 @@ class Balanced:
         """
 
         def run() -> None:
-            self.gradients(step)
+            before, on_host.moved_from = on_host.moved_from, self.moved_from
+            try:
+                self.gradients(step)
+            finally:
+                on_host.moved_from = before
             self.setting.optimizer.step()
 
         return run
@@ -276,10 +281,17 @@ class Balanced:
         self.callback.teardown(self.trainer, self.setting.module, "fit")
 
 
-def find_method(name: str) -> Method | None:
+def find_method(name: str, num_tasks: int = 2) -> Method | None:
     """An instance of a method by class name, None where there is none of that name.
 
     Args:
         name: of the class.
+        num_tasks: K.
     """
-    return next((cls.example() for cls in concrete_subclasses(Method) if cls.__name__ == name), None)
+    return next((cls.example(num_tasks) for cls in concrete_subclasses(Method) if cls.__name__ == name), None)
+
+
+def gramian_methods() -> list[str]:
+    """Names of all methods that see the Gramian; those of other libraries are left out."""
+    found = [cls for cls in concrete_subclasses(GradientWeighting) if not cls.adapter]  # type: ignore[type-abstract]
+    return sorted(cls.__name__ for cls in found if "features" in cls.example().at)

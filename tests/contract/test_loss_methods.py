@@ -268,22 +268,3 @@ def test_one_task_keeps_its_direction(cls: type[Method]) -> None:
     update = method(gradient, torch.ones(1, dtype=D))
     if update.any():
         assert torch.nn.functional.cosine_similarity(update, gradient[0], dim=0) > 0.99
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@every_method
-def test_a_step_never_waits_for_the_gpu(cls: type[Method]) -> None:
-    if "torchjd" in cls.__module__:
-        pytest.skip("another library's code")
-    method = build(cls, 3, torch.float32).cuda()
-    losses = losses_of_a_run(3).float().cuda()
-    run = Run(method, losses, gradients_of_a_run(3).float().cuda())
-    run.step(0)  # the first call may read a counter
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        run.step(1)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    assert method.status.is_cuda
-    assert run.step(3).isfinite().all()

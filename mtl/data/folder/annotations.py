@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl.data.folder.findings import DataReport
+from mtl.data.folder.module.findings import DataReport
 
 OnBadBox = Literal["error", "skip", "clip"]
 OnUnknownClass = Literal["error", "skip"]

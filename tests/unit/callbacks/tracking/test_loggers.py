@@ -1,6 +1,7 @@
 """Which loggers a run gets."""
 
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from mtl.callbacks.tracking.loggers import Tracking, make_loggers
 from mtl.callbacks.tracking.wandb_run import WandbRun
 from mtl.runs.metrics_csv import MetricsCSV
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_off_means_the_csv_alone(tmp_path: Path) -> None:
@@ -40,3 +43,14 @@ def test_without_the_package_auto_writes_the_csv_alone_and_says_so(
         (logger,) = make_loggers(tmp_path, "e", "n", {}, Tracking())
     assert isinstance(logger, MetricsCSV)
     assert "wandb is not installed" in caplog.text
+
+
+@pytest.mark.slow
+def test_every_module_is_imported_where_wandb_is_not_installed() -> None:
+    program = (
+        "import importlib, pkgutil, sys; sys.modules['wandb'] = None; import mtl\n"
+        "for module in pkgutil.walk_packages(mtl.__path__, 'mtl.'):\n"
+        "    module.name.endswith('__main__') or importlib.import_module(module.name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
