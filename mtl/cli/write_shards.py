@@ -21,8 +21,8 @@ from mtl.config.command_line import read_command_line
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
-from mtl.data.shards.shard_set.module import TASKS
-from mtl.data.shards.shard_set.shard_set import write_shards
+from mtl.data.shards.module import TASKS
+from mtl.data.shards.shard_set import write_shards
 from mtl.evaluation.build import build_data
 
 

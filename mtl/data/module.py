@@ -14,8 +14,8 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from mtl.batch import Batch, Sample, collate, labelled
-from mtl.data.augment.augment.augment import COLOR, Augment
-from mtl.data.augment.augment.color import apply_color
+from mtl.data.augment.augment import COLOR, Augment
+from mtl.data.augment.color import apply_color
 from mtl.data.label_check import LabelCount, check_labels, count_by_reading
 from mtl.data.sampling import EpochSampler, OnceSampler, OnceView, ResumableLoader, TrainingView
 from mtl.data.worker_signals import start_worker

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from mtl.batch import Batch, Sample
-from mtl.data.augment.augment.augment import Augment
+from mtl.data.augment.augment import Augment
 from mtl.task import Task
 
 Draw = tuple[int, int]  # epoch, index

@@ -6,8 +6,8 @@ import platform
 import weakref
 from pathlib import Path
 
-from mtl.runs.checkpoint_files import newest_good, read_checkpoint
 from mtl.config.yaml_lines import ConfigError, read_yaml
+from mtl.runs.checkpoint_files import newest_good, read_checkpoint
 
 _log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from mtl.runs import torchrun
 from mtl.config.paths import refuse_name
+from mtl.runs import torchrun
 
 ENV = "MTL_RUN_DIR"
 _WAIT_S = 120.0

@@ -9,9 +9,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from mtl.runs.checkpoint_io import write_whole
-from mtl.callbacks.distributed.rank_consensus import RankConsensus
 from mtl.callbacks.checkpoints.stop_signals import StopSignals, TrainingStopped
+from mtl.callbacks.distributed.rank_consensus import RankConsensus
+from mtl.runs.checkpoint_io import write_whole
 
 _MOST_TIME = 0.05  # share of the time that writes by the clock may take
 

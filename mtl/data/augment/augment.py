@@ -15,7 +15,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
 from mtl.batch import IGNORE_INDEX, Sample
-from mtl.data.augment.augment.color import color_matrix
+from mtl.data.augment.color import color_matrix
 from mtl.data.resize import FILL
 from mtl.task import Task
 

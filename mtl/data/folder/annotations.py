@@ -1,4 +1,4 @@
-"""What a source says about pictures (`AnnotatedImage`), as arrays (`Annotations`), and how faults are treated (`Checks`).
+"""What a source says about pictures (`AnnotatedImage`), as arrays (`Annotations`), and what faults lead to (`Checks`).
 
 Annotations are a few flat arrays with offsets, not one Python object per picture: worker processes share their pages
 instead of copying them as reference counts change.
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl.data.folder.module.findings import DataReport
+from mtl.data.folder.findings import DataReport
 
 OnBadBox = Literal["error", "skip", "clip"]
 OnUnknownClass = Literal["error", "skip"]

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from mtl.data.folder.module.annotations import AnnotatedImage
-from mtl.data.folder.module.coco_json import ListedPicture, read_coco
-from mtl.data.folder.module.module import FolderDataModule
-from mtl.data.folder.module.picture_names import match_names, picture_index, plain_name
-from mtl.data.folder.module.splits import SPLITS
+from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.coco_json import ListedPicture, read_coco
+from mtl.data.folder.module import FolderDataModule
+from mtl.data.folder.picture_names import match_names, picture_index, plain_name
+from mtl.data.folder.splits import SPLITS
 
 
 class COCOFolder(FolderDataModule):

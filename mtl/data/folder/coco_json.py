@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtl.data.folder.module.annotations import Checks
-from mtl.data.folder.module.findings import DataReport
-from mtl.data.folder.module.text_files import read_text
+from mtl.data.folder.annotations import Checks
+from mtl.data.folder.findings import DataReport
+from mtl.data.folder.text_files import read_text
 from mtl.errors import did_you_mean
 
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")

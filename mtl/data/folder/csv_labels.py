@@ -6,10 +6,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mtl.data.folder.module.annotations import AnnotatedImage
-from mtl.data.folder.module.findings import DataReport
-from mtl.data.folder.module.image_labels import ImageLabels, Row, read_rows
-from mtl.data.folder.module.picture_names import match_names
+from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.findings import DataReport
+from mtl.data.folder.image_labels import ImageLabels, Row, read_rows
+from mtl.data.folder.picture_names import match_names
 
 
 class CsvLabels:

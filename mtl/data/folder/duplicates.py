@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl.data.folder.module.annotations import Annotations
-from mtl.data.folder.module.findings import DataReport
+from mtl.data.folder.annotations import Annotations
+from mtl.data.folder.findings import DataReport
 
 _DOUBLED_IOU = 0.9
 _ROWS = 256  # boxes compared with all others at a time

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from mtl.batch import IGNORE_INDEX, Sample
-from mtl.data.folder.module.annotations import Annotations
+from mtl.data.folder.annotations import Annotations
 from mtl.data.images import read_image
 from mtl.data.resize import FitMode, boxes_from_original, fit_geometry, fit_image
 

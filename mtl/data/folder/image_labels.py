@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl.batch import IGNORE_INDEX
-from mtl.data.folder.module.text_files import read_text
+from mtl.data.folder.text_files import read_text
 from mtl.errors import did_you_mean
 from mtl.task import Task
 

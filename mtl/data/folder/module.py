@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from mtl.batch import Sample
-from mtl.data.folder.module.annotations import AnnotatedImage, Annotations, BoxesOn, Checks, OnBadBox, OnUnknownClass
-from mtl.data.folder.module.csv_labels import CsvLabels, image_targets
-from mtl.data.folder.module.duplicates import report_duplicates
-from mtl.data.folder.module.findings import DataReport
-from mtl.data.folder.module.folder_set import FolderSet
-from mtl.data.folder.module.image_labels import ImageLabels, is_labelled
-from mtl.data.folder.module.packing import check_and_pack
-from mtl.data.folder.module.picture_names import match_names, plain_name
-from mtl.data.folder.module.splits import draw_splits, read_splits
+from mtl.data.folder.annotations import AnnotatedImage, Annotations, BoxesOn, Checks, OnBadBox, OnUnknownClass
+from mtl.data.folder.csv_labels import CsvLabels, image_targets
+from mtl.data.folder.duplicates import report_duplicates
+from mtl.data.folder.findings import DataReport
+from mtl.data.folder.folder_set import FolderSet
+from mtl.data.folder.image_labels import ImageLabels, is_labelled
+from mtl.data.folder.packing import check_and_pack
+from mtl.data.folder.picture_names import match_names, plain_name
+from mtl.data.folder.splits import draw_splits, read_splits
 from mtl.data.images import MAX_PIXELS
 from mtl.data.label_check import LabelCount
 from mtl.data.module import JointDataModule

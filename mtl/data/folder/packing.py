@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl.data.folder.module.annotations import AnnotatedImage, Annotations, Checks, no_boxes
-from mtl.data.folder.module.duplicates import doubled_boxes
-from mtl.data.folder.module.findings import DataReport
+from mtl.data.folder.annotations import AnnotatedImage, Annotations, Checks, no_boxes
+from mtl.data.folder.duplicates import doubled_boxes
+from mtl.data.folder.findings import DataReport
 from mtl.data.images import SIDEWAYS, Header, read_header, read_image, turn_boxes
 from mtl.errors import did_you_mean
 

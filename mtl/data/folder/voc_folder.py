@@ -4,10 +4,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mtl.data.folder.module.annotations import AnnotatedImage
-from mtl.data.folder.module.module import FolderDataModule
-from mtl.data.folder.module.picture_names import find_pictures, match_names
-from mtl.data.folder.module.voc_xml import Difficult, read_voc
+from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.module import FolderDataModule
+from mtl.data.folder.picture_names import find_pictures, match_names
+from mtl.data.folder.voc_xml import Difficult, read_voc
 
 
 class VOCFolder(FolderDataModule):

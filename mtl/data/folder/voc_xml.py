@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from mtl.data.folder.module.annotations import AnnotatedImage, Checks
-from mtl.data.folder.module.findings import DataReport
+from mtl.data.folder.annotations import AnnotatedImage, Checks
+from mtl.data.folder.findings import DataReport
 
 Difficult = Literal["keep", "skip"]
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")

@@ -8,9 +8,9 @@ from typing import Any
 
 from torchvision.models.detection import FCOS_ResNet50_FPN_Weights
 
-from mtl.data.folder.module.annotations import AnnotatedImage
-from mtl.data.folder.module.coco_folder import COCOFolder
-from mtl.data.folder.module.image_labels import ImageLabels
+from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.coco_folder import COCOFolder
+from mtl.data.folder.image_labels import ImageLabels
 from mtl.task import Task
 
 # torchvision's list has gaps for the ids that COCO never used

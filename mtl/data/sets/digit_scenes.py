@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from mtl.batch import Sample
-from mtl.data.augment.augment.augment import Augment
+from mtl.data.augment.augment import Augment
 from mtl.data.module import JointDataModule
 from mtl.task import Task
 

@@ -11,13 +11,13 @@ from torchvision import tv_tensors
 from torchvision.datasets import OxfordIIITPet
 
 from mtl.batch import IGNORE_INDEX, Sample
-from mtl.data.folder.module.annotations import AnnotatedImage
-from mtl.data.folder.module.folder_set import FolderSet
-from mtl.data.folder.module.image_labels import ImageLabels
-from mtl.data.folder.module.module import FolderDataModule
-from mtl.data.folder.module.splits import draw_splits
-from mtl.data.folder.module.text_files import read_text
-from mtl.data.folder.module.voc_xml import read_voc
+from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.folder_set import FolderSet
+from mtl.data.folder.image_labels import ImageLabels
+from mtl.data.folder.module import FolderDataModule
+from mtl.data.folder.splits import draw_splits
+from mtl.data.folder.text_files import read_text
+from mtl.data.folder.voc_xml import read_voc
 from mtl.data.images import read_indices
 from mtl.data.resize import fit_mask
 from mtl.task import Task

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from torchvision.datasets import VOCDetection
 
-from mtl.data.folder.module.annotations import AnnotatedImage
-from mtl.data.folder.module.image_labels import ImageLabels
-from mtl.data.folder.module.module import FolderDataModule
-from mtl.data.folder.module.voc_xml import Difficult, read_voc
+from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.image_labels import ImageLabels
+from mtl.data.folder.module import FolderDataModule
+from mtl.data.folder.voc_xml import Difficult, read_voc
 from mtl.task import Task
 
 # fmt: off

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from mtl.batch import Batch
 from mtl.data.module import JointDataModule
 from mtl.data.sampling import Draw, EpochSampler, ResumableLoader, TrainingView
-from mtl.data.shards.shard_set.shard_set import ShardSet, fetch_text
+from mtl.data.shards.shard_set import ShardSet, fetch_text
 from mtl.errors import did_you_mean
 from mtl.task import Task
 

@@ -20,7 +20,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from mtl.batch import Sample
-from mtl.data.shards.shard_set.sample_bytes import decode_sample, encode_sample
+from mtl.data.shards.sample_bytes import decode_sample, encode_sample
 from mtl.errors import import_optional
 
 INDEX = "index.json"

@@ -96,8 +96,8 @@ IN_FILES = {
     ),
     "full path with a typo": (
         "model:\n  backbone:\n    class_path: mtl.backbones.image.residual_fpn.ResidualFNP\n",
-        "cannot import 'mtl.backbones.image.residual_fpn.ResidualFNP': module 'mtl.backbones.image.residual_fpn' has no "
-        "attribute 'ResidualFNP'. Did you mean 'ResidualFPN'?",
+        "cannot import 'mtl.backbones.image.residual_fpn.ResidualFNP': module 'mtl.backbones.image.residual_fpn' has "
+        "no attribute 'ResidualFNP'. Did you mean 'ResidualFPN'?",
         3,
     ),
     "tasks given twice": ("model:\n  tasks: {}\n", "`model.tasks` comes from the data module", 2),

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mtl.data.folder.module.coco_folder import COCOFolder
+
+from mtl.data.folder.coco_folder import COCOFolder
 
 
 def picture_set(root: Path, write: Any, names: dict[str, str], **options: Any) -> COCOFolder:

@@ -11,13 +11,13 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from mtl.data.folder.module.coco_folder import COCOFolder
-from mtl.data.folder.module.voc_folder import VOCFolder
 from torch.utils.data import Dataset, IterableDataset
 
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.batch import Sample
 from mtl.data import label_check
+from mtl.data.folder.coco_folder import COCOFolder
+from mtl.data.folder.voc_folder import VOCFolder
 from mtl.data.module import JointDataModule
 from mtl.data.sets.digit_scenes import DigitScenes
 from mtl.heads.detection.centernet import CenterNetHead

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from mtl.data.augment.augment.augment import COLOR, Augment
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from mtl.batch import Batch, Sample
+from mtl.data.augment.augment import COLOR, Augment
 from mtl.data.module import JointDataModule
 from mtl.task import Task
 

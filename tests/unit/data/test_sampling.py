@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-from mtl.data.augment.augment.augment import Augment
 from torch.utils.data import Dataset
 
 from mtl.batch import collate
+from mtl.data.augment.augment import Augment
 from mtl.data.sampling import EpochSampler, ResumableLoader, TrainingView
 
 

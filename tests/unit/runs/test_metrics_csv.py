@@ -1,7 +1,6 @@
 """One row per step, columns by name, appended on resume."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch

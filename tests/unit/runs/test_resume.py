@@ -16,11 +16,11 @@ import pytest
 import torch
 
 import mtl
-from mtl.runs.metrics_csv import read_rows
 from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
 from mtl.cli.main import main
-from mtl.runs.resume import RunLock, resume_point
 from mtl.config.yaml_lines import ConfigError
+from mtl.runs.metrics_csv import read_rows
+from mtl.runs.resume import RunLock, resume_point
 from tests.benchmarks import fault_injection
 from tests.unit.conftest import TINY
 

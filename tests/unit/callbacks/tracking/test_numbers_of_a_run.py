@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from mtl.runs.metrics_csv import read_series
 
 

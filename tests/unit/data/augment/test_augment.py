@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mtl.data.augment.augment.augment import COLOR, Augment
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from mtl.batch import IGNORE_INDEX, Sample
+from mtl.data.augment.augment import COLOR, Augment
 from mtl.data.resize import FILL
 from mtl.task import Task
 

@@ -4,7 +4,8 @@ import colorsys
 
 import pytest
 import torch
-from mtl.data.augment.augment.color import apply_color, color_matrix
+
+from mtl.data.augment.color import apply_color, color_matrix
 
 BATCH = torch.rand(2, 3, 5, 6, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.25
 

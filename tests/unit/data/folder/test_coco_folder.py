@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mtl.data.folder.module.coco_folder import COCOFolder
 
+from mtl.data.folder.coco_folder import COCOFolder
 from mtl.data.sets.coco_detection import CLASSES
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mtl.data.folder.module.annotations import Checks
-from mtl.data.folder.module.coco_json import ListedPicture, read_coco
-from mtl.data.folder.module.findings import DataReport
+
+from mtl.data.folder.annotations import Checks
+from mtl.data.folder.coco_json import ListedPicture, read_coco
+from mtl.data.folder.findings import DataReport
 
 CONTENT: dict[str, Any] = {
     "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mtl.data.folder.module.image_labels import ImageLabels, read_rows
-from mtl.data.folder.module.voc_folder import VOCFolder
+
+from mtl.data.folder.image_labels import ImageLabels, read_rows
+from mtl.data.folder.voc_folder import VOCFolder
 
 
 def module(root: Path, **options: Any) -> VOCFolder:

@@ -3,7 +3,8 @@
 import tracemalloc
 
 import numpy as np
-from mtl.data.folder.module.duplicates import doubled_boxes
+
+from mtl.data.folder.duplicates import doubled_boxes
 
 
 def test_pairs_are_those_of_all_pairs() -> None:

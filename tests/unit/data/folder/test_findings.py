@@ -5,7 +5,8 @@ import logging
 from pathlib import Path
 
 import pytest
-from mtl.data.folder.module.findings import DataReport
+
+from mtl.data.folder.findings import DataReport
 
 
 def report() -> DataReport:

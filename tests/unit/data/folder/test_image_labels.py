@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mtl.data.folder.module.image_labels import ImageLabels, read_rows
+
+from mtl.data.folder.image_labels import ImageLabels, read_rows
 
 
 def test_a_class_name_becomes_its_index() -> None:

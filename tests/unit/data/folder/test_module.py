@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from mtl.data.folder.module.voc_folder import VOCFolder
 from PIL import Image
+
+from mtl.data.folder.voc_folder import VOCFolder
 
 
 def module(root: Path, **options: Any) -> VOCFolder:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from mtl.data.folder.module.picture_names import Match, find_pictures, match_names, picture_index
+
+from mtl.data.folder.picture_names import Match, find_pictures, match_names, picture_index
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from mtl.data.folder.module.splits import draw_splits, read_splits
+
+from mtl.data.folder.splits import draw_splits, read_splits
 
 NAMES = [f"n{i}" for i in range(20)]
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from mtl.data.folder.module.voc_folder import VOCFolder
+
+from mtl.data.folder.voc_folder import VOCFolder
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT.parent / "shared/data"

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mtl.data.augment.augment.augment import Augment
 from PIL import Image
 from torchvision.datasets import OxfordIIITPet
 
 from mtl.batch import IGNORE_INDEX
+from mtl.data.augment.augment import Augment
 from mtl.data.sets.oxford_pets import BREEDS, OxfordPets
 
 TRAINVAL = [(f"Abyssinian_{i}", 1, 1) for i in range(5)] + [(f"yorkshire_terrier_{i}", 37, 2) for i in range(5)]

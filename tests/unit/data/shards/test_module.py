@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mtl.data.augment.augment.augment import Augment
-from mtl.data.shards.shard_set.module import TASKS, ShardedData, ShardSampler
-from mtl.data.shards.shard_set.sample_bytes import decode_sample
-from mtl.data.shards.shard_set.shard_set import INDEX, ShardSet, write_shards
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from mtl.batch import Sample
+from mtl.data.augment.augment import Augment
 from mtl.data.sets.digit_scenes import DigitScenes
+from mtl.data.shards.module import TASKS, ShardedData, ShardSampler
+from mtl.data.shards.sample_bytes import decode_sample
+from mtl.data.shards.shard_set import INDEX, ShardSet, write_shards
 from tests.unit.data.shards.test_sample_bytes import assert_same
 
 NAMES = [str(digit) for digit in range(10)]

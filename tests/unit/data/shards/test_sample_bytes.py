@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from mtl.data.shards.shard_set.sample_bytes import decode_sample, encode_sample
 from torchvision import tv_tensors
 
 from mtl.batch import Sample
+from mtl.data.shards.sample_bytes import decode_sample, encode_sample
 
 BOXES = torch.tensor([[2.5, 2, 9, 9], [4, 4, 15, 14]])
 SAMPLE: Sample = {

@@ -1,0 +1,1 @@
+"""Callbacks about saved states: the best and last checkpoint, averaged weights, signals, seeds by step."""
