@@ -11,7 +11,7 @@ from mtl.callbacks.tracking.loggers import Tracking, make_loggers
 from mtl.callbacks.tracking.wandb_run import WandbRun
 from mtl.runs.metrics_csv import MetricsCSV
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def test_off_means_the_csv_alone(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ def test_without_key_and_network_a_run_neither_asks_nor_waits(tmp_path: Path) ->
         "for logger in make_loggers(Path(sys.argv[1]), 'e', 'n', {'a': 1}, Tracking()):\n"
         "    logger.log_metrics({'val/score': 0.5}, step=0)\n    logger.finalize('success')\n"
     )
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[4])}
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "run")],
         env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,
@@ -286,7 +286,7 @@ def test_a_server_that_is_lost_holds_up_the_end_for_its_time_and_no_longer(tmp_p
     try:
         while not port.is_file() or not port.read_text():
             time.sleep(0.02)
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])}
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[4])}
         environment |= {"WANDB_BASE_URL": f"http://127.0.0.1:{port.read_text()}", "WANDB_API_KEY": "0" * 40}
         words = [sys.executable, "-c", code, str(tmp_path / "run"), *([str(server.pid)] if lost else [])]
         done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=True)

@@ -10,7 +10,7 @@ import pytest
 from mtl.data.folder.coco_folder import COCOFolder
 from mtl.data.sets.coco_detection import CLASSES
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 DATA = ROOT.parent / "shared/data"
 
 

@@ -8,7 +8,7 @@ import torch
 
 from mtl.data.folder.voc_folder import VOCFolder
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 DATA = ROOT.parent / "shared/data"
 CLASSES = ["cat", "dog"]
 
