@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
-from lightning.pytorch.cli import OptimizerCallable
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -12,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from mtl.distributed.dtensor import is_sharded
 from mtl.errors import did_you_mean
 
+OptimizerCallable = Callable[[Iterable[Any]], Optimizer]  # a class of `torch.optim` with its arguments, in a config
 FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 

@@ -18,6 +18,7 @@ from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
 
 SETTINGS: dict[str, tuple[Any, Any, str]] = {
+    "seed_everything": (bool | int, 0, "seed of everything random; true draws one"),
     "experiment": (str | None, None, "folder of this experiment's runs, and W&B project; the config's name by default"),
     "name": (str | None, None, "name of this run's folder; time and a word by default"),
     "runs_root": (str | Path, "runs", "folder of all experiments"),
@@ -37,7 +38,6 @@ def make_schema(config: Config) -> Schema:
         "trainer": Trainer,
         "checkpoint": BestCheckpoint,
         "tracking": Tracking,
-        "seed_everything": bool | int,
     }
     settings = {name: kind for name, (kind, _, _) in SETTINGS.items()}
     return Schema({**sections, **settings}, config, [option[2:] for option in OPTIONS])

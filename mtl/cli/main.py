@@ -94,10 +94,10 @@ def _command(name: str) -> Callable[[list[str]], None]:
 
 def _train_or_test(command: str, rest: list[str]) -> None:
     line = read_command_line(command, rest)
-    from mtl.cli.app import MultiTaskCLI
+    from mtl.cli.app import Run
 
     _be_quiet()
-    MultiTaskCLI(line, [command, *rest]).run()
+    Run(line, [command, *rest]).start()
 
 
 def _wants_traceback(words: list[str]) -> bool:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mtl.batch import Batch
-from mtl.cli.app import MultiTaskCLI
+from mtl.cli.app import Run
 from mtl.config.command_line import read_command_line
 from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
@@ -47,8 +47,8 @@ def step(module: MultiTaskLightningModule, optimizer: torch.optim.Optimizer, bat
 def measure(config: Path, rounds: int, batches: int) -> dict[str, Any]:
     """Median milliseconds of loading a batch and of a whole step."""
     arguments = ["--config", str(config)]
-    cli = MultiTaskCLI(read_command_line("fit", arguments), arguments)
-    data, module = cli.datamodule, cli.model
+    run = Run(read_command_line("fit", arguments), arguments)
+    data, module = run.data, run.model
     data.setup("fit")
     module.train()
     optimizer, _ = module.optim.build(module.model, 1000)

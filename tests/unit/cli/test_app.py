@@ -16,7 +16,7 @@ import yaml
 from lightning.pytorch.callbacks import ModelSummary, ProgressBar
 
 import mtl
-from mtl.cli.app import MultiTaskCLI
+from mtl.cli.app import Run
 from mtl.cli.main import main
 from mtl.config.command_line import read_command_line
 from mtl.evaluation.load import load_run
@@ -33,8 +33,8 @@ def beside(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         shutil.rmtree(path)
 
 
-def built(*arguments: str) -> MultiTaskCLI:
-    return MultiTaskCLI(read_command_line("fit", arguments), ["fit", *arguments])
+def built(*arguments: str) -> Run:
+    return Run(read_command_line("fit", arguments), ["fit", *arguments])
 
 
 def test_a_run_leaves_its_record_and_nothing_elsewhere(trained: Path) -> None:

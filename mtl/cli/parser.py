@@ -1,0 +1,128 @@
+"""From a command line to checked settings: files and flags are merged, checked, parsed; nothing is built yet."""
+
+import sys
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from lightning.pytorch import Trainer
+
+from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
+from mtl.callbacks.tracking.loggers import Tracking
+from mtl.cli.config_sections import SETTINGS, experiment_of, make_schema, tasks_of
+from mtl.cli.help import show_settings
+from mtl.config.checks import expand_paths, refuse_ignored_keys, refuse_unsafe
+from mtl.config.command_line import CommandLine
+from mtl.config.explain import explain, locate, unknown_key
+from mtl.config.import_policy import ImportRefused, allow_imports, check_parsed
+from mtl.config.merge import Config, read_config
+from mtl.config.paths import refuse_name
+from mtl.config.yaml_lines import ConfigError
+from mtl.data.module import JointDataModule
+from mtl.module import MultiTaskLightningModule
+
+
+class Settings:
+    """The complete, checked config of one run.
+
+    Args:
+        line: the command line taken apart.
+
+    Raises:
+        ConfigError: for anything wrong in the config or the flags.
+        SystemExit: after `--help` or `--print_config`.
+    """
+
+    def __init__(self, line: CommandLine) -> None:
+        self.line = line
+        if str(Path.cwd()) not in sys.path:  # `paper.heads.MyHead` lies beside `mtl`; last, so it hides nothing
+            sys.path.append(str(Path.cwd()))
+        allow_imports(line.allow)
+        self.merged = _read_config(line)
+        self.parser = make_parser(line.command)
+        if line.switches & {"--help", "--help-all"}:
+            show_settings(self.parser, line.command, everything="--help-all" in line.switches)
+            raise SystemExit(0)
+        self.config = self._parse()
+        if "--print_config" in line.switches:
+            sys.stdout.write(self.text())
+            raise SystemExit(0)
+
+    def text(self) -> str:
+        """The config as YAML, which repeats the run."""
+        return str(self.parser.dump(self.config, skip_unset=False, format="yaml"))
+
+    def values(self) -> dict[str, Any]:
+        """The config as plain values, with the tasks that the data module declares."""
+        text = self.parser.dump(self.config, skip_unset=False, skip_link_targets=False, format="yaml")
+        values: dict[str, Any] = yaml.safe_load(text)
+        return values
+
+    def _parse(self) -> Namespace:
+        merged, schema = self.merged, make_schema(self.merged)
+        schema.drop_removed()
+        for key in merged.values:
+            if key not in schema.sections:
+                raise unknown_key((key,), merged, schema)
+        refuse_unsafe(merged, schema)
+        expand_paths(merged, schema)
+        if not merged.values.get("data"):
+            if not self.line.configs and self.line.run is None:
+                raise ConfigError(
+                    f"`{self.line.command}` needs a config: --config configs/digits.yaml. "
+                    "`python -m mtl list configs` shows what there is."
+                )
+            raise explain("the following arguments are required: data", merged, schema)
+        if merged.get(("model", "tasks")) is not None:
+            origin = merged.origin(("model", "tasks"))
+            raise ConfigError("`model.tasks` comes from the data module; remove it here.", origin)
+        try:
+            config: Namespace = self.parser.parse_object(deepcopy(merged.values))
+            check_parsed(config)
+        except ArgumentError as error:
+            raise explain(str(error), merged, schema) from error
+        except ImportRefused as error:
+            place = locate(error.name, (), merged, as_value=True) or ()
+            raise ConfigError(str(error), merged.origin(place)) from error
+        refuse_ignored_keys(merged, config, schema)
+        if config.experiment is None:
+            config.experiment = experiment_of(self.line.configs)
+        for key in ("experiment", "name"):
+            if config[key] is not None:
+                refuse_name(key, config[key], merged.origin((key,)))
+        return config
+
+
+def make_parser(command: str) -> ArgumentParser:
+    """The parser of everything that a config may hold.
+
+    Args:
+        command: the subcommand, for the help.
+    """
+    parser = ArgumentParser(prog=f"mtl {command}", exit_on_error=False, allow_abbrev=False)
+    settings: Mapping[str, tuple[Any, Any, str]] = SETTINGS
+    for name, (kind, default, text) in settings.items():
+        parser.add_argument(f"--{name}", type=kind, default=default, help=text)
+    parser.add_subclass_arguments(JointDataModule, "data", fail_untyped=False, required=True)
+    parser.add_class_arguments(MultiTaskLightningModule, "model", fail_untyped=False)
+    parser.add_class_arguments(Trainer, "trainer", fail_untyped=False, instantiate=False)
+    parser.add_class_arguments(BestCheckpoint, "checkpoint", fail_untyped=False)
+    parser.add_class_arguments(Tracking, "tracking")
+    parser.link_arguments("data", "model.tasks", compute_fn=tasks_of, apply_on="parse")
+    return parser
+
+
+def _read_config(line: CommandLine) -> Config:
+    files = list(line.configs)
+    run = line.run
+    if line.resume is not None and not files:  # with --config it is the command of the run again
+        run = line.resume
+    if run is not None:
+        saved = run / "config.yaml"
+        if not saved.is_file():
+            raise ConfigError(f"run folder {str(run)!r} has no config.yaml; give --config and --ckpt_path.")
+        files.insert(0, saved)
+    return read_config(files, line.flags)
