@@ -3,12 +3,14 @@
 Shapes: B images, H x W pixels.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mtl.backbones.backbone import Backbone
+from mtl.balancing.engine.junction import Junction
+from mtl.balancing.engine.partition import Partition, partition
 from mtl.batch import Batch
 from mtl.features import Features
 from mtl.heads.head import Head, Outputs
@@ -16,19 +18,6 @@ from mtl.metrics.task_metrics import Predictions
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-# the features of every head that is to run; a balancing method puts a node of its own here
-SplitFeatures = Callable[[Features, Sequence[str]], dict[str, Features]]
-
-
-def share(features: Features, names: Sequence[str]) -> dict[str, Features]:
-    """The same features for every head: the plain junction.
-
-    Args:
-        features: the shared features.
-        names: names of the heads.
-    """
-    return dict.fromkeys(names, features)
 
 
 class MultiTaskModel(nn.Module):
@@ -64,7 +53,7 @@ class MultiTaskModel(nn.Module):
                 raise ValueError(f"a task cannot be named {name!r}: torch.nn.ModuleDict uses that word itself.")
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
-        self.junction: SplitFeatures = share
+        self.junction = Junction()
         # not persistent: they are settings, and a checkpoint keeps settings elsewhere
         self.register_buffer("image_mean", torch.tensor(image_mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("image_std", torch.tensor(image_std).view(-1, 1, 1), persistent=False)
@@ -89,6 +78,11 @@ class MultiTaskModel(nn.Module):
             image = image.to(self.image_mean.dtype) / 255
         features: Features = self.backbone((image - self.image_mean) / self.image_std)
         return features
+
+    def partition(self) -> Partition:
+        """The parameters by owner: those of each head, and those that all tasks share."""
+        shared = [module for module in self.children() if module is not self.heads]
+        return partition(shared, {name: [head] for name, head in self.heads.items()})
 
     def head(self, name: str) -> Head:
         """The head of one task.

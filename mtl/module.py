@@ -6,7 +6,8 @@ pictures and telemetry are callbacks; the loop names none of them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from functools import partial
+from typing import Any, Protocol, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -23,8 +24,21 @@ from mtl.model import IMAGENET_MEAN, IMAGENET_STD, MultiTaskModel
 from mtl.optim import Optim
 from mtl.task import Task
 
-# losses -> what is minimised, and the weights to log; a balancing callback puts its own in place
+# losses -> what is minimised, and the weights to log
 Objective = Callable[[dict[str, Tensor]], tuple[Tensor, Mapping[str, float | Tensor]]]
+OBJECTIVE_STEPS = ("finite", "schedule", "balance")  # in this order, whatever the order of the callbacks that set them
+
+
+class ObjectiveStep(Protocol):
+    """A step between the losses and the weighted sum, set by a callback."""
+
+    def __call__(self, losses: dict[str, Tensor], rest: Objective) -> tuple[Tensor, Mapping[str, float | Tensor]]:
+        """What is minimised, and the weights to log.
+
+        Args:
+            losses: scalar loss of each task that runs.
+            rest: the steps after this one.
+        """
 
 
 class MultiTaskLightningModule(LightningModule):
@@ -65,7 +79,7 @@ class MultiTaskLightningModule(LightningModule):
         self.model = MultiTaskModel(backbone, built, image_mean, image_std)
         self.tasks = {name: tasks[name] for name in built}
         self.loss_weights = {name: (loss_weights or {}).get(name, 1.0) for name in built}
-        self.objective: Objective = self.weighted_sum
+        self.objective_steps: dict[str, ObjectiveStep] = {}
         self.more_parameter_groups: list[dict[str, Any]] = []  # for the optimiser: task weights that a method learns
         self.optim = optim or Optim()
         self.metrics = nn.ModuleDict({name: head.metrics() for name, head in built.items()})
@@ -127,6 +141,26 @@ class MultiTaskLightningModule(LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Predictions]:
         predictions: dict[str, Predictions] = self(batch["image"])
         return predictions
+
+    def objective(self, losses: dict[str, Tensor]) -> tuple[Tensor, Mapping[str, float | Tensor]]:
+        """What is minimised, and the weights of the tasks: the weighted sum, or what the steps before it make of it.
+
+        Args:
+            losses: scalar loss of each task.
+        """
+        chain: Objective = self.weighted_sum
+        for name in reversed(OBJECTIVE_STEPS):
+            if name in self.objective_steps:
+                chain = partial(self.objective_steps[name], rest=chain)
+        return chain(losses)
+
+    def teardown(self, stage: str) -> None:
+        self.clear_objective()
+
+    def clear_objective(self) -> None:
+        """Back to the weighted sum and to plain sharing; callbacks set their steps again at the next fit."""
+        self.objective_steps.clear()
+        self.model.junction.clear()
 
     def weighted_sum(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """The sum of the losses under their fixed weights, and these weights.

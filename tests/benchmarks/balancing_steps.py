@@ -241,7 +241,7 @@ class Balanced:
         )
         self.callback.setup(self.trainer, setting.module, "fit")
         self.callback.on_fit_start(self.trainer, setting.module)
-        self.objective, self.junction = setting.module.objective, setting.model.junction
+        self.steps, self.node = dict(setting.module.objective_steps), setting.model.junction.node
         self.detach()
 
     def gradients(self, step: int = 0) -> None:
@@ -251,7 +251,7 @@ class Balanced:
             step: number of the step; the method is asked where `every` divides it.
         """
         module, self.trainer.global_step = self.setting.module, step
-        module.objective, self.setting.model.junction = self.objective, self.junction
+        module.objective_steps, self.setting.model.junction.node = dict(self.steps), self.node
         self.setting.optimizer.zero_grad()
         # the loader has looked while the batch was on the host
         self.trainer.datamodule.labelled_tasks = dict.fromkeys(self.setting.tasks, True)

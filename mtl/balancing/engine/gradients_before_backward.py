@@ -1,12 +1,12 @@
-"""`BeforeBackward`: gradients of the tasks computed before Lightning's backward, which then delivers their combination.
+"""`BeforeBackward`: task gradients computed before the ordinary backward, which then delivers their combination.
 
 It is needed for exact gradients of the parameters, and to weigh heads by weights that are known only once all heads
-have been asked.
+have been differentiated.
 Shapes: K tasks, L levels, P shared parameters.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 
@@ -14,89 +14,117 @@ import torch
 from torch import Tensor, nn
 
 from mtl.balancing.engine.fork import deliver
-from mtl.balancing.engine.gradients_in_backward import TaskGradients
+from mtl.balancing.engine.gradients import TaskGradients
+from mtl.balancing.engine.partition import trainable
 from mtl.balancing.protocols import GradientAggregation
 from mtl.distributed.dtensor import as_shard_of, is_sharded, kept_gathered, own_shard, take_gradients
 from mtl.distributed.ranks import all_columns, average_over_ranks_, num_ranks, own_columns, sum_over_ranks
-from mtl.features import Features
 from mtl.functional.gradient_rows import gramian_of_matrix, weighted_sum_of_matrix
+
+Gradients = Sequence[Tensor | None]
 
 
 class BeforeBackward(TaskGradients):
-    """Each head works on features of its own; the trunk is entered by what their gradients come to."""
+    """Each task works on leaves of its own; the trunk is entered by the combination of their gradients."""
 
-    # gradients of 16 bits must be scaled when they are computed, not only in Lightning's backward
+    # gradients of 16 bits must be scaled when they are computed, not only in the ordinary backward
     loss_scale: Callable[[Tensor], Tensor] | None = None
-    # parameters by part of the model; FSDP shows the gathered ones between forward and backward
-    shards: Mapping[nn.Module, Sequence[nn.Parameter]] = {}
+    # shared parameters are used behind the cut as well: each loss is differentiated by itself
+    shared_after_cut = False
+    # of FSDP, whose weights are gathered once for all passes
+    trunk: nn.Module | None = None
     _looked = False
 
-    def split(self, features: Features, names: Sequence[str]) -> dict[str, Features]:
-        if not torch.is_grad_enabled():
-            return dict.fromkeys(names, features)
-        self.features = list(features.values())
-        self.leaves = [[level.detach().requires_grad_() for level in self.features] for _ in names]
-        return {name: dict(zip(features, leaves, strict=True)) for name, leaves in zip(names, self.leaves, strict=True)}
+    def split(self, levels: list[Tensor], num_tasks: int) -> list[list[Tensor]]:
+        self.levels = levels
+        self.leaves = [[level.detach().requires_grad_() for level in levels] for _ in range(num_tasks)]
+        return self.leaves
 
-    def objective(self, losses_K: Tensor, global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
+    def objective(self, losses: Sequence[Tensor], global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
         self.losses, self.present = global_K, present
+        losses_K = torch.stack(list(losses))
         # asked before the method itself, whose call moves its state
         own_K = self.method.head_weights(global_K, present).to(losses_K)
         learned = self.method.parameter_loss(global_K, present)
         self.scale = torch.ones_like(losses_K[0]) if self.loss_scale is None else self.loss_scale(losses_K.new_ones(()))
         if not self._looked:
-            _refuse_reentrant([losses_K] if self.at == "features" else [losses_K, *self.features])
+            _refuse_reentrant([losses_K] if self.at == "features" else [losses_K, *self.levels])
             self._looked = True
-        with nullcontext() if self._is_cheap() else kept_gathered(self.trunk):
-            total = self._deliver(losses_K, own_K)
-        self.features, self.leaves = [], []
+        gathered = self.trunk is not None and not self._is_cheap()
+        with kept_gathered(self.trunk) if gathered and self.trunk is not None else nullcontext():
+            total = self._deliver(losses, losses_K, own_K)
+        self.levels, self.leaves = [], []
         if learned is not None:
             total = total + learned - learned.detach()
         return total + losses_K.detach().sum()
 
     def _is_cheap(self) -> bool:
         """Whether one backward goes through the trunk; with weights that are kept it is exact."""
-        return self.at == "features" or self._reuses()
+        return self.at == "features" or (self._reuses() and not self.shared_after_cut)
 
-    def _trainable(self, part: nn.Module) -> list[nn.Parameter]:
-        return [p for p in self.shards.get(part, ()) if p.requires_grad] if self.shards else trainable(part)
-
-    def _deliver(self, losses_K: Tensor, own_K: Tensor) -> Tensor:
-        heads = [self._trainable(head) for head in self.heads.values()]
-        num_levels = len(self.features)
-        inputs = [leaf for leaves in self.leaves for leaf in leaves] + [p for head in heads for p in head]
-        total = (losses_K * self.scale).sum()
-        found: Sequence[Tensor | None]
-        if is_sharded(inputs):
-            found = take_gradients([total], [None], inputs)
-        else:
-            found = torch.autograd.grad(total, inputs, allow_unused=True)
-        rows = [found[task * num_levels : (task + 1) * num_levels] for task in range(len(heads))]
+    def _deliver(self, losses: Sequence[Tensor], losses_K: Tensor, own_K: Tensor) -> Tensor:
+        own = [trainable(parameters) for parameters in self.partition.own.values()]
+        rows, at_own, behind = self._differentiate(losses, losses_K, own)
+        self._those_that_reach([[*row, *after] for row, after in zip(rows, behind, strict=True)])
         targets: list[Tensor]
-        gradients: Sequence[Tensor | None]
         if self._is_cheap():
-            targets = self.features
-            gradients = self._combine_features(rows, self.scale.expand(len(rows)))
+            targets = self.levels
+            delivered = list(self._combine_features(rows, self.scale.expand(len(rows))))
         else:
-            targets = list(self._trainable(self.trunk))
-            gradients = self._combine_parameters(rows, targets)
-        delivered = list(gradients)
+            targets = list(trainable(self.partition.shared))
+            delivered = list(self._combine_parameters(rows, behind, targets))
         factor_K = own_K
         if self.head_gradients == "weighted":
-            if self.weights is None:
-                raise ValueError(
-                    f"{type(self.method).__name__} gives a combined gradient and no weights for the heads; set "
-                    "head_gradients of LossBalancing to 'own'."
-                )
-            factor_K = self.weights.to(own_K)
-        at_heads = iter(found[len(heads) * num_levels :])
-        for parameters, factor in zip(heads, factor_K / self.scale, strict=True):
-            for _ in parameters:
-                gradient = next(at_heads)
+            factor_K = self._weights_of_heads(own_K)
+        for gradients, factor in zip(at_own, factor_K / self.scale, strict=True):
+            for gradient in gradients:
                 delivered.append(None if gradient is None else as_shard_of(own_shard(gradient) * factor, gradient))
-        return deliver([*targets, *(p for head in heads for p in head)], delivered)
+        return deliver([*targets, *(p for parameters in own for p in parameters)], delivered)
 
-    def _combine_parameters(self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor]) -> list[Tensor]:
+    def _differentiate(
+        self, losses: Sequence[Tensor], losses_K: Tensor, own: Sequence[Sequence[Tensor]]
+    ) -> tuple[list[Gradients], list[Gradients], list[Gradients]]:
+        """Gradients of every loss at its leaves, at its task's own parameters, and at shared ones behind the cut."""
+        num_levels = len(self.levels)
+        if self.shared_after_cut:
+            shared = trainable(self.partition.shared)
+            rows: list[Gradients] = []
+            at_own: list[Gradients] = []
+            behind: list[Gradients] = []
+            for loss, leaves, parameters in zip(losses, self.leaves, own, strict=True):
+                inputs = [*leaves, *parameters, *shared]
+                found: Gradients = [None] * len(inputs)  # of a task that did not run
+                if loss.requires_grad:
+                    found = torch.autograd.grad(loss * self.scale, inputs, allow_unused=True)
+                rows.append(found[:num_levels])
+                at_own.append(found[num_levels : num_levels + len(parameters)])
+                behind.append(found[num_levels + len(parameters) :])
+            return rows, at_own, behind
+        inputs = [leaf for leaves in self.leaves for leaf in leaves] + [p for parameters in own for p in parameters]
+        total = (losses_K * self.scale).sum()
+        if is_sharded(inputs):
+            everything: Gradients = take_gradients([total], [None], inputs)
+        else:
+            everything = torch.autograd.grad(total, inputs, allow_unused=True)
+        rest = iter(everything)
+        rows = [[next(rest) for _ in leaves] for leaves in self.leaves]
+        return rows, [[next(rest) for _ in parameters] for parameters in own], [()] * len(own)
+
+    def _weights_of_heads(self, own_K: Tensor) -> Tensor:
+        if self.weights is None:
+            raise ValueError(
+                f"{type(self.method).__name__} gives a combined gradient and no weights for the heads; set "
+                "head_gradients of LossBalancing to 'own'."
+            )
+        if self.present is None:
+            return self.weights.to(own_K)
+        # a task that reaches nothing shared still teaches its own parameters
+        reach = torch.tensor(self._reach).to(own_K.device, non_blocking=True)
+        return torch.where(reach, self.weights.to(own_K), own_K)
+
+    def _combine_parameters(
+        self, rows: Sequence[Gradients], behind: Sequence[Gradients], targets: list[Tensor]
+    ) -> list[Tensor]:
         """One gradient for each parameter from K backward passes through the trunk, the same on every rank.
 
         The Gramian of means is not the mean of Gramians, so the ranks average first. One process, and a method on whole
@@ -104,15 +132,15 @@ class BeforeBackward(TaskGradients):
         """
         sizes = [own_shard(target).numel() for target in targets]
         dtype = torch.promote_types(targets[0].dtype, torch.float32)
-        whole = num_ranks() == 1 or bool(self.shards) or isinstance(self.method, GradientAggregation)
+        whole = num_ranks() == 1 or is_sharded(targets) or isinstance(self.method, GradientAggregation)
         length = sum(sizes) + (0 if whole else -sum(sizes) % num_ranks())
         new = partial(torch.zeros, dtype=dtype, device=targets[0].device)
         if whole:
             rows_KP = new(len(rows), length)
-            deque(self._through_backbone(rows, targets, rows_KP), maxlen=0)
+            deque(self._through_trunk(rows, behind, targets, rows_KP), maxlen=0)
         else:
             made = (new(length) for _ in rows)
-            rows_KP = own_columns(self._through_backbone(rows, targets, made), self.group)
+            rows_KP = own_columns(self._through_trunk(rows, behind, targets, made), self.group)
         if isinstance(self.method, GradientAggregation):
             average_over_ranks_(rows_KP, self.group)
             rows_KP /= self.scale
@@ -128,28 +156,26 @@ class BeforeBackward(TaskGradients):
         parts = zip(combined_P[: sum(sizes)].split(sizes), targets, strict=True)
         return [as_shard_of(part.view_as(own_shard(target)), target) for part, target in parts]
 
-    def _through_backbone(
-        self, rows: Sequence[Sequence[Tensor | None]], targets: list[Tensor], places: Iterable[Tensor]
+    def _through_trunk(
+        self,
+        rows: Sequence[Gradients],
+        behind: Sequence[Gradients],
+        targets: list[Tensor],
+        places: Iterable[Tensor],
     ) -> Iterator[Tensor]:
         """Gradients of the parameters by one task after the other, each [P] and zeros; of shards those of this rank."""
         sizes = [own_shard(target).numel() for target in targets]
         used = [[index for index, part in enumerate(row) if part is not None] for row in rows]
         last = max((task for task, levels in enumerate(used) if levels), default=-1)
         for task, place_P in enumerate(places):
-            gradients = [(self.features[level], rows[task][level]) for level in used[task]]
+            gradients = [(self.levels[level], rows[task][level]) for level in used[task]]
+            parts = place_P[: sum(sizes)].split(sizes)
             if gradients:
-                parts = place_P[: sum(sizes)].split(sizes)
                 _backward_into(parts, gradients, targets, retain_graph=task != last)
+            for part, after in zip(parts, behind[task], strict=False):
+                if after is not None:
+                    part += after.flatten()
             yield place_P
-
-
-def trainable(module: nn.Module) -> list[nn.Parameter]:
-    """Parameters of a module that learn.
-
-    Args:
-        module: any module.
-    """
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
 def _backward_into(

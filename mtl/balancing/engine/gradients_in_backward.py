@@ -1,167 +1,26 @@
-"""Where the gradients of all tasks come together, and what is passed on: what every way of meeting them shares.
+"""`InBackward`: one node in the ordinary backward, where the gradients of all tasks arrive at the features.
 
-`InBackward`, here, waits in Lightning's ordinary backward. `BeforeBackward` computes the tasks' gradients beforehand.
-Shapes: K tasks, L levels, B samples, D values of a sample at all levels, P shared parameters or feature values.
+Shapes: K tasks, L levels.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtl.balancing.engine.fork import fork, watch_scale
-from mtl.balancing.method import NOT_FINITE, Method
-from mtl.balancing.protocols import GradientAggregation, GradientWeighting
-from mtl.distributed.ranks import gather_samples, num_ranks, own_samples, sum_over_ranks
-from mtl.features import Features
-from mtl.functional.gradient_rows import exact_dtype, gramian, weighted_sum
-
-
-class TaskGradients:
-    """What all ways share: asking the method, and combining gradients at the features.
-
-    Args:
-        trunk: the module whose parameters all tasks share.
-        heads: the module of each task, by name.
-        method: a method on gradients.
-        at: `features` or `parameters`.
-        head_gradients: `own` or `weighted`.
-    """
-
-    def __init__(
-        self,
-        trunk: nn.Module,
-        heads: Mapping[str, nn.Module],
-        method: Method,
-        at: Literal["features", "parameters"],
-        head_gradients: Literal["own", "weighted"] = "own",
-    ) -> None:
-        self.trunk = trunk
-        self.heads = dict(heads)
-        self.method = method
-        self.at = at
-        self.head_gradients = head_gradients
-        self.group: dist.ProcessGroup | None = None
-        self.scale = torch.ones(())  # factor on the gradients when they are computed; kept on their device
-        self.reuse = False  # keep the last weights instead of asking
-        self.weights: Tensor | None = None  # [K], of the last step
-        self.kept: Tensor | None = None  # [K], the last ones that the method gave for finite gradients
-        self.kept_for: Sequence[bool] | None = None  # which tasks were present then
-        self.gramian: Tensor | None = None  # [K,K], of the last step that had one; telemetry reads it
-        self.watched = False  # keep a Gramian also for methods that do not ask for one
-        self.losses: Tensor = torch.zeros(0)
-        self.present: Sequence[bool] | None = None
-
-    def split(self, features: Features, names: Sequence[str]) -> dict[str, Features]:
-        """The features each head gets.
-
-        Args:
-            features: the shared features.
-            names: names of the heads.
-        """
-        raise NotImplementedError
-
-    def objective(self, losses_K: Tensor, global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
-        """The scalar that Lightning runs its backward from.
-
-        Args:
-            losses_K: this rank's losses, with gradient.
-            global_K: the losses of the whole batch.
-            present: which tasks have a label in the whole batch; `None` for all.
-        """
-        raise NotImplementedError
-
-    def _reuses(self) -> bool:
-        """Whether this step takes the kept weights; not if they were made without a task that is here now."""
-        if not self.reuse or self.kept is None:
-            return False
-        then = self.kept_for or [True] * len(self.kept)
-        return all(before or not now for before, now in zip(then, self.present or [True] * len(then), strict=True))
-
-    def _ask(self, gramian_KK: Tensor) -> None:
-        """Weights of this step, from the Gramian of the whole batch."""
-        assert isinstance(self.method, GradientWeighting)
-        self.gramian = gramian_KK
-        self.weights = self.method(gramian_KK, self.losses, self.present)
-        kept = torch.ones_like(self.weights) if self.kept is None else self.kept
-        # the zeros of an overflow are for this step only
-        self.kept = torch.where(self.method.status == NOT_FINITE, kept, self.weights)
-        self.kept_for = self.present
-
-    def _aggregate(self, rows_KP: Tensor) -> Tensor:
-        """The combined gradient [P] of a method on the gradients themselves, which must be those of the whole batch."""
-        assert isinstance(self.method, GradientAggregation)
-        combined_P: Tensor = self.method(rows_KP, self.losses, self.present)
-        self.weights = self.method.task_weights
-        return combined_P
-
-    def _combine_features(
-        self, rows: Sequence[Sequence[Tensor | None]], factor_K: Tensor, scale: Tensor | None = None
-    ) -> list[Tensor | None]:
-        """One gradient for each of L levels out of K.
-
-        `factor_K` is what the rows carry. The result carries `scale`; without one it is plain, in the type of losses.
-        """
-        levels = list(zip(*rows, strict=True))
-        used = [level for level in levels if any(part is not None for part in level)]
-        # a row with factor 0 is 0
-        factor_K = torch.where(factor_K == 0, 1.0, factor_K).to(exact_dtype(factor_K))
-        dtype = self.losses.dtype if scale is None else None
-        scale = torch.ones_like(factor_K[0]) if scale is None else scale
-        if isinstance(self.method, GradientAggregation):
-            if self.watched:
-                self.gramian = self._gramian_at_features(used, factor_K)
-            parts = iter(self._aggregate_features(used, factor_K, scale, dtype))
-        else:
-            if self._reuses():
-                self.weights = self.kept
-            else:
-                self._ask(self._gramian_at_features(used, factor_K))
-            assert self.weights is not None
-            coefficient_K = self.weights.to(factor_K) * scale / factor_K
-            parts = (weighted_sum(level, coefficient_K, dtype) for level in used)
-        return [next(parts) if any(part is not None for part in level) else None for level in levels]
-
-    def _gramian_at_features(self, levels: Sequence[Sequence[Tensor | None]], factor_K: Tensor) -> Tensor:
-        local_KK = torch.stack([gramian(level) for level in levels]).sum(0) / torch.outer(factor_K, factor_K)
-        # a rank's loss is its sum over the mean count of a rank, so that DDP's mean over ranks is right
-        return sum_over_ranks(local_KK, self.group) / num_ranks() ** 2
-
-    def _aggregate_features(
-        self, levels: Sequence[Sequence[Tensor | None]], factor_K: Tensor, scale: Tensor, dtype: torch.dtype | None
-    ) -> Sequence[Tensor]:
-        """A method on the gradients themselves sees those of all samples of all ranks, as one process would."""
-        like = [next(part for part in level if part is not None) for level in levels]
-        rows_KBD = torch.stack(
-            [
-                torch.cat([_flat(part, shape) for part, shape in zip(row, like, strict=True)], 1)
-                for row in zip(*levels, strict=True)
-            ]
-        )
-        rows_KBD /= factor_K.to(rows_KBD)[:, None, None] * num_ranks()
-        everywhere_KBD = gather_samples(rows_KBD, self.group)
-        combined_P = self._aggregate(everywhere_KBD.flatten(1))
-        combined_BD = own_samples(combined_P.view_as(everywhere_KBD[0])) * (scale * num_ranks())
-        sizes = [part[0].numel() for part in like]
-        return [
-            part_BD.reshape(shape.shape).to(dtype or shape.dtype)
-            for part_BD, shape in zip(combined_BD.split(sizes, dim=1), like, strict=True)
-        ]
+from mtl.balancing.engine.gradients import TaskGradients
 
 
 class InBackward(TaskGradients):
     """One node in the ordinary backward: one forward, one backward, no retained graph."""
 
-    def split(self, features: Features, names: Sequence[str]) -> dict[str, Features]:
-        if not torch.is_grad_enabled():
-            return dict.fromkeys(names, features)
-        levels = fork(list(features.values()), len(names), self._at_features)
-        return {name: dict(zip(features, views, strict=True)) for name, views in zip(names, levels, strict=True)}
+    def split(self, levels: list[Tensor], num_tasks: int) -> list[list[Tensor]]:
+        return fork(levels, num_tasks, self._at_features)
 
-    def objective(self, losses_K: Tensor, global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
+    def objective(self, losses: Sequence[Tensor], global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
         self.losses, self.present = global_K, present
+        losses_K = torch.stack(list(losses))
         # heads follow their own loss, under the weights of a transform of the losses where there is one
         self.own_K = self.method.head_weights(global_K, present).to(losses_K)
         total = (self.own_K * losses_K).sum()
@@ -174,9 +33,5 @@ class InBackward(TaskGradients):
         self.scale = scale
 
     def _at_features(self, rows: list[list[Tensor | None]]) -> list[Tensor | None]:
+        self._those_that_reach(rows)
         return self._combine_features(rows, self.scale * self.own_K, self.scale)
-
-
-def _flat(part: Tensor | None, like: Tensor) -> Tensor:
-    """One row [B,D] for each sample, in float32."""
-    return torch.zeros_like(like).flatten(1).float() if part is None else part.flatten(1).float()

@@ -49,18 +49,16 @@ class FiniteLosses(Callback):
         self._in_row: dict[str, int] = {}
         self._module: MultiTaskLightningModule | None = None
         self._trainer: Trainer | None = None
-        self._inner: Objective | None = None
         self._first_K: Tensor | None = None  # first bad step of each task, on the device
         self._names: list[str] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not isinstance(pl_module, MultiTaskLightningModule):
             return
-        # balancing and scheduling have put theirs in place
-        self._trainer, self._module, self._inner = trainer, pl_module, pl_module.objective
+        self._trainer, self._module = trainer, pl_module
         self._names = list(pl_module.model.heads)
         self._first_K = None
-        pl_module.objective = self._objective
+        pl_module.objective_steps["finite"] = self._objective
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -86,12 +84,11 @@ class FiniteLosses(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.dropped, self._in_row = dict(state_dict["dropped"]), dict(state_dict["in_row"])
 
-    def _objective(self, losses: dict[str, Tensor]) -> tuple[Tensor, Mapping[str, float | Tensor]]:
-        assert self._inner is not None
+    def _objective(self, losses: dict[str, Tensor], rest: Objective) -> tuple[Tensor, Mapping[str, float | Tensor]]:
         assert self._trainer is not None
         bad_K = ~torch.stack([losses[name].detach() for name in losses]).isfinite()
         if self.on_nonfinite == "drop":
-            return self._without(losses, self._inner, [bool(bad) for bad in sum_over_ranks(bad_K.int()).tolist()])
+            return self._without(losses, rest, [bool(bad) for bad in sum_over_ranks(bad_K.int()).tolist()])
         step = self._trainer.global_step
         if len(losses) < len(self._names):  # some are not trained at this step
             here = [list(losses).index(name) if name in losses else -1 for name in self._names]
@@ -101,10 +98,10 @@ class FiniteLosses(Callback):
         self._first_K = torch.where(bad_K & (self._first_K == _NEVER), step, self._first_K)
         if not _waits(bad_K.device):
             self._raise_if_not_finite()
-        return self._inner(losses)
+        return rest(losses)
 
     def _without(
-        self, losses: dict[str, Tensor], inner: Objective, bad: list[bool]
+        self, losses: dict[str, Tensor], rest: Objective, bad: list[bool]
     ) -> tuple[Tensor, Mapping[str, float | Tensor]]:
         """The objective of the tasks whose loss is finite on all ranks."""
         assert self._module is not None
@@ -112,7 +109,7 @@ class FiniteLosses(Callback):
         out = [name for name, is_bad in zip(losses, bad, strict=True) if is_bad]
         self._in_row = {name: self._in_row.get(name, 0) + 1 for name in out}
         if not out:
-            return inner(losses)
+            return rest(losses)
         for name in out:
             if name not in self.dropped:
                 _log.warning(
@@ -131,7 +128,7 @@ class FiniteLosses(Callback):
         zero = torch.stack([p.flatten()[0].float() * 0 for p in learned])
         if not kept:
             return zero.sum(), {}
-        total, weights = inner(kept)
+        total, weights = rest(kept)
         return total + zero.sum(), weights
 
     def _raise_if_not_finite(self) -> None:
@@ -155,9 +152,9 @@ class FiniteLosses(Callback):
         )
 
     def _leave(self) -> None:
-        if self._module is not None and self._inner is not None and self._module.objective == self._objective:
-            self._module.objective = self._inner
-        self._module = self._inner = self._first_K = None
+        if self._module is not None:
+            self._module.clear_objective()
+        self._module = self._first_K = None
 
 
 def _waits(device: torch.device) -> bool:

@@ -7,7 +7,8 @@ Accumulation, clipping, precision, schedules and DDP stay Lightning's.
 Shapes: K tasks.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,20 +16,20 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
-from mtl.balancing.engine.gradients_before_backward import BeforeBackward, trainable
-from mtl.balancing.engine.gradients_in_backward import InBackward, TaskGradients
-from mtl.balancing.engine.loss_objective import loss_objective
+from mtl.balancing.engine.balancer import Balancer, HeadGradients, Place, check_settings
+from mtl.balancing.engine.gradients import TaskGradients
+from mtl.balancing.engine.gradients_before_backward import BeforeBackward
+from mtl.balancing.engine.partition import trainable
 from mtl.balancing.method import Method
-from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
+from mtl.balancing.protocols import GradientAggregation
 from mtl.batch import Batch, labelled
 from mtl.callbacks.balancing.method_feedback import EpochLosses, reevaluate_losses
 from mtl.callbacks.distributed.strategies import refuse_strategy
 from mtl.data.module import JointDataModule
 from mtl.distributed.ddp_ignored import give_back_to_ddp, leave_out_of_ddp
 from mtl.distributed.dtensor import is_sharded, share_weights
-from mtl.distributed.ranks import mean_over_ranks, num_ranks, sum_over_ranks
-from mtl.model import share
-from mtl.module import MultiTaskLightningModule
+from mtl.distributed.ranks import num_ranks, sum_over_ranks
+from mtl.module import MultiTaskLightningModule, Objective
 
 
 class LossBalancing(Callback):
@@ -51,33 +52,24 @@ class LossBalancing(Callback):
     """
 
     def __init__(
-        self,
-        method: Method,
-        at: Literal["features", "parameters"] = "features",
-        every: int = 1,
-        head_gradients: Literal["own", "weighted"] | None = None,
+        self, method: Method, at: Place = "features", every: int = 1, head_gradients: HeadGradients | None = None
     ) -> None:
-        name = type(method).__name__
-        if every < 1:
-            raise ValueError(f"every={every} must be at least 1: the method is asked at each `every`-th step.")
-        if isinstance(method, LossWeighting) and (head_gradients or every > 1 or at != "features"):
-            raise ValueError(
-                f"{name} sees losses only, so `at`, `every` and `head_gradients` have no effect; remove them."
-            )
-        if not isinstance(method, LossWeighting) and at not in method.at:
-            raise ValueError(f"{name} works at {' or '.join(method.at)}, not at {at!r}.")
-        if every > 1 and not isinstance(method, GradientWeighting):
-            raise ValueError(f"{name} gives no weights that could be kept between steps; set every=1.")
+        check_settings(method, at, every, head_gradients)
         self.method = method
         self.at = at
         self.every = every
-        self.head_gradients: Literal["own", "weighted"] = head_gradients or method.head_gradients
+        self.head_gradients = head_gradients
         self.names: list[str] = []
-        self.gradients: TaskGradients | None = None
+        self.balancer: Balancer | None = None
         self.present: list[bool] | None = None  # which tasks have a label in the batch of all ranks; None for all
         self.groups: list[dist.ProcessGroup] = []
         self._steps_before = 0
         self._epoch = EpochLosses()
+
+    @property
+    def gradients(self) -> TaskGradients | None:
+        """Where the gradients of the tasks meet; None for a method on losses."""
+        return None if self.balancer is None else self.balancer.node
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
@@ -87,20 +79,15 @@ class LossBalancing(Callback):
         refuse_strategy(trainer.strategy)
         self._refuse(trainer, pl_module)
         self.names = list(pl_module.model.heads)
-        self.method.build(len(self.names))
+        parameters = pl_module.model.partition()
+        self.balancer = Balancer(self.method, parameters, self.at, self.every, self.head_gradients)
         self.method.to(trainer.strategy.root_device)
         pl_module.more_parameter_groups = self.method.parameter_groups()
-        pl_module.objective = self._objective
-        if not isinstance(self.method, LossWeighting):
-            late = self.at == "parameters" or self.head_gradients == "weighted"
-            made = BeforeBackward if late else InBackward
-            heads = dict(pl_module.model.heads.items())
-            self.gradients = made(pl_module.model.backbone, heads, self.method, self.at, self.head_gradients)
-            # autograd nodes that ask a method are no matter for a compiler: trunk and heads are compiled around it
-            pl_module.model.junction = torch.compiler.disable(self.gradients.split)
-            if self.at == "parameters" and self.every == 1 and isinstance(trainer.strategy, DDPStrategy):
-                # the same on every rank; between steps that ask, and at features, it is DDP that averages
-                leave_out_of_ddp(pl_module, pl_module.model.backbone.parameters())
+        pl_module.objective_steps["balance"] = self._objective
+        pl_module.model.junction.node = self.balancer.node
+        if self.at == "parameters" and self.every == 1 and isinstance(trainer.strategy, DDPStrategy):
+            # the same on every rank; between steps that ask, and at features, it is DDP that averages
+            leave_out_of_ddp(pl_module, parameters.shared)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if getattr(trainer.strategy.model, "static_graph", False) and trainer.accumulate_grad_batches > 1:
@@ -141,8 +128,8 @@ class LossBalancing(Callback):
         here = (sum_over_ranks(known.int(), self.groups[1] if self.groups else None) > 0).tolist()
         self.present = None if all(here) else here
         self._steps_before = trainer.global_step
-        if self.gradients is not None:
-            self.gradients.reuse = trainer.global_step % self.every > 0
+        assert self.balancer is not None
+        self.balancer.at_step(trainer.global_step)
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.gradients is not None and self.gradients.weights is not None:
@@ -210,7 +197,7 @@ class LossBalancing(Callback):
                 f"loss_weights {unequal} have no effect, since LossBalancing weighs the losses. Remove them, or give "
                 "them to the method Fixed, alone or as the transform of a TransformedWeighting."
             )
-        if self.at == "parameters" and not trainable(module.model.backbone):
+        if self.at == "parameters" and not trainable(module.model.partition().shared):
             raise ValueError("LossBalancing at='parameters' needs a backbone that learns, and all of it is frozen.")
 
     def _know_shards(self, module: LightningModule) -> None:
@@ -222,31 +209,21 @@ class LossBalancing(Callback):
                 "or a method that sees the Gramian, such as UPGrad."
             )
         if isinstance(self.gradients, BeforeBackward):
-            parts = [module.model.backbone, *module.model.heads.values()]
-            self.gradients.shards = {part: list(part.parameters()) for part in parts}
+            # taken now: between forward and backward FSDP shows the gathered ones
+            self.gradients.partition = module.model.partition()
+            self.gradients.trunk = module.model.backbone
 
     def _leave(self, module: LightningModule) -> None:
         if isinstance(module, MultiTaskLightningModule):
-            module.objective = module.weighted_sum
-            module.model.junction = share
+            module.clear_objective()
             give_back_to_ddp(module)
         for group in self.groups:
             dist.destroy_process_group(group)
         self.groups = []
 
-    def _objective(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        nothing = next(iter(losses.values())).new_zeros(())
-        losses_K = torch.stack([losses.get(name, nothing).float() for name in self.names])
-        present = self.present
-        if len(losses) < len(self.names):  # a task that did not run is one without labels
-            present = [name in losses and (present is None or present[k]) for k, name in enumerate(self.names)]
-        # 16 bits are for the network
-        with torch.autocast(losses_K.device.type, enabled=False):
-            # what the whole batch lost: every rank asks the method the same question and gets the same answer
-            global_K = mean_over_ranks(losses_K.detach())
-            self._epoch.add(global_K, present)
-            if self.gradients is not None:
-                return self.gradients.objective(losses_K, global_K, present), {}
-            assert isinstance(self.method, LossWeighting)
-            total, weights_K = loss_objective(self.method, losses_K, global_K, present)
-        return total, dict(zip(self.names, weights_K, strict=True))
+    def _objective(self, losses: dict[str, Tensor], rest: Objective) -> tuple[Tensor, Mapping[str, Tensor]]:
+        assert self.balancer is not None
+        total, weights = self.balancer.objective_and_weights(losses, self.present)
+        assert self.balancer.losses is not None
+        self._epoch.add(*self.balancer.losses)
+        return total, weights

@@ -3,7 +3,7 @@
 Shapes: K tasks, L levels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,18 +11,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mtl.balancing.engine.fork import fork
 from mtl.balancing.engine.gradients_before_backward import BeforeBackward
+from mtl.balancing.engine.plain_sum import PlainSum
 from mtl.batch import Batch
-from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.callbacks.logging_steps import is_logging_step
 from mtl.distributed.dtensor import is_sharded
 from mtl.distributed.ranks import num_ranks, sum_over_ranks
-from mtl.features import Features
-from mtl.functional.gradient_rows import gramian
 from mtl.functional.gradient_similarity import gradient_similarity
 from mtl.functional.on_host import numbers_on
-from mtl.model import SplitFeatures, share
 from mtl.module import MultiTaskLightningModule, Objective
 from mtl.scheduling.schedule import TaskSchedule
 
@@ -49,12 +45,8 @@ class TaskScheduling(Callback):
         self.names: list[str] = []
         self.active: list[bool] = []
         self.watching = False
-        self._inner_junction: SplitFeatures = share
-        self._inner_objective: Objective | None = None
-        self._balancing: LossBalancing | None = None
         self._module: MultiTaskLightningModule | None = None
-        self._levels: list[Tensor] = []
-        self._gramian: Tensor | None = None  # [K,K], of the last watched step without a gradient method
+        self._sum = PlainSum()  # records the Gramian where no method on gradients does
         self._seen: Tensor | None = None  # the Gramian that was added last
         self._losses: Tensor | None = None  # [2,K]: sum since the last window, and of how many batches
         self._cosines: Tensor | None = None  # [2,K,K]: sum over watched steps, and how many
@@ -72,17 +64,10 @@ class TaskScheduling(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, MultiTaskLightningModule)
-        # `LossBalancing` has taken its place in `setup`
-        self._module, self._inner_junction, self._inner_objective = (
-            pl_module, pl_module.model.junction, pl_module.objective,
-        )  # fmt: skip
-        # which heads run is no matter for a compiler: it compiles around
-        pl_module.model.junction = torch.compiler.disable(self._junction)
-        pl_module.objective = self._objective
-        callbacks: list[Callback] = getattr(trainer, "callbacks", [])
-        self._balancing = next((callback for callback in callbacks if isinstance(callback, LossBalancing)), None)
-        if self._balancing is not None and self._balancing.gradients is not None:
-            self._balancing.gradients.watched = True
+        self._module = pl_module
+        pl_module.objective_steps["schedule"] = self._objective
+        if pl_module.model.junction.node is not None:  # of `LossBalancing`, since its `setup`
+            pl_module.model.junction.node.watched = True
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._leave()
@@ -95,19 +80,21 @@ class TaskScheduling(Callback):
         everyone = step < self.warmup_steps
         self.watching = self.schedule.watched(step)
         self.active = [True] * len(self.names) if everyone or self.watching else self.schedule.active(step)
+        assert self._module is not None
+        junction = self._module.model.junction
+        junction.active = [name for name, active in zip(self.names, self.active, strict=True) if active]
+        if junction.node in (None, self._sum):
+            junction.node = self._sum if self.watching else None
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._levels = []
-        if not self.watching:
-            return
-        gradients = self._balancing.gradients if self._balancing is not None else None
-        # outside of backward, where it cannot get between DDP's own messages
-        found = self._gramian if gradients is None else gradients.gramian
-        if found is not None and found is not self._seen:
-            self._seen = found
-            if gradients is None:
-                found = sum_over_ranks(found)
-            cosines_KK = gradient_similarity(found)[1]
+        assert self._module is not None
+        node = self._module.model.junction.node
+        gramian_KK = node.gramian if self.watching and node is not None else None
+        if gramian_KK is not None and gramian_KK is not self._seen:
+            self._seen = gramian_KK
+            if node is self._sum:  # outside of backward, where it cannot get between DDP's own messages
+                gramian_KK = sum_over_ranks(gramian_KK)
+            cosines_KK = gradient_similarity(gramian_KK)[1]
             known_KK = cosines_KK.isfinite()
             both = torch.stack((torch.where(known_KK, cosines_KK, 0.0), known_KK.to(cosines_KK)))
             self._cosines = both if self._cosines is None else self._cosines.to(both) + both
@@ -126,6 +113,8 @@ class TaskScheduling(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
+        if self._module is not None:
+            self._module.model.junction.active = None
         step = trainer.global_step
         if step == self._steps_before:
             return
@@ -160,29 +149,10 @@ class TaskScheduling(Callback):
     def _skipped(self) -> list[str]:
         return [name for name, active in zip(self.names, self.active, strict=False) if not active]
 
-    def _junction(self, features: Features, names: Sequence[str]) -> dict[str, Features]:
-        assert self._module is not None
-        if not self._module.model.training or not torch.is_grad_enabled():
-            return self._inner_junction(features, names)
-        self._levels = list(features.values())
-        if self.watching and self._inner_junction is share:
-            views = fork(self._levels, len(names), self._record_gramian)
-            return {name: dict(zip(features, view, strict=True)) for name, view in zip(names, views, strict=True)}
-        skipped = self._skipped()
-        return {name: view for name, view in self._inner_junction(features, names).items() if name not in skipped}
-
-    def _record_gramian(self, rows: list[list[Tensor | None]]) -> list[Tensor | None]:
-        """The plain sum, and the Gramian of this rank on the way."""
-        levels = [list(level) for level in zip(*rows, strict=True)]
-        used = [level for level in levels if any(part is not None for part in level)]
-        self._gramian = torch.stack([gramian(level) for level in used]).sum(0)
-        return [_sum(level) for level in levels]
-
-    def _objective(self, losses: dict[str, Tensor]) -> tuple[Tensor, Mapping[str, float | Tensor]]:
-        assert self._inner_objective is not None
+    def _objective(self, losses: dict[str, Tensor], rest: Objective) -> tuple[Tensor, Mapping[str, float | Tensor]]:
         if self.schedule.window:
             self._add(losses)
-        total, weights = self._inner_objective(losses)
+        total, weights = rest(losses)
         if self._skipped():
             total = total + self._zero()
         return total, weights
@@ -197,10 +167,10 @@ class TaskScheduling(Callback):
     def _zero(self) -> Tensor | float:
         """0, with a zero gradient to all levels and to the skipped heads, for which DDP waits; FSDP does not."""
         assert self._module is not None
-        gradients = self._balancing.gradients if self._balancing is not None else None
-        if isinstance(gradients, BeforeBackward):  # gives every parameter a gradient
+        junction = self._module.model.junction
+        if isinstance(junction.node, BeforeBackward):  # gives every parameter a gradient
             return 0.0
-        touched = [level.flatten()[0] for level in self._levels if level.requires_grad]
+        touched = [level.flatten()[0] for level in junction.levels]
         if num_ranks() > 1:
             heads = [self._module.model.heads[name] for name in self._skipped()]
             waited = [p for head in heads for p in head.parameters() if p.requires_grad]
@@ -208,12 +178,7 @@ class TaskScheduling(Callback):
         return sum(value.float() * 0 for value in touched)
 
     def _leave(self) -> None:
-        if self._module is not None and self._inner_objective is not None:
-            self._module.model.junction, self._module.objective = share, self._module.weighted_sum
-        self._module = self._inner_objective = None
-        self._levels, self.active = [], []
-
-
-def _sum(parts: Sequence[Tensor | None]) -> Tensor | None:
-    here = [part for part in parts if part is not None]
-    return torch.stack(here).sum(0) if here else None
+        if self._module is not None:
+            self._module.clear_objective()
+        self._module = None
+        self.active = []

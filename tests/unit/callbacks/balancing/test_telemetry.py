@@ -1,6 +1,7 @@
 """Telemetry of balancing against values taken by hand, alone and inside a run."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ class Stub:
     def __init__(self, gramians: list[list[list[float]]], telemetry: BalancingTelemetry) -> None:
         self.balancing = watch()
         self.balancing.names = ["a", "b", "c"][: len(gramians[0])]
-        self.balancing.gradients = self  # type: ignore[assignment]
+        self.balancing.balancer = SimpleNamespace(node=self)  # type: ignore[assignment]
         self.callbacks = [self.balancing]
         self.log_every_n_steps, self.global_step = len(gramians), len(gramians) - 1
         self.watched = False
