@@ -15,7 +15,9 @@ from mtl.config.command_line import OPTIONS
 from mtl.config.merge import Config
 from mtl.config.schema import Schema
 from mtl.data.module import JointDataModule
+from mtl.inputs.input import input_kind
 from mtl.module import MultiTaskLightningModule
+from mtl.targets.target import target_of
 
 SETTINGS: dict[str, tuple[Any, Any, str]] = {
     "seed_everything": (bool | int, 0, "seed of everything random; true draws one"),
@@ -59,6 +61,25 @@ def tasks_of(data: Namespace) -> dict[str, dict[str, Any]]:
     Args:
         data: its `class_path` and `init_args`.
     """
+    tasks = _class_of(data).declare_tasks(**data.init_args.as_dict())
+    for task in tasks.values():
+        target_of(task)  # an unknown kind is an error before anything is built
+    return {name: asdict(task) for name, task in tasks.items()}
+
+
+def inputs_of(data: Namespace) -> dict[str, dict[str, Any]]:
+    """The inputs that a data module declares, as plain values.
+
+    Args:
+        data: its `class_path` and `init_args`.
+    """
+    inputs = _class_of(data).declare_inputs(**data.init_args.as_dict())
+    for spec in inputs.values():
+        input_kind(spec)
+    return {name: asdict(spec) for name, spec in inputs.items()}
+
+
+def _class_of(data: Namespace) -> type[JointDataModule]:
     module, _, name = data.class_path.rpartition(".")
     cls: type[JointDataModule] = getattr(import_module(module), name)
-    return {name: asdict(task) for name, task in cls.declare_tasks(**data.init_args.as_dict()).items()}
+    return cls

@@ -14,13 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch.utils.data import IterableDataset
 
-from mtl.batch import IGNORE_INDEX
+from mtl.targets.target import Target, target_of
 from mtl.task import Task
 
 if TYPE_CHECKING:
@@ -101,7 +100,9 @@ def count_by_reading(dataset: Any, tasks: Mapping[str, Task]) -> dict[str, Label
     # a file that a data set opens at its first sample must not be open when loader processes are forked
     with suppress(Exception):
         dataset = copy.copy(dataset)
-    labelled, boxes = dict.fromkeys(tasks, 0), dict.fromkeys(tasks, 0)
+    targets = {name: target_of(task) for name, task in tasks.items()}
+    labelled: dict[str, int] = dict.fromkeys(tasks, 0)
+    boxes: dict[str, int | None] = dict.fromkeys(tasks)
     end = time.monotonic() + _PATIENCE_S
     with isolate_rng():
         for index in _spread(of):
@@ -109,16 +110,15 @@ def count_by_reading(dataset: Any, tasks: Mapping[str, Task]) -> dict[str, Label
             if not isinstance(sample, Mapping):
                 return {}  # a form of one's own, which only its own collate function knows
             seen += 1
-            for name, task in tasks.items():
-                labelled[name] += _has_label(sample, task)
-                boxes[name] += len(sample[name]) if task.kind == "detection" and _has_label(sample, task) else 0
-            shown = all(boxes[name] if task.kind == "detection" else labelled[name] for name, task in tasks.items())
+            for name, target in targets.items():
+                if _has_label(sample, target):
+                    labelled[name] += 1
+                    number = target.num_objects(dict(sample))
+                    boxes[name] = None if number is None else number + (boxes[name] or 0)
+            shown = all(labelled[name] and boxes[name] != 0 for name in tasks)
             if shown or time.monotonic() > end:
                 break
-    return {
-        name: LabelCount(labelled[name], seen, of, boxes[name] if task.kind == "detection" else None)
-        for name, task in tasks.items()
-    }
+    return {name: LabelCount(labelled[name], seen, of, boxes[name]) for name in tasks}
 
 
 def _splits(data: "JointDataModule", trainer: Trainer) -> list[str]:
@@ -153,15 +153,11 @@ def _faults(data: "JointDataModule", split: str, tasks: Mapping[str, Task]) -> I
         yield _Fault(split, f"{text} {why}".rstrip(), sure)
 
 
-def _has_label(sample: Mapping[str, Any], task: Task) -> bool:
-    value = sample.get(task.name)
-    if value is None or not sample.get(task.labelled_field, True):
+def _has_label(sample: Mapping[str, Any], target: Target) -> bool:
+    task = target.task
+    if sample.get(task.name) is None or not sample.get(task.labelled_field, True):
         return False
-    if task.kind == "detection":
-        return True
-    tensor = torch.as_tensor(value)
-    missing = tensor.isnan() if tensor.is_floating_point() else tensor == IGNORE_INDEX
-    return not bool(missing.all())
+    return not target.is_missing(dict(sample))
 
 
 def _spread(length: int) -> Iterator[int]:

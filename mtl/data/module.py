@@ -1,7 +1,7 @@
 """`JointDataModule`: the one interface between a data set and the loop.
 
-A subclass sets up `train_set`, `val_set`, `test_set` (map-style, giving samples as `mtl.batch` describes) and says its
-tasks. Loaders, padding, shuffling and augmentation are here.
+A subclass sets up `train_set`, `val_set`, `test_set` (map-style, giving samples as `mtl.batch` describes), and says its
+tasks and its inputs. Loaders, padding, shuffling and augmentation are here.
 """
 
 from abc import ABC, abstractmethod
@@ -13,13 +13,14 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from mtl.batch import Batch, Sample, collate, labelled
+from mtl.batch import Batch, Sample, collate
 from mtl.data.augment.augment import COLOR, Augment
 from mtl.data.augment.color import apply_color
 from mtl.data.label_check import LabelCount, check_labels, count_by_reading
 from mtl.data.sampling import EpochSampler, OnceSampler, OnceView, ResumableLoader, TrainingView
 from mtl.data.worker_signals import start_worker
-from mtl.task import Task
+from mtl.targets.target import target_of
+from mtl.task import IMAGE, Inputs, Task
 
 OnUnlabelled = Literal["error", "warn"]
 
@@ -38,6 +39,7 @@ class JointDataModule(LightningDataModule, ABC):
             before the first step, or `warn` and go on: it then learns nothing, or has no metric.
     """
 
+    inputs: Inputs = IMAGE  # what the samples carry; other data sets set their own
     train_set: Dataset[Sample]
     val_set: Dataset[Sample]
     test_set: Dataset[Sample]
@@ -57,6 +59,8 @@ class JointDataModule(LightningDataModule, ABC):
             raise ValueError(
                 f"batch_size={batch_size} must be at least 1, num_workers={num_workers} and seed={seed} at least 0."
             )
+        for task in tasks.values():
+            target_of(task)  # an unknown kind is an error before anything is read
         self.tasks = tasks
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or 2 * batch_size
@@ -66,16 +70,26 @@ class JointDataModule(LightningDataModule, ABC):
         self.on_unlabelled = on_unlabelled
         self._train_loader: ResumableLoader | None = None
         self._resumed: dict[str, int] = {}  # how far the training loader of a checkpoint was
-        self.labelled_tasks: dict[str, bool] | None = None  # which tasks have a label in this rank's batch
 
     @classmethod
     @abstractmethod
     def declare_tasks(cls, **init_args: Any) -> dict[str, Task]:
-        """The tasks that these constructor arguments give, without touching the disk; the CLI hands them to the model.
+        """The tasks that these constructor arguments give; the CLI hands them to the model.
+
+        Nothing large is read here: at most a small file that a preparing step wrote, with names of classes.
 
         Args:
             init_args: arguments of the constructor; a subclass names the ones it needs and takes the rest as `**_`.
         """
+
+    @classmethod
+    def declare_inputs(cls, **init_args: Any) -> Inputs:
+        """The inputs that these constructor arguments give, as `declare_tasks`; one image of three channels by default.
+
+        Args:
+            init_args: arguments of the constructor.
+        """
+        return IMAGE
 
     def check_labels(self, tasks: Mapping[str, Task]) -> None:
         """Refuse to train a task that has a head and no label; the module calls this before the first step.
@@ -118,12 +132,9 @@ class JointDataModule(LightningDataModule, ABC):
             if self._train_loader is not None:  # with shards, whose checkpoint is loaded late
                 self._train_loader.load_state_dict(state_dict)
 
-    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        # looked at while the batch is on the host: a question to the GPU would make it wait
-        self.labelled_tasks = {name: bool(labelled(batch, task).any()) for name, task in self.tasks.items()}
-        return batch
-
     def train_dataloader(self) -> DataLoader[Batch]:
+        if self.augment is not None:
+            self.augment.check(self.inputs)
         view = TrainingView(self.train_set, self.tasks, self.augment, self.seed)
         num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         sampler = EpochSampler(view, self.seed, num_replicas, rank)
@@ -163,6 +174,6 @@ class JointDataModule(LightningDataModule, ABC):
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,
             "worker_init_fn": start_worker,
-            "collate_fn": partial(collate, tasks=self.tasks),
+            "collate_fn": partial(collate, tasks=self.tasks, inputs=self.inputs),
             "pin_memory": torch.cuda.is_available(),
         }

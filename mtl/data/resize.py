@@ -106,7 +106,7 @@ def fit_mask(mask: Tensor, size: tuple[int, int], mode: FitMode = "letterbox", f
 
 
 def boxes_from_original(boxes: Tensor, to_original: Tensor) -> Tensor:
-    """Boxes of the file in pixels of the canvas: the inverse of `mtl.batch.boxes_to_original` for one picture.
+    """Boxes of the file in pixels of the canvas: the inverse of `overlay.boxes_to_original` for one picture.
 
     Args:
         boxes: xyxy in the file's pixels, [N,4].

@@ -118,7 +118,7 @@ def module(backbone: Backbone | None = None, lr: float = 0.05, **settings: Any) 
     """
     torch.manual_seed(1)
     optim = Optim(partial(torch.optim.SGD, lr=lr), schedule="constant", warmup_steps=0)
-    backbone = backbone or ResidualFPN(4, 8)
+    backbone = backbone or ResidualFPN(width=4, pyramid_width=8)
     tasks = Scenes.declare_tasks(["largest", "count", "parity"])
     return MultiTaskLightningModule(tasks, backbone, HEADS, optim=optim, **settings)
 

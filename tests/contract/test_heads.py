@@ -9,10 +9,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 import mtl.heads
-from mtl.batch import IGNORE_INDEX, PADDING_LABEL, Batch
+from mtl.batch import IGNORE_INDEX, Batch
 from mtl.discovery import concrete_subclasses
 from mtl.features import Features, FeatureSpec
 from mtl.heads.head import Head
+from mtl.targets.detection import PADDING_LABEL
 from mtl.task import KINDS, Task
 
 B, M, C, SIZE = 6, 8, 5, 64

@@ -51,7 +51,7 @@ class Checkpointed(Backbone):
 
     def __init__(self, use_reentrant: bool) -> None:
         super().__init__()
-        self.inner = ResidualFPN(4, 8)
+        self.inner = ResidualFPN(width=4, pyramid_width=8)
         self.spec = self.inner.spec
         self.use_reentrant = use_reentrant
 
@@ -138,7 +138,7 @@ def test_activation_checkpointing_changes_nothing(cls: type[Method], at: str) ->
     torch.manual_seed(1)
     loop = module(Checkpointed(use_reentrant=False))
     torch.manual_seed(1)
-    plain = module(ResidualFPN(4, 8))
+    plain = module(ResidualFPN(width=4, pyramid_width=8))
     plain.model.backbone.load_state_dict(loop.model.backbone.inner.state_dict())
     plain.model.heads.load_state_dict(loop.model.heads.state_dict())
     fit(cls, at, loop, limit_train_batches=2)

@@ -145,7 +145,7 @@ def test_a_resumed_run_ends_bit_equal(at: str, tmp_path: Path) -> None:
     }  # fmt: skip
 
     def loop() -> MultiTaskLightningModule:
-        network = module(ResidualFPN(4, 8))
+        network = module(ResidualFPN(width=4, pyramid_width=8))
         network.optim = Optim(partial(torch.optim.AdamW, lr=0.01))
         return network
 

@@ -5,16 +5,18 @@ Levels: `c2` to `c5` (the network's own maps at stride 4, 8, 16, 32) and `p2` to
 
 from torch import Tensor
 
-from mtl.backbones.backbone import Backbone
+from mtl.backbones.backbone import Backbone, only_input
 from mtl.backbones.image.pyramid import STRIDES, Pyramid, check_levels, needed_inputs
 from mtl.errors import did_you_mean, import_optional
 from mtl.features import Features
+from mtl.task import IMAGE, Inputs
 
 
 class TimmBackbone(Backbone):
     """A network of timm with `features_only=True`.
 
     Args:
+        inputs: what the data module declares; one image.
         name: name of the network as timm lists it, for example `resnet18` or `swin_tiny_patch4_window7_224`.
         pretrained: load timm's weights (downloaded on first use).
         levels: levels to return, any of `c2` to `c5` and `p2` to `p5`.
@@ -31,6 +33,7 @@ class TimmBackbone(Backbone):
 
     def __init__(
         self,
+        inputs: Inputs = IMAGE,
         name: str = "resnet18",
         pretrained: bool = False,
         levels: tuple[str, ...] = ("p3", "p4", "p5", "c5"),
@@ -46,7 +49,9 @@ class TimmBackbone(Backbone):
                 f"timm has no network {name!r}.{did_you_mean(name, timm.list_models())} "
                 "`timm.list_models('*resnet*')` lists those with a word in their name."
             )
-        size = {"img_size": image_size} if image_size else {}
+        image = only_input(inputs, "image", "TimmBackbone")
+        self.inputs = (image.name,)
+        size = {"in_chans": image.channels} | ({"img_size": image_size} if image_size else {})
         info = timm.create_model(name, features_only=True, **size).feature_info
         indices = {stride: index for index, stride in enumerate(info.reduction())}
         channels = {f"c{n}": info.channels()[indices[s]] for n, s in STRIDES.items() if s in indices}
@@ -66,6 +71,7 @@ class TimmBackbone(Backbone):
             self.network = import_optional("timm.layers", "timm").freeze_batch_norm_2d(self.network)
         # some transformers keep channels last
         self.channels_last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
+        self.pretrained = pretrained
         self.pyramid = Pyramid(channels, levels, pyramid_channels, name)
         self.spec = self.pyramid.spec
 

@@ -12,10 +12,11 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from torchvision.ops import FrozenBatchNorm2d
 
-from mtl.backbones.backbone import Backbone
+from mtl.backbones.backbone import Backbone, only_input
 from mtl.backbones.image.pyramid import STRIDES, Pyramid, check_levels, needed_inputs
 from mtl.errors import did_you_mean
 from mtl.features import Features
+from mtl.task import IMAGE, Inputs
 
 _PROBE = (96, 128)  # height and width that no count of channels repeats by chance
 
@@ -27,6 +28,7 @@ class TorchvisionBackbone(Backbone):
     ResNet, MobileNet, EfficientNet, ConvNeXt, RegNet, DenseNet and others.
 
     Args:
+        inputs: what the data module declares; one image.
         name: name of the network as torchvision lists it, for example `resnet50` or `convnext_tiny`.
         weights: null for random weights, `DEFAULT` for the best pretrained ones (downloaded on first use), or the
             name of a set of weights such as `IMAGENET1K_V1`.
@@ -42,6 +44,7 @@ class TorchvisionBackbone(Backbone):
 
     def __init__(
         self,
+        inputs: Inputs = IMAGE,
         name: str = "resnet18",
         weights: str | None = None,
         levels: tuple[str, ...] = ("p3", "p4", "p5", "c5"),
@@ -50,15 +53,20 @@ class TorchvisionBackbone(Backbone):
     ) -> None:
         super().__init__()
         check_levels(levels)
+        image = only_input(inputs, "image", "TorchvisionBackbone")
+        self.inputs = (image.name,)
         network = _build(name, weights)
+        if image.channels != 3:
+            widen_first_layer(network, image.channels)
         if frozen_norm:
             _freeze_norms(network)
-        ends = _stage_ends(network, name)
+        ends = _stage_ends(network, name, image.channels)
         channels = {level: width for level, (_, width) in ends.items()}
         needed = needed_inputs(levels, channels, name)
         self.network = create_feature_extractor(
             network, {ends[level][0]: level for level in needed}, suppress_diff_warning=True
         )
+        self.pretrained = weights is not None
         self.pyramid = Pyramid(channels, levels, pyramid_channels, name)
         self.spec = self.pyramid.spec
 
@@ -103,14 +111,39 @@ def _build(name: str, weights: str | None) -> nn.Module:
     return network
 
 
-def _stage_ends(network: nn.Module, name: str) -> dict[str, tuple[str, int]]:
+def widen_first_layer(network: nn.Module, channels: int) -> None:
+    """Let the first convolution take images of another number of channels; pretrained filters are averaged.
+
+    Args:
+        network: a network for three channels, changed in place.
+        channels: channels of the images.
+
+    Raises:
+        ValueError: if its first layer is no convolution over the image.
+    """
+    name, first = next(((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d)), ("", None))
+    if first is None or first.in_channels != 3 or first.groups != 1:
+        raise ValueError(f"{type(network).__name__} does not begin with a convolution over three channels.")
+    made = nn.Conv2d(
+        channels, first.out_channels, first.kernel_size, first.stride, first.padding, first.dilation,  # type: ignore[arg-type]
+        bias=first.bias is not None,
+    )  # fmt: skip
+    with torch.no_grad():
+        made.weight.copy_(first.weight.mean(1, keepdim=True).expand_as(made.weight) * (3 / channels))
+        if first.bias is not None and made.bias is not None:
+            made.bias.copy_(first.bias)
+    parent, _, leaf = name.rpartition(".")
+    setattr(network.get_submodule(parent), leaf, made)
+
+
+def _stage_ends(network: nn.Module, name: str, image_channels: int) -> dict[str, tuple[str, int]]:
     """The last block at every stride: level -> (node, channels)."""
     try:
         training, evaluation = get_graph_node_names(network, suppress_diff_warning=True)
         nodes = [node for node in evaluation if node in set(training)]
         probe = create_feature_extractor(network, nodes, suppress_diff_warning=True).eval()
         with torch.no_grad():
-            maps = probe(torch.zeros(1, 3, *_PROBE))
+            maps = probe(torch.zeros(1, image_channels, *_PROBE))
     except (AssertionError, RuntimeError, torch.fx.proxy.TraceError) as error:
         raise ValueError(
             f"{name} works on images of one size only or cannot be traced ({error}); take a convolutional network, "

@@ -66,7 +66,7 @@ _PANELS = (
     Panel("gradient norms", "grad_norm/", log=True, smooth=True),
     Panel("learning rate", "lr/"),
 )
-_SHARED = {"backbone": "0.35", "model": "0.35"}  # what belongs to no task is grey
+_SHARED = {"trunk": "0.35", "backbone": "0.35", "model": "0.35"}  # what belongs to no task is grey
 
 
 def draw_curves(series: Series, path: Path) -> bool:

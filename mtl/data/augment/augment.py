@@ -4,24 +4,22 @@ Everything geometric is one crop and one resize of a uint8 picture; colour is on
 on the device (`color`). All random numbers come from the generator that the caller seeds for the sample.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from mtl.batch import IGNORE_INDEX, Sample
 from mtl.data.augment.color import color_matrix
 from mtl.data.resize import FILL
-from mtl.task import Task
+from mtl.targets.target import IGNORE_INDEX, Move, Sample, Target, target_of
+from mtl.task import Inputs, Task
 
 COLOR = "color"  # sample and batch key of the colour matrix
-_IMAGE_KINDS = ("classification", "multilabel", "regression")
-_MIN_SIDE_PX = 1.0
 
 
 class Augment:
@@ -96,26 +94,51 @@ class Augment:
         sample = dict(dataset[index])
         size = tuple(sample["image"].shape[-2:])
         sample.pop("to_original", None)
+        targets = [target_of(task) for task in tasks.values()]
         if rng.random() < self.mosaic:
             others = rng.integers(len(dataset), size=3)  # type: ignore[arg-type]
-            sample = _mosaic([sample, *(dataset[int(other)] for other in others)], tasks)
-        sample = self._view(sample, size, tasks, rng)
-        for probability, flip in zip(self.flips, (F.horizontal_flip, F.vertical_flip), strict=True):
-            if rng.random() < probability:
+            sample = _mosaic([sample, *(dataset[int(other)] for other in others)], targets)
+        sample, zoom = self._view(sample, size, targets, rng)
+        flipped = [False, False]
+        for axis, flip in enumerate((F.horizontal_flip, F.vertical_flip)):
+            if rng.random() < self.flips[axis]:
+                flipped[axis] = True
                 sample = {key: flip(value) if _moves(value) else value for key, value in sample.items()}
+        angle = 0
         if rng.random() < self.turn:
             angle = int(rng.choice((90, 180, 270))) if size[0] == size[1] else 180
             sample = {key: F.rotate(value, angle) if _moves(value) else value for key, value in sample.items()}
+        move = Move(zoom, flipped[0], flipped[1], angle // 90)
+        for target in _present(targets, sample):
+            target.after_geometry(sample, move)
         if any(self.color):
             *factors, hue = (rng.uniform(-amount, amount) for amount in self.color)
             brightness, contrast, saturation = (1 + factor for factor in factors)
             sample[COLOR] = color_matrix(brightness, contrast, saturation, hue)
         return sample
 
+    def check(self, inputs: Inputs) -> None:
+        """Refuse data without pictures, and colours of pictures that are not RGB.
+
+        Args:
+            inputs: what the data module declares.
+
+        Raises:
+            ValueError: saying what does not fit.
+        """
+        image = inputs.get("image")
+        if image is None or image.kind != "image":
+            raise ValueError(f"augment moves an input 'image'; the data has {', '.join(inputs)}. Leave augment out.")
+        if any(self.color) and image.channels != 3:
+            raise ValueError(
+                f"augment: brightness, contrast, saturation and hue are for 3 channels; the data has {image.channels}. "
+                "Set them to 0."
+            )
+
     def _view(
-        self, sample: Sample, size: tuple[int, int], tasks: Mapping[str, Task], rng: np.random.Generator
-    ) -> Sample:
-        """Show a window of the picture, smaller or larger than it, at the size that all samples have."""
+        self, sample: Sample, size: tuple[int, ...], targets: Sequence[Target], rng: np.random.Generator
+    ) -> tuple[Sample, float]:
+        """Show a window of the picture, smaller or larger than it, at the size that all samples have; and the zoom."""
         factor = np.exp(rng.uniform(*np.log(self.zoom)))
         window = [max(1, round(side / factor)) for side in size]
         corner = []
@@ -123,47 +146,30 @@ class Augment:
             low, high = min(0, side - shown), max(0, side - shown)
             corner.append(round(rng.uniform(low, high) + shown * rng.uniform(-self.translate, self.translate)))
         if (*window, *corner) == (*size, 0, 0) and sample["image"].shape[-2:] == size:
-            return sample
-        areas = {name: _areas(sample[name]) for name in _box_tasks(sample, tasks)}
+            return sample, 1.0
         box = corner[0], corner[1], window[0], window[1]
-        sample = {key: _window(value, *box, size) if _moves(value) else value for key, value in sample.items()}
+        seen = {key: _window(value, *box, size) if _moves(value) else value for key, value in sample.items()}
         scale = size[0] * size[1] / (window[0] * window[1])
-        lost = False
-        for name, area in areas.items():
-            boxes = sample[name]
-            seen = (_areas(boxes) >= self.min_visible * scale * area) & (_sides(boxes) >= _MIN_SIDE_PX).all(1)
-            lost |= not bool(seen.all())
-            sample[name] = tv_tensors.wrap(boxes[seen], like=boxes)
-            sample[tasks[name].labels_field] = sample[tasks[name].labels_field][seen]
-        return _without_image_labels(sample, tasks) if lost and self.lost_box == "missing" else sample
+        lost = [target.after_crop(sample, seen, scale, self.min_visible) for target in _present(targets, sample)]
+        zoom = math.sqrt(scale)
+        return (_without_whole(seen, targets) if any(lost) and self.lost_box == "missing" else seen), zoom
 
 
-def _mosaic(samples: list[Sample], tasks: Mapping[str, Task]) -> Sample:
+def _mosaic(samples: list[Sample], targets: Sequence[Target]) -> Sample:
     """Four pictures in a 2 x 2 grid of twice the size; a task that one of them lacks is missing."""
     first = samples[0]
     height, width = first["image"].shape[-2:]
-    mosaic = _without_image_labels(first, tasks)
-    for key, value in first.items():
-        if isinstance(value, (tv_tensors.Image, tv_tensors.Mask)):
-            parts = [sample.get(key) for sample in samples]
-            if any(part is None for part in parts):
-                del mosaic[key]
-                continue
-            rows = [torch.cat([parts[i], parts[i + 1]], -1) for i in (0, 2)]  # type: ignore[list-item]
-            mosaic[key] = tv_tensors.wrap(torch.cat(rows, -2), like=value)
-    for name in _box_tasks(first, tasks):
-        labels = tasks[name].labels_field
-        if any(sample.get(name) is None for sample in samples):
-            del mosaic[name], mosaic[labels]
-            continue
-        shifts = torch.tensor([[0, 0], [width, 0], [0, height], [width, height]]).repeat(1, 2)
-        boxes = torch.cat([sample[name] + shift for sample, shift in zip(samples, shifts, strict=True)])
-        mosaic[name] = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(2 * height, 2 * width))
-        mosaic[labels] = torch.cat([sample[labels] for sample in samples])
+    of_tasks = {key for target in targets for key in target.fields}
+    mosaic = {key: value for key, value in first.items() if key not in of_tasks}
+    rows = [torch.cat([samples[i]["image"], samples[i + 1]["image"]], -1) for i in (0, 2)]
+    mosaic["image"] = tv_tensors.wrap(torch.cat(rows, -2), like=first["image"])
+    for target in targets:
+        if all(_present([target], sample) for sample in samples):
+            mosaic |= target.mosaic(samples, height, width)
     return mosaic
 
 
-def _window(value: Any, top: int, left: int, height: int, width: int, size: tuple[int, int]) -> Any:
+def _window(value: Any, top: int, left: int, height: int, width: int, size: tuple[int, ...]) -> Any:
     """Crop to a window that may reach over the border, and resize to `size`."""
     full_height, full_width = F.get_size(value)
     before = max(0, -left), max(0, -top)
@@ -171,7 +177,11 @@ def _window(value: Any, top: int, left: int, height: int, width: int, size: tupl
     # only what is seen is padded, resized and copied
     value = F.crop(value, max(0, top), max(0, left), height - before[1] - after[1], width - before[0] - after[0])
     if any(before + after):
-        fill = IGNORE_INDEX if isinstance(value, tv_tensors.Mask) else FILL
+        fill: float = FILL
+        if isinstance(value, tv_tensors.Mask):
+            fill = torch.nan if value.is_floating_point() else IGNORE_INDEX
+            if value.dtype == torch.uint8:  # which takes -100 for 156
+                value = tv_tensors.wrap(value.to(torch.int16), like=value)
         value = F.pad(value, [*before, *after], fill=fill)
     return value if (height, width) == size else F.resize(value, list(size), antialias=True)
 
@@ -180,19 +190,11 @@ def _moves(value: Any) -> bool:
     return isinstance(value, (tv_tensors.Image, tv_tensors.BoundingBoxes, tv_tensors.Mask))
 
 
-def _box_tasks(sample: Sample, tasks: Mapping[str, Task]) -> list[str]:
-    return [name for name, task in tasks.items() if task.kind == "detection" and sample.get(name) is not None]
+def _present(targets: Sequence[Target], sample: Sample) -> list[Target]:
+    return [target for target in targets if sample.get(target.task.name) is not None]
 
 
-def _without_image_labels(sample: Sample, tasks: Mapping[str, Task]) -> Sample:
-    gone = {name for name, task in tasks.items() if task.kind in _IMAGE_KINDS}
+def _without_whole(sample: Sample, targets: Sequence[Target]) -> Sample:
+    """The sample without answers for the whole of it."""
+    gone = {key for target in targets if target.whole_sample for key in target.fields}
     return {key: value for key, value in sample.items() if key not in gone}
-
-
-def _sides(boxes: Tensor) -> Tensor:
-    plain = boxes.as_subclass(Tensor)
-    return plain[:, 2:] - plain[:, :2]
-
-
-def _areas(boxes: Tensor) -> Tensor:
-    return _sides(boxes).prod(1)

@@ -36,7 +36,7 @@ class AnnotatedImage:
         annotated: whether somebody looked for boxes; without boxes this says "there are none".
         declared: height and width that the annotation states.
         labels: image-level labels that the source itself gives, by task.
-        mask: file of a segmentation map.
+        maps: files with a value for every pixel, by task.
     """
 
     name: str
@@ -46,7 +46,7 @@ class AnnotatedImage:
     annotated: bool = True
     declared: tuple[int, int] | None = None
     labels: dict[str, Any] = field(default_factory=dict)
-    mask: Path | None = None
+    maps: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Annotations:
     Args:
         names: names of the pictures, UTF-8 bytes [N].
         paths: their files, UTF-8 bytes [N].
-        masks: files of segmentation maps, UTF-8 bytes [N]; empty where there is none.
+        maps: files with a value for every pixel, by task, UTF-8 bytes [N]; empty where there is none.
         sizes: height and width of the upright files, [N,2].
         annotated: whether boxes were looked for, [N].
         offsets: boxes of picture i are rows offsets[i] to offsets[i + 1], [N+1].
@@ -66,7 +66,7 @@ class Annotations:
 
     names: NDArray[np.bytes_]
     paths: NDArray[np.bytes_]
-    masks: NDArray[np.bytes_]
+    maps: dict[str, NDArray[np.bytes_]]
     sizes: NDArray[np.int64]
     annotated: NDArray[np.bool_]
     offsets: NDArray[np.int64]

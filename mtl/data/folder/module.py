@@ -19,6 +19,7 @@ from mtl.data.folder.duplicates import report_duplicates
 from mtl.data.folder.findings import DataReport
 from mtl.data.folder.folder_set import FolderSet
 from mtl.data.folder.image_labels import ImageLabels, is_labelled
+from mtl.data.folder.map_files import MapFiles
 from mtl.data.folder.packing import check_and_pack
 from mtl.data.folder.picture_names import match_names, plain_name
 from mtl.data.folder.splits import draw_splits, read_splits
@@ -39,6 +40,7 @@ class FolderDataModule(JointDataModule):
         root: folder of the data set; relative paths are relative to the working directory.
         box_classes: class names of the boxes, in the order of their index.
         image_tasks: image-level tasks by name; each says what its column of `labels_csv` means.
+        map_tasks: tasks with a value for every pixel by name; each says where its files are and what they mean.
         labels_csv: CSV of image-level labels, relative to `root`.
         labels_key: its column that names the pictures.
         annotated_column: its column of 0 and 1 that says whose boxes are annotated; without it everybody's are who
@@ -70,6 +72,7 @@ class FolderDataModule(JointDataModule):
         root: str,
         box_classes: list[str],
         image_tasks: dict[str, ImageLabels] | None = None,
+        map_tasks: dict[str, MapFiles] | None = None,
         labels_csv: str | None = None,
         labels_key: str = "image",
         annotated_column: str | None = None,
@@ -87,7 +90,9 @@ class FolderDataModule(JointDataModule):
         report_csv: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(self.declare_tasks(box_classes=box_classes, image_tasks=image_tasks), **kwargs)
+        super().__init__(
+            self.declare_tasks(box_classes=box_classes, image_tasks=image_tasks, map_tasks=map_tasks), **kwargs
+        )
         if (image_tasks or annotated_column) and not labels_csv:
             raise ValueError("image_tasks and annotated_column read `labels_csv`; give its path relative to `root`.")
         if self.own_splits and splits != "splits":
@@ -95,6 +100,7 @@ class FolderDataModule(JointDataModule):
         self.root = Path(root)
         self.box_classes = tuple(box_classes)
         self.image_tasks = {name: ImageLabels.of(spec) for name, spec in (image_tasks or {}).items()}
+        self.map_tasks = {name: MapFiles.of(spec) for name, spec in (map_tasks or {}).items()}
         self._csv: CsvLabels | None = None
         if labels_csv:
             self._csv = CsvLabels(self.root / labels_csv, labels_key, self.image_tasks, annotated_column)
@@ -115,13 +121,19 @@ class FolderDataModule(JointDataModule):
 
     @classmethod
     def declare_tasks(
-        cls, *, box_classes: Sequence[str] = (), image_tasks: Mapping[str, Any] | None = None, **_: Any
+        cls,
+        *,
+        box_classes: Sequence[str] = (),
+        image_tasks: Mapping[str, Any] | None = None,
+        map_tasks: Mapping[str, Any] | None = None,
+        **_: Any,
     ) -> dict[str, Task]:
         if isinstance(box_classes, str | Mapping):
             names = list(box_classes.values()) if isinstance(box_classes, Mapping) else box_classes.split()
             raise ValueError(f"box_classes={box_classes!r} must be a list: [{', '.join(map(str, names))}].")
         tasks = {"boxes": Task("boxes", "detection", class_names=tuple(box_classes))}
-        return tasks | {name: ImageLabels.of(spec).task(name) for name, spec in (image_tasks or {}).items()}
+        tasks |= {name: ImageLabels.of(spec).task(name) for name, spec in (image_tasks or {}).items()}
+        return tasks | {name: MapFiles.of(spec).task(name) for name, spec in (map_tasks or {}).items()}
 
     @abstractmethod
     def names(self) -> list[str]:
@@ -173,6 +185,7 @@ class FolderDataModule(JointDataModule):
             self.fit_mode,
             self.cache,
             self.checks.max_pixels,
+            self.map_tasks,
         )
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
@@ -180,6 +193,8 @@ class FolderDataModule(JointDataModule):
         counts = {"boxes": LabelCount(int(annotations.annotated.sum()), num, num, len(annotations.boxes))}
         for name, values in self._targets[split].items():
             counts[name] = LabelCount(int(is_labelled(values).sum()), num, num)
+        for name, files in annotations.maps.items():
+            counts[name] = LabelCount(int((files != b"").sum()), num, num)
         others = {name: task for name, task in tasks.items() if name not in counts}
         return {name: counts[name] for name in tasks if name in counts} | super().count_labels(split, others)
 
@@ -220,6 +235,8 @@ class FolderDataModule(JointDataModule):
                 twins[split] = twin
                 continue
             records = [self.record(name) for name in self._once(wanted, split)]
+            for record in records:
+                record.maps = {task: files.file(self.root, record.name) for task, files in self.map_tasks.items()}
             if self._csv:
                 self._csv.add_to(records, split, self.data_report)
             looked_for = records[0].path if records else None

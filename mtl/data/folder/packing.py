@@ -55,10 +55,11 @@ def check_and_pack(
         boxes.append(record.boxes[found])
         labels.append(np.array([class_index[record.classes[i]] for i in found], np.int64))
     _check_units(boxes, split, kept)
+    tasks = dict.fromkeys(task for record in kept for task in record.maps)
     return kept, Annotations(
         names=_bytes([record.name for record in kept]),
         paths=_bytes([str(record.path) for record in kept]),
-        masks=_bytes([str(record.mask or "") for record in kept]),
+        maps={task: _bytes([str(record.maps.get(task, "")) for record in kept]) for task in tasks},
         sizes=np.array(sizes, np.int64).reshape(-1, 2),
         annotated=np.array([record.annotated for record in kept], bool),
         offsets=np.cumsum([len(rows) for rows in labels], dtype=np.int64),
@@ -75,25 +76,27 @@ def _check_header(record: AnnotatedImage, header: Header, split: str, checks: Ch
         report.add("not_rgb", split, record.name, f"{header.mode}, read as RGB", "kept")
     if header.orientation != 1:
         report.add("exif_orientation", split, record.name, f"{header.orientation}, read upright", "kept")
-    if record.mask is not None:
-        _check_mask(record, header, split, checks, report)
+    for task in list(record.maps):
+        _check_map(record, task, header, split, checks, report)
     if not record.annotated:
         report.add("no_annotation", split, record.name, "", "not labelled")
     elif not len(record.boxes):
         report.add("no_objects", split, record.name, "annotated, without a box", "kept")
 
 
-def _check_mask(record: AnnotatedImage, header: Header, split: str, checks: Checks, report: DataReport) -> None:
-    assert record.mask is not None
-    if not record.mask.is_file():
-        report.add("missing_mask", split, record.name, f"no file {record.mask.name}", "not labelled")
-        record.mask = None
+def _check_map(
+    record: AnnotatedImage, task: str, header: Header, split: str, checks: Checks, report: DataReport
+) -> None:
+    path = record.maps[task]
+    if not path.is_file():
+        report.add("missing_map", split, record.name, f"no file {path.name}", "not labelled")
+        del record.maps[task]
         return
-    mask = read_header(record.mask, checks.max_pixels)
-    if (mask.height, mask.width) != (header.height, header.width):
-        detail = f"{mask.height}x{mask.width}, the picture is {header.height}x{header.width}"
-        report.add("mask_size_differs", split, record.name, detail, "not labelled")
-        record.mask = None
+    found = read_header(path, checks.max_pixels)
+    if (found.height, found.width) != (header.height, header.width):
+        detail = f"{found.height}x{found.width}, the picture is {header.height}x{header.width}"
+        report.add("map_size_differs", split, record.name, detail, "not labelled")
+        del record.maps[task]
 
 
 def _on_upright(record: AnnotatedImage, header: Header, checks: Checks) -> AnnotatedImage:

@@ -7,19 +7,15 @@ Source: Parkhi, Vedaldi, Zisserman, Jawahar, "Cats and Dogs", CVPR 2012. Head bo
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torchvision import tv_tensors
 from torchvision.datasets import OxfordIIITPet
 
-from mtl.batch import IGNORE_INDEX, Sample
 from mtl.data.folder.annotations import AnnotatedImage
-from mtl.data.folder.folder_set import FolderSet
 from mtl.data.folder.image_labels import ImageLabels
+from mtl.data.folder.map_files import MapFiles
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.splits import draw_splits
 from mtl.data.folder.text_files import read_text
 from mtl.data.folder.voc_xml import read_voc
-from mtl.data.images import read_indices
-from mtl.data.resize import fit_mask
 from mtl.task import Task
 
 # in the order of the data set's class numbers, 1 to 37, and of torchvision's, 0 to 36
@@ -53,10 +49,8 @@ class OxfordPets(FolderDataModule):
     def __init__(
         self, root: str, trimap: bool = False, val_share: float = 0.2, download: bool = False, **kwargs: Any
     ) -> None:
-        super().__init__(root, ["head"], **kwargs)
+        super().__init__(root, ["head"], map_tasks=self._maps(trimap), **kwargs)
         self.tasks = self.declare_tasks(image_tasks=self.image_tasks, trimap=trimap)
-        self.trimap = trimap
-        self.set_class = _PetsWithTrimap if trimap else FolderSet
         self.val_share = val_share
         self.download = download
         self._folder = self.root / "oxford-iiit-pet"
@@ -72,11 +66,17 @@ class OxfordPets(FolderDataModule):
         trimap: bool = False,
         **_: Any,
     ) -> dict[str, Task]:
-        tasks = super().declare_tasks(box_classes=("head",), image_tasks=image_tasks) | {
+        maps = cls._maps(trimap)
+        return super().declare_tasks(box_classes=("head",), image_tasks=image_tasks, map_tasks=maps) | {
             "breed": Task("breed", "classification", class_names=tuple(BREEDS)),
             "species": Task("species", "classification", class_names=("cat", "dog")),
         }
-        return tasks | ({"trimap": Task("trimap", "segmentation", class_names=TRIMAP)} if trimap else {})
+
+    @staticmethod
+    def _maps(trimap: bool) -> dict[str, MapFiles]:
+        # 1 is the animal, 2 the background, 3 the border between them
+        folder = "oxford-iiit-pet/annotations/trimaps"
+        return {"trimap": MapFiles(folder, list(TRIMAP), first=1)} if trimap else {}
 
     def prepare_data(self) -> None:
         if self.download:
@@ -110,7 +110,6 @@ class OxfordPets(FolderDataModule):
         record.classes = ["head"] * len(record.classes)
         breed = next(part[name] for part in self._listed.values() if name in part)
         record.labels |= {"breed": breed, "species": self._species[name]}
-        record.mask = annotations / "trimaps" / f"{name}.png" if self.trimap else None
         return record
 
     def label_specs(self) -> dict[str, ImageLabels]:
@@ -118,15 +117,3 @@ class OxfordPets(FolderDataModule):
             "breed": ImageLabels("classification", classes=BREEDS),
             "species": ImageLabels("classification", classes=["cat", "dog"]),
         }
-
-
-class _PetsWithTrimap(FolderSet):
-    def __getitem__(self, index: int) -> Sample:
-        sample = super().__getitem__(index)
-        mask = self.annotations.masks[index].decode()
-        if not mask:
-            return sample
-        # 1 is the animal, 2 the background, 3 the border between them
-        trimap = read_indices(mask, self.max_pixels).long() - 1
-        sample["trimap"] = tv_tensors.Mask(fit_mask(trimap, self.image_size, self.fit, IGNORE_INDEX))
-        return sample

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, nms
 
-from mtl.batch import PADDING_LABEL, Batch, box_mask, labelled
+from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec
 from mtl.functional.boxes import giou_loss
@@ -24,6 +24,7 @@ from mtl.functional.focal import focal_loss
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.detection_map import DetectionMetrics
 from mtl.metrics.task_metrics import Predictions
+from mtl.targets.detection import PADDING_LABEL, box_mask
 from mtl.task import Task
 
 

@@ -9,14 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl.batch import PADDING_LABEL, Batch, box_mask, labelled
+from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import masked_mean
 from mtl.features import Features, FeatureSpec
 from mtl.functional.on_host import numbers_on
 from mtl.heads.head import Head, Outputs
-from mtl.heads.whole.classification import ClassificationHead, mlp
+from mtl.heads.whole.classification import ClassificationHead
+from mtl.heads.whole.pooling import mlp
 from mtl.metrics.detection_map import DetectionMetrics
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
+from mtl.targets.detection import PADDING_LABEL, box_mask
 from mtl.task import Task
 
 

@@ -13,7 +13,7 @@ from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import masked_mean
 from mtl.features import Features, FeatureSpec
 from mtl.heads.head import Head, Outputs
-from mtl.heads.whole.classification import Pool, Pooling, mlp
+from mtl.heads.whole.pooling import Pool, Pooling, mlp
 from mtl.metrics.multilabel import MultilabelMetrics
 from mtl.metrics.task_metrics import Predictions
 from mtl.task import Task

@@ -27,7 +27,7 @@ class Rates(Callback):
 
 
 def fit(callbacks: list[Callback], rank: int = 0, ranks: int = 1, norms: bool = False, **settings: Any) -> Trainer:
-    loop = module(ResidualFPN(4, 8) if norms else Norms())
+    loop = module(ResidualFPN(width=4, pyramid_width=8) if norms else Norms())
     if not norms:
         without_batch_norm(loop)
     if ranks > 1:

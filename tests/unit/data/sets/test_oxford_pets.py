@@ -108,8 +108,8 @@ def test_a_missing_or_misfitting_trimap_is_not_labelled(root: Path) -> None:
     Image.new("L", (10, 10)).save(trimaps / "Abyssinian_2.png")
     data = module(root, trimap=True)
     data.setup("fit")
-    assert data.data_report.images("missing_mask") == ["Abyssinian_1"]
-    assert data.data_report.images("mask_size_differs") == ["Abyssinian_2"]
+    assert data.data_report.images("missing_map") == ["Abyssinian_1"]
+    assert data.data_report.images("map_size_differs") == ["Abyssinian_2"]
     assert "trimap" not in by_name(data, "Abyssinian_1")
     assert torch.is_tensor(by_name(data, "Abyssinian_3")["trimap"])
 

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from mtl.batch import Sample
+from mtl.batch import LABELLED, Sample
 from mtl.data.augment.augment import Augment
 from mtl.data.sets.digit_scenes import DigitScenes
 from mtl.data.shards.module import TASKS, ShardedData, ShardSampler
@@ -104,6 +104,7 @@ def test_mixing_everything_gives_the_batches_of_the_data_set_itself(written: Pat
     theirs = batches(scenes(**options), epoch=2)
     assert len(ours) == len(theirs) == 12
     for one, other in zip(ours, theirs, strict=True):
+        assert one.pop(LABELLED) == other.pop(LABELLED)
         torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
@@ -151,6 +152,7 @@ def test_a_restored_loader_goes_on_where_the_other_stopped(written: Path) -> Non
     rest = batches(resumed, epoch=1)
     assert len(rest) == len(whole) - 7
     for one, other in zip(whole[7:], rest, strict=True):
+        assert one.pop(LABELLED) == other.pop(LABELLED)
         torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
