@@ -1,4 +1,7 @@
-"""What every head must do. A new file in `mtl/heads/` is tested here by being found."""
+"""What every head must do. A new file in `mtl/heads/` is tested here by being found.
+
+`pytest --contract my.module.Class` tests a class of your own.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,19 +11,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-import mtl.heads
 from mtl.batch import IGNORE_INDEX, PADDING_LABEL, Batch
-from mtl.discovery import concrete_subclasses
 from mtl.features import Features, FeatureSpec
 from mtl.heads.head import Head
 from mtl.task import KINDS, Task
+from tests.contract.kit.found import found
 
 B, M, C, SIZE = 6, 8, 5, 64
 SPEC = FeatureSpec({"p2": 16, "p3": 16, "c4": 24}, {"p2": 4, "p3": 8, "c4": 16})
 CASES = [
     pytest.param(head, kind, id=f"{head.__name__}-{kind}")
-    for head in concrete_subclasses(Head)  # type: ignore[type-abstract]
-    if head.__module__.startswith(mtl.heads.__name__)
+    for head in found(Head)  # type: ignore[type-abstract]
     for kind in head.kinds
     if kind in KINDS
 ]
@@ -271,26 +272,23 @@ def uneven(kind: str) -> Batch:
     return batch
 
 
-def averaged_gradients(rank: int) -> dict[str, dict[str, Tensor]]:
+def averaged_gradients(rank: int, cls: type[Head], kind: str) -> dict[str, Tensor]:
     half = slice(3 * rank, 3 * rank + 3)
-    found = {}
-    for case in CASES:
-        cls, kind = case.values
-        features = {level: feature[half] for level, feature in random_features().items()}
-        part = {key: value[half] for key, value in uneven(kind).items()}
-        found[str(case.id)] = gradients(build(cls, kind).eval(), features, part)
-        for gradient in found[str(case.id)].values():
-            dist.all_reduce(gradient)
-            gradient /= dist.get_world_size()
-    return found
+    features = {level: feature[half] for level, feature in random_features().items()}
+    part = {key: value[half] for key, value in uneven(kind).items()}
+    averaged = gradients(build(cls, kind).eval(), features, part)
+    for gradient in averaged.values():
+        dist.all_reduce(gradient)
+        gradient /= dist.get_world_size()
+    return averaged
 
 
 @pytest.mark.ddp
-def test_two_ranks_with_uneven_labels_give_the_gradient_of_one_process(run_ranks: Callable[..., list[Any]]) -> None:
-    ranks = run_ranks(averaged_gradients)
-    for case in CASES:
-        cls, kind = case.values
-        for name, whole in gradients(build(cls, kind).eval(), random_features(), uneven(kind)).items():
-            for found in ranks:
-                message = f"{case.id} {name}"
-                torch.testing.assert_close(found[str(case.id)][name], whole, rtol=1e-4, atol=1e-6, msg=message)
+@every_head
+def test_two_ranks_with_uneven_labels_give_the_gradient_of_one_process(
+    cls: type[Head], kind: str, run_ranks: Callable[..., list[Any]]
+) -> None:
+    ranks = run_ranks(averaged_gradients, cls, kind)
+    for name, whole in gradients(build(cls, kind).eval(), random_features(), uneven(kind)).items():
+        for averaged in ranks:
+            torch.testing.assert_close(averaged[name], whole, rtol=1e-4, atol=1e-6, msg=name)

@@ -26,8 +26,8 @@ from mtl.callbacks.tracking.throughput import Throughput
 from mtl.heads.head import Head
 from mtl.scheduling.loss_progress import LossProgress
 from tests.contract import test_heads
-from tests.contract.balanced_run import Scenes, at_all_places, module, one_of_each_kind
-from tests.contract.found_methods import example
+from tests.contract.kit.methods import example
+from tests.contract.kit.runs import Scenes, at_all_places, module, one_of_each_kind
 from tests.contract.stand_in_gpu import DEVICE, Waits, as_a_gpu, asks_nothing, counters_are_read
 
 
