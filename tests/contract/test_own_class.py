@@ -1,4 +1,4 @@
-"""`pytest --contract my.module.Class`: a class outside `mtl` gets every contract test of its family, and a config its."""
+"""`pytest --contract my.module.Class`: a class outside `mtl` gets every contract test of its family; a config too."""
 
 import os
 import re
