@@ -17,9 +17,10 @@ from torch import nn
 
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
+from mtl.config.papers import is_of_a_paper
 from mtl.config.schema import describe, parameters
 from mtl.config.yaml_lines import ConfigError
-from mtl.discovery import concrete_subclasses
+from mtl.discovery import concrete_subclasses, defined_in
 from mtl.errors import did_you_mean
 
 PACKAGES = {
@@ -94,18 +95,14 @@ def _classes(package: str) -> Iterator[type]:
         if error.name != package:
             raise
         return
-    modules = [module for name, module in sorted(sys.modules.items()) if name.startswith(f"{package}.")]
-    own = [
-        cls
-        for module in modules
-        for _, cls in inspect.getmembers(module, inspect.isclass)
-        if cls.__module__ == module.__name__ and not cls.__name__.startswith("_")
-    ]
+    own = list(defined_in(name for name in sys.modules if name.startswith(f"{package}.")))
     bases = [cls for cls in own if inspect.isabstract(cls) or getattr(cls, "_is_protocol", False)]
     if bases:
         found = {cls for base in bases for cls in concrete_subclasses(base)}
     else:  # a package without a base class of its own
+        of_papers = defined_in(filter(is_of_a_paper, sys.modules))
         found = {cls for cls in own if issubclass(cls, Callback | nn.Module)}
+        found |= {cls for cls in of_papers if issubclass(cls, Callback)}
     yield from sorted(found, key=lambda cls: (cls.__name__, cls.__module__))
 
 
@@ -145,7 +142,9 @@ def _show(console: Console, kind: str, listed: list[dict[str, Any]]) -> None:
     table.add_column(no_wrap=True)
     table.add_column()
     for entry in listed:
-        words = entry.get("kinds") or ([entry["family"]] if "family" in entry else [])
+        words = [*entry.get("kinds", []), *([entry["family"]] if "family" in entry else [])]
+        package = entry.get("class_path", "mtl").split(".")[0]
+        words += [] if package == "mtl" else [f"from {package}"]
         table.add_row(
             Text(f"  {entry['name']}"), Text(entry["description"] + (f" ({', '.join(words)})" if words else ""))
         )

@@ -17,9 +17,12 @@ from mtl.cli.help import show_overview
 from mtl.cli.loader_errors import loader_error
 from mtl.cli.rank_errors import rank_error
 from mtl.config.command_line import COMMANDS, TRAINER_COMMANDS, read_command_line
+from mtl.config.papers import import_papers, is_of_a_paper
 from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 from mtl.runs.run_folder import rank
+
+WITHOUT_PAPERS = ("paper", "report")  # they build no class
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +65,10 @@ def _dispatch(words: list[str]) -> int:
         raise ConfigError(
             f"there is no subcommand {command!r}.{did_you_mean(command, COMMANDS)} There are {', '.join(COMMANDS)}."
         )
-    _command(command)(rest)
+    run = _command(command)
+    if command not in WITHOUT_PAPERS:
+        import_papers()
+    run(rest)
     return 0
 
 
@@ -88,6 +94,10 @@ def _command(name: str) -> Callable[[list[str]], None]:
         from mtl.cli import affinity
 
         return affinity.affinity if name == "affinity" else affinity.group
+    if name == "paper":
+        from mtl.cli.paper import paper
+
+        return paper
     assert name in TRAINER_COMMANDS
     return lambda rest: _train_or_test(name, rest)
 
@@ -114,7 +124,8 @@ def _is_users(error: Exception) -> bool:
     file = Path(frames[-1].filename) if frames else Path()
     ours = file.is_relative_to(Path(__file__).resolve().parents[1])
     theirs = file.is_relative_to(Path.cwd()) and "site-packages" not in file.parts  # such as paper/heads.py
-    return ours or theirs
+    frame = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
+    return ours or theirs or any(is_of_a_paper(each.f_globals.get("__name__", "")) for each in frame)
 
 
 def _be_quiet() -> None:

@@ -25,7 +25,7 @@ class Head(nn.Module, ABC):
     """
 
     kinds: ClassVar[tuple[str, ...]]
-    monitor: ClassVar[tuple[str, str]]  # name of a metric, and "max" or "min"
+    monitor: tuple[str, str]  # name of a metric, and "max" or "min"
 
     def __init__(self, task: Task, features: FeatureSpec) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ class TagMetrics(TaskMetrics):
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        self.has_spans = any(name.startswith("B-") for name in task.class_names)
+        self.has_spans = has_spans(task)
         self.right, self.known = SumMetric(), SumMetric()
         self.found, self.predicted, self.true = SumMetric(), SumMetric(), SumMetric()
 
@@ -63,6 +63,15 @@ class TagMetrics(TaskMetrics):
 
     def _names(self, labels_T: Tensor) -> list[str]:
         return [self.task.class_name(label) if label >= 0 else "O" for label in labels_T.to(torch.int64).tolist()]
+
+
+def has_spans(task: Task) -> bool:
+    """Whether the names of the tags say where spans begin.
+
+    Args:
+        task: a task of kind `tags`.
+    """
+    return any(name.startswith("B-") for name in task.class_names)
 
 
 def spans(tags: Sequence[str]) -> set[tuple[int, int, str]]:

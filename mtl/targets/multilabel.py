@@ -30,6 +30,9 @@ class Multilabel(Target):
     def example(self, sample: Sample, rng: np.random.Generator) -> Sample:
         return {self.task.name: torch.from_numpy(rng.integers(2, size=self.task.num_classes)).float()}
 
+    def perfect(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"labels": batch[self.task.name].long(), "probabilities": batch[self.task.name]}
+
     def overlay(
         self,
         predictions: Mapping[str, Tensor],

@@ -111,6 +111,14 @@ class Target(ABC):
         """
 
     @abstractmethod
+    def perfect(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Predictions that are right: the form of what a head's `decode` returns, and what tests of metrics begin with.
+
+        Args:
+            batch: a batch in which every sample is labelled.
+        """
+
+    @abstractmethod
     def overlay(
         self,
         predictions: Mapping[str, Tensor],

@@ -1,4 +1,7 @@
-"""What every backbone must do. A new file in `mtl/backbones/` is tested here by being found."""
+"""What every backbone must do. A new file in `mtl/backbones/` is tested here by being found.
+
+`pytest --contract my.module.Class` tests a class of your own.
+"""
 
 import copy
 import pickle
@@ -6,16 +9,11 @@ import pickle
 import pytest
 import torch
 
-import mtl.backbones
 from mtl.backbones.backbone import Backbone
-from mtl.discovery import concrete_subclasses
+from tests.contract.kit.found import found
 
-BACKBONES = [
-    pytest.param(cls, id=cls.__name__)
-    for cls in concrete_subclasses(Backbone)  # type: ignore[type-abstract]
-    if cls.__module__.startswith(mtl.backbones.__name__)
-]
-every_backbone = pytest.mark.parametrize("cls", BACKBONES)
+BACKBONES = found(Backbone)  # type: ignore[type-abstract]
+every_backbone = pytest.mark.parametrize("cls", BACKBONES, ids=lambda cls: cls.__name__)
 
 
 def build(cls: type[Backbone]) -> Backbone:

@@ -12,8 +12,8 @@ from mtl.heads.whole.classification import ClassificationHead
 from mtl.heads.whole.regression import RegressionHead
 from mtl.module import MultiTaskLightningModule
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import Partly, trainer
-from tests.contract.test_methods_over_ranks import Team
+from tests.contract.kit.ranks import Team
+from tests.contract.kit.runs import Partly, trainer
 
 TASKS = ["largest", "count", "parity"]
 

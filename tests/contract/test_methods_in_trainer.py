@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -18,8 +17,8 @@ from mtl.balancing.method import Method
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.features import Features
 from mtl.module import MultiTaskLightningModule
-from tests.contract.balanced_run import Scenes, Watch, at_all_places, module, one_of_each_kind, state, trainer
-from tests.contract.found_methods import example
+from tests.contract.kit.methods import example
+from tests.contract.kit.runs import Save, Scenes, Watch, at_all_places, module, one_of_each_kind, state, trainer
 
 every_method = pytest.mark.parametrize(("cls", "at"), at_all_places())
 each_kind = pytest.mark.parametrize(("cls", "at"), one_of_each_kind())
@@ -33,17 +32,6 @@ class Scaled(MixedPrecision):
 
     def forward_context(self) -> Any:
         return nullcontext()
-
-
-class Save(Callback):
-    """Writes a checkpoint in the middle of the first epoch, after all other callbacks, as Lightning's own does."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step == 1 and batch_idx == 1:
-            trainer.save_checkpoint(self.path)
 
 
 class Checkpointed(Backbone):

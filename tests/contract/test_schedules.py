@@ -10,23 +10,21 @@ from lightning.pytorch import Callback
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
-import mtl.scheduling
 from mtl.balancing.graddrop import GradDrop
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import LossWeighting
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.callbacks.balancing.task_scheduling import TaskScheduling
-from mtl.discovery import concrete_subclasses
 from mtl.module import MultiTaskLightningModule
 from mtl.scheduling.round_robin import RoundRobin
 from mtl.scheduling.schedule import TaskSchedule
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import HEADS, Norms, Scenes, module, one_of_each_kind, trainer
-from tests.contract.found_methods import example
-from tests.contract.test_methods_in_trainer import Save
-from tests.contract.test_methods_over_ranks import Team, without_batch_norm
+from tests.contract.kit.found import found
+from tests.contract.kit.methods import example
+from tests.contract.kit.ranks import Team, without_batch_norm
+from tests.contract.kit.runs import HEADS, Norms, Save, Scenes, module, one_of_each_kind, trainer
 
-SCHEDULES = [cls for cls in concrete_subclasses(TaskSchedule) if cls.__module__.startswith(mtl.scheduling.__name__)]
+SCHEDULES = found(TaskSchedule)  # type: ignore[type-abstract]
 every_schedule = pytest.mark.parametrize("cls", SCHEDULES, ids=lambda cls: cls.__name__)
 
 

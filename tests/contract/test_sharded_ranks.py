@@ -25,9 +25,8 @@ from mtl.callbacks.distributed.fully_sharded import FullySharded
 from mtl.optim import Optim
 from mtl.scheduling.round_robin import RoundRobin
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import Norms, Scenes, at_all_places, module, trainer
-from tests.contract.found_methods import example
-from tests.contract.test_methods_over_ranks import (
+from tests.contract.kit.methods import example
+from tests.contract.kit.ranks import (
     NEAR_64,
     SAMPLES,
     STEPS,
@@ -36,6 +35,7 @@ from tests.contract.test_methods_over_ranks import (
     uneven,
     without_batch_norm,
 )
+from tests.contract.kit.runs import Norms, Scenes, at_all_places, module, trainer
 
 
 class Sharded(FullySharded):

@@ -91,9 +91,7 @@ def test_integers_of_a_target_stay_signed() -> None:
 
 
 def test_a_target_of_another_shape_is_refused_with_both() -> None:
-    with pytest.raises(
-        ValueError, match=r"shape \[3\] in one sample; expected \[2\]. A sample holds one 0/1"
-    ):
+    with pytest.raises(ValueError, match=r"shape \[3\] in one sample; expected \[2\]. A sample holds one 0/1"):
         collate([sample(tags=torch.zeros(3))], {"tags": TAGS})
 
 

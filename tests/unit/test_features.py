@@ -44,9 +44,7 @@ SEQUENCE = FeatureSpec({"t1": 8, "pooled": 4}, layouts={"t1": "sequence", "poole
 def test_a_vector_has_seen_most_and_a_head_of_maps_is_refused_by_name() -> None:
     assert SEQUENCE.deepest == "pooled"
     assert (SEQUENCE.first("sequence"), SEQUENCE.first("map")) == ("t1", "t1")
-    with pytest.raises(
-        ValueError, match="level 't1' of layout map; the backbone gives t1 \\(sequence\\), pooled"
-    ):
+    with pytest.raises(ValueError, match="level 't1' of layout map; the backbone gives t1 \\(sequence\\), pooled"):
         SEQUENCE.require(["t1"], "head 'boxes'", ["map"])
     with pytest.raises(ValueError, match="needs pyramid levels.*gives t1 \\(sequence\\)"):
         SEQUENCE.pyramid("head 'boxes'")

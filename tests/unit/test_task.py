@@ -59,9 +59,7 @@ def test_rejects_a_kind_with_classes_and_no_count(kind: str) -> None:
 
 
 def test_rejects_a_kind_that_no_file_serves() -> None:
-    with pytest.raises(
-        ValueError, match="kind 'regresion', which no file.*Did you mean 'regression'"
-    ):
+    with pytest.raises(ValueError, match="kind 'regresion', which no file.*Did you mean 'regression'"):
         target_of(Task("age", "regresion"))
 
 

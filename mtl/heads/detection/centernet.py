@@ -52,7 +52,7 @@ class CenterNetHead(Head):
     ) -> None:
         super().__init__(task, features)
         who = f"head {task.name!r}"
-        self.level = features.require([level], who)[0] if level else features.pyramid(who)[0]
+        self.level = features.require([level], who, ["map"])[0] if level else features.pyramid(who)[0]
         self.stride = features.strides[self.level]
         self.max_detections = max_detections
         self.min_overlap = min_overlap

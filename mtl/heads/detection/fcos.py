@@ -67,7 +67,7 @@ class FCOSHead(Head):
     ) -> None:
         super().__init__(task, features)
         who = f"head {task.name!r}"
-        levels = features.require(levels, who) if levels else features.pyramid(who)
+        levels = features.require(levels, who, ["map"]) if levels else features.pyramid(who)
         self.levels = sorted(levels, key=lambda level: features.strides[level])
         self.strides = [features.strides[level] for level in self.levels]
         widths = {features.channels[level] for level in self.levels}

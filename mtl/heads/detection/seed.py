@@ -64,7 +64,7 @@ class FlattenClassificationHead(ClassificationHead):
         hidden: int = 256,
         dropout: float = 0.5,
     ) -> None:
-        level = level or features.deepest
+        (level,) = features.require([level or features.deepest], f"head {task.name!r}", ["map"])
         super().__init__(task, features, levels=[level])
         flatten = FlattenGrid(features, level, grid)
         self.pool: nn.Module = flatten  # type: ignore[assignment]
@@ -105,7 +105,7 @@ class SeedBoxHead(Head):
         min_size_px: float = 1.0,
     ) -> None:
         super().__init__(task, features)
-        (self.level,) = features.require([level or features.deepest], f"head {task.name!r}")
+        (self.level,) = features.require([level or features.deepest], f"head {task.name!r}", ["map"])
         self.stride = features.strides[self.level]
         self.num_boxes, self.min_size_px = num_boxes, min_size_px
         self.pool = FlattenGrid(features, self.level, grid)

@@ -68,7 +68,7 @@ class SetDetectionHead(Head):
         who = f"head {task.name!r}"
         if width % num_heads:
             raise ValueError(f"{who} splits width={width} over num_heads={num_heads}; make it a multiple.")
-        self.level = features.require([level], who)[0] if level else features.pyramid(who)[0]
+        self.level = features.require([level], who, ["map"])[0] if level else features.pyramid(who)[0]
         self.stride = features.strides[self.level]
         self.class_weight, self.l1_weight, self.giou_weight = class_weight, l1_weight, giou_weight
         self.project = nn.Conv2d(features.channels[self.level], width, 1)

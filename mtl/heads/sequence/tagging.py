@@ -11,7 +11,7 @@ from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec, mask_of
 from mtl.heads.head import Head, Outputs
-from mtl.metrics.spans import TagMetrics
+from mtl.metrics.spans import TagMetrics, has_spans
 from mtl.metrics.task_metrics import Predictions
 from mtl.task import Task
 
@@ -40,6 +40,8 @@ class TaggingHead(Head):
     ) -> None:
         super().__init__(task, features)
         (self.level,) = features.require([level or features.first("sequence")], f"head {task.name!r}", ["sequence"])
+        if not has_spans(task):
+            self.monitor = ("accuracy", "max")
         self.label_smoothing = label_smoothing
         self.dropout = nn.Dropout(dropout)
         self.layer = nn.Linear(features.channels[self.level], task.num_classes)

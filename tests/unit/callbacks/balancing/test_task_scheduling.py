@@ -18,7 +18,7 @@ from mtl.scheduling.affinity_groups import AffinityGroups
 from mtl.scheduling.loss_progress import LossProgress
 from mtl.scheduling.round_robin import RoundRobin
 from mtl.scheduling.schedule import TaskSchedule
-from tests.contract.balanced_run import HEADS, Norms, Scenes, module, trainer
+from tests.contract.kit.runs import HEADS, Norms, Scenes, module, trainer
 
 
 class Told(TaskSchedule):

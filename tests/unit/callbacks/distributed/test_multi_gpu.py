@@ -11,8 +11,8 @@ from mtl.balancing.uncertainty import Uncertainty
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.callbacks.distributed.multi_gpu import MultiGPU, team_numbers
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import Norms, Scenes, module, trainer
-from tests.contract.test_methods_over_ranks import Team, without_batch_norm
+from tests.contract.kit.ranks import Team, without_batch_norm
+from tests.contract.kit.runs import Norms, Scenes, module, trainer
 
 
 class Rates(Callback):
