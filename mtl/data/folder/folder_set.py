@@ -1,4 +1,4 @@
-"""`FolderSet`: samples of one split of picture files, from arrays of annotations.
+"""`FolderSet`: the samples of one split of picture files, from arrays of annotations.
 
 Shapes: N pictures, H x W pixels of the network's input, C classes.
 """
@@ -26,15 +26,15 @@ _GIB = 2**30
 
 
 class FolderSet(Dataset[Sample]):
-    """Samples with boxes and image-level labels; what is not labelled is left out of the sample.
+    """Samples with boxes and image-level labels; a sample has no key for a missing label.
 
     Args:
         annotations: pictures and boxes.
         targets: image-level labels by task: int64 [N] (-100 = missing), float32 [N] or [N,C] (NaN = missing).
         image_size: height and width of the network's input.
-        fit: how a picture is made to fit.
-        cache: decode and keep all pictures now.
-        max_pixels: most pixels of a picture; `mtl.data.images.MAX_PIXELS` by default.
+        fit: `letterbox` or `stretch`.
+        cache: decode all pictures now and keep them in memory.
+        max_pixels: maximum number of pixels per picture; `mtl.data.images.MAX_PIXELS` by default.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class FolderSet(Dataset[Sample]):
         return sample
 
     def name(self, index: int) -> str:
-        """Name of a picture: what `image_id` stands for.
+        """Name of a picture.
 
         Args:
-            index: the picture.
+            index: index of the picture (`image_id`).
         """
         return str(self.annotations.names[index].decode())
 
@@ -89,7 +89,7 @@ class FolderSet(Dataset[Sample]):
         """File of a picture.
 
         Args:
-            index: the picture.
+            index: index of the picture.
         """
         return str(self.annotations.paths[index].decode())
 
@@ -104,10 +104,10 @@ class FolderSet(Dataset[Sample]):
         return fit_image(image, self.image_size, self.fit, original)[0]
 
     def _read_all(self) -> Tensor:
-        # one tensor: forked workers share its pages, spawned ones its memory
+        # one tensor: forked workers share its pages, spawned workers its shared memory
         images = torch.empty(len(self), 3, *self.image_size, dtype=torch.uint8)
         if images.numel() > _GIB:
-            log.warning("the cache of %d pictures takes %.1f GiB of memory", len(self), images.numel() / _GIB)
+            log.warning("the cache of %d pictures uses %.1f GiB of memory", len(self), images.numel() / _GIB)
 
         def read(index: int) -> None:
             images[index] = self._read(index)
