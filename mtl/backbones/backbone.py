@@ -1,4 +1,4 @@
-"""`Backbone`: the shared trunk; it declares the width and stride of every map it returns."""
+"""`Backbone`: base class of the shared trunk, which declares the width and stride of each map it returns."""
 
 from abc import ABC, abstractmethod
 
@@ -14,7 +14,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, image: Tensor) -> Features:
-        """Feature maps of every level in `spec`.
+        """Feature maps of all levels in `spec`.
 
         Args:
             image: normalised images, float [B,3,H,W].

@@ -1,4 +1,4 @@
-"""A small residual CNN with a light pyramid: the quick start's trunk, made for seconds on a CPU.
+"""A small residual CNN with a light pyramid: the quick-start backbone, which trains within seconds on a CPU.
 
 Levels: `c4` (stride 16, 4 x width) for image-level heads, `p2` (stride 4, `pyramid_width`) for dense heads.
 """
@@ -14,7 +14,7 @@ class ResidualFPN(Backbone):
     """Stem and three residual stages (strides 4, 8, 16), merged top-down into one map of stride 4.
 
     Args:
-        width: channels of the stem and the first stage; the next two have 2 x and 4 x as many.
+        width: channels of the stem and the first stage; the next two stages have 2 x and 4 x as many.
         pyramid_width: channels of `p2`.
         blocks: residual blocks per stage.
     """

@@ -22,12 +22,12 @@ Pooling = Literal["mean", "max", "attention"]
 
 
 class Pool(nn.Module):
-    """Pool several levels to one vector, each in one or more ways.
+    """Pool one or more levels to one vector, each in one or more ways.
 
     Args:
         features: widths of the levels.
         levels: the levels to pool.
-        ways: `mean`, `max`, or `attention` (a learned score for each cell, softmax over the cells).
+        ways: `mean`, `max`, or `attention` (a learned score per cell, softmax over the cells).
         tower: channels of a 3 x 3 convolution before the pooling of each level; 0 for none.
     """
 
@@ -65,7 +65,7 @@ class ClassificationHead(Head):
     Args:
         task: a task of kind `classification`.
         features: widths and strides of the features.
-        levels: levels that are pooled; the deepest one by default.
+        levels: levels to pool; the deepest level by default.
         pooling: ways of pooling a level, any of `mean`, `max`, `attention`.
         tower: channels of a 3 x 3 convolution before the pooling of each level; 0 for none.
         hidden: width of the hidden layer; 0 for a single linear layer.
@@ -99,7 +99,7 @@ class ClassificationHead(Head):
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         target_B = batch[self.task.name]
         known_B = labelled(batch, self.task) & (target_B >= 0)
-        # a harmless class for the missing ones: NaN * 0 is NaN, in the gradient as well
+        # a valid class for missing targets: NaN * 0 is NaN, also in the gradient
         loss_B = F.cross_entropy(
             outputs["logits"], torch.where(known_B, target_B, 0), reduction="none", label_smoothing=self.label_smoothing
         )
@@ -118,8 +118,8 @@ def conv_norm_relu(before: int, after: int) -> nn.Sequential:
     """A 3 x 3 convolution with batch norm and ReLU.
 
     Args:
-        before: channels that come in.
-        after: channels that go out.
+        before: input channels.
+        after: output channels.
     """
     return nn.Sequential(nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
 
@@ -128,9 +128,9 @@ def mlp(width: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
     """One hidden layer with ReLU and dropout, or a single linear layer.
 
     Args:
-        width: inputs.
-        hidden: hidden units; 0 for none.
-        out: outputs.
+        width: number of inputs.
+        hidden: number of hidden units; 0 for a single linear layer.
+        out: number of outputs.
         dropout: share of hidden units dropped in training.
     """
     if not hidden:
