@@ -91,6 +91,7 @@ def entries(kind: str, configs: Path = Path("configs")) -> list[dict[str, Any]]:
 def _classes(kind: str) -> Iterator[type]:
     module, name = BASES[kind]
     base: type = getattr(importlib.import_module(module), name)
+    cls: type
     for cls in concrete_subclasses(base):
         if cls.__module__.startswith("mtl.") or is_of_a_paper(cls.__module__):
             yield cls

@@ -31,8 +31,8 @@ class Head(nn.Module, ABC):
         super().__init__()
         if task.kind not in self.kinds:
             raise ValueError(
-                f"{type(self).__name__} supports tasks of kind {' or '.join(self.kinds)}; task {task.name!r} is of kind "
-                f"{task.kind!r}. `python -m mtl list heads` lists the heads for each kind."
+                f"{type(self).__name__} supports tasks of kind {' or '.join(self.kinds)}; task {task.name!r} is of "
+                f"kind {task.kind!r}. `python -m mtl list heads` lists the heads for each kind."
             )
         self.task = task
         self.features = features

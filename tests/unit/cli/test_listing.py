@@ -24,6 +24,8 @@ def test_every_kind_is_listed_for_programs(capsys: pytest.CaptureFixture[str]) -
         "affinity",
         "backbones",
         "architectures",
+        "inputs",
+        "targets",
         "data",
         "callbacks",
         "configs",
