@@ -19,7 +19,9 @@ from mtl.features import MASK, Features, FeatureSpec
 
 
 class CrossStitch(Architecture):
-    """Columns are copies of the backbone; the cut is the levels of each, which one task alone reads.
+    """A column for each task, mixed with the others behind every stage.
+
+    Columns are copies of the backbone; the cut is the levels of each, which one task alone reads.
 
     Args:
         backbone: the trunk, in stages; the column of the first task.

@@ -20,7 +20,9 @@ _FIRST = "first"
 
 
 class FiLM(Architecture):
-    """The cut is the output of the first stage; behind it the shared stages run once for each task.
+    """The trunk runs once for each task, with a factor and a shift of the task's own for each channel.
+
+    The cut is the output of the first stage; the shared stages are used behind it.
 
     Args:
         backbone: the trunk, in stages.

@@ -13,7 +13,7 @@ from mtl.features import Features
 
 
 class HardSharing(Architecture):
-    """The backbone itself; the cut is its levels.
+    """One trunk, whose levels every head reads.
 
     Args:
         backbone: the trunk.

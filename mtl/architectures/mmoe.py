@@ -21,7 +21,9 @@ _GATE = "gate"
 
 
 class MMoE(Architecture):
-    """Experts are copies of the backbone behind its first stages; the cut is their levels, the gates are the tasks'.
+    """Several experts, which a gate of each task weighs for each sample.
+
+    Experts are copies of the backbone behind its first stages; the cut is their levels.
 
     Args:
         backbone: the trunk, in stages.

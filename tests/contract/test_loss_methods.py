@@ -259,7 +259,7 @@ def test_half_precision_losses_are_weighed_in_float32(cls: type[LossWeighting]) 
 @every_method
 def test_another_number_of_tasks_is_refused(cls: type[Method]) -> None:
     method = build(cls, 3, D)
-    with pytest.raises(ValueError, match="built for 3 tasks and now gets 4"):
+    with pytest.raises(ValueError, match="built for 3 tasks but got 4"):
         method(torch.ones(4) if isinstance(method, LossWeighting) else torch.ones(4, P))
 
 

@@ -217,7 +217,7 @@ def test_draws_no_global_random_numbers(cls: type[GradientWeighting]) -> None:
 @every_method
 def test_another_number_of_tasks_is_refused(cls: type[GradientWeighting]) -> None:
     method, rows_KP = build(cls, 3), gradients(4)
-    with pytest.raises(ValueError, match="built for 3 tasks and now gets 4"):
+    with pytest.raises(ValueError, match="built for 3 tasks but got 4"):
         method(rows_KP @ rows_KP.T)
 
 

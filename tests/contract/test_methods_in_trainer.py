@@ -76,7 +76,7 @@ def test_it_trains_with_accumulation_clipping_and_missing_labels_and_resumes_exa
     before = module().state_dict()
     unbroken = state(*fit(cls, at, callbacks=[Save(tmp_path / "half.ckpt")], **settings)[:2])
     resumed = state(*fit(cls, at, ckpt_path=tmp_path / "half.ckpt", **settings)[:2])
-    moved = [not torch.equal(before[name], unbroken[name]) for name in before if name.startswith("model.backbone")]
+    moved = [not torch.equal(before[name], unbroken[name]) for name in before if name.startswith("model.trunk")]
     assert any(moved)
     for name, value in unbroken.items():
         assert value.isfinite().all() or name.startswith("method."), name
@@ -115,7 +115,7 @@ def test_a_compiled_model_trains_as_a_plain_one(cls: type[Method], at: str, comp
     if compiled == "model":
         loop.model.compile(backend="aot_eager")
     else:
-        loop.model.backbone.compile(backend="aot_eager")
+        loop.model.trunk.backbone.compile(backend="aot_eager")
         loop.model.head("parity").compile(backend="aot_eager")
     fit(cls, at, loop, limit_train_batches=2)
     same_parameters(loop, plain)
@@ -127,11 +127,11 @@ def test_activation_checkpointing_changes_nothing(cls: type[Method], at: str) ->
     loop = module(Checkpointed(use_reentrant=False))
     torch.manual_seed(1)
     plain = module(ResidualFPN(width=4, pyramid_width=8))
-    plain.model.backbone.load_state_dict(loop.model.backbone.inner.state_dict())
+    plain.model.trunk.backbone.load_state_dict(loop.model.trunk.backbone.inner.state_dict())
     plain.model.heads.load_state_dict(loop.model.heads.state_dict())
     fit(cls, at, loop, limit_train_batches=2)
     fit(cls, at, plain, limit_train_batches=2)
-    loop.model.backbone = loop.model.backbone.inner
+    loop.model.trunk.backbone = loop.model.trunk.backbone.inner
     same_parameters(loop, plain)
 
 

@@ -65,7 +65,9 @@ def test_no_head_waits_in_forward_loss_and_backward(
         pytest.skip("works on the host on purpose")
     as_a_gpu(monkeypatch)
     head = batches.build(cls, kind, place).to(DEVICE)
-    features = {name: level.to(DEVICE).requires_grad_() for name, level in batches.random_features(place).items()}
+    features = {name: level.to(DEVICE) for name, level in batches.random_features(place).items()}
+    for level in batches.floats(features).values():
+        level.requires_grad_()
     batch = {name: value.to(DEVICE) for name, value in batches.random_batch(kind, place).items()}
     with asks_nothing(monkeypatch):
         head.loss(head(features), batch).backward()
@@ -127,7 +129,7 @@ def steps(callbacks: list[Any], scenes: Scenes, monkeypatch: pytest.MonkeyPatch)
         start = 4 * number
         watched = asks_nothing if number else counters_are_read
         scenes.on_before_batch_transfer(batch := collate(samples[start : start + 4], scenes.tasks), 0)
-        batch = {name: value.to(DEVICE) for name, value in batch.items()}
+        batch = {name: value.to(DEVICE) if isinstance(value, Tensor) else value for name, value in batch.items()}
         with watched(monkeypatch):
             _step(loop, trainer, optimizer, scenes.on_after_batch_transfer(batch, 0), number)
         made += 1

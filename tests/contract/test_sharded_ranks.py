@@ -174,7 +174,7 @@ class SaveOnce(Callback):
 @pytest.mark.ddp
 def test_blocks_that_are_not_there_are_answered(run_ranks: RunRanks) -> None:
     for message in run_ranks(refused_blocks, 2):
-        assert "gather 'Sequentail' block by block, and the backbone has no module of that class" in message
+        assert "gather 'Sequentail' block by block, and the trunk has no module of that class" in message
         assert "Did you mean 'Sequential'?" in message
 
 

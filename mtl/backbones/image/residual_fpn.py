@@ -1,4 +1,4 @@
-"""A small residual CNN with a light pyramid: the quick start's trunk, made for seconds on a CPU.
+"""A small residual CNN with a light pyramid: the quick-start backbone, which trains within seconds on a CPU.
 
 Levels: `c4` (stride 16, 4 x width) for image-level heads, `p2` (stride 4, `pyramid_width`) for dense heads.
 """

@@ -1,4 +1,4 @@
-"""The backbone of the program that this template grew from: three convolutions with ReLU and max-pooling.
+"""The backbone of the program from which this template grew: three convolutions with ReLU and max-pooling.
 
 Level: `c3` (stride 8, 128 channels): 128 x 4 x 4 for a 32 x 32 image.
 """

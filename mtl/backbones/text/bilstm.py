@@ -28,6 +28,8 @@ class BiLSTM(StagedBackbone):
         word_dropout: share of words that become unknown ones in training, so that these are learned, 0 to 1.
     """
 
+    one_graph = False  # a compiler leaves recurrent layers as they are
+
     def __init__(
         self,
         inputs: Inputs,

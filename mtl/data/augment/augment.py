@@ -1,7 +1,7 @@
-"""`Augment`: mosaic, zoom, crop, translation, flips, turns and colour; boxes, labels and masks follow the picture.
+"""`Augment`: mosaic, zoom, crop, translation, flips, rotations and colour; boxes, labels and masks follow the picture.
 
-Everything geometric is one crop and one resize of a uint8 picture; colour is only drawn here and applied to the batch
-on the device (`color`). All random numbers come from the generator that the caller seeds for the sample.
+All geometric changes are one crop and one resize of a uint8 picture. Colour changes are only drawn here; the device
+applies them to the batch (`color`). All random numbers come from the generator that the caller seeds for the sample.
 """
 
 import math
@@ -28,19 +28,18 @@ class Augment:
     Args:
         flip_horizontal: probability of mirroring left and right.
         flip_vertical: probability of mirroring top and bottom.
-        turn: probability of turning the picture by 90, 180 or 270 degrees; by 180 only where it is not square.
-        zoom: smallest and largest factor on the size of objects; below 1 the picture gets a grey border, above 1 it
-            is cropped.
+        turn: probability of rotating the picture by 90, 180 or 270 degrees; pictures that are not square only by 180.
+        zoom: smallest and largest factor on the size of objects; below 1 adds a grey border, above 1 crops.
         translate: largest shift, as a share of the picture's sides.
-        mosaic: probability of putting four pictures in a 2 x 2 grid before the crop. The image-level labels of a
-            mosaic are missing: no class describes four pictures.
+        mosaic: probability of combining four pictures in a 2 x 2 grid before the crop. A mosaic has no image-level
+            labels, because no class describes four pictures.
         brightness: largest relative change of brightness.
         contrast: largest relative change of contrast.
         saturation: largest relative change of saturation.
-        hue: largest turn of the colour circle, 0.5 is half a turn.
-        min_visible: share of a box that must stay inside the picture, or it is dropped.
-        lost_box: what becomes of the image-level labels of a picture that lost a box: `missing`, since a label such as
-            a count or the largest object may be wrong now, or `keep`, where the label describes the whole picture.
+        hue: largest rotation of the colour circle; 0.5 is half a turn.
+        min_visible: a box is dropped if a smaller share of it stays inside the picture.
+        lost_box: image-level labels of a picture whose box was dropped: `missing`, because a label such as a count or
+            the largest object may now be wrong, or `keep` for labels that describe the whole picture.
     """
 
     def __init__(
@@ -61,13 +60,13 @@ class Augment:
         chances = {"flip_horizontal": flip_horizontal, "flip_vertical": flip_vertical, "turn": turn, "mosaic": mosaic}
         for name, value in chances.items():
             if not 0 <= value <= 1:
-                raise ValueError(f"augment: {name}={value} is a probability and must lie within 0..1.")
+                raise ValueError(f"augment: {name}={value} is a probability and must be within 0..1.")
         if not 0 < zoom[0] <= zoom[1]:
-            raise ValueError(f"augment: zoom={tuple(zoom)} must be two factors above 0, the smaller one first.")
+            raise ValueError(f"augment: zoom={tuple(zoom)} must be two factors above 0, the smaller first.")
         if not 0 <= translate <= 0.5 or not 0 <= hue <= 0.5:
-            raise ValueError(f"augment: translate={translate} and hue={hue} must lie within 0..0.5.")
+            raise ValueError(f"augment: translate={translate} and hue={hue} must be within 0..0.5.")
         if min(brightness, contrast, saturation) < 0 or max(brightness, contrast, saturation) > 1:
-            raise ValueError("augment: brightness, contrast and saturation must lie within 0..1.")
+            raise ValueError("augment: brightness, contrast and saturation must be within 0..1.")
         self.flips = (flip_horizontal, flip_vertical)
         self.turn = turn
         self.zoom = (float(zoom[0]), float(zoom[1]))
@@ -83,13 +82,13 @@ class Augment:
         """One augmented sample.
 
         Args:
-            dataset: samples of equal picture size; a mosaic takes three more of them.
-            index: the sample.
-            tasks: every task of the samples, by name.
-            rng: the sample's own random numbers.
+            dataset: samples of equal picture size; a mosaic reads three more of them.
+            index: index of the sample.
+            tasks: all tasks of the samples, by name.
+            rng: random generator of this sample.
 
         Returns:
-            A sample without `to_original`: there is no way back to the file.
+            The sample without `to_original`, because original pixels cannot be recovered.
         """
         sample = dict(dataset[index])
         size = tuple(sample["image"].shape[-2:])
@@ -174,7 +173,7 @@ def _window(value: Any, top: int, left: int, height: int, width: int, size: tupl
     full_height, full_width = F.get_size(value)
     before = max(0, -left), max(0, -top)
     after = max(0, left + width - full_width), max(0, top + height - full_height)
-    # only what is seen is padded, resized and copied
+    # crop first: pads, resizes and copies only the visible part
     value = F.crop(value, max(0, top), max(0, left), height - before[1] - after[1], width - before[0] - after[0])
     if any(before + after):
         fill: float = FILL

@@ -1,4 +1,4 @@
-"""`FolderSet`: samples of one split of picture files, from arrays of annotations.
+"""`FolderSet`: the samples of one split of picture files, from arrays of annotations.
 
 Shapes: N pictures, H x W pixels of the network's input, C classes.
 """
@@ -85,10 +85,10 @@ class FolderSet(Dataset[Sample]):
         return sample
 
     def name(self, index: int) -> str:
-        """Name of a picture: what `image_id` stands for.
+        """Name of a picture.
 
         Args:
-            index: the picture.
+            index: index of the picture (`image_id`).
         """
         return str(self.annotations.names[index].decode())
 
@@ -96,7 +96,7 @@ class FolderSet(Dataset[Sample]):
         """File of a picture.
 
         Args:
-            index: the picture.
+            index: index of the picture.
         """
         return str(self.annotations.paths[index].decode())
 
@@ -111,10 +111,10 @@ class FolderSet(Dataset[Sample]):
         return fit_image(image, self.image_size, self.fit, original)[0]
 
     def _read_all(self) -> Tensor:
-        # one tensor: forked workers share its pages, spawned ones its memory
+        # one tensor: forked workers share its pages, spawned workers its shared memory
         images = torch.empty(len(self), 3, *self.image_size, dtype=torch.uint8)
         if images.numel() > _GIB:
-            log.warning("the cache of %d pictures takes %.1f GiB of memory", len(self), images.numel() / _GIB)
+            log.warning("the cache of %d pictures uses %.1f GiB of memory", len(self), images.numel() / _GIB)
 
         def read(index: int) -> None:
             images[index] = self._read(index)

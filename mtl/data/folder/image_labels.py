@@ -1,4 +1,4 @@
-"""Image-level labels from the columns of a CSV: what a column means, and its values as arrays.
+"""Image-level labels from the columns of a CSV: the meaning of each column, and its values as arrays.
 
 Shapes: N pictures, C classes.
 """
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """How one image-level task is written in the CSV.
+    """How the CSV stores one image-level task.
 
     Args:
         kind: `classification` (a column with class names), `multilabel` (a column of 0 and 1 for each class, or one
@@ -47,21 +47,21 @@ class ImageLabels:
 
     @classmethod
     def of(cls, spec: Any) -> "ImageLabels":
-        """The spec from whatever a config holds: itself, a mapping, or a namespace.
+        """Create the specification from its form in a config: an instance, a mapping, or a namespace.
 
         Args:
-            spec: keyword arguments in any of these forms.
+            spec: keyword arguments in one of these forms.
         """
         return from_spec(cls, spec, "image task")
 
     def task(self, name: str) -> Task:
-        """The task that these labels teach.
+        """The task of these labels.
 
         Args:
-            name: the task's name.
+            name: name of the task.
 
         Raises:
-            ValueError: if classes are missing or useless.
+            ValueError: if classes are missing or do not fit the kind.
         """
         classes = self.classes or self.columns or ()
         task = Task(name, self.kind, class_names=tuple(classes))
@@ -74,8 +74,8 @@ class ImageLabels:
             raise ValueError(f"image task {name!r} is a {self.kind} and takes no classes or columns.")
         if self.columns and (not target.takes_columns or len(self.columns) != len(classes)):
             raise ValueError(
-                f"image task {name!r}: `columns` is for kind multilabel, one column for each class; "
-                f"found kind {self.kind!r}, {len(self.columns)} columns and {len(classes)} classes."
+                f"image task {name!r}: `columns` is for kind multilabel, one column per class; "
+                f"got kind {self.kind!r}, {len(self.columns)} columns and {len(classes)} classes."
             )
         return task
 
@@ -83,16 +83,16 @@ class ImageLabels:
         """An array of missing labels: int64 [N] of -100, or float32 [N] or [N,C] of NaN.
 
         Args:
-            name: the task's name.
+            name: name of the task.
             count: number of pictures N.
         """
         return target_of(self.task(name)).empty(count)
 
     def value(self, name: str, row: Row) -> Any:
-        """One picture's label, or None where it is missing.
+        """The label of one picture, or None if it is missing.
 
         Args:
-            name: the task's name.
+            name: name of the task.
             row: the picture's row of the CSV.
 
         Raises:
@@ -127,18 +127,18 @@ def from_spec(cls: type[T], spec: Any, what: str) -> T:
 
 
 def read_rows(path: Path, key: str) -> dict[str, Row]:
-    """Rows of a CSV by the picture they describe.
+    """Rows of a CSV by picture name.
 
     Args:
         path: the CSV file, with a header.
-        key: the column that names the picture, with or without the file's extension.
+        key: column with the picture's name, with or without the extension of the file.
 
     Raises:
-        ValueError: if the file, the column, or a name's uniqueness is missing, or a row has not as many cells as the
-            header.
+        ValueError: if the file or the column is missing, two rows have the same name, or a row's number of cells
+            differs from the header's.
     """
     if not path.is_file():
-        raise ValueError(f"labels_csv {str(path)!r} is not a file. Correct the path, or leave labels_csv out.")
+        raise ValueError(f"labels_csv {str(path)!r} is not a file. Correct the path, or remove labels_csv.")
     reader = csv.reader(io.StringIO(read_text(path), newline=""))
     rows: dict[str, Row] = {}
     try:
@@ -149,7 +149,7 @@ def read_rows(path: Path, key: str) -> dict[str, Row]:
             if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
                 raise ValueError(
                     f"{str(path)!r}, line {reader.line_num}: the row has {len(cells)} cells, the header "
-                    f"{len(columns)}. Correct the row; a cell with a comma in it stands in quotes."
+                    f"{len(columns)}. Correct the row; a cell that contains a comma needs quotes."
                 )
             row = dict(zip(columns, cells, strict=False))
             name = row[key].strip()
@@ -162,10 +162,10 @@ def read_rows(path: Path, key: str) -> dict[str, Row]:
 
 
 def is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which pictures carry a label, [N].
+    """Which pictures have a label, bool [N].
 
     Args:
-        values: labels as `ImageLabels.empty` lays them out, [N] or [N,C].
+        values: labels in the form of `ImageLabels.empty`, [N] or [N,C].
     """
     missing = values == IGNORE_INDEX if values.dtype == np.int64 else np.isnan(values)
     labelled: NDArray[np.bool_] = ~missing.reshape(len(values), -1).any(1)
@@ -180,12 +180,12 @@ def _columns(header: Sequence[str], key: str, path: Path) -> list[str]:
         if column and columns.count(column) > 1:
             raise ValueError(f"{str(path)!r} has two columns called {column!r}; rename one of them.")
     if key not in columns:
-        found = f"it has {', '.join(columns)}." if columns else "it is empty."
+        state = f"it has {', '.join(columns)}." if columns else "it is empty."
         if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-            found += " Its cells are parted by another mark than a comma: save it with commas."
+            state += " Its separator is not a comma: save it with commas."
         raise ValueError(
-            f"{str(path)!r} has no column {key!r}; {found}{did_you_mean(key, columns)} "
-            "Set labels_key to the column that names the pictures."
+            f"{str(path)!r} has no column {key!r}; {state}{did_you_mean(key, columns)} "
+            "Set labels_key to the column with the names of the pictures."
         )
     return columns
 
@@ -194,7 +194,7 @@ def _cell(row: Row, column: str, task: str) -> str:
     cell = row.get(column)
     if cell is None:
         raise ValueError(
-            f"image task {task!r} reads column {column!r}; the CSV has {', '.join(row)}."
+            f"image task {task!r} reads column {column!r}, but the CSV has {', '.join(row)}."
             f"{did_you_mean(column, row)} Set `column` of the image task."
         )
     return cell.strip()

@@ -1,7 +1,7 @@
-"""`FolderDataModule`: what every data set of picture files shares: splits, checks, labels from a CSV, cache.
+"""`FolderDataModule`: base class of data sets of picture files: splits, checks, labels from a CSV, cache.
 
-A subclass says where its pictures are and what their annotations are (`names`, `record`); everything is checked once
-in `setup`, so nothing is left to fail in the middle of training.
+A subclass lists its pictures and reads their annotations (`names`, `record`). `setup` checks everything once, so faults
+in the data do not stop a run in the middle of training.
 """
 
 from abc import abstractmethod
@@ -42,30 +42,30 @@ class FolderDataModule(JointDataModule):
         image_tasks: image-level tasks by name; each says what its column of `labels_csv` means.
         map_tasks: tasks with a value for every pixel by name; each says where its files are and what they mean.
         labels_csv: CSV of image-level labels, relative to `root`.
-        labels_key: its column that names the pictures.
-        annotated_column: its column of 0 and 1 that says whose boxes are annotated; without it everybody's are who
-            has an annotation. "Not annotated" teaches nothing, "annotated without a box" teaches that nothing is there.
-        splits: folder with `train.txt`, `val.txt` and `test.txt`, relative to `root`: one picture's name per line, with
+        labels_key: column of `labels_csv` with the names of the pictures.
+        annotated_column: column of `labels_csv` with 0 and 1: whether the picture's boxes are annotated; by default all
+            pictures with an annotation. Pictures that are not annotated are ignored by the box task; annotated pictures
+            without boxes are examples without objects.
+        splits: folder with `train.txt`, `val.txt` and `test.txt`, relative to `root`: one picture name per line, with
             or without extension.
-        fractions: shares of train, val and test for a split drawn at random, instead of `splits`.
-        split_seed: seed of that draw; apart from `seed`, so that runs with other seeds share the test pictures.
+        fractions: shares of train, val and test of a random split, in place of `splits`.
+        split_seed: seed of the random split; separate from `seed`, so runs with other seeds share the test pictures.
         image_size: height and width of the network's input in pixels.
         fit: `letterbox` keeps proportions, `stretch` fills the input.
-        on_bad_box: a box more than 1 px outside its picture is an `error`, or `clip` it, or `skip` it; one that is not
-            four numbers is an `error`, or skipped. Boxes without area are always skipped, and everything skipped or
-            clipped is reported.
-        on_unknown_class: a box of a class that is not listed is an `error`, or `skip` it.
-        verify_images: decode every picture at the start; otherwise only headers are read.
-        max_pixels: most pixels of a picture (height times width); a larger one is an error.
-        boxes_on: what boxes of a picture with an EXIF orientation are drawn on: the `upright` picture, or the pixels
-            as they are `stored`. By default upright, and an error where the annotation declares the stored size.
+        on_bad_box: for a box more than 1 px outside its picture: `error`, `clip` or `skip`; for a box that is not four
+            numbers: `error` or skip. Boxes without area are always skipped; skipped and clipped boxes are reported.
+        on_unknown_class: for a box of a class that is not in `box_classes`: `error` or `skip`.
+        verify_images: decode each picture at the start; otherwise only headers are read.
+        max_pixels: maximum number of pixels per picture (height times width); a larger picture is an error.
+        boxes_on: coordinates of boxes if a picture has an EXIF orientation: of the `upright` picture, or of the
+            `stored` pixels. By default upright, and an error if the annotation declares the stored size.
         cache: keep all resized pictures in memory (3 x height x width bytes each); they are decoded at the start.
         report_csv: also write the findings of the checks to this file.
         **kwargs: arguments of `JointDataModule`.
     """
 
-    own_splits: ClassVar[bool] = False  # whether the data set comes with its splits, so that `splits` means nothing
-    set_class: type[FolderSet] = FolderSet  # the samples of a split
+    own_splits: ClassVar[bool] = False  # whether the data set defines its splits, so that `splits` has no effect
+    set_class: type[FolderSet] = FolderSet  # class of a split's samples
 
     def __init__(
         self,
@@ -94,9 +94,9 @@ class FolderDataModule(JointDataModule):
             self.declare_tasks(box_classes=box_classes, image_tasks=image_tasks, map_tasks=map_tasks), **kwargs
         )
         if (image_tasks or annotated_column) and not labels_csv:
-            raise ValueError("image_tasks and annotated_column read `labels_csv`; give its path relative to `root`.")
+            raise ValueError("image_tasks and annotated_column need `labels_csv`; set its path relative to `root`.")
         if self.own_splits and splits != "splits":
-            raise ValueError(f"{type(self).__name__} has splits of its own; leave `splits` out, or give `fractions`.")
+            raise ValueError(f"{type(self).__name__} defines its splits; remove `splits`, or set `fractions`.")
         self.root = Path(root)
         self.box_classes = tuple(box_classes)
         self.image_tasks = {name: ImageLabels.of(spec) for name, spec in (image_tasks or {}).items()}
@@ -117,7 +117,7 @@ class FolderDataModule(JointDataModule):
         self.data_report = DataReport(f"{type(self).__name__} {root}")
         self._annotations: dict[str, Annotations] = {}
         self._targets: dict[str, dict[str, NDArray[Any]]] = {}
-        self._unlabelled: dict[tuple[str, str], str] = {}  # split, task: why it has no label
+        self._unlabelled: dict[tuple[str, str], str] = {}  # (split, task): why it has no label
 
     @classmethod
     def declare_tasks(
@@ -137,30 +137,30 @@ class FolderDataModule(JointDataModule):
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Names of every picture of the data set, without extension; reads what `record` needs."""
+        """Names of all pictures of the data set, without extension; reads what `record` needs."""
 
     @abstractmethod
     def record(self, name: str) -> AnnotatedImage:
-        """What the annotations say about one picture.
+        """The annotations of one picture.
 
         Args:
-            name: a name of a split; it may be one that `names` does not have.
+            name: a picture name from a split; `names` may not contain it.
         """
 
     def other_names(self) -> list[str]:
-        """Names of pictures that `names` leaves out, and `record` knows nonetheless."""
+        """Names of pictures that `names` does not list but `record` accepts."""
         return []
 
     def explain_source(self, name: str) -> str:
-        """Why no picture of a split has an annotation, in a sentence; asked before `release`.
+        """Explain in a sentence why no picture of a split has an annotation; called before `release`.
 
         Args:
-            name: the split's first picture.
+            name: name of the split's first picture.
         """
         return ""
 
     def release(self) -> None:
-        """Forget what `names` read: the arrays are what stays."""
+        """Free the data that `names` read; the packed arrays remain."""
 
     def read_splits(self, names: list[str]) -> dict[str, list[str]]:
         """Names of the pictures by split.
@@ -202,13 +202,13 @@ class FolderDataModule(JointDataModule):
         return self._unlabelled.get((split, task.name), "")
 
     def setup(self, stage: str) -> None:
-        # once: `fit` followed by `test` sets up twice, and findings are told once
+        # once, to report findings once: `fit` followed by `test` calls `setup` twice
         if not self._annotations:
             self._check_everything()
         for split in _STAGES[stage]:
             if split not in self._annotations:
                 raise ValueError(
-                    f"{self.data_report.name} has no split {split!r}, which {stage!r} needs; it has "
+                    f"{self.data_report.name} has no split {split!r}, which stage {stage!r} needs; it has "
                     f"{', '.join(self._annotations)}. Add {split}.txt to the splits folder, or a share to `fractions`."
                 )
             if not hasattr(self, f"{split}_set"):
@@ -258,7 +258,7 @@ class FolderDataModule(JointDataModule):
             self.data_report.write_csv(Path(self.report_csv))
 
     def _known_pictures(self, splits: dict[str, list[str]], names: list[str]) -> dict[str, list[str]]:
-        """The splits, with the pictures' own names for what their files say."""
+        """The splits, with each written name replaced by the name of the picture that it matches."""
         written = dict.fromkeys(text for wanted in splits.values() for text in wanted)
         matches = match_names(written, names, fold_case=False)
         if not all(text in matches and matches[text].sure for text in written):
@@ -273,15 +273,15 @@ class FolderDataModule(JointDataModule):
 
     def _nothing_found(self, split: str, wanted: list[str], names: list[str], looked_for: Path | None) -> str:
         if not wanted:
-            return f"{self.data_report.name}: split {split!r} is empty. Add names of pictures to {split}.txt."
+            return f"{self.data_report.name}: split {split!r} is empty. Add picture names to {split}.txt."
         return (
-            f"{self.data_report.name}: none of the {len(wanted)} pictures of split {split!r} was found, for example "
+            f"{self.data_report.name}: all {len(wanted)} pictures of split {split!r} are missing, for example "
             f"{wanted[0]!r} (file {str(looked_for)!r}).{did_you_mean(wanted[0], names)} "
-            "Names stand with or without extension and relative to the folder of pictures; correct them or the folder."
+            "Names are relative to the folder of pictures, with or without extension; correct the names or the folder."
         )
 
     def _explain(self, split: str, annotations: Annotations, targets: Mapping[str, NDArray[Any]]) -> None:
-        """Keep the likely cause where a task has no label, while the source is still there."""
+        """Store the likely cause for each task without labels, before `release` frees the source."""
         names = [name.decode() for name in annotations.names]
         empty = [task for task, values in targets.items() if not is_labelled(values).any()]
         if not annotations.annotated.any():
@@ -301,5 +301,5 @@ class FolderDataModule(JointDataModule):
         return list(dict.fromkeys(names))
 
     def label_specs(self) -> dict[str, ImageLabels]:
-        """Form of every image-level task that records carry."""
+        """Specification of each image-level task in the records."""
         return self.image_tasks

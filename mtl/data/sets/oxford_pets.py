@@ -1,7 +1,7 @@
-"""`OxfordPets`: breed, box of the head, and trimap of cats and dogs, as torchvision stores them.
+"""`OxfordPets`: breed, head box and trimap of cats and dogs, in torchvision's folder layout.
 
-Source: Parkhi, Vedaldi, Zisserman, Jawahar, "Cats and Dogs", CVPR 2012. Head boxes exist for most pictures of
-`trainval` only; the others carry no box label, which is not "no head".
+Source: Parkhi, Vedaldi, Zisserman, Jawahar, "Cats and Dogs", CVPR 2012. Only most pictures of `trainval` have a head
+box; the others are not annotated for boxes, which does not mean that they have no head.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,14 +33,14 @@ TRIMAP = ("animal", "background", "border")
 
 
 class OxfordPets(FolderDataModule):
-    """Tasks: `boxes` (one class, the head), `breed` (37 classes), `species` (cat, dog) and, if asked for, `trimap`.
+    """Tasks: `boxes` (one class, the head), `breed` (37 classes), `species` (cat, dog) and, optionally, `trimap`.
 
     Args:
-        root: folder that holds or gets `oxford-iiit-pet`.
-        trimap: also give the map of animal, background and border, a task of kind `segmentation`: class indices
-            [H,W], -100 outside the picture.
-        val_share: share of `trainval` that is kept for validation; `test` is the data set's own, without boxes.
-        download: let torchvision download what is missing.
+        root: parent folder of `oxford-iiit-pet`.
+        trimap: add the task `trimap` of kind `segmentation` (animal, background, border): class indices [H,W], -100
+            outside the picture.
+        val_share: share of `trainval` used for validation; `test` is the data set's test set, without boxes.
+        download: let torchvision download missing files.
         **kwargs: arguments of `FolderDataModule` other than `box_classes` and `splits`.
     """
 
@@ -87,8 +87,8 @@ class OxfordPets(FolderDataModule):
             file = self._folder / "annotations" / f"{part}.txt"
             if not file.is_file() or not (self._folder / "images").is_dir():
                 raise ValueError(
-                    f"the Oxford-IIIT pets are not below {str(self.root)!r} (no {file.name} or no pictures). "
-                    "Set `root` to the folder that holds oxford-iiit-pet, or `download: true`."
+                    f"the Oxford-IIIT pets are not in {str(self.root)!r} (no {file.name} or no pictures). "
+                    "Set `root` to the parent folder of oxford-iiit-pet, or `download: true`."
                 )
             lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
             self._listed[part] = {name: int(breed) - 1 for name, breed, *_ in lines}
@@ -106,7 +106,7 @@ class OxfordPets(FolderDataModule):
         picture = self._folder / "images" / f"{name}.jpg"
         xml = annotations / "xmls" / f"{name}.xml"
         record = read_voc(name, picture, xml, True, "keep", self.checks, self.data_report)
-        # the files call the box cat or dog, but it is the head
+        # the files label the box cat or dog, but it is the head
         record.classes = ["head"] * len(record.classes)
         breed = next(part[name] for part in self._listed.values() if name in part)
         record.labels |= {"breed": breed, "species": self._species[name]}

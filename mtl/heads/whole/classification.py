@@ -25,7 +25,7 @@ class ClassificationHead(Head):
     Args:
         task: a task of kind `classification`.
         features: widths and strides of the features.
-        levels: levels that are pooled; the deepest one by default.
+        levels: levels to pool; the deepest level by default.
         pooling: ways of pooling a level, any of `mean`, `max`, `attention`.
         tower: channels of a 3 x 3 convolution before the pooling of each level; 0 for none.
         hidden: width of the hidden layer; 0 for a single linear layer.
@@ -59,7 +59,7 @@ class ClassificationHead(Head):
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         target_B = batch[self.task.name]
         known_B = labelled(batch, self.task) & (target_B >= 0)
-        # a harmless class for the missing ones: NaN * 0 is NaN, in the gradient as well
+        # a valid class for missing targets: NaN * 0 is NaN, also in the gradient
         loss_B = F.cross_entropy(
             outputs["logits"], torch.where(known_B, target_B, 0), reduction="none", label_smoothing=self.label_smoothing
         )

@@ -1,4 +1,4 @@
-"""The data module's contract: batches, reproducible order and augmentation, colour on the device, exact resume."""
+"""The data module: batches, reproducible order and augmentation, colour on the device, exact resume."""
 
 from pathlib import Path
 from typing import Any

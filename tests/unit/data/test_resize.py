@@ -1,4 +1,4 @@
-"""Resizing to one size and the exact way back to original pixels."""
+"""Resizing to one size, and the exact mapping back to original pixels."""
 
 from pathlib import Path
 

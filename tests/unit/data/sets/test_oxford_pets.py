@@ -115,7 +115,7 @@ def test_a_missing_or_misfitting_trimap_is_not_labelled(root: Path) -> None:
 
 
 def test_missing_data_is_an_error_with_two_ways_out(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="pets are not below.*holds oxford-iiit-pet, or `download: true`"):
+    with pytest.raises(ValueError, match="pets are not in.*parent folder of oxford-iiit-pet, or `download: true`"):
         module(tmp_path).setup("fit")
 
 
