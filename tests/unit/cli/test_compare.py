@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from mtl.experiments.cells import overlay_file
 
 from mtl.cli.main import main
 from mtl.evaluation.report import FAILED
 from mtl.experiments import run_queue
-from mtl.experiments.cells import overlay_file
 from mtl.experiments.comparison import Cell, merged, read_comparison
 
 ROOT = Path(__file__).resolve().parents[3]
