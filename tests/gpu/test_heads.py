@@ -19,7 +19,7 @@ def on(device: torch.device, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def loss_and_gradients(head: Head, features: Features, batch: Batch) -> tuple[dict[str, Tensor], list[Tensor]]:
     """Outputs, and the loss with all its gradients."""
-    levels = {name: level.clone().requires_grad_() for name, level in features.items()}
+    levels = {name: level.clone().requires_grad_(level.is_floating_point()) for name, level in features.items()}
     outputs = head(levels)
     loss = head.loss(outputs, batch)
     loss.backward()
