@@ -37,7 +37,7 @@ def compare(arguments: list[str]) -> None:
     options, flags = _parser().parse_known_args(arguments)
     path = Path(options.config)
     comparison = read_comparison(path)
-    refuse_own_flags(flags, comparison.seed_keys, "comparison")
+    refuse_own_flags(flags, ["tracking.project", "tracking.group", *comparison.seed_keys], "comparison")
     root = Path(options.runs_root or Path("runs/compare") / path.stem)
     console = Console(highlight=False)
     searched = comparison.searched(root)

@@ -7,7 +7,7 @@ from mtl.config.command_line import read_command_line
 from mtl.config.yaml_lines import ConfigError
 from mtl.experiments.ray_launcher import RayLauncher
 
-_OWN_KEYS = ("name", "experiment", "runs_root", "tracking.project", "tracking.group")
+_OWN_KEYS = ("name", "experiment", "runs_root")  # of RunQueue.command
 
 
 def add_queue_flags(parser: ArgumentParser) -> None:

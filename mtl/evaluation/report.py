@@ -222,9 +222,8 @@ def read_results(file: Path) -> dict[str, Any]:
 
 def _of_runs(root: Path, name: str, rows: Sequence[str] | None) -> list[Path]:
     """Files of one name in the folders of runs; folders with names that none of ours has are not runs."""
-    files = [file for file in sorted(root.glob(f"*/*/{name}")) if rows is None or file.parent.parent.name in rows]
-    named = [file for file in files if is_name(file.parent.name) and is_name(file.parent.parent.name)]
-    return [file for file in named if rows is not None or file.parent.name.startswith("seed")]
+    found = [file for file in sorted(root.glob(f"*/*/{name}")) if all(is_name(p.name) for p in file.parents[:2])]
+    return [file for file in found if (file.parts[-3] in rows if rows else file.parts[-2].startswith("seed"))]
 
 
 def _not_a_number(result: Mapping[str, Any]) -> str:
