@@ -82,6 +82,10 @@ def _command(name: str) -> Callable[[list[str]], None]:
         from mtl.cli.predict import predict
 
         return predict
+    if name == "export":
+        from mtl.cli.export import export
+
+        return export
     if name in ("compare", "report"):
         from mtl.cli import compare
 
