@@ -151,6 +151,11 @@ def _show(console: Console, report: dict[str, Any]) -> None:
     for key in dict.fromkeys(chain(*measured.values())):
         table.add_row(key, *(f"{measured[name][key]:.4f}" for name in names))
     console.print(table)
+    for name in set(of_files) & set(measured):
+        for key in exported.lost(measured["eager"], measured[name]):
+            console.print(
+                f"the {name} file loses {key}: calibrate on more samples, or use the other file", soft_wrap=True
+            )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -37,9 +37,11 @@ def quantize(source: Path, target: Path, batches: Iterable[Mapping[str, Any]]) -
 
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
+        # names of nodes stay, their scopes do not
+        inside = {node.name for node in onnx.load(str(source)).graph.node if _is_of_network(node)}
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
         proto = onnx.load(str(ready))
-        left = [node.name for node in proto.graph.node if not _is_of_network(node)]
+        left = [node.name for node in proto.graph.node if node.name not in inside]
         quantize_static(
             str(ready),
             str(target),
