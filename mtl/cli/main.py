@@ -82,8 +82,17 @@ def _command(name: str) -> Callable[[list[str]], None]:
         from mtl.cli.predict import predict
 
         return predict
+<<<<<<< HEAD
     if name == "compare":
         from mtl.cli.compare import compare
+=======
+    if name == "export":
+        from mtl.cli.export import export
+
+        return export
+    if name in ("compare", "report"):
+        from mtl.cli import compare
+>>>>>>> export
 
         return compare
     if name == "report":
