@@ -66,7 +66,8 @@ class MultiTaskModel(nn.Module):
         layout = torch.channels_last if channels_last else torch.contiguous_format
         for parameter in self.parameters():
             if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=layout)
+                # `contiguous` would leave the strides of 1 x 1 filters, and DDP warns of their gradients
+                parameter.data = parameter.data.to(memory_format=layout)
         for prepare in self.inputs.values():
             if isinstance(prepare, ImageInput):
                 prepare.channels_last = channels_last
