@@ -109,7 +109,7 @@ def channels_of_pictures(model: MultiTaskModel) -> int:
     specs = [part.spec for part in inputs if isinstance(part, Input)]
     takes = ", ".join(f"{spec.name} ({spec.kind}, {spec.channels} channels)" for spec in specs)
     raise ValueError(
-        f"predict reads folders of RGB or grey pictures (--images), and rows of a CSV (--table); this model takes {takes}."
+        f"predict reads folders of RGB or grey pictures (--images) or a CSV (--table); this model takes {takes}."
     )
 
 

@@ -71,7 +71,7 @@ class ImageLabels:
         if type(target).parse is Target.parse:
             raise ValueError(f"task {name!r} is of kind {self.kind!r}, which no cell of a table can hold.")
         if classes and not target.needs_classes:
-            raise ValueError(f"task {name!r} is a {self.kind} and takes no classes or columns.")
+            raise ValueError(f"task {name!r} is a {self.kind}, which has no `classes` or `columns`; remove them.")
         if self.columns and (not target.takes_columns or len(self.columns) != len(classes)):
             raise ValueError(
                 f"task {name!r}: `columns` is for kind multilabel, one column per class; "
