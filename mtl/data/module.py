@@ -7,6 +7,7 @@ tasks and its inputs. Loaders, padding, shuffling and augmentation are here.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -92,6 +93,15 @@ class JointDataModule(LightningDataModule, ABC):
             init_args: arguments of the constructor.
         """
         return IMAGE
+
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any] | None:
+        """Arguments of a tiny instance, which the contract tests run on; None leaves them out.
+
+        Args:
+            folder: an empty folder, for the files of the instance.
+        """
+        return None
 
     def check_labels(self, tasks: Mapping[str, Task]) -> None:
         """Raise an error if a task with a head has no labels; the module calls this before the first step.

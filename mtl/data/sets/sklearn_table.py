@@ -6,6 +6,7 @@ Sources: wine: Aeberhard and Forina, UCI 1992, 178 wines from three cultivars; b
 
 import importlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from mtl.data.csv_rows import Rows
@@ -43,6 +44,11 @@ class SklearnTable(TableDataModule):
         **kwargs: Any,
     ) -> Inputs:
         return super().declare_inputs(numeric=numeric or cls._others(dataset, column_tasks or {}), **kwargs)
+
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any]:
+        tasks = {"kind": {"column": "target", "classes": ["setosa", "versicolor", "virginica"]}}
+        return {"dataset": "iris", "column_tasks": tasks, "fractions": [0.6, 0.2, 0.2], "stratify": "target"}
 
     def read(self, required: Sequence[str]) -> Rows:
         bunch, columns = _load(self.dataset), _columns(self.dataset)

@@ -22,6 +22,20 @@ class CsvTable(TableDataModule):
         super().__init__(column_tasks, **kwargs)
         self.path = Path(path)
 
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any]:
+        splits = ("train", "train", "train", "val", "test")
+        rows = [f"{20 + i},{'fm'[i % 2]},{i % 3},{i / 2},{splits[i % 5]}" for i in range(20)]
+        rows += ["NA,,,,train", "61,x,,,test"]
+        (folder / "table.csv").write_text("\n".join(["age,sex,grade,dose,split", *rows]) + "\n", encoding="utf-8")
+        return {
+            "path": str(folder / "table.csv"),
+            "column_tasks": {"grade": {"classes": ["0", "1", "2"]}, "dose": {"kind": "regression"}},
+            "numeric": ["age"],
+            "categorical": {"sex": ["f", "m"]},
+            "split_column": "split",
+        }
+
     def read(self, required: Sequence[str]) -> Rows:
         if not self.path.is_file():
             raise ValueError(
