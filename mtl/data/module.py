@@ -5,15 +5,18 @@ tasks and its inputs. Loaders, padding, shuffling and augmentation are here.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from mtl.batch import Batch, Sample, collate
+from mtl.data.adapt import adapt_inputs
 from mtl.data.augment.augment import COLOR, Augment
 from mtl.data.augment.color import apply_color
 from mtl.data.label_check import LabelCount, check_labels, count_by_reading
@@ -91,6 +94,15 @@ class JointDataModule(LightningDataModule, ABC):
         """
         return IMAGE
 
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any] | None:
+        """Arguments of a tiny instance, which the contract tests run on; None leaves them out.
+
+        Args:
+            folder: an empty folder, for the files of the instance.
+        """
+        return None
+
     def check_labels(self, tasks: Mapping[str, Task]) -> None:
         """Raise an error if a task with a head has no labels; the module calls this before the first step.
 
@@ -102,6 +114,23 @@ class JointDataModule(LightningDataModule, ABC):
         """
         if self.trainer is not None:
             check_labels(self, tasks, self.trainer)
+
+    def adapt(self, inputs: Mapping[str, nn.Module]) -> None:
+        """Let the inputs of a model learn from the training samples; the module calls this before the first step.
+
+        Args:
+            inputs: the inputs, by name.
+        """
+        if self.trainer is not None:
+            adapt_inputs(self, inputs, self.trainer)
+
+    def training_values(self, name: str) -> Iterable[Any]:
+        """The value of an input in every training sample; override it if reading a sample is slow.
+
+        Args:
+            name: the input.
+        """
+        return (self.train_set[index][name] for index in range(len(self.train_set)))  # type: ignore[arg-type]
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
         """Count the samples of a split that have a label of each task; override it if labels are in arrays.
