@@ -78,4 +78,14 @@ def forms(word: str) -> Iterator[str]:
     """
     yield word
     yield word.lower()
-    yield _DIGIT.sub("0", word.lower())
+    yield without_digits(word)
+    yield without_digits(word.lower())
+
+
+def without_digits(word: str) -> str:
+    """A word with 0 for every digit.
+
+    Args:
+        word: the word.
+    """
+    return _DIGIT.sub("0", word)

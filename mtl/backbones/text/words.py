@@ -63,7 +63,7 @@ class Spelling(nn.Module):
         # the cell behind a word still sees its last letter
         values_NCL = values_NCL.masked_fill(~real_NL[:, None], torch.finfo(values_NCL.dtype).min)
         best_NC: Tensor = torch.where(real_NL.any(1, keepdim=True), values_NCL.amax(-1), 0)
-        return best_NC.unflatten(0, letters_BTL.shape[:2])
+        return best_NC.view(*letters_BTL.shape[:2], -1)
 
 
 class WordsAndSpelling(nn.Module):

@@ -16,7 +16,7 @@ from mtl.data.text.lines import check_length, read_lines, words_of
 from mtl.data.text.text_set import TextSet
 from mtl.data.text.vocabulary import Names, fingerprint, vocabulary, written_once
 from mtl.errors import did_you_mean
-from mtl.inputs.tokens import forms
+from mtl.inputs.tokens import without_digits
 from mtl.task import Inputs, InputSpec, Task
 
 FILES = ("seq.in", "seq.out", "label")
@@ -57,6 +57,7 @@ class IntentSlots(JointDataModule):
         min_count: words that occur less often in training are unknown.
         max_words: longest sentence; a longer line is an error.
         batch_size: sentences per training step and process.
+        batch_tokens: most words of a training step and process, padding included; no limit by default.
         eval_batch_size: sentences per validation and test step.
         num_workers: loader processes; the sentences are in memory, so 0 is best.
         seed: seed of the order of training sentences.
@@ -75,6 +76,7 @@ class IntentSlots(JointDataModule):
         min_count: int = 1,
         max_words: int = 512,
         batch_size: int = 32,
+        batch_tokens: int | None = None,
         eval_batch_size: int | None = 128,
         num_workers: int = 0,
         seed: int = 0,
@@ -85,6 +87,7 @@ class IntentSlots(JointDataModule):
         super().__init__(_tasks(names), batch_size, eval_batch_size, num_workers, seed, on_unlabelled=on_unlabelled)
         self.root = Path(root)
         self.max_words = max_words
+        self.batch_tokens = batch_tokens
         self.inputs = _inputs(names, characters)
 
     @classmethod
@@ -206,9 +209,10 @@ def _read_names(
     if slots is None:
         slots = sorted({tag[2:] for sentence in everything for tag in sentence.tags if tag != "O"})
     tags = ["O", *(f"{mark}-{slot}" for slot in slots for mark in "BI")]
-    form = int(settings["lower"]) + int(settings["lower"] and settings["digits"])
+    as_words = [word.lower() for word in words] if settings["lower"] else words
+    as_words = [without_digits(word) for word in as_words] if settings["digits"] else as_words
     return {
-        "words": vocabulary((list(forms(word))[form] for word in words), settings["min_count"]),
+        "words": vocabulary(as_words, settings["min_count"]),
         "characters": vocabulary(letter for word in words for letter in word),
         "intents": tuple(intents),
         "tags": tuple(tags),
