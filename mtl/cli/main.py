@@ -82,10 +82,14 @@ def _command(name: str) -> Callable[[list[str]], None]:
         from mtl.cli.predict import predict
 
         return predict
-    if name in ("compare", "report"):
-        from mtl.cli import compare
+    if name == "compare":
+        from mtl.cli.compare import compare
 
-        return compare.compare if name == "compare" else compare.report
+        return compare
+    if name == "report":
+        from mtl.cli.report import report
+
+        return report
     if name == "sweep":
         from mtl.cli.sweep import sweep
 
