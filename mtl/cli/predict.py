@@ -1,4 +1,4 @@
-"""`python -m mtl predict`: a folder of pictures through a trained model."""
+"""`python -m mtl predict`: a folder of pictures, or a file of sentences, through a trained model."""
 
 import argparse
 from pathlib import Path
@@ -12,11 +12,12 @@ from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.load import find_checkpoint, load_checkpoint
 from mtl.evaluation.predict_folder import predict_folder
+from mtl.evaluation.predict_text import predict_text
 from mtl.runs.checkpoint_files import checkpoint_file
 
 
 def predict(arguments: list[str]) -> None:
-    """Write COCO JSON, a CSV and annotated PNGs.
+    """Write a JSON file and a CSV; of pictures also annotated PNGs.
 
     Args:
         arguments: what follows `predict`.
@@ -28,11 +29,14 @@ def predict(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     if options.run is None and options.ckpt_path is None:
         raise ConfigError("`predict` needs a trained model: --run runs/<experiment>/<name>, or --ckpt_path FILE.")
-    if not options.images.is_dir():
+    if options.images is not None and not options.images.is_dir():
         raise FileNotFoundError(f"there is no folder {str(options.images)!r}; --images takes a folder of pictures.")
     allow_imports(options.allow.split(",") if options.allow else ())
     checkpoint = checkpoint_file(options.ckpt_path) if options.ckpt_path else find_checkpoint(options.run)
     run = options.run or checkpoint.resolve().parents[1]
+    if options.text is not None:
+        _predict_text(checkpoint, run, options)
+        return
     settings = _as_in_training(run) if (run / "config.yaml").is_file() else {}
     if options.image_size:
         settings["image_size"] = options.image_size if len(options.image_size) == 2 else options.image_size[0]
@@ -54,6 +58,14 @@ def predict(arguments: list[str]) -> None:
     )
 
 
+def _predict_text(checkpoint: Path, run: Path, options: argparse.Namespace) -> None:
+    output = options.output or (run / "predictions" if options.run else Path("predictions"))
+    model = load_checkpoint(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+    found = predict_text(model, options.text, output, options.batch_size)
+    text = f"{found['sentences']} sentences, {found['skipped']} lines skipped: {output}"
+    Console(highlight=False).print(text, soft_wrap=True)
+
+
 def _as_in_training(run: Path) -> dict[str, Any]:
     """How the run brought its images to the network's size."""
     arguments = read_config([run / "config.yaml"]).get(("data", "init_args")) or {}
@@ -64,10 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("mtl predict", description=__doc__, allow_abbrev=False)
     parser.add_argument("--run", type=Path, help="folder of the run; its best checkpoint is used")
     parser.add_argument("--ckpt_path", help="another checkpoint")
-    parser.add_argument("--images", type=Path, required=True, help="folder of pictures")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--images", type=Path, help="folder of pictures")
+    source.add_argument("--text", type=Path, help="file with one sentence a line")
     parser.add_argument("--output", type=Path, help="folder to write to [RUN/predictions]")
     parser.add_argument("--score_threshold", type=float, default=0.3, help="leave out boxes below it [0.3]")
-    parser.add_argument("--batch_size", type=int, default=16, help="pictures at a time [16]")
+    parser.add_argument("--batch_size", type=int, default=16, help="pictures or sentences at a time [16]")
     parser.add_argument(
         "--image_size",
         type=int,

@@ -123,5 +123,7 @@ def test_more_padding_changes_nothing(cls: type[Backbone], inputs: dict[str, Inp
 def test_the_kinds_of_input_round_lengths_alike() -> None:
     for length in (1, 8, 9, 33):
         words = TokensInput.collate(WORDS["words"], [torch.ones(length, dtype=torch.long)])["words"]
-        letters = CharactersInput.collate(SPELLED["characters"], [torch.ones(length, 2, dtype=torch.long)])["characters"]
+        letters = CharactersInput.collate(SPELLED["characters"], [torch.ones(length, 2, dtype=torch.long)])[
+            "characters"
+        ]
         assert words.shape[1] == letters.shape[1]
