@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.backbones.backbone import StagedBackbone, State, only_input
-from mtl.backbones.text.words import Spelling, Words, WordsAndSpelling, with_spelling
+from mtl.backbones.backbone import StagedBackbone, State
+from mtl.backbones.text.words import embeddings, with_spelling
 from mtl.features import MASK, Features, FeatureSpec
 from mtl.task import Inputs
 
@@ -44,20 +44,11 @@ class BiLSTM(StagedBackbone):
         word_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        tokens = only_input(inputs, "tokens", "BiLSTM")
         if layers < 1:
             raise ValueError(f"BiLSTM: layers={layers} must be at least 1.")
-        self.inputs = (tokens.name, tokens.name + MASK)
-        self.words: nn.Module = Words(tokens.channels, embedding, word_dropout)
-        letters = [spec for spec in inputs.values() if spec.kind == "characters"] if character_filters else []
-        if letters:
-            spelling = Spelling(
-                only_input(inputs, "characters", "BiLSTM").channels, character_embedding, character_filters
-            )
-            self.inputs = (*self.inputs, letters[0].name)
-            self.words = WordsAndSpelling(self.words, spelling)
-            embedding += character_filters
-        widths = [embedding] + [2 * hidden] * (layers - 1)
+        words = embeddings(inputs, "BiLSTM", embedding, word_dropout, character_embedding, character_filters)
+        self.inputs, self.words = words.inputs, words.layer
+        widths = [words.width] + [2 * hidden] * (layers - 1)
         self.layers = nn.ModuleList(_Both(width, hidden, dropout) for width in widths)
         self.stage_spec = FeatureSpec(
             {f"s{index}": width for index, width in enumerate((*widths, 2 * hidden))},
@@ -66,8 +57,7 @@ class BiLSTM(StagedBackbone):
         self.spec = FeatureSpec({"t1": 2 * hidden}, layouts={"t1": "sequence"})
 
     def begin(self, *inputs: Tensor) -> State:
-        tokens_BT, mask_BT, *letters = inputs
-        return (with_spelling(tokens_BT, letters[0]) if letters else tokens_BT), mask_BT
+        return with_spelling(*inputs)
 
     def stages(self) -> Sequence[nn.Module]:
         return [self.words, *self.layers]

@@ -4,10 +4,15 @@ Source of the character filters: Ma, Hovy, "End-to-end Sequence Labeling via Bi-
 Shapes: B samples, T steps, L letters of a word, C channels.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from mtl.backbones.backbone import State, only_input
+from mtl.features import MASK
 from mtl.inputs.tokens import PADDING, UNKNOWN
+from mtl.task import Inputs
 
 
 class Words(nn.Module):
@@ -88,11 +93,55 @@ class WordsAndSpelling(nn.Module):
         return torch.cat((self.words(packed_BTL[..., 0]), self.spelling(packed_BTL[..., 1:])), -1)
 
 
-def with_spelling(tokens_BT: Tensor, letters_BTL: Tensor) -> Tensor:
-    """Words and letters as one tensor, which a first stage takes, [B,T,1+L].
+@dataclass(frozen=True)
+class Embeddings:
+    """First layer of a text backbone.
+
+    Args:
+        layer: takes what `with_spelling` makes, and gives [B,T,C].
+        width: its channels C.
+        inputs: names of the prepared inputs that `with_spelling` takes, in order.
+    """
+
+    layer: nn.Module
+    width: int
+    inputs: tuple[str, ...]
+
+
+def embeddings(
+    inputs: Inputs, who: str, width: int, word_dropout: float, character_embedding: int, character_filters: int
+) -> Embeddings:
+    """Embedding of the tokens of a data set, and of their characters where it gives them.
+
+    Args:
+        inputs: what the data module declares.
+        who: the backbone, for messages.
+        width: of the embedding of words.
+        word_dropout: share of words that become unknown in training.
+        character_embedding: width of the embedding of characters.
+        character_filters: filters over the characters of a word; 0 ignores characters.
+
+    Raises:
+        ValueError: if there is not one input of tokens, or more than one of characters.
+    """
+    tokens = only_input(inputs, "tokens", who)
+    names = (tokens.name, tokens.name + MASK)
+    words = Words(tokens.channels, width, word_dropout)
+    if not character_filters or not any(spec.kind == "characters" for spec in inputs.values()):
+        return Embeddings(words, width, names)
+    letters = only_input(inputs, "characters", who)
+    spelling = Spelling(letters.channels, character_embedding, character_filters)
+    return Embeddings(WordsAndSpelling(words, spelling), width + character_filters, (*names, letters.name))
+
+
+def with_spelling(tokens_BT: Tensor, mask_BT: Tensor | None = None, letters_BTL: Tensor | None = None) -> State:
+    """What a first stage takes: words alone, or words and letters as one tensor [B,T,1+L]; and the mask.
 
     Args:
         tokens_BT: indices of words.
+        mask_BT: which steps are real.
         letters_BTL: indices of their letters.
     """
-    return torch.cat((tokens_BT[..., None], letters_BTL), -1)
+    if letters_BTL is None:
+        return tokens_BT, mask_BT
+    return torch.cat((tokens_BT[..., None], letters_BTL), -1), mask_BT
