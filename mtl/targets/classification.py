@@ -49,6 +49,9 @@ class Classification(Target):
             return Overlay(answer=Answer(name, score=score))
         return Overlay(answer=Answer(name, self.task.class_name(true), score, label == true))
 
+    def correct(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        return predictions["labels"] == batch[self.task.name]
+
     def parse(self, cells: Sequence[str], missing: Sequence[str], separator: str) -> Any:
         (cell,) = cells
         # a class that is listed is a class, even if it is called NONE
