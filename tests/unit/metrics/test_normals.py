@@ -23,7 +23,8 @@ def test_equals_numpy_over_uneven_batches() -> None:
     degrees = np.degrees(np.arccos(np.clip(cosine[np.isfinite(cosine)], -1, 1)))
     values = {name: value.item() for name, value in metrics.compute().items()}
     assert values["mean"] == pytest.approx(degrees.mean(), abs=1e-3)
-    assert values["median"] == pytest.approx(np.median(degrees), abs=0.02)
+    # of an even number of angles the lower middle one, as `torch.median`
+    assert values["median"] == pytest.approx(np.sort(degrees)[(len(degrees) - 1) // 2], abs=0.011)
     for name, limit in (("within_11_25", 11.25), ("within_22_5", 22.5), ("within_30", 30)):
         assert values[name] == pytest.approx((degrees < limit).mean(), abs=1e-6)
 
