@@ -157,4 +157,3 @@ def _place(
             centre_NK3[free_N, slot, 0], centre_NK3[free_N, slot, 2] = spot_N2[free_N, 0], spot_N2[free_N, 1]
             placed_NK[free_N, slot] = True
     return centre_NK3, placed_NK
-

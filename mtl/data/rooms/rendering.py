@@ -77,60 +77,57 @@ def camera_rays(size: int) -> Tensor:
 
 
 def _render_piece(rooms: Rooms, rays_P3: Tensor, size: int, views: Views) -> None:
-    direction_NP3 = rays_P3 @ rooms.to_world.mT
-    origin_N13 = rooms.camera[:, None]
-    wall_NP, axis_NP = room_exit(rooms, origin_N13, direction_NP3)
-    nearest_NP, slot_NP = object_entries(rooms, origin_N13, direction_NP3).min(1)
+    direction_3NP = torch.einsum("pc,nwc->wnp", rays_P3, rooms.to_world)
+    origin_3N1 = rooms.camera.T[..., None]
+    wall_NP, axis_NP = room_exit(rooms, origin_3N1, direction_3NP)
+    nearest_NP, slot_NP = object_entries(rooms, origin_3N1, direction_3NP).min(1)
     is_object_NP = nearest_NP < wall_NP
     depth_NP = torch.where(is_object_NP, nearest_NP, wall_NP)
-    point_NP3 = origin_N13 + depth_NP[..., None] * direction_NP3
-    normal_NP3, local_NP3 = _surfaces(rooms, direction_NP3, point_NP3, axis_NP, is_object_NP, slot_NP)
-    down_NP = torch.gather(direction_NP3, 2, axis_NP[..., None])[..., 0] > 0
+    point_3NP = origin_3N1 + depth_NP * direction_3NP
     # of `CLASSES`; walls stand on the axes x and z, the floor is met going down
-    of_room_NP = torch.where(axis_NP != 1, 0, torch.where(down_NP, 1, 2))
-    class_NP = torch.where(is_object_NP, 3 + rooms.shape.gather(1, slot_NP), of_room_NP)
-    surface_NP = torch.where(is_object_NP, slot_NP, rooms.there.shape[1] + of_room_NP)
-    albedo_NP3 = _albedo(rooms, surface_NP, local_NP3)
-    views.image.copy_(_picture(albedo_NP3 * _light(rooms, point_NP3, normal_NP3)[..., None], size))
+    class_NP = torch.where(axis_NP != 1, 0, torch.where(direction_3NP[1] > 0, 1, 2))
+    surface_NP = rooms.there.shape[1] + class_NP
+    normal_3NP = torch.zeros_like(point_3NP).scatter_(0, axis_NP[None], -1.0) * direction_3NP.sign()
+    local_3NP = point_3NP.clone()
+    _objects(rooms, is_object_NP, slot_NP, normal_3NP, local_3NP)
+    class_NP = torch.where(is_object_NP, 3 + rooms.shape.gather(1, slot_NP), class_NP)
+    surface_NP = torch.where(is_object_NP, slot_NP, surface_NP)
+    colour_3NP = _albedo(rooms, surface_NP, local_3NP) * _light(rooms, point_3NP, normal_3NP)
+    views.image.copy_((colour_3NP * 255).clamp_(0, 255).round_().transpose(0, 1).reshape(-1, 3, size, size))
     views.depth.copy_(depth_NP.view(-1, size, size))
-    views.normals.copy_((normal_NP3 @ rooms.to_world).mT.reshape(-1, 3, size, size))
+    views.normals.copy_(torch.einsum("nwc,wnp->ncp", rooms.to_world, normal_3NP).view(-1, 3, size, size))
     views.classes.copy_(class_NP.view(-1, size, size))
     views.instances.copy_(torch.where(is_object_NP, slot_NP + 1, 0).view(-1, size, size))
 
 
-def _surfaces(
-    rooms: Rooms, direction_NP3: Tensor, point_NP3: Tensor, axis_NP: Tensor, is_object_NP: Tensor, slot_NP: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Normals in the world's axes, and the points in the axes of what they lie on, [N,P,3] both."""
-    inwards = torch.zeros_like(point_NP3).scatter_(2, axis_NP[..., None], 1.0) * -direction_NP3.sign()
-    row = torch.arange(len(rooms))[:, None]
-    turn, half = rooms.turn[row, slot_NP], rooms.half[row, slot_NP]
-    local = turned(point_NP3 - rooms.centre[row, slot_NP], turn)
-    outwards = turned(normals_at(rooms.shape[row, slot_NP], local, half), turn, back=True)
-    of_object = is_object_NP[..., None]
-    return torch.where(of_object, outwards, inwards), torch.where(of_object, local, point_NP3)
+def _objects(rooms: Rooms, is_object_NP: Tensor, slot_NP: Tensor, normal_3NP: Tensor, local_3NP: Tensor) -> None:
+    """Where an object is seen: its normals in the world's axes, and the points in its own axes; both in place."""
+    row_M, ray_M = is_object_NP.nonzero(as_tuple=True)
+    slot_M = slot_NP[row_M, ray_M]
+    turn, half = rooms.turn[row_M, slot_M].T, rooms.half[row_M, slot_M].T
+    local = turned(local_3NP[:, row_M, ray_M] - rooms.centre[row_M, slot_M].T, turn)
+    local_3NP[:, row_M, ray_M] = local
+    normal_3NP[:, row_M, ray_M] = turned(normals_at(rooms.shape[row_M, slot_M], local, half), turn, back=True)
 
 
-def _albedo(rooms: Rooms, surface_NP: Tensor, local_NP3: Tensor) -> Tensor:
-    """The colour of the surface: one of two, in turn along the axes of the pattern."""
-    row = torch.arange(len(rooms))[:, None]
-    # a share of a step, so that no plane lies on the border of two
-    steps = (local_NP3 / rooms.step[row, surface_NP][..., None] + 0.37).floor()
-    second_NP = (steps * rooms.pattern[row, surface_NP]).sum(-1) % 2
-    colours = rooms.colours[row, surface_NP]
-    return colours[..., 0, :].lerp(colours[..., 1, :], second_NP[..., None])
+def _albedo(rooms: Rooms, surface_NP: Tensor, local_3NP: Tensor) -> Tensor:
+    """The colour of the surface, [3,N,P]: one of two, in turn along the axes of the pattern."""
+    per_metre_NP = rooms.step.reciprocal().gather(1, surface_NP)
+    count_NP = torch.zeros_like(per_metre_NP)
+    for axis in range(3):
+        # a share of a step, so that no plane lies on the border of two
+        steps_NP = torch.addcmul(torch.full((), 0.37), local_3NP[axis], per_metre_NP).floor_()
+        count_NP.addcmul_(steps_NP, rooms.pattern[..., axis].gather(1, surface_NP))
+    # the colours of a room in one row, so that a pixel picks its own: surface, first or second
+    place_NP = 2 * surface_NP + count_NP.remainder_(2).long()
+    return torch.stack([rooms.colours[..., channel].flatten(1).gather(1, place_NP) for channel in range(3)])
 
 
-def _light(rooms: Rooms, point_NP3: Tensor, normal_NP3: Tensor) -> Tensor:
+def _light(rooms: Rooms, point_3NP: Tensor, normal_3NP: Tensor) -> Tensor:
     """Brightness [N,P]: light from everywhere, and from the lamp where nothing stands between."""
-    start_NP3 = point_NP3 + _LIFT_M * normal_NP3
-    way_NP3 = rooms.light[:, None] - start_NP3
-    distance_NP = way_NP3.norm(dim=-1)
-    facing_NP = (way_NP3 * normal_NP3).sum(-1).clamp(min=0) / distance_NP.clamp(min=1e-6)
-    shaded_NP = (object_entries(rooms, start_NP3, way_NP3) < 1).any(1)
-    falloff_NP = 1.3 / (1 + 0.06 * distance_NP.square())
-    return _AMBIENT + (1 - _AMBIENT) * facing_NP * falloff_NP * ~shaded_NP
-
-
-def _picture(colour_NP3: Tensor, size: int) -> Tensor:
-    return (colour_NP3.mT.reshape(-1, 3, size, size) * 255).clamp(0, 255).round()
+    start_3NP = point_3NP + _LIFT_M * normal_3NP
+    way_3NP = rooms.light.T[..., None] - start_3NP
+    square_NP = way_3NP.square().sum(0)
+    facing_NP = (way_3NP * normal_3NP).sum(0).clamp_(min=0) / square_NP.sqrt().clamp_(min=1e-6)
+    shaded_NP = object_entries(rooms, start_3NP, way_3NP).amin(1) < 1
+    return _AMBIENT + (1 - _AMBIENT) * facing_NP * (1.3 / (1 + 0.06 * square_NP)) * ~shaded_NP
