@@ -135,9 +135,9 @@ class JointDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Batch]:
         if self.augment is not None:
             self.augment.check(self.inputs)
-        view = TrainingView(self.train_set, self.tasks, self.augment, self.seed)
+        view = self._training_view()
         num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler = EpochSampler(view, self.seed, num_replicas, rank)
+        sampler = self._training_sampler(num_replicas, rank)
         # a data set smaller than one batch gives one small batch
         drop_last = len(sampler) >= self.batch_size
         options = self._loader_options()
@@ -160,6 +160,14 @@ class JointDataModule(LightningDataModule, ABC):
             colors = batch.pop(COLOR)
             batch["image"] = apply_color(batch["image"], colors)
         return batch
+
+    def _training_view(self) -> TrainingView:
+        """The training samples with their augmentation."""
+        return TrainingView(self.train_set, self.tasks, self.augment, self.seed)
+
+    def _training_sampler(self, num_replicas: int, rank: int) -> EpochSampler:
+        """The order of the training samples."""
+        return EpochSampler(self.train_set, self.seed, num_replicas, rank)
 
     def _eval_loader(self, dataset: Dataset[Sample]) -> DataLoader[Batch]:
         options = self._loader_options()

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision import tv_tensors
 
 from mtl.targets.overlay import ClassMap, Overlay
 from mtl.targets.pixel_map import PixelMap
-from mtl.targets.target import IGNORE_INDEX
+from mtl.targets.target import IGNORE_INDEX, Sample, reindex
 
 
 class Segmentation(PixelMap):
@@ -38,3 +39,7 @@ class Segmentation(PixelMap):
     ) -> Overlay:
         true = None if batch is None else ClassMap(batch[self.task.name][index].cpu())
         return Overlay(ClassMap(predictions["class_map"][index].cpu()), true)
+
+    def reindexed(self, sample: Sample, places: Tensor) -> Sample:
+        labels = sample[self.task.name]
+        return {self.task.name: tv_tensors.Mask(reindex(labels.as_subclass(Tensor), places))}
