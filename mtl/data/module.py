@@ -167,14 +167,14 @@ class JointDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Batch]:
         if self.augment is not None:
             self.augment.check(self.inputs)
-        view = TrainingView(self.train_set, self.tasks, self.augment, self.seed)
+        view = self._training_view()
         num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         options = self._loader_options()
         if (lengths := getattr(self.train_set, "lengths", None)) is not None:
             batches = LengthBatches(view, lengths, self.batch_size, self.batch_tokens, self.seed, num_replicas, rank)
             loader = ResumableLoader(view, None, sampler=batches, **options)
         else:
-            sampler = EpochSampler(view, self.seed, num_replicas, rank)
+            sampler = self._training_sampler(num_replicas, rank)
             # a data set smaller than one batch gives one small batch
             drop_last = len(sampler) >= self.batch_size
             loader = ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **options)
@@ -196,6 +196,14 @@ class JointDataModule(LightningDataModule, ABC):
             colors = batch.pop(COLOR)
             batch["image"] = apply_color(batch["image"], colors)
         return batch
+
+    def _training_view(self) -> TrainingView:
+        """The training samples with their augmentation."""
+        return TrainingView(self.train_set, self.tasks, self.augment, self.seed)
+
+    def _training_sampler(self, num_replicas: int, rank: int) -> EpochSampler:
+        """The order of the training samples."""
+        return EpochSampler(self.train_set, self.seed, num_replicas, rank)
 
     def _eval_loader(self, dataset: Dataset[Sample]) -> DataLoader[Batch]:
         options = self._loader_options()
