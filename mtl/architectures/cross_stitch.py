@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mtl.architectures.architecture import Architecture
 from mtl.architectures.copies import backbone_copies
 from mtl.architectures.stages import staged
+from mtl.architectures.whole_view import whole
 from mtl.backbones.backbone import Backbone, StagedBackbone, State, run_stage
 from mtl.features import MASK, Features, FeatureSpec
 
@@ -69,7 +70,7 @@ class CrossStitch(Architecture):
 
     def view(self, cut: Features, name: str) -> Features:
         masks = {key: value for key, value in cut.items() if key.endswith(MASK)}
-        return {level: cut[f"{name}/{level}"] for level in self.spec.channels} | masks
+        return whole({level: cut[f"{name}/{level}"] for level in self.spec.channels} | masks)
 
     def _column(self, index: int) -> StagedBackbone:
         column = self.columns[index]
