@@ -76,11 +76,15 @@ class Architecture(nn.Module, ABC):
         return type(self).penalty is not Architecture.penalty
 
     def harden(self, name: str) -> None:
-        """Settle what is only needed in training, before one task is exported: merge, or take the best branch.
+        """Drop what belongs to other tasks, before one task is exported; a subclass also merges or takes a branch.
 
         Args:
-            name: the task that is exported.
+            name: the task that is exported; from now on the only one with a view.
         """
+        for other in self.names:
+            if other != name:
+                self.of_task[other] = nn.Module()
+        self.names = [name]
 
     def forward(self, prepared: Mapping[str, Tensor]) -> dict[str, Features]:
         """The views of all tasks; the model calls `cut` and `view` itself, with the junction between them.
