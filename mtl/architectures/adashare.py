@@ -105,7 +105,9 @@ class AdaShare(PassPerTask):
         running_KL = logits_KL.sigmoid()
         length = logits_KL.shape[1]
         weight_L = (length - torch.arange(length, device=logits_KL.device)) / length
-        pairs = [(weight_L * (running_KL[a] - running_KL[b]).abs()).sum() for a, b in combinations(range(len(self.names)), 2)]
+        pairs = [
+            (weight_L * (running_KL[a] - running_KL[b]).abs()).sum() for a, b in combinations(range(len(self.names)), 2)
+        ]
         total = self.sparsity * F.softplus(logits_KL).sum()
         return total + self.sharing * torch.stack(pairs).sum() if pairs else total
 

@@ -30,6 +30,7 @@ class Columns(Architecture):
     def __init__(self, backbone: Backbone, names: Sequence[str]) -> None:
         super().__init__(backbone, names)
         trunk = staged(backbone, type(self).__name__)
+        self.places = list(names)  # of the columns, all of which are needed for every task
         self.columns = nn.ModuleList(backbone_copies(trunk, len(names)))
         self.cut_spec = spec_of({f"{n}/{level}": level for n in names for level in self.spec.channels}, self.spec)
 
@@ -58,7 +59,9 @@ class Columns(Architecture):
             for seen, state in zip(outputs, states, strict=True):
                 seen.append(state)
         cut: Features = {}
-        for name, column, seen in zip(self.names, columns, outputs, strict=True):
+        for name, column, seen in zip(self.places, columns, outputs, strict=True):
+            if name not in self.names:
+                continue
             found = column.finish(seen)
             cut |= {f"{name}/{level}": found[level] for level in self.spec.channels}
             cut |= {key: value for key, value in found.items() if key.endswith(MASK)}

@@ -30,9 +30,7 @@ class CrossStitch(Columns):
         ValueError: for a share out of range, or a backbone that is one piece.
     """
 
-    def __init__(
-        self, backbone: Backbone, names: Sequence[str], own: float = 0.9, by_channel: bool = False
-    ) -> None:
+    def __init__(self, backbone: Backbone, names: Sequence[str], own: float = 0.9, by_channel: bool = False) -> None:
         super().__init__(backbone, names)
         if not 0 <= own <= 1:
             raise ValueError(f"CrossStitch: own={own} is a share and must lie within 0..1.")

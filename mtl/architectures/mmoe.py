@@ -88,9 +88,7 @@ class MMoE(Architecture):
 
     def view(self, cut: Features, name: str) -> Features:
         gates_BE = self.gates(cut[GATE], name)
-        parts = [
-            {level: cut[f"{index}/{level}"] for level in self.spec.channels} for index in range(len(self.experts))
-        ]
+        parts = [{level: cut[f"{index}/{level}"] for level in self.spec.channels} for index in range(len(self.experts))]
         masks = {key: value for key, value in cut.items() if key.endswith(MASK)}
         return whole(weighted(parts, gates_BE) | masks)
 

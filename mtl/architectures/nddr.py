@@ -7,7 +7,7 @@ layer and the norm a layer norm.
 Shapes: K tasks, S stages, C channels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn

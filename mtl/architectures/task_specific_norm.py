@@ -33,9 +33,7 @@ class TaskSpecificNorm(PassPerTask):
         ValueError: if the backbone is one piece, or there is no norm behind its first stages.
     """
 
-    def __init__(
-        self, backbone: Backbone, names: Sequence[str], sigmoid: bool = False, shared_stages: int = 1
-    ) -> None:
+    def __init__(self, backbone: Backbone, names: Sequence[str], sigmoid: bool = False, shared_stages: int = 1) -> None:
         super().__init__(backbone, names, shared_stages, own_norms=False)
         kept = self.backbone.stages()[:shared_stages]
         norms = TaskNorms(self.backbone, self.of_task, kept, _NORMS, *([_Gated] if sigmoid else []))
@@ -53,7 +51,9 @@ class TaskSpecificNorm(PassPerTask):
 class _Gated(nn.Module):
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
-        channels = int(getattr(norm, "num_features", 0) or getattr(norm, "num_channels", 0) or norm.normalized_shape[-1])  # type: ignore[index]
+        channels = int(
+            getattr(norm, "num_features", 0) or getattr(norm, "num_channels", 0) or norm.normalized_shape[-1]
+        )  # type: ignore[index]
         self.last = isinstance(norm, nn.LayerNorm)
         if self.last:
             self.norm: nn.Module = nn.LayerNorm(channels, norm.eps, elementwise_affine=False)  # type: ignore[arg-type]

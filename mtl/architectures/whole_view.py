@@ -7,7 +7,6 @@ others without a gradient: DDP waits for it forever, and weight decay treats the
 from typing import Any
 
 from torch import Tensor
-
 from torch.autograd.function import Function, once_differentiable
 
 from mtl.features import Features

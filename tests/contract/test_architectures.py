@@ -82,7 +82,9 @@ def assert_same(found: Gradients, expected: Gradients, near: float = NEAR_64) ->
         value = torch.zeros(()) if value is None else value
         other = found[name] if found[name] is not None else torch.zeros_like(value)
         bound = near * max(1.0, float(value.abs().max()))
-        torch.testing.assert_close(other, value.expand_as(other), rtol=near, atol=bound, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            other, value.expand_as(other), rtol=near, atol=bound, msg=lambda m, n=name: f"{n}: {m}"
+        )
 
 
 def refused(made: MultiTaskModel, data: Batch, at: Place) -> bool:

@@ -137,7 +137,7 @@ def _reached(
         level: value.detach().requires_grad_() if value.is_floating_point() else value for level, value in cut.items()
     }
     floating = [level for level, value in leaves.items() if value.requires_grad]
-    loss = model.head(name).loss(model.outputs(name, leaves), batch)
+    loss = model.loss(name, model.outputs(name, leaves), batch)
     others = [(owner, parameter) for owner, parameters in own.items() if owner != name for parameter in parameters]
     inputs = [*(leaves[level] for level in floating), *shared, *(parameter for _, parameter in others)]
     found = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)

@@ -100,7 +100,7 @@ def grounds_of(cls: type[Architecture]) -> list[str]:
     return fitting or ["map"]
 
 
-def model(cls: type[Architecture], ground: str, heads: Mapping[str, tuple[type[Head], str]] = {}) -> MultiTaskModel:  # noqa: B006
+def model(cls: type[Architecture], ground: str, heads: Mapping[str, tuple[type[Head], str]] = {}) -> MultiTaskModel:
     """A model of three tasks.
 
     Args:
@@ -120,7 +120,7 @@ def model(cls: type[Architecture], ground: str, heads: Mapping[str, tuple[type[H
     return made
 
 
-def batch(ground: str, heads: Mapping[str, tuple[type[Head], str]] = {}, rank: int = 0, ranks: int = 1) -> Batch:  # noqa: B006
+def batch(ground: str, heads: Mapping[str, tuple[type[Head], str]] = {}, rank: int = 0, ranks: int = 1) -> Batch:
     """Samples with an example of every input and target; one of them has no label of the first task.
 
     Args:
@@ -191,9 +191,7 @@ def gramian_of_losses(losses: Mapping[str, Tensor], shared: list[Tensor]) -> Ten
     return gramian_of_matrix(torch.stack(rows))
 
 
-def _heads(
-    ground: str, heads: Mapping[str, tuple[type[Head], str]]
-) -> dict[str, tuple[type[Head], str]]:
+def _heads(ground: str, heads: Mapping[str, tuple[type[Head], str]]) -> dict[str, tuple[type[Head], str]]:
     return {**GROUNDS[ground].heads, **heads}
 
 
