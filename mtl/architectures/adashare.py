@@ -98,16 +98,14 @@ class AdaShare(PassPerTask):
         drawn_L = counter_uniform(self.seed, self.steps.count, len(logits_L), self.names.index(name), logits_L.dtype)
         noise_L = drawn_L.log() - (1 - drawn_L).log()  # the difference of two Gumbel variables
         soft_L = ((logits_L + noise_L) / self.steps.between(*self.temperature)).sigmoid()
-        return (soft_L >= 0.5).to(soft_L) + soft_L - soft_L.detach()
+        return (soft_L >= 0.5).to(soft_L) + (soft_L - soft_L.detach())
 
     def penalty(self) -> Tensor:
         logits_KL = torch.stack([self._policy(name) for name in self.names])
         running_KL = logits_KL.sigmoid()
         length = logits_KL.shape[1]
         weight_L = (length - torch.arange(length, device=logits_KL.device)) / length
-        pairs = [
-            (weight_L * (running_KL[a] - running_KL[b]).abs()).sum() for a, b in combinations(range(len(self.names)), 2)
-        ]
+        pairs = [(weight_L * (a_L - b_L).abs()).sum() for a_L, b_L in combinations(running_KL, 2)]
         total = self.sparsity * F.softplus(logits_KL).sum()
         return total + self.sharing * torch.stack(pairs).sum() if pairs else total
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl.architectures.first_predictions import FirstPredictions
-from mtl.architectures.stages import join, pointwise, spec_of
+from mtl.architectures.stages import by_channel, join, pointwise, spec_of
 from mtl.architectures.task_features import TaskFeatures, masks
 from mtl.architectures.whole_view import whole
 from mtl.backbones.backbone import Backbone
@@ -64,8 +64,13 @@ class CrossTaskAttention(FirstPredictions):
         self.write = nn.ModuleDict(
             {f"{level}_": pointwise("sequence", width, channels) for level, channels in self.spec.channels.items()}
         )
-        places = {f"{kind}{name}/{level}": level for kind in ("", "first:") for name in names for level in self.spec.channels}  # fmt: skip
-        self.cut_spec = join(spec_of(places, self.spec))
+        self.cut_spec = join(
+            *(
+                spec_of({f"{kind}{name}/{level}": level for level in self.spec.channels}, self.spec)
+                for kind in ("", "first:")
+                for name in names
+            )
+        )
 
     def cut(self, prepared: Mapping[str, Tensor]) -> Features:
         shared = self.backbone.run(prepared)
@@ -119,7 +124,8 @@ class _Block(nn.Module):
         return out
 
     def _split(self, rows_BMD: Tensor) -> Tensor:
-        return rows_BMD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = rows_BMD.unflatten(-1, (self.heads, -1))  # type: ignore[no-untyped-call]
+        return heads.transpose(1, 2)
 
 
 def spread(rows_BNC: Tensor, grid: Sequence[int] | None, layout: Layout, like: Tensor, like_layout: Layout) -> Tensor:
@@ -138,4 +144,4 @@ def spread(rows_BNC: Tensor, grid: Sequence[int] | None, layout: Layout, like: T
     if layout == like_layout == "sequence" and rows_BNC.shape[1] == like.shape[1]:
         return rows_BNC
     mean_BC = rows_BNC.mean(1)
-    return mean_BC if like_layout == "vector" else mean_BC[:, None] if like_layout == "sequence" else mean_BC[..., None, None]  # fmt: skip
+    return mean_BC if like_layout == "vector" else by_channel(mean_BC, like_layout)

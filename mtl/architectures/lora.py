@@ -2,7 +2,7 @@
 
 Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022: W x + (alpha / r) B A x with B = 0
 at the start; Agiza et al., "MTLoRA", CVPR 2024, for a part that all tasks share beside those of the tasks. A
-convolution W of k x k has A of k x k and B of 1 x 1, so that the product is again a filter of the shape of W, and merges
+convolution W of k x k has A of k x k and B of 1 x 1, so that the product is a filter of the shape of W, and merges
 exactly.
 Shapes: K tasks, R rank, O channels out, I channels in.
 """
@@ -105,7 +105,7 @@ class _Addition(nn.Module):
                 bias=False, padding_mode=layer.padding_mode,
             )  # fmt: skip
             self.up = kind(rank, layer.out_channels, 1, bias=False)
-        nn.init.zeros_(self.up.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.up.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.up(self.down(x))
@@ -120,6 +120,8 @@ class _Addition(nn.Module):
 
 
 class _Added(nn.Module):
+    of_task: nn.ModuleDict
+
     def __init__(
         self,
         layer: nn.Module,

@@ -1,6 +1,6 @@
-"""`Memo`: what one part of an architecture leaves for another within a step; a copy of the architecture starts empty."""
+"""`Memo`: what one part of an architecture leaves for another within a step; copies of it are empty."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
 class Memo:
@@ -8,6 +8,10 @@ class Memo:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"nothing was left under {name!r}; `cut` and `view` run first")
+
+    if TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Memo":
         return Memo()  # tensors with a graph cannot be copied, and nobody needs them

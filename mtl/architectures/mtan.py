@@ -71,7 +71,8 @@ class MTAN(Architecture):
         return as_features(run_stages(self.stages, begin(rest, prepared)), self.levels)
 
     def view(self, cut: Features, name: str) -> Features:
-        of_task, outputs = self.of_task[name], []
+        of_task = self.of_task[name]
+        outputs: list[State] = []
         refine = self.refine if self.shared_after_cut else of_task.get_submodule("refine")
         before: Tensor | None = None
         for index, (values, mask) in enumerate(as_states(cut, self.levels)):
@@ -110,7 +111,7 @@ class _Refine(nn.Module):
         self.layers = nn.Sequential(layer, norm(layout, after), nn.ReLU())
 
     def forward(self, state: State, like: Tensor) -> Tensor:
-        values, mask = state
+        values, _ = state
         out: Tensor = self.layers(values)
         if self.layout == "map" == self.after_layout:
             return F.adaptive_max_pool2d(out, like.shape[-2:])

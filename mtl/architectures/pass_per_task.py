@@ -1,4 +1,4 @@
-"""`PassPerTask`: base class of architectures whose trunk runs once for each task, changed a little by what is the task's.
+"""`PassPerTask`: base class of architectures whose trunk runs once for each task, changed by what is its own.
 
 The cut is the output of the first stages, which run once; the shared stages behind it are used once a task. The K
 graphs are disjoint, so the exact gradient of every task costs no further pass.

@@ -8,6 +8,7 @@ Shapes: B samples, E experts.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ class PLE(Architecture):
             raise ValueError(f"PLE: shared_experts={shared_experts} and own_experts={own_experts} must be at least 1.")
         self.levels, self.own_experts = levels, own_experts
         ends = [shared_stages + (len(stages) - shared_stages) * layer // layers for layer in range(layers + 1)]
-        self.layers = [range(first, last) for first, last in zip(ends, ends[1:], strict=False)]
+        self.layers = [range(first, last) for first, last in pairwise(ends)]
         last = self.layers[-1][0]
         self.stem = nn.ModuleList(stages[:shared_stages])
         made = backbone_copies(trunk, shared_experts + own_experts * len(names), self.stem)
@@ -127,7 +128,7 @@ class PLE(Architecture):
         ]
         by_task = {
             name: [
-                run_stages(list(self.early.get_submodule(f"{name}.{index}"))[first : first + len(layer)], path[-1])  # type: ignore[arg-type]
+                run_stages(self._early(name, index)[first : first + len(layer)], path[-1])
                 for index in range(self.own_experts)
             ]
             for name, path in paths.items()
@@ -152,6 +153,9 @@ class PLE(Architecture):
 
     def _finished(self, expert: StagedBackbone, path: Sequence[State]) -> Features:
         return expert.finish([*path, *run_stages([expert.stages()[stage] for stage in self.layers[-1]], path[-1])])
+
+    def _early(self, name: str, index: int) -> list[nn.Module]:
+        return list(self.early.get_submodule(f"{name}.{index}").children())
 
     def _shared(self, index: int) -> StagedBackbone:
         expert = self.shared[index]

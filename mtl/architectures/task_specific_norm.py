@@ -49,21 +49,25 @@ class TaskSpecificNorm(PassPerTask):
 
 
 class _Gated(nn.Module):
+    """A norm without factors, with sigmoids as factors."""
+
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
-        channels = int(
-            getattr(norm, "num_features", 0) or getattr(norm, "num_channels", 0) or norm.normalized_shape[-1]
-        )  # type: ignore[index]
         self.last = isinstance(norm, nn.LayerNorm)
-        if self.last:
-            self.norm: nn.Module = nn.LayerNorm(channels, norm.eps, elementwise_affine=False)  # type: ignore[arg-type]
+        if isinstance(norm, nn.LayerNorm):
+            channels = norm.normalized_shape[-1]
+            self.norm: nn.Module = nn.LayerNorm(channels, norm.eps, elementwise_affine=False)
         elif isinstance(norm, nn.GroupNorm):
+            channels = norm.num_channels
             self.norm = nn.GroupNorm(norm.num_groups, channels, norm.eps, affine=False)
         else:
+            assert isinstance(norm, _BatchNorm)
+            channels = norm.num_features
             self.norm = type(norm)(channels, norm.eps, norm.momentum, affine=False)
         self.gate = nn.Parameter(torch.full((channels,), _OPEN))
         self.shift = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         shape = [-1] if self.last else [-1, *[1] * (x.ndim - 2)]
-        return (self.norm(x) * self.gate.sigmoid().view(shape) + self.shift.view(shape)).to(x.dtype)
+        out: Tensor = self.norm(x) * self.gate.sigmoid().view(shape) + self.shift.view(shape)
+        return out.to(x.dtype)

@@ -1,8 +1,8 @@
 """Task tokens: one more token for each task runs through all blocks, and says which cells its task looks at.
 
-Source: Ye, Xu, "TaskPrompter: Spatial-Channel Multi-Task Prompting for Dense Scene Understanding", ICLR 2023: [x; t_1 ..
-t_K] run through the blocks of a transformer, and features are decoded by the affinity of token and cell. In small: one
-affinity at the end, F <- 2 sigmoid(q_k(t_k) . F / sqrt(C)) * F.
+Source: Ye, Xu, "TaskPrompter: Spatial-Channel Multi-Task Prompting for Dense Scene Understanding", ICLR 2023: [x;
+t_1 .. t_K] run through the blocks of a transformer, and features are decoded by the affinity of token and cell. In
+small: one affinity at the end, F <- 2 sigmoid(q_k(t_k) . F / sqrt(C)) * F.
 Shapes: B samples, K tasks, T steps, C channels.
 """
 

@@ -70,16 +70,20 @@ GROUNDS = {
 }
 
 
-def trunk(cls: type[Architecture], ground: str) -> Architecture:
+Maker = Callable[[Backbone, list[str]], Architecture]
+
+
+def trunk(cls: Maker, ground: str) -> Architecture:
     """An architecture with the weights of seed 0; batch norms, whose statistics are those of a rank, are replaced.
 
     Args:
-        cls: its class.
+        cls: its class, or what makes it from a backbone and the names of the tasks.
         ground: name of one of `GROUNDS`.
     """
     place = GROUNDS[ground]
     torch.manual_seed(0)
-    made = cls.example(place.backbone(place.inputs), list(place.heads))
+    make = cls.example if isinstance(cls, type) and issubclass(cls, Architecture) else cls
+    made = make(place.backbone(place.inputs), list(place.heads))
     without_batch_norm(made)
     return made
 
@@ -100,11 +104,11 @@ def grounds_of(cls: type[Architecture]) -> list[str]:
     return fitting or ["map"]
 
 
-def model(cls: type[Architecture], ground: str, heads: Mapping[str, tuple[type[Head], str]] = {}) -> MultiTaskModel:
+def model(cls: Maker, ground: str, heads: Mapping[str, tuple[type[Head], str]] = {}) -> MultiTaskModel:
     """A model of three tasks.
 
     Args:
-        cls: class of its architecture.
+        cls: class of its architecture, or what makes it.
         ground: name of one of `GROUNDS`.
         heads: heads that take the place of its own, by task.
     """
