@@ -71,3 +71,14 @@ def test_projection_is_the_nearest_of_many_points() -> None:
     others_NK = torch.distributions.Dirichlet(torch.full((6,), 0.5).double()).sample((2000,))
     assert float(nearest_K.sum()) == pytest.approx(1)
     assert bool(((others_NK - point_K).norm(dim=1) >= (nearest_K - point_K).norm()).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("exponent", range(-30, 38, 4))
+def test_projection_of_points_of_any_size_is_on_the_simplex(exponent: int, dtype: torch.dtype) -> None:
+    for seed in range(20):
+        point_K = torch.randn(1 + seed % 7, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 10.0**exponent
+        nearest_K = project_simplex(point_K)
+        assert float(nearest_K.min()) >= 0
+        assert float(nearest_K.sum()) == pytest.approx(1, abs=1e-6)
+        assert float(nearest_K[point_K.argmax()]) == float(nearest_K.max())
