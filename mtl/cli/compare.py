@@ -16,6 +16,7 @@ from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.command_line import read_command_line
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
+from mtl.evaluation.published import beside_published, read_published
 from mtl.evaluation.report import TUNED, read_report, read_results
 from mtl.evaluation.report_files import markdown, write_report
 from mtl.experiments.cells import is_done, refuse_changed
@@ -81,9 +82,16 @@ def report(arguments: list[str]) -> None:
     """
     parser = argparse.ArgumentParser("mtl report", description="The table of a comparison, from its run folders.")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the comparison: runs/compare/<name>")
+    parser.add_argument("--published", help="also show the rows among those of a table in configs/published")
     add_wandb_flag(parser)
     options = parser.parse_args(arguments)
-    _write(Console(highlight=False), options.runs, options.wandb)
+    console = Console(highlight=False)
+    table = read_published(options.published) if options.published else None
+    _write(console, options.runs, options.wandb)
+    if table is not None:
+        text = beside_published(read_report(options.runs), table)
+        (options.runs / "published.md").write_text(text + "\n", encoding="utf-8")
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def _write(console: Console, root: Path, wandb: str) -> None:
