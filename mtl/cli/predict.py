@@ -10,9 +10,9 @@ from rich.console import Console
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
-from mtl.evaluation.load import find_checkpoint, load_checkpoint
+from mtl.evaluation.load import load_checkpoint
 from mtl.evaluation.predict_folder import predict_folder
-from mtl.runs.checkpoint_files import checkpoint_file
+from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint
 
 
 def predict(arguments: list[str]) -> None:
