@@ -49,6 +49,9 @@ class Classification(Target):
             return Overlay(answer=Answer(name, score=score))
         return Overlay(answer=Answer(name, self.task.class_name(true), score, label == true))
 
+    def correct(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        return predictions["labels"] == batch[self.task.name]
+
     def reindexed(self, sample: Sample, places: Tensor) -> Sample:
         return {self.task.name: reindex(sample[self.task.name], places)}
 

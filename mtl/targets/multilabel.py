@@ -56,7 +56,7 @@ class Multilabel(Target):
         if any(cell in missing for cell in cells):
             return None
         if len(cells) > 1:  # a column for each class
-            values = [number(cell, self.task.name) for cell in cells]
+            values = [number(cell, f"task {self.task.name!r}") for cell in cells]
             return None if None in values else [float(value > 0) for value in values if value is not None]
         present = [part.strip() for part in cells[0].split(separator) if part.strip()]
         for part in present:

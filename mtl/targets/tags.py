@@ -46,6 +46,10 @@ class Tags(Target):
         labels_BT = batch[self.task.name]
         return {"labels": labels_BT.clamp(min=-1), "scores": torch.ones(labels_BT.shape)}
 
+    def correct(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        target_BT = batch[self.task.name]
+        return ((predictions["labels"] == target_BT) | (target_BT < 0)).all(1)
+
     def overlay(
         self,
         predictions: Mapping[str, Tensor],

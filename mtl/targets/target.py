@@ -136,6 +136,15 @@ class Target(ABC):
             min_score: leave out what is less certain.
         """
 
+    def correct(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor | None:
+        """Which samples are predicted without any error, bool [B]; None for kinds in which errors have a size.
+
+        Args:
+            predictions: what the head's `decode` returned.
+            batch: the batch; what is said of an unlabelled sample means nothing.
+        """
+        return None
+
     def is_missing(self, sample: Sample) -> bool:
         """Whether a value that is there says that nothing is known.
 

@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 
 from mtl.batch import Sample
 from mtl.data.mixed.unify import Translation
-from mtl.data.sampling import Draw, TrainingView
+from mtl.data.sampling import TrainingView
 
 PART = "part"  # sample and batch key: which part a sample comes from
 ABOUT_PICTURES = ("orig_size", "to_original")  # sample keys that are neither inputs nor labels
@@ -82,11 +82,9 @@ class MixedSet(Dataset[Sample]):
 class MixedTrainingView(TrainingView):
     """As `TrainingView`; a mosaic takes its four pictures from one part, or they would share no label."""
 
-    def __getitem__(self, draw: Draw | int) -> Sample:
-        epoch, index = (0, draw) if isinstance(draw, int) else draw
+    def _augmented(self, epoch: int, index: int) -> Sample:
         assert isinstance(self.dataset, MixedSet)
         part, own = self.dataset.locate(index)
         if self.augment is None:
             return part[own]
-        rng = np.random.default_rng([self.seed, epoch, index, 1])
-        return self.augment(part, own, self.tasks, rng)
+        return self.augment(part, own, self.tasks, np.random.default_rng([self.seed, epoch, index, 1]))
