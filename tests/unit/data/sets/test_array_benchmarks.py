@@ -1,5 +1,6 @@
 """NYUv2 and Cityscapes on fakes in the layout of the MTAN release."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from mtl.cli.main import main
 from mtl.data.sets.cityscapes import Cityscapes
 from mtl.data.sets.nyuv2 import NYUv2
+from mtl.evaluation.published import read_published
 
+ROOT = Path(__file__).resolve().parents[4]
 H, W = 12, 16
 
 
@@ -104,3 +108,30 @@ def test_labels_of_more_classes_and_broken_files_are_named(nyu: Path) -> None:
         data.train_set[0]
     with pytest.raises(ValueError, match=r"1.npy' cannot be read"):
         data.train_set[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "labels", "classes"), [("nyuv2", "label", 13), ("cityscapes", "label_7", 7)], ids=["nyuv2", "cityscapes"]
+)
+def test_the_config_of_the_benchmark_trains_on_fakes(folder: Path, config: str, labels: str, classes: int) -> None:
+    write(folder / "data", {"train": 4, "val": 2}, labels, classes, normals=config == "nyuv2")
+    settings = {
+        "data.root": "data",
+        "data.check": "false",
+        "data.batch_size": 2,
+        "data.num_workers": 0,
+        "model.backbone.init_args.weights": "null",
+        "trainer.max_epochs": 1,
+        "trainer.limit_train_batches": 1,
+        "trainer.accelerator": "cpu",
+        "trainer.num_sanity_val_steps": 0,
+        "tracking.wandb": "off",
+        "name": "first",
+    }
+    flags = [f"--{key}={value}" for key, value in settings.items()]
+    assert main(["fit", "--config", str(ROOT / f"configs/{config}.yaml"), *flags]) == 0
+    results = json.loads((folder / f"runs/{config}/first/results.json").read_text())
+    # every metric of the published table is measured under its name
+    table = read_published(str(ROOT / f"configs/published/{config}_deeplab_r50.csv"))
+    assert {f"test/{metric.key}" for metric in table.factors} <= set(results)
