@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mtl.data.rooms.layout import BALL, BOX, Rooms, random_rooms
+from mtl.data.rooms.ray_casting import room_exit
 from mtl.data.rooms.rendering import CLASSES, Views, camera_rays, render
 
 SIZE, COUNT = 32, 16
@@ -90,6 +91,15 @@ def test_classes_are_where_their_surfaces_are(rooms: Rooms, views: Views) -> Non
             assert set(classes[views.instances[room].flatten() == slot + 1].tolist()) <= {
                 3 + int(rooms.shape[room, slot])
             }
+
+
+def test_rays_along_walls_meet_the_wall_ahead(rooms: Rooms) -> None:
+    origin = rooms.camera.T[..., None]
+    for tiny in (0.0, 1e-12, -1e-12):
+        direction = torch.tensor([tiny, -tiny, 1.0])[:, None, None].expand(3, COUNT, 1)
+        depth, axis = room_exit(rooms, origin, direction)
+        torch.testing.assert_close(depth[:, 0], rooms.high[:, 2] - rooms.camera[:, 2])
+        assert (axis == 2).all()
 
 
 def test_objects_stand_apart_on_the_floor_and_inside(rooms: Rooms) -> None:
