@@ -25,6 +25,7 @@ from mtl.inputs.input import Input, input_kind
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.model import MultiTaskModel
 from mtl.optim import Optim
+from mtl.runs.initial_weights import InitialWeights
 from mtl.task import IMAGE, InputSpec, Task
 
 # losses -> what is minimised, and the weights to log
@@ -58,6 +59,7 @@ class MultiTaskLightningModule(LightningModule):
             example `image: {class_path: ImageInput, init_args: {mean: [0.5], std: [0.2]}}`.
         loss_weights: fixed weight of each task's loss; 1 where none is given.
         optim: optimiser, learning rates and schedule; AdamW with warm-up and cosine by default.
+        init_from: weights of another run to start from; a checkpoint that training resumes from comes after them.
         compile: run the model through `torch.compile`.
 
     Raises:
@@ -74,6 +76,7 @@ class MultiTaskLightningModule(LightningModule):
         prepare: dict[str, Callable[[InputSpec], Input]] | None = None,
         loss_weights: dict[str, float] | None = None,
         optim: Optim | None = None,
+        init_from: InitialWeights | None = None,
         compile: bool = False,
     ) -> None:
         super().__init__()
@@ -92,6 +95,7 @@ class MultiTaskLightningModule(LightningModule):
         self.objective_steps: dict[str, ObjectiveStep] = {}
         self.more_parameter_groups: list[dict[str, Any]] = []  # for the optimiser: task weights that a method learns
         self.optim = optim or Optim()
+        self.init_from = init_from
         self.metrics = nn.ModuleDict({name: head.metrics() for name, head in built.items()})
         self.eval_losses = nn.ModuleDict({name: MeanMetric() for name in built})
         if compile:
@@ -105,6 +109,8 @@ class MultiTaskLightningModule(LightningModule):
         )
 
     def setup(self, stage: str) -> None:
+        if stage == "fit" and self.init_from is not None:
+            self.init_from.load_into(self.model)
         # any data module of ours can do both; another one may lack them
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         # labels that no file name leads to look like a perfect run

@@ -26,9 +26,9 @@ from mtl.data.module import JointDataModule
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.build import build_data
-from mtl.evaluation.load import find_checkpoint, load_run
+from mtl.evaluation.load import load_run
 from mtl.model import MultiTaskModel
-from mtl.runs.checkpoint_files import read_checkpoint
+from mtl.runs.checkpoint_files import find_checkpoint, read_checkpoint
 
 
 def affinity(arguments: list[str]) -> None:

@@ -89,6 +89,7 @@ class Run:
     def _start(self) -> None:
         if self.checkpoint is not None:
             check_fits(self.checkpoint, self.model)
+            self.model.init_from = None  # the checkpoint has all weights; the other run may be gone
         options: dict[str, Any] = {"datamodule": self.data, "ckpt_path": self.checkpoint, "weights_only": True}
         if self.line.command == "fit":
             try:

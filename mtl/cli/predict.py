@@ -12,12 +12,12 @@ from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.table.module import TableDataModule
 from mtl.evaluation.build import build_data
-from mtl.evaluation.load import find_checkpoint, load_checkpoint
+from mtl.evaluation.load import load_checkpoint
 from mtl.evaluation.predict_folder import channels_of_pictures, predict_folder
 from mtl.evaluation.predict_table import predict_table
 from mtl.evaluation.predict_text import predict_text
 from mtl.module import MultiTaskLightningModule
-from mtl.runs.checkpoint_files import checkpoint_file
+from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint
 
 
 def predict(arguments: list[str]) -> None:

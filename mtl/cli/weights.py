@@ -7,8 +7,7 @@ from torch import nn
 
 from mtl.config.command_line import CommandLine
 from mtl.config.yaml_lines import ConfigError
-from mtl.evaluation.load import find_checkpoint
-from mtl.runs.checkpoint_files import checkpoint_file, read_checkpoint
+from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint, read_checkpoint
 from mtl.runs.resume import resume_point
 
 

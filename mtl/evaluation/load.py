@@ -7,10 +7,9 @@ from typing import Any
 from jsonargparse import ArgumentError
 
 from mtl.config.import_policy import ImportRefused, allow_imports
-from mtl.errors import did_you_mean
 from mtl.evaluation.build import build_model
 from mtl.module import MultiTaskLightningModule
-from mtl.runs.checkpoint_files import read_checkpoint
+from mtl.runs.checkpoint_files import find_checkpoint, read_checkpoint
 
 
 def load_run(run_dir: str | Path, checkpoint: str = "best") -> MultiTaskLightningModule:
@@ -56,29 +55,6 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
         ) from error
     model.load_state_dict(state["state_dict"])
     return model.eval()
-
-
-def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
-    """The path of a checkpoint in a run folder.
-
-    Args:
-        run_dir: folder of the run.
-        checkpoint: `best`, `last`, or the name of another file in `checkpoints/`.
-
-    Raises:
-        FileNotFoundError: with what is there instead.
-    """
-    folder = Path(run_dir)
-    if not folder.is_dir():
-        near = did_you_mean(folder.name, [other.name for other in folder.parent.glob("*/")] if folder.name else [])
-        raise FileNotFoundError(f"there is no run folder {str(folder)!r}.{near}")
-    name = checkpoint if checkpoint.endswith(".ckpt") else f"{checkpoint}.ckpt"
-    path = folder / "checkpoints" / name
-    if not path.is_file():
-        there = sorted(file.stem for file in path.parent.glob("*.ckpt"))
-        found = f"it has {', '.join(there)}." if there else "it has none. Did the run stop before its first validation?"
-        raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint {name!r}; {found}")
-    return path
 
 
 def _settings(stored: Any) -> dict[str, Any]:

@@ -31,6 +31,29 @@ def checkpoint_file(path: str | Path) -> Path:
     return file
 
 
+def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
+    """The path of a checkpoint in a run folder.
+
+    Args:
+        run_dir: folder of the run.
+        checkpoint: `best`, `last`, or the name of another file in `checkpoints/`.
+
+    Raises:
+        FileNotFoundError: with what is there instead.
+    """
+    folder = Path(run_dir)
+    if not folder.is_dir():
+        near = did_you_mean(folder.name, [other.name for other in folder.parent.glob("*/")] if folder.name else [])
+        raise FileNotFoundError(f"there is no run folder {str(folder)!r}.{near}")
+    name = checkpoint if checkpoint.endswith(".ckpt") else f"{checkpoint}.ckpt"
+    path = folder / "checkpoints" / name
+    if not path.is_file():
+        there = sorted(file.stem for file in path.parent.glob("*.ckpt"))
+        found = f"it has {', '.join(there)}." if there else "it has none. Did the run stop before its first validation?"
+        raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint {name!r}; {found}")
+    return path
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint, plain values and tensors only: no code in the file is run.
 

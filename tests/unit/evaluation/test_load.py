@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.evaluation.load import find_checkpoint, load_checkpoint, load_run
+from mtl.evaluation.load import load_checkpoint, load_run
 from mtl.heads.detection.centernet import CenterNetHead
 from mtl.module import MultiTaskLightningModule
-from mtl.runs.checkpoint_files import checkpoint_file, read_checkpoint
+from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint, read_checkpoint
 
 SETTINGS: dict[str, Any] = {
     "tasks": {"boxes": {"name": "boxes", "kind": "detection", "num_classes": 2, "class_names": ["a", "b"]}},
