@@ -11,6 +11,7 @@ from mtl.callbacks.balancing.telemetry import BalancingTelemetry, looks_at_gradi
 from mtl.callbacks.checkpoints.step_seeds import StepSeeds
 from mtl.callbacks.pictures.box_pictures import BoxPictures
 from mtl.callbacks.pictures.curves import Curves
+from mtl.callbacks.pictures.text_examples import TextExamples
 from mtl.callbacks.tracking.gradient_norms import GradientNorms
 from mtl.callbacks.tracking.learning_rates import LearningRates
 from mtl.callbacks.tracking.part_summary import PartSummary
@@ -27,7 +28,7 @@ _SAME_KIND: dict[type[Callback], type[Callback]] = {
 
 
 def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Callback]:
-    """Seeds, a watch on losses, progress, telemetry, pictures, results; more telemetry where a run balances.
+    """Seeds, a watch on losses, progress, telemetry, pictures, examples, results; more telemetry where a run balances.
 
     Args:
         run_dir: folder of the run.
@@ -43,6 +44,7 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
         GradientNorms(),
         Throughput(),
         BoxPictures(pictures),
+        TextExamples(pictures),
         Curves(pictures / "curves.png"),
         Results(run_dir),
     ]
