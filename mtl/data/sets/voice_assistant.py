@@ -17,6 +17,7 @@ from mtl.data.module import JointDataModule, OnUnlabelled
 from mtl.data.text.conll import ConllSentence, read_conll
 from mtl.data.text.lines import read_lines
 from mtl.data.text.pairs import lower_words, read_numbers, read_pairs, split_words
+from mtl.data.text.subwords import find_pieces, split_word
 from mtl.data.text.tags import names_of_tags
 from mtl.data.text.text_set import TextSet
 from mtl.data.text.vocabulary import Names, fingerprint, vocabulary, written_once
@@ -57,6 +58,8 @@ class VoiceAssistant(JointDataModule):
         languages: of the requests; all by default.
         vocabulary: JSON file that keeps words and classes; written at the first use, `root/vocab.json` by default.
         min_count: words that occur less often in training are unknown, on both sides.
+        subwords: translate into so many pieces of words, of which none is unknown; 0 for whole words. The pieces are
+            found once, with the package `tokenizers` (extra `text`).
         max_words: longest sentence; a longer one is an error.
         batch_size: sentences per training step and process.
         batch_tokens: most words of a training step and process, padding included; no limit by default.
@@ -74,6 +77,7 @@ class VoiceAssistant(JointDataModule):
         languages: list[str] | None = None,
         vocabulary: str | Path | None = None,
         min_count: int = 1,
+        subwords: int = 0,
         max_words: int = 128,
         batch_size: int = 64,
         batch_tokens: int | None = None,
@@ -83,7 +87,13 @@ class VoiceAssistant(JointDataModule):
         on_unlabelled: OnUnlabelled = "error",
     ) -> None:
         self.source = _Source(
-            Path(root), Path(pairs) if pairs else None, num_pairs, tuple(languages or ()), min_count, max_words
+            Path(root),
+            Path(pairs) if pairs else None,
+            num_pairs,
+            tuple(languages or ()),
+            min_count,
+            subwords,
+            max_words,
         )
         names = self.source.names(vocabulary)
         super().__init__(_tasks(names), batch_size, eval_batch_size, num_workers, seed, on_unlabelled=on_unlabelled)
@@ -112,7 +122,7 @@ class VoiceAssistant(JointDataModule):
             "intent": [None if r.intent is None else intents[r.intent] for r in requests],
             "slots": [None if r.tags is None else torch.tensor([tags[tag] for tag in r.tags]) for r in requests],
             "english": [
-                None if r.english is None else torch.tensor([english.get(word, UNKNOWN) for word in r.english])
+                None if r.english is None else torch.tensor(list(_encoded(r.english, english, self.source.subwords)))
                 for r in requests
             ],
         }
@@ -126,6 +136,7 @@ class _Source:
     num_pairs: int | None
     languages: tuple[str, ...]
     min_count: int
+    subwords: int
     max_words: int
 
     def requests(self, split: str) -> Iterator[Request]:
@@ -176,6 +187,7 @@ class _Source:
                     f"are {', '.join(sorted(known))}."
                 )
         settings = {"num_pairs": self.num_pairs, "languages": self.languages, "min_count": self.min_count}
+        settings |= {"subwords": self.subwords}
         return written_once(
             Path(file) if file else self.root / "vocab.json", fingerprint(files, settings), self._read_names
         )
@@ -185,24 +197,39 @@ class _Source:
         every = [request for requests in splits.values() for request in requests]
         words = [word for request in splits["train"] for word in request.words]
         english = [word for request in splits["train"] for word in request.english or ()]
+        pieces = find_pieces(english, self.subwords) if self.subwords else vocabulary(english, self.min_count)[2:]
         slots = sorted({tag[2:] for request in every for tag in request.tags or () if tag != "O"})
         return {
             "words": vocabulary((without_digits(word.lower()) for word in words), self.min_count),
             "characters": vocabulary(letter for word in words for letter in word),
-            "english": (*SPECIAL, *vocabulary(english, self.min_count)[len(SPECIAL) :]),
+            "english": (*SPECIAL, *pieces),
             "intents": tuple(sorted({request.intent for request in every if request.intent is not None})),
             "tags": names_of_tags(slots),
         }
 
 
 def _declared(init_args: dict[str, Any]) -> Names:
-    defaults: dict[str, Any] = {"pairs": None, "num_pairs": None, "languages": None, "min_count": 1, "max_words": 128}
+    defaults: dict[str, Any] = {"pairs": None, "num_pairs": None, "languages": None, "min_count": 1}
+    defaults |= {"subwords": 0, "max_words": 128}
     of = {name: init_args.get(name, default) for name, default in defaults.items()}
     pairs = Path(of["pairs"]) if of["pairs"] else None
+    languages = tuple(of["languages"] or ())
     source = _Source(
-        Path(init_args["root"]), pairs, of["num_pairs"], tuple(of["languages"] or ()), of["min_count"], of["max_words"]
+        Path(init_args["root"]),
+        pairs,
+        of["num_pairs"],
+        languages,
+        of["min_count"],
+        of["subwords"],
+        of["max_words"],
     )
     return source.names(init_args.get("vocabulary"))
+
+
+def _encoded(words: list[str], index: dict[str, int], subwords: int) -> Iterator[int]:
+    for word in words:
+        parts = split_word(word, index) if subwords else [word]
+        yield from [UNKNOWN] if parts is None else [index.get(part, UNKNOWN) for part in parts]
 
 
 def _tasks(names: Names) -> dict[str, Task]:

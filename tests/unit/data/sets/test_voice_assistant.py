@@ -74,6 +74,15 @@ def test_words_are_those_of_training(root: Path) -> None:
     assert 1 in data.val_set[0]["english"].tolist(), "a word that training does not have is unknown"
 
 
+def test_pieces_of_words_leave_no_word_unknown(root: Path) -> None:
+    pytest.importorskip("tokenizers")
+    (root / "de.valid.conll").write_text(GERMAN.replace("text-en = Rain today?", "text-en = move it"))
+    data = made(root, pairs=root / "pairs", subwords=40)
+    text = Text(data.tasks["english"])
+    assert text.text(data.val_set[0]["english"]) == "move it", "neither word stands in a training sentence"
+    assert 1 not in data.val_set[0]["english"].tolist()
+
+
 def test_languages_and_pairs_can_be_fewer(root: Path) -> None:
     assert len(made(root, languages=["de"]).train_set) == 1  # type: ignore[arg-type]
     (root / "v.json").unlink()
