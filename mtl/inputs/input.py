@@ -5,7 +5,7 @@ Shapes: B samples.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -51,6 +51,15 @@ class Input(nn.Module, ABC):
         Args:
             spec: the input.
             rng: random numbers.
+        """
+
+    def adapt(self, values: Iterable[Any]) -> None:
+        """Learn what the preparation needs, such as a mean, at the start of a training; nothing by default.
+
+        What it learns is kept in persistent buffers, so that checkpoints have it.
+
+        Args:
+            values: the value of every training sample, in order.
         """
 
     @classmethod

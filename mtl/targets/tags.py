@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtl.targets.overlay import Answer, Overlay
-from mtl.targets.target import IGNORE_INDEX, Sample, Target
+from mtl.targets.target import IGNORE_INDEX, Sample, Target, reindex
 
 
 class Tags(Target):
@@ -79,6 +79,9 @@ class Tags(Target):
                 spans[-1].append(word)
             before = tag[2:]
         return "; ".join(" ".join(span) for span in spans)
+
+    def reindexed(self, sample: Sample, places: Tensor) -> Sample:
+        return {self.task.name: reindex(sample[self.task.name], places)}
 
     def _words(self, labels_T: Tensor) -> str:
         return " ".join(self.task.class_name(int(label)) for label in labels_T)

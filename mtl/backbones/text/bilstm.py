@@ -81,7 +81,7 @@ class _Both(nn.Module):
     def forward(self, values_BTC: Tensor, mask_BT: Tensor | None) -> State:
         values_BTC = self.dropout(values_BTC)
         steps_T = torch.arange(values_BTC.shape[1], device=values_BTC.device)
-        length_B1 = torch.full_like(values_BTC[:, :1, 0], len(steps_T)).long()
+        length_B1 = torch.full_like(values_BTC[:, :1, 0], values_BTC.shape[1]).long()
         if mask_BT is not None:
             length_B1 = mask_BT.sum(1, keepdim=True)
         # turned around within its own length; padding stays where it is

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from mtl.batch import Sample
 from mtl.data.folder.annotations import AnnotatedImage, BoxesOn, Checks, OnBadBox, OnUnknownClass
 from mtl.data.folder.csv_labels import CsvLabels
+from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH
 from mtl.data.folder.findings import DataReport
 from mtl.data.folder.folder_set import FolderSet
 from mtl.data.folder.image_labels import ImageLabels, is_labelled
@@ -128,6 +129,17 @@ class FolderDataModule(JointDataModule):
         tasks = {"boxes": Task("boxes", "detection", class_names=tuple(box_classes))}
         tasks |= {name: ImageLabels.of(spec).task(name) for name, spec in (image_tasks or {}).items()}
         return tasks | {name: MapFiles.of(spec).task(name) for name, spec in (map_tasks or {}).items()}
+
+    @classmethod
+    def arguments_of_example(cls, folder: Path) -> dict[str, Any]:
+        """Arguments for a folder that `write_example_pictures` has filled, for `example_args` of subclasses.
+
+        Args:
+            folder: the folder.
+        """
+        tasks = {"light": {"classes": ["day", "dusk"]}}
+        size = {"image_size": (HEIGHT, WIDTH)}
+        return {"root": str(folder), "box_classes": CLASSES, "labels_csv": "labels.csv", "image_tasks": tasks, **size}
 
     @abstractmethod
     def names(self) -> list[str]:
