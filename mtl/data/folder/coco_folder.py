@@ -56,7 +56,7 @@ class COCOFolder(FolderDataModule):
         self._others: dict[str, dict[str, Path]] = {}  # the subset that no JSON lists
 
     @classmethod
-    def example_args(cls, folder: Path) -> dict[str, Any]:
+    def example_args(cls, folder: Path) -> dict[str, Any] | None:
         images: list[dict[str, Any]] = []
         annotations = []
         for name, (label, x0, y0, x1, y1) in write_example_pictures(folder).items():
