@@ -1,5 +1,6 @@
 """Entry point of the command line: choose the subcommand, run it, say in a few lines what went wrong."""
 
+import importlib
 import logging
 import os
 import sys
@@ -22,6 +23,8 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 from mtl.runs.run_folder import rank
 
+# module and function of a command, where they are not called like it
+PLACES = {"list": ("listing", "show_list"), "group": ("affinity", "group")}
 WITHOUT_PAPERS = ("paper", "report")  # they build no class
 
 
@@ -73,37 +76,12 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _command(name: str) -> Callable[[list[str]], None]:
-    # imported late: `list` and `--help` need neither Lightning's CLI nor a model
-    if name == "list":
-        from mtl.cli.listing import show_list
-
-        return show_list
-    if name == "predict":
-        from mtl.cli.predict import predict
-
-        return predict
-    if name == "compare":
-        from mtl.cli.compare import compare
-
-        return compare
-    if name == "report":
-        from mtl.cli.report import report
-
-        return report
-    if name == "sweep":
-        from mtl.cli.sweep import sweep
-
-        return sweep
-    if name in ("affinity", "group"):
-        from mtl.cli import affinity
-
-        return affinity.affinity if name == "affinity" else affinity.group
-    if name == "paper":
-        from mtl.cli.paper import paper
-
-        return paper
-    assert name in TRAINER_COMMANDS
-    return lambda rest: _train_or_test(name, rest)
+    if name in TRAINER_COMMANDS:
+        return lambda rest: _train_or_test(name, rest)
+    # imported late: `list` and `--help` need no model
+    module, function = PLACES.get(name, (name, name))
+    command: Callable[[list[str]], None] = getattr(importlib.import_module(f"mtl.cli.{module}"), function)
+    return command
 
 
 def _train_or_test(command: str, rest: list[str]) -> None:

@@ -1,7 +1,8 @@
 """`JointDataModule`: the interface between a data set and the training loop.
 
 A subclass sets up `train_set`, `val_set`, `test_set` (map-style, giving samples as `mtl.batch` describes), and says its
-tasks and its inputs. Loaders, padding, shuffling and augmentation are here.
+tasks and its inputs. Loaders, padding, shuffling and augmentation are here. A training set with `lengths` (steps of
+each sample) is cut into batches of similar length.
 """
 
 from abc import ABC, abstractmethod
@@ -20,6 +21,7 @@ from mtl.data.adapt import adapt_inputs
 from mtl.data.augment.augment import COLOR, Augment
 from mtl.data.augment.color import apply_color
 from mtl.data.label_check import LabelCount, check_labels, count_by_reading
+from mtl.data.length_batches import LengthBatches
 from mtl.data.sampling import EpochSampler, OnceSampler, OnceView, ResumableLoader, TrainingView
 from mtl.data.worker_signals import start_worker
 from mtl.targets.target import target_of
@@ -43,6 +45,7 @@ class JointDataModule(LightningDataModule, ABC):
     """
 
     inputs: Inputs = IMAGE  # what the samples carry; other data sets set their own
+    batch_tokens: int | None = None  # most steps of a training batch, where `train_set.lengths` says those of samples
     train_set: Dataset[Sample]
     val_set: Dataset[Sample]
     test_set: Dataset[Sample]
@@ -164,13 +167,17 @@ class JointDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Batch]:
         if self.augment is not None:
             self.augment.check(self.inputs)
-        view = TrainingView(self.train_set, self.tasks, self.augment, self.seed)
+        view = self._training_view()
         num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler = EpochSampler(view, self.seed, num_replicas, rank)
-        # a data set smaller than one batch gives one small batch
-        drop_last = len(sampler) >= self.batch_size
         options = self._loader_options()
-        loader = ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **options)
+        if (lengths := getattr(self.train_set, "lengths", None)) is not None:
+            batches = LengthBatches(view, lengths, self.batch_size, self.batch_tokens, self.seed, num_replicas, rank)
+            loader = ResumableLoader(view, None, sampler=batches, **options)
+        else:
+            sampler = self._training_sampler(num_replicas, rank)
+            # a data set smaller than one batch gives one small batch
+            drop_last = len(sampler) >= self.batch_size
+            loader = ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **options)
         if self._resumed:
             loader.load_state_dict(self._resumed)
             self._resumed = {}
@@ -189,6 +196,14 @@ class JointDataModule(LightningDataModule, ABC):
             colors = batch.pop(COLOR)
             batch["image"] = apply_color(batch["image"], colors)
         return batch
+
+    def _training_view(self) -> TrainingView:
+        """The training samples with their augmentation."""
+        return TrainingView(self.train_set, self.tasks, self.augment, self.seed)
+
+    def _training_sampler(self, num_replicas: int, rank: int) -> EpochSampler:
+        """The order of the training samples."""
+        return EpochSampler(self.train_set, self.seed, num_replicas, rank)
 
     def _eval_loader(self, dataset: Dataset[Sample]) -> DataLoader[Batch]:
         options = self._loader_options()

@@ -46,6 +46,12 @@ class Multilabel(Target):
         true = batch[self.task.name][index].cpu() > 0.5
         return Overlay(answer=Answer(self._listed(chosen), self._listed(true), None, torch.equal(chosen, true)))
 
+    def reindexed(self, sample: Sample, places: Tensor) -> Sample:
+        # a class that the other data set does not know is unknown, not absent
+        values = torch.full((self.task.num_classes,), torch.nan)
+        values[places] = torch.as_tensor(sample[self.task.name]).float()
+        return {self.task.name: values}
+
     def parse(self, cells: Sequence[str], missing: Sequence[str], separator: str) -> Any:
         if any(cell in missing for cell in cells):
             return None
