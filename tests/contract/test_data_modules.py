@@ -6,6 +6,7 @@
 import os
 import pickle
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -21,19 +22,30 @@ from mtl.targets.target import target_of
 from tests.contract.kit.found import VARIABLE, found
 
 MODULES = found(JointDataModule)  # type: ignore[type-abstract]
-every_module = pytest.mark.parametrize("cls", MODULES, ids=lambda cls: cls.__name__)
+
+
+def has_example(cls: type[JointDataModule]) -> bool:
+    with TemporaryDirectory() as folder:
+        return cls.example_args(Path(folder)) is not None
+
+
+WITH_EXAMPLE = [cls for cls in MODULES if has_example(cls)]
+every_module = pytest.mark.parametrize("cls", WITH_EXAMPLE, ids=lambda cls: cls.__name__)
 SPLITS = ("train", "val", "test")
 BATCH = 2
 
 
 @pytest.fixture
 def arguments(cls: type[JointDataModule], tmp_path: Path) -> dict[str, Any]:
-    """Arguments of a tiny instance; the test is skipped where a class of mtl has none."""
-    made = cls.example_args(tmp_path)
-    if made is None:
-        assert not os.environ.get(VARIABLE), f"write {cls.__name__}.example_args(folder): arguments of a tiny instance"
+    """Arguments of a tiny instance."""
+    return {"batch_size": BATCH, **(cls.example_args(tmp_path) or {})}
+
+
+@pytest.mark.parametrize("cls", MODULES, ids=lambda cls: cls.__name__)
+def test_it_has_an_example(cls: type[JointDataModule]) -> None:
+    if cls not in WITH_EXAMPLE and not os.environ.get(VARIABLE):
         pytest.skip(f"{cls.__name__} has no example_args; its own tests build its files")
-    return {"batch_size": BATCH, **made}
+    assert cls in WITH_EXAMPLE, f"write {cls.__name__}.example_args(folder): arguments of a tiny instance"
 
 
 def ready(cls: type[JointDataModule], arguments: dict[str, Any], **more: Any) -> JointDataModule:

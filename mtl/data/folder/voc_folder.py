@@ -45,7 +45,7 @@ class VOCFolder(FolderDataModule):
         self._all_files: list[Path] = []  # all annotation files, also without a picture
 
     @classmethod
-    def example_args(cls, folder: Path) -> dict[str, Any]:
+    def example_args(cls, folder: Path) -> dict[str, Any] | None:
         (folder / "annotations").mkdir()
         for name, (label, *box) in write_example_pictures(folder).items():
             sides = zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)

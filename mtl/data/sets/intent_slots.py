@@ -99,6 +99,22 @@ class IntentSlots(JointDataModule):
     def declare_inputs(cls, characters: bool = True, **init_args: Any) -> Inputs:
         return _inputs(_names(**_of_names(init_args)), characters)
 
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any]:
+        places = ("oslo", "rome", "new york", "bern", "san juan", "lima")
+        for split, chosen in (("train", places), ("valid", places[:3]), ("test", places[3:])):
+            (folder / split).mkdir()
+            words = "from" if split == "test" else "to"
+            tags = [" ".join(["B-place", "I-place"][: len(place.split())]) for place in chosen]
+            lines = {
+                "seq.in": [f"flights {words} {place}" for place in chosen],
+                "seq.out": [f"O O {tag}" for tag in tags],
+                "label": ["flight" if len(place) % 2 else "fare" for place in chosen],
+            }
+            for name, text in lines.items():
+                (folder / split / name).write_text("\n".join(text) + "\n", encoding="utf-8")
+        return {"root": str(folder)}
+
     def setup(self, stage: str) -> None:
         for split in ("train", "val") if stage == "fit" else ("val",) if stage == "validate" else ("test",):
             if not hasattr(self, f"{split}_set"):

@@ -4,6 +4,7 @@ Shapes: N scenes, K object slots, H x W pixels.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -105,6 +106,10 @@ class RoomScenes(JointDataModule):
     def declare_tasks(cls, room_tasks: list[RoomTask] | None = None, **_: Any) -> dict[str, Task]:
         names = room_tasks or ["segmentation", "depth", "normals", "boxes", "room"]
         return {name: TASKS[name] for name in names}
+
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any]:
+        return {"num_train": 6, "num_val": 3, "num_test": 3, "image_size": 32, "labelled": {"depth": 0.5}}
 
     def setup(self, stage: str) -> None:
         # once: `fit` followed by `test` calls `setup` twice
