@@ -20,6 +20,27 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def check_names(what: str, names: Iterable[str], where: str, known: Iterable[str]) -> None:
+    """Refuse names that mean nothing.
+
+    Args:
+        what: what they name, for the message.
+        names: the names.
+        where: the part of the config that has the names that mean something.
+        known: these names.
+
+    Raises:
+        ValueError: naming the first one, and what is near.
+    """
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"{what} {name!r} has no entry in {where}; there are {', '.join(known) or 'none'}."
+                f"{did_you_mean(name, known)} Rename it, or add it to {where}."
+            )
+
+
 def import_optional(package: str, extra: str) -> ModuleType:
     """Import a package that only one of our extras installs.
 

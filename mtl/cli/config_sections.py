@@ -20,7 +20,7 @@ from mtl.module import MultiTaskLightningModule
 from mtl.targets.target import target_of
 
 SETTINGS: dict[str, tuple[Any, Any, str]] = {
-    "seed_everything": (bool | int, 0, "seed of everything random; true draws one"),
+    "seed_everything": (bool | int, 0, "seed of everything random, the data too; true draws one"),
     "experiment": (str | None, None, "folder of this experiment's runs, and W&B project; the config's name by default"),
     "name": (str | None, None, "name of this run's folder; time and a word by default"),
     "runs_root": (str | Path, "runs", "folder of all experiments"),

@@ -19,7 +19,8 @@ _MOST_TIME = 0.05  # share of the time that writes by the clock may take
 class BestCheckpoint(ModelCheckpoint):
     """Keeps `checkpoints/best.ckpt` and `checkpoints/last.ckpt` in the run folder.
 
-    `last.ckpt` is written after every validation, every few minutes between, and when Ctrl-C, SIGTERM or SLURM asks the
+    `last.ckpt` is written after every validation (or with the first optimiser step after it, if gradients are
+    accumulating), every few minutes between, and when Ctrl-C, SIGTERM or SLURM asks the
     run to stop; `fit --resume` goes on from it as if nothing had been. A kill loses at most what was done since, and so
     does a signal in the middle of a validation.
 
@@ -147,7 +148,10 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
-        self._save_last(trainer)
+        if _accumulating(trainer):
+            self._wanted = True  # with the next optimiser step: gradients that are accumulating are in no checkpoint
+        else:
+            self._save_last(trainer)
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._stop_if_asked(trainer)
 
@@ -231,7 +235,16 @@ def _of_its_folder(state: dict[str, Any]) -> dict[str, Any]:
 def _more_to_do(trainer: Trainer, batch_idx: int) -> bool:
     """Whether a validation or the end of the epoch follows; a state saved before it would be resumed behind it."""
     every = getattr(trainer, "val_check_batch", None)
-    return trainer.is_last_batch or (isinstance(every, int) and every > 0 and (batch_idx + 1) % every == 0)
+    # without a number of epochs between validations, Lightning counts the batches of all epochs
+    done = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.total_batch_idx
+    return trainer.is_last_batch or (isinstance(every, int) and every > 0 and (done + 1) % every == 0)
+
+
+def _accumulating(trainer: Trainer) -> bool:
+    """Whether a validation lies between two optimiser steps, with gradients of batches that are in no checkpoint."""
+    if trainer.state.fn != "fit" or trainer.sanity_checking:
+        return False
+    return trainer.fit_loop._should_accumulate()
 
 
 @rank_zero_only

@@ -10,7 +10,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 log = logging.getLogger(__name__)
-_BOXES_LEFT_OUT = ("annotation_without_image", "unknown_class", "bad_box", "empty_box", "box_outside", "crowd_box")
+_BOXES_LEFT_OUT = ("annotation_without_image", "unknown_class", "bad_box", "empty_box", "box_outside")
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Finding:
         split: `train`, `val`, `test`, or empty for the whole data set.
         image: name of the picture, or empty.
         detail: the values concerned.
-        action: how it was handled: `skipped`, `clipped`, `kept`, `not labelled`, `matched` (to a different spelling of
-            a name), or `merged`.
+        action: how it was handled: `skipped`, `clipped`, `kept`, `ignored`, `not labelled`, `matched` (to
+            a different spelling of a name), or `merged`.
     """
 
     kind: str

@@ -236,3 +236,22 @@ def test_processes_of_a_cluster_do_not_draw_a_seed_each(
     monkeypatch.setenv("SLURM_PROCID", "0")
     assert main(["fit", "--config", "tiny.yaml", "--seed_everything", "true"]) == 2
     assert "give a number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], 0),
+        (["--seed_everything", "7"], 7),
+        (["--seed_everything", "7", "--data.seed", "0"], 0),
+        (["--seed_everything", "false"], 0),
+    ],
+)
+def test_the_data_have_the_seed_of_the_run_unless_they_have_their_own(
+    flags: list[str], expected: int, folder: Path
+) -> None:
+    cli = built("--config", "tiny.yaml", *flags)
+    assert cli.data.seed == expected
+    # written down, so that a resumed run and a test have the same data
+    written = yaml.safe_load((cli.run_dir / "config.yaml").read_text())
+    assert written["data"]["init_args"]["seed"] == expected
