@@ -60,7 +60,9 @@ class Run:
         self._seed()
         build = Builder()
         try:
-            self.built: Namespace = self.settings.parser.instantiate(self.config, instantiators=[(build, object, True)])
+            self.built: Namespace = self.settings.parser.instantiate(
+                self.settings.expanded, instantiators=[(build, object, True)]
+            )
             self.data: JointDataModule = self.built.data
             self.model: MultiTaskLightningModule = self.built.model
             self.run_dir = self._make_run_folder()
@@ -120,7 +122,7 @@ class Run:
         self.config.seed_everything = seed_everything(seed, workers=True, verbose=False)
 
     def _make_run_folder(self) -> Path:
-        config, command = self.config, self.line.command
+        config, command = self.settings.expanded, self.line.command
         if command == "fit":
             earlier = self.line.resume or earlier_attempt(Path(config.runs_root))
             if earlier is not None:

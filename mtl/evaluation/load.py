@@ -1,12 +1,10 @@
 """A trained model back from its run folder or checkpoint, for notebooks, tests and predictions."""
 
-import re
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError
-
-from mtl.config.import_policy import ImportRefused, allow_imports
+from mtl.config.import_policy import allow_imports
+from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 from mtl.evaluation.build import build_model
 from mtl.module import MultiTaskLightningModule
@@ -47,10 +45,9 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
         )
     try:
         model = build_model(settings)
-    except (ArgumentError, ImportRefused, ImportError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        reason = re.search(r"Option '[^']+' is not accepted|Importing '[^']+' is not allowed", str(error))
+    except ConfigError as error:
         raise ValueError(
-            f"checkpoint {str(path)!r} cannot be rebuilt here: {reason[0] if reason else _first_line(error)}. It was "
+            f"checkpoint {str(path)!r} cannot be rebuilt here: {_first_line(error)} It was "
             "made by another version of the code, or with modules of your own that must be allowed (`--allow`, "
             "MTL_ALLOW)."
         ) from error

@@ -183,7 +183,7 @@ def test_a_function_of_an_allowed_module_is_refused_all_the_same(folder: Path, c
         "from subprocess import Popen\nfrom mtl.heads.head import Head\n"
         "def make(*_, **__) -> Head:\n    open('hacked', 'w')\n"
     )
-    for name, reason in (("make", "it is a function"), ("Popen", "refused to import 'subprocess.Popen'")):
+    for name, reason in (("make", "it is a function"), ("Popen", "it is another name of 'subprocess.Popen'")):
         words = overlay(folder, HEAD + f"{{class_path: allowed_once.{name}}}\n")
         assert main([*words, "--allow", "allowed_once"]) == 2
         assert reason in capsys.readouterr().err
