@@ -31,7 +31,7 @@ from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_io import AtomicCheckpointIO
 from mtl.runs.record import add_record, write_record
-from mtl.runs.resume import RunLock, resume_point
+from mtl.runs.resume import RunLock, refuse_used, resume_point
 from mtl.runs.run_folder import earlier_attempt, make_run_folder, rank, started_from_outside
 
 _SEEDS = 2**32
@@ -49,6 +49,7 @@ class Run:
     """
 
     lock: RunLock  # of the first rank
+    continues = False  # in the folder of an interrupted run
 
     def __init__(self, line: CommandLine, arguments: Sequence[str]) -> None:
         self.line = line
@@ -141,10 +142,12 @@ class Run:
 
     def _continue(self, folder: Path) -> Path:
         """The folder of an interrupted run, taken again."""
+        self.continues = True
         if rank() == 0:
             self.lock = RunLock(folder)
         if self.line.resume is None:  # torchrun or SLURM has started the same command again
-            self.checkpoint = resume_point(folder)
+            chosen = self.settings.expanded.checkpoint.dirpath
+            self.checkpoint = resume_point(folder, Path(chosen) if chosen else None)
         if rank() == 0:
             add_record(folder, self.settings.text(), self.arguments)
         return folder
@@ -180,6 +183,8 @@ class Run:
         )
         switched_off = tuple(kind for kind, switch in switches if switch is False)
         best = self.built.checkpoint
+        if best.dirpath and self.line.command == "fit" and not self.continues and rank() == 0:
+            refuse_used(Path(best.dirpath))
         best.dirpath = best.dirpath or str(self.run_dir / "checkpoints")
         ours = [best, *default_callbacks(self.run_dir, given=callbacks)]
         return [*callbacks, *(callback for callback in ours if not isinstance(callback, switched_off))]

@@ -6,6 +6,7 @@ test set, which a run looks at once, with the checkpoint of its best validation 
 
 import argparse
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.command_line import read_command_line
+from mtl.config.foreign_files import own_folder
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.report import TUNED, read_report, read_results
@@ -24,7 +26,6 @@ from mtl.experiments.ray_launcher import RayLauncher, add_ray_flags
 from mtl.experiments.run_queue import RunQueue, duration, positive, sigterm_is_ctrl_c
 from mtl.experiments.settings_record import require_same_settings
 from mtl.runs.metrics_csv import read_series
-from mtl.runs.resume import refuse_links
 
 _OWN_KEYS = ("name", "experiment", "runs_root", "tracking.project", "tracking.group")  # of RunQueue.command
 RECORD = "comparison.yaml"  # what all runs have in common, in the folder of the comparison
@@ -88,10 +89,9 @@ def report(arguments: list[str]) -> None:
 
 def _write(console: Console, root: Path, wandb: str) -> None:
     """The report of a comparison; with variants one for each, and their tables under each other in `report.md`."""
+    own_folder(root)
     variants = sorted({path.parents[2] for path in root.glob("*/*/seed*/results.json")})
     sections = []
-    for folder in [root, *variants]:
-        refuse_links(folder)
     for folder in variants or [root]:
         found = read_report(folder)
         files = write_report(found, folder)
@@ -133,20 +133,21 @@ def _best(tries: Sequence[Cell]) -> int | None:
     scores = {}
     for number, cell in enumerate(tries):
         if is_done(cell):
-            scores[number] = max(read_series(cell.path / "metrics.csv")["val/score"][1])
+            found = read_series(cell.path / "metrics.csv").get("val/score", ([], []))[1]
+            scores |= {number: max(found)} if found else {}
     return max(scores, key=lambda number: scores[number]) if scores else None
 
 
 def _plan(console: Console, comparison: Comparison, cells: Sequence[Cell], jobs: int) -> None:
     todo = [cell for cell in cells if not is_done(cell)]
-    rows = len(dict.fromkeys(cell.folder for cell in cells))
-    console.print(f"{comparison.config}: {rows} rows, {len(cells)} runs, {len(cells) - len(todo)} done", soft_wrap=True)
-    for folder in dict.fromkeys(cell.folder for cell in cells):
-        own = [cell for cell in cells if cell.folder == folder]
-        console.print(f"  {folder.name}: {sum(map(is_done, own))} of {len(own)} done", soft_wrap=True)
+    rows, left = Counter(cell.folder for cell in cells), Counter(cell.folder for cell in todo)
+    runs = f"{len(rows)} rows, {len(cells)} runs, {len(cells) - len(todo)} done"
+    console.print(f"{comparison.config}: {runs}", markup=False, soft_wrap=True)
+    for folder, number in rows.items():
+        console.print(f"  {folder.name}: {number - left[folder]} of {number} done", markup=False, soft_wrap=True)
     finished = [read_results(cell.path / "results.json") for cell in cells if is_done(cell)]
     if finished:
-        seconds = statistics.fmean(result["meta"]["train_seconds"] for result in finished)
+        seconds = statistics.fmean(result["meta"].get("train_seconds") or 0 for result in finished)
         console.print(f"about {duration(seconds * len(todo) / jobs)} with --jobs {jobs}, from the runs that are done")
     else:
         steps = read_config([comparison.config]).get(("trainer", "max_steps"))

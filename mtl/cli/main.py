@@ -64,7 +64,12 @@ def _dispatch(words: list[str]) -> int:
         raise ConfigError(
             f"there is no subcommand {command!r}.{did_you_mean(command, COMMANDS)} There are {', '.join(COMMANDS)}."
         )
-    _command(command)(rest)
+    run = _command(command)
+    if command != "list":
+        import matplotlib
+
+        matplotlib.rcdefaults()  # whatever a matplotlibrc of the current folder says, LaTeX as a program among it
+    run(rest)
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from mtl.config.foreign_files import own_folder
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
@@ -39,6 +40,7 @@ def predict(arguments: list[str]) -> None:
     if "image_size" not in settings:
         raise ConfigError(f"no config.yaml in {str(run)!r} says how large the images were; give --image_size.")
     output = options.output or (run / "predictions" if settings and options.run else Path("predictions"))
+    own_folder(run if settings and options.run and options.output is None else output)
     found = predict_folder(
         load_checkpoint(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu"),
         images=options.images,

@@ -21,7 +21,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from mtl.config.foreign_files import read_end
+from mtl.config.search_path import of_children
 from mtl.config.yaml_lines import ConfigError, read_yaml
+from mtl.errors import printable
 from mtl.experiments.ray_launcher import add_ray_flags, connect
 from mtl.experiments.run_queue import positive, sigterm_is_ctrl_c
 from mtl.experiments.settings_record import require_same_settings
@@ -101,7 +104,7 @@ def run_trial(
     rest = [*words, *(as_flag(name, value) for name, value in values.items()), "--name", run.name]
     if (run / "config.yaml").is_file():
         rest += ["--resume", str(run)]
-    env = {**os.environ, "OMP_NUM_THREADS": str(max(1, int(cpus)))}
+    env = {**os.environ, "OMP_NUM_THREADS": str(max(1, int(cpus))), **of_children()}
     log = folder / f"{run.name}.log"
     with log.open("ab") as out:
         command = [sys.executable, "-m", "mtl", "fit", *rest]
@@ -168,9 +171,13 @@ def _plan(plan: Sweep, num_trials: int | None, folder: Path) -> None:
     grid = math.prod(len(parameter.get("values", [0])) for parameter in plan.parameters.values())
     number = grid * (num_trials or 1) if plan.method == "grid" else num_trials
     ends = f", ended early after {plan.min_iter} validations if they fall behind" if plan.min_iter else ""
-    console.print(f"{number} trials by {plan.method} for {plan.mode} {plan.metric}{ends}, in {folder}", soft_wrap=True)
+    console.print(
+        f"{number} trials by {plan.method} for {plan.mode} {plan.metric}{ends}, in {folder}",
+        markup=False,
+        soft_wrap=True,
+    )
     for name, parameter in plan.parameters.items():
-        console.print(f"  {name}: {parameter}", soft_wrap=True)
+        console.print(printable(f"  {name}: {parameter}"), markup=False, soft_wrap=True)
 
 
 def _show(plan: Sweep, flags: Sequence[str], folder: Path, found: Any) -> int:
@@ -202,7 +209,7 @@ def _show(plan: Sweep, flags: Sequence[str], folder: Path, found: Any) -> int:
 
 def _error(log: Path) -> str:
     """What a run said last of an error, or at all."""
-    lines = log.read_text("utf-8", errors="replace").strip().splitlines()
+    lines = read_end(log, 10_000).strip().splitlines()
     return next((line for line in reversed(lines) if line.startswith("error:")), lines[-1] if lines else "no output")
 
 

@@ -76,6 +76,7 @@ def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:
             va="bottom",
             fontsize=8,
             color=_WRONG if answer.correct is False else "0.15",
+            parse_math=False,
         )
     for spine in axis.spines.values():
         spine.set(color=_WRONG if wrong else "0.6", linewidth=1.6 if wrong else 0.6)
@@ -98,6 +99,7 @@ def _draw_predicted(axis: "Axes", boxes: Boxes, task: Task, height: int) -> None
             bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8},
             zorder=4,
             clip_on=True,
+            parse_math=False,
         )
 
 

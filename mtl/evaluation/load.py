@@ -9,6 +9,7 @@ from mtl.errors import did_you_mean
 from mtl.evaluation.build import build_model
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_files import read_checkpoint
+from mtl.runs.checkpoint_fit import differences, written_by
 
 
 def load_run(run_dir: str | Path, checkpoint: str = "best") -> MultiTaskLightningModule:
@@ -46,11 +47,9 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
     try:
         model = build_model(settings)
     except ConfigError as error:
-        raise ValueError(
-            f"checkpoint {str(path)!r} cannot be rebuilt here: {_first_line(error)} It was "
-            "made by another version of the code, or with modules of your own that must be allowed (`--allow`, "
-            "MTL_ALLOW)."
-        ) from error
+        raise ValueError(f"checkpoint {str(path)!r} ({written_by(state)}) cannot be rebuilt here: {error}") from error
+    if told := differences(state, model):
+        raise ValueError(f"checkpoint {str(path)!r} ({written_by(state)}) does not fit the model it describes: {told}.")
     model.load_state_dict(state["state_dict"])
     return model.eval()
 
@@ -81,7 +80,3 @@ def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
 def _settings(stored: Any) -> dict[str, Any]:
     """The arguments of the module; what Lightning adds begins with `_`."""
     return {k: v for k, v in stored.items() if not str(k).startswith("_")} if isinstance(stored, dict) else {}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:300] or type(error).__name__

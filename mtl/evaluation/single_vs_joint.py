@@ -7,7 +7,6 @@ Reads `results.json` of every `<experiment>/<run>` folder; one row per experimen
 """
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any
 
 from rich import get_console
 
-from mtl.errors import did_you_mean
+from mtl.errors import did_you_mean, printable
+from mtl.evaluation.report import read_results
 from mtl.evaluation.report_files import cell
 
 
@@ -38,8 +38,8 @@ def table(runs: Sequence[Path], metrics: Sequence[str] | None = None) -> str:
         raise ValueError("there is no run with a results.json; train one with `python -m mtl fit --config ...`.")
     experiments: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
-        results = json.loads((Path(run) / "results.json").read_text(encoding="utf-8"))
-        experiments.setdefault(str(results["meta"]["experiment"]), []).append(results)
+        results = read_results(Path(run) / "results.json")
+        experiments.setdefault(printable(str(results["meta"].get("experiment")), 100), []).append(results)
     known = list(dict.fromkeys(key for group in experiments.values() for results in group for key in results))
     keys = [_key(metric, known) for metric in metrics] if metrics else [key for key in known if _is_shown(key)]
     head = ["experiment", "runs", *(key.removeprefix("test/") for key in keys), "train time"]

@@ -1,7 +1,6 @@
 """Many runs of `python -m mtl fit`, several at once, each a process and a folder of its own, here or elsewhere."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,11 +17,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from mtl.config.foreign_files import read_end
+from mtl.config.search_path import of_children
 from mtl.config.yaml_lines import dump_yaml
+from mtl.errors import printable
 from mtl.evaluation.report import FAILED
 from mtl.experiments.cells import is_done, is_unchanged, log_file, overlay_file
 from mtl.experiments.comparison import Cell
 from mtl.runs.resume import is_in_use
+from mtl.runs.run_folder import discard
 
 
 class Process(Protocol):
@@ -103,13 +106,13 @@ class RunQueue:
         if (cell.path / "config.yaml").is_file() and not (cell.path / FAILED).is_file() and is_unchanged(cell):
             command += ["--resume", str(cell.path)]  # it was cut off
         else:
-            shutil.rmtree(cell.path, ignore_errors=True)
+            discard(cell.path, FAILED)
             log.unlink(missing_ok=True)
         cell.folder.mkdir(parents=True, exist_ok=True)
         overlay_file(cell).write_text(dump_yaml(cell.overlay), "utf-8")
         threads = max(1, (os.cpu_count() or 1) // self.jobs)
         start = time.monotonic()
-        env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+        env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)), **of_children()}
         with self._lock:  # so that none is started behind the back of `_stop`
             if self._stopped.is_set():
                 return
@@ -122,9 +125,9 @@ class RunQueue:
             done.append(cell)
         if self._stopped.is_set() or is_done(cell):
             return
-        text = log.read_text("utf-8", errors="replace").strip()
+        text = read_end(log, 4000).strip()
         cell.path.mkdir(parents=True, exist_ok=True)
-        (cell.path / FAILED).write_text(f"exit code {code}\n{text[-4000:]}\n", "utf-8")
+        (cell.path / FAILED).write_text(f"exit code {code}\n{text}\n", "utf-8")
         self.failed.append(cell)
 
     def command(self, cell: Cell) -> list[str]:
@@ -245,6 +248,5 @@ def positive(text: str) -> int:
 
 
 def _last_line(cell: Cell) -> str:
-    log = log_file(cell)
-    lines = log.read_text("utf-8", errors="replace").strip().splitlines() if log.is_file() else []
-    return lines[-1][:90] if lines else "starts"
+    lines = read_end(log_file(cell), 4000).strip().splitlines()
+    return printable(lines[-1], 90) if lines else "starts"

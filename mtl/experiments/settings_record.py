@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mtl.config.foreign_files import own_folder
 from mtl.config.yaml_lines import ConfigError, dump_yaml, read_yaml
 
 _MOST_NAMED = 5  # differences
@@ -20,7 +21,9 @@ def require_same_settings(file: Path, record: Mapping[str, Any], what: str) -> N
 
     Raises:
         ConfigError: if the record there is another one.
+        UnsafeFile: if what is written into the folder would land elsewhere.
     """
+    own_folder(file.parent)
     own = json.loads(json.dumps(record))
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)

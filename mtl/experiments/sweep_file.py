@@ -10,6 +10,8 @@ run_cap: 20
 """
 
 import json
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from mtl.errors import did_you_mean
 
 KEYS = {"command", "early_terminate", "method", "metric", "parameters", "program", "run_cap"}
 KEYS |= {"description", "entity", "name", "project"}  # of W&B alone
+MOST_RUNS = 100_000
 METHODS = ("bayes", "grid", "random")
 _STOP_KEYS = ("eta", "min_iter", "type")
 
@@ -92,22 +95,31 @@ def read_sweep(path: Path) -> Sweep:
         raise ConfigError(f"there is no sweep file {str(path)!r}; the ones that come along are in configs/sweeps.")
     values = read_yaml(path)
     known_keys(values, sorted(KEYS), str(path))
+    for key in ("metric", "early_terminate", "parameters"):
+        if not isinstance(values.get(key) or {}, dict):
+            raise ConfigError(f"{path}: `{key}` must be keys with values, found {values[key]!r:.80}.")
     method, metric, stop = values.get("method"), values.get("metric") or {}, values.get("early_terminate") or {}
     if method not in METHODS:
         raise ConfigError(f"{path}: `method` must be one of {', '.join(METHODS)}, found {method!r}.")
-    if not isinstance(metric.get("name"), str) or metric.get("goal") not in ("maximize", "minimize"):
+    if not _is_key(metric.get("name")) or metric.get("goal") not in ("maximize", "minimize"):
         raise ConfigError(f"{path}: `metric` needs a `name` and a `goal` of maximize or minimize, found {metric!r}.")
     known_keys(stop, _STOP_KEYS, f"{path}, early_terminate")
     if stop and (stop.get("type") != "hyperband" or not _is_count(stop.get("min_iter"))):
         raise ConfigError(f"{path}: `early_terminate` must be of type hyperband with `min_iter`, found {stop!r}.")
     if "run_cap" in values and not _is_count(values["run_cap"]):
-        raise ConfigError(f"{path}: `run_cap` must be a whole number of at least 1, found {values['run_cap']!r}.")
+        raise ConfigError(
+            f"{path}: `run_cap` must be a whole number of at least 1 and at most {MOST_RUNS:,}, found "
+            f"{values['run_cap']!r:.80}."
+        )
     given = values.get("parameters") or {}
     if not given:
         raise ConfigError(f"{path}: `parameters` names nothing to sweep.")
     known_keys(given, list(given), f"{path}, parameters")
     refuse_options(map(str, given), f"{path}, parameters")
     parameters = {str(name): _parameter(str(name), parameter, method, path) for name, parameter in given.items()}
+    grid = math.prod(len(parameter.get("values", [0])) for parameter in parameters.values())
+    if method == "grid" and grid > MOST_RUNS:
+        raise ConfigError(f"{path}: the grid has {grid:.3g} points; a sweep has at most {MOST_RUNS:,} trials.")
     experiment = str(parameters.pop("experiment", {}).get("value", path.stem))
     refuse_name(f"{path}: experiment", experiment)
     return Sweep(
@@ -136,10 +148,12 @@ def as_flag(name: str, value: Any) -> str:
 
 def _words(command: Any, path: Path) -> list[str]:
     """What stands between `fit` and the values, in the form that W&B's agents use."""
-    words = [str(word) for word in command or []]
+    words = [str(word) for word in command] if isinstance(command, list) else []
     if "fit" not in words or words[-1] != "${args}":
         raise ConfigError(f"{path}: `command` must be `... -m mtl fit --config=... ${{args}}`, found {command!r}.")
     between = words[words.index("fit") + 1 : -1]
+    if strange := [word for word in between if not word.isprintable()]:
+        raise ConfigError(f"{path}: {strange[0]!r} in `command` holds letters that no command does.")
     if strange := [word for word in between if "${" in word]:
         raise ConfigError(f"{path}: {strange[0]!r} in `command` is known to W&B's agents only.")
     line = read_command_line("fit", between)
@@ -172,14 +186,27 @@ def _parameter(name: str, parameter: Any, method: str, path: Path) -> dict[str, 
     known_keys(parameter, ("distribution", *needed, *(("q",) if kind.startswith("q_") else ())), f"{path}, {name}")
     if missing := [key for key in needed if key not in parameter]:
         raise ConfigError(f"{path}: parameter {name!r} of distribution {kind} needs `{missing[0]}`.")
-    if "min" in needed and not (all(isinstance(end, int | float) for end in ends) and ends[0] < ends[1]):
+    if not isinstance(parameter.get("values", [0]), list) or not parameter.get("values", [0]):
+        raise ConfigError(f"{path}: `values` of parameter {name!r} must be a list, found {parameter['values']!r:.80}.")
+    if "min" in needed and not (all(map(_is_finite, ends)) and ends[0] < ends[1]):
         raise ConfigError(
             f"{path}: parameter {name!r} has min {ends[0]!r} and max {ends[1]!r}; both must be numbers, min the less."
         )
+    if "log" in kind and ends[0] <= 0:
+        raise ConfigError(f"{path}: parameter {name!r} of distribution {kind} needs a min above 0, found {ends[0]!r}.")
     if method == "grid" and needed == ("min", "max"):
         raise ConfigError(f"{path}: a grid needs `values` for {name!r}; for a range take method random or bayes.")
     return {**parameter, "distribution": kind}
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_RUNS
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _is_key(value: Any) -> bool:
+    """Whether a value can be the key of a logged number."""
+    return isinstance(value, str) and re.fullmatch(r"[\w./@+-]{1,200}", value) is not None
