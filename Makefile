@@ -12,14 +12,14 @@ LOWEST = .venv-lowest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: joint-or-single heads methods fork help install fit test test-fast test-faults test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all gpu gpu-rehearsal wheels
+.PHONY: joint-or-single heads methods paper help install fit test test-fast test-faults test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all gpu gpu-rehearsal wheels
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
 	  awk -F '\t' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
-fork: ## start your paper: a renamed copy of all this beside it; NAME=name_of_your_paper, TO=../folder for another place
-	@$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m mtl.cli.fork "$(NAME)" $(if $(TO),--to "$(TO)")
+paper: install ## start your paper: a package of its own in this folder; NAME=name_of_your_paper, TO=.. for another folder
+	@$(PY) -m mtl paper "$(NAME)" $(if $(TO),--to "$(TO)")
 
 install: $(STAMP) ## create .venv and install the package with its development tools
 

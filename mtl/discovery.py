@@ -1,9 +1,11 @@
 """Packages import their own modules, so one new file is enough to add a head, a backbone or a data set."""
 
 import importlib
+import inspect
 import pkgutil
-from collections.abc import Iterator
-from typing import TypeVar
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -36,3 +38,15 @@ def concrete_subclasses(base: type[T]) -> Iterator[type[T]]:
     for cls in sorted(found, key=lambda cls: (cls.__name__, cls.__module__)):
         if not getattr(cls, "__abstractmethods__", None) and not cls.__name__.startswith("_"):
             yield cls
+
+
+def defined_in(modules: Iterable[str]) -> Iterator[type[Any]]:
+    """The public classes of imported modules, each from the module that defines it.
+
+    Args:
+        modules: dotted names.
+    """
+    for name in sorted(modules):
+        for _, cls in inspect.getmembers(sys.modules[name], inspect.isclass):
+            if cls.__module__ == name and not cls.__name__.startswith("_"):
+                yield cls

@@ -1,47 +1,42 @@
-"""`MultiTaskModel`: one backbone, a dict of heads. A plain module: it runs, and is exported, without Lightning.
+"""`MultiTaskModel`: inputs > backbone > architecture > heads. A plain module, which runs and is exported as it is.
 
-Shapes: B images, H x W pixels.
+Shapes: B samples.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from mtl.architectures.architecture import Architecture
+from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.balancing.engine.junction import Junction
 from mtl.balancing.engine.partition import Partition, partition
 from mtl.batch import Batch
-from mtl.features import Features
+from mtl.features import Features, zero_padding
 from mtl.heads.head import Head, Outputs
+from mtl.inputs.image import ImageInput
+from mtl.inputs.input import Input, input_kind
 from mtl.metrics.task_metrics import Predictions
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from mtl.task import IMAGE
 
 
 class MultiTaskModel(nn.Module):
-    """A shared backbone and one head for each task.
+    """One trunk in an architecture, and one head for each task.
 
     Args:
-        backbone: image -> feature maps.
+        trunk: an architecture, or a backbone that all heads share.
         heads: the heads by task name.
-        image_mean: mean of every channel of an image in 0..1.
-        image_std: standard deviation of every channel of an image in 0..1.
+        inputs: what prepares each input, by its name; one image of three channels by default.
 
     Raises:
-        ValueError: without any head, or if a head stands under another name than its task's.
+        ValueError: without any head, if a head stands under another name than its task's, or if the backbone asks for
+            an input that is not there.
     """
 
-    image_mean: Tensor
-    image_std: Tensor
-
     def __init__(
-        self,
-        backbone: Backbone,
-        heads: Mapping[str, Head],
-        image_mean: Sequence[float] = IMAGENET_MEAN,
-        image_std: Sequence[float] = IMAGENET_STD,
+        self, trunk: Architecture | Backbone, heads: Mapping[str, Head], inputs: Mapping[str, Input] | None = None
     ) -> None:
         super().__init__()
         if not heads:
@@ -51,38 +46,74 @@ class MultiTaskModel(nn.Module):
                 raise ValueError(f"head {name!r} was built for task {head.task.name!r}; give it that name.")
             if hasattr(nn.ModuleDict, name):
                 raise ValueError(f"a task cannot be named {name!r}: torch.nn.ModuleDict uses that word itself.")
-        self.backbone = backbone
+        self.inputs = nn.ModuleDict(inputs or {name: input_kind(spec)(spec) for name, spec in IMAGE.items()})
+        self.trunk = trunk if isinstance(trunk, Architecture) else HardSharing(trunk, list(heads))
         self.heads = nn.ModuleDict(heads)
         self.junction = Junction()
-        # not persistent: they are settings, and a checkpoint keeps settings elsewhere
-        self.register_buffer("image_mean", torch.tensor(image_mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("image_std", torch.tensor(image_std).view(-1, 1, 1), persistent=False)
+        self.set_memory_format(self.channels_last)
 
-    def forward(self, image: Tensor) -> dict[str, Outputs]:
+    @property
+    def channels_last(self) -> bool:
+        """Whether some input wants filters channels-last in memory."""
+        return any(isinstance(i, ImageInput) and i.channels_last for i in self.inputs.values())
+
+    def set_memory_format(self, channels_last: bool) -> None:
+        """Lay out filters in memory, and images with them; tensors that are not 4-D stay as they are.
+
+        Args:
+            channels_last: whether channels come last.
+        """
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        for parameter in self.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=layout)
+        for prepare in self.inputs.values():
+            if isinstance(prepare, ImageInput):
+                prepare.channels_last = channels_last
+
+    def forward(self, batch: Batch | Tensor) -> dict[str, Outputs]:
         """Raw outputs of every head.
 
         Args:
-            image: uint8 in 0..255 or float in 0..1, [B,3,H,W].
+            batch: the inputs by name, as `mtl.batch.collate` makes them; or the tensor of the only input.
         """
-        views = self.junction(self.features(image), list(self.heads))
         # a junction may leave heads out of a training step
-        return {name: self.heads[name](view) for name, view in views.items()}
+        views = self.junction(self.cut(batch), list(self.heads))
+        return {name: self.outputs(name, view) for name, view in views.items()}
 
-    def features(self, image: Tensor) -> Features:
-        """The shared features alone.
+    def cut(self, batch: Batch | Tensor) -> Features:
+        """What the tasks share: the tensors that pass on to own computation.
 
         Args:
-            image: uint8 in 0..255 or float in 0..1, [B,3,H,W].
+            batch: as `forward` takes it.
         """
-        if image.dtype == torch.uint8:
-            image = image.to(self.image_mean.dtype) / 255
-        features: Features = self.backbone((image - self.image_mean) / self.image_std)
-        return features
+        if isinstance(batch, Tensor):
+            (name,) = self.inputs
+            batch = {name: batch}
+        prepared: dict[str, Tensor] = {}
+        for prepare in self.inputs.values():
+            prepared |= prepare(batch)
+        return self.trunk.cut(prepared)
+
+    def outputs(self, name: str, cut: Features) -> Outputs:
+        """Raw outputs of one head.
+
+        Args:
+            name: the task.
+            cut: the tensors of the cut, as this task sees them.
+        """
+        view = zero_padding(self.trunk.view(cut, name), self.trunk.spec)
+        outputs: Outputs = self.heads[name](view)
+        return outputs
 
     def partition(self) -> Partition:
-        """The parameters by owner: those of each head, and those that all tasks share."""
-        shared = [module for module in self.children() if module is not self.heads]
-        return partition(shared, {name: [head] for name, head in self.heads.items()})
+        """The parameters by owner: a head and what the architecture gives its task, and what all tasks share."""
+        own = {name: [*head.parameters(), *self.trunk.of_task[name].parameters()] for name, head in self.heads.items()}
+        of_one = {id(parameter) for parameters in own.values() for parameter in parameters}
+        # what the trunk or another part uses beside its task's modules is found again under its own name, and shared
+        places = self.named_parameters(remove_duplicate=False)
+        shared = [p for name, p in places if not name.startswith(("heads.", "trunk.of_task.")) or id(p) not in of_one]
+        return partition(shared, own)
 
     def head(self, name: str) -> Head:
         """The head of one task.
@@ -112,10 +143,10 @@ class MultiTaskModel(nn.Module):
         return {name: self.head(name).decode(out) for name, out in outputs.items()}
 
     @torch.inference_mode()
-    def predict(self, image: Tensor) -> dict[str, Predictions]:
+    def predict(self, batch: Batch | Tensor) -> dict[str, Predictions]:
         """`forward` and `decode` without gradients.
 
         Args:
-            image: uint8 in 0..255 or float in 0..1, [B,3,H,W].
+            batch: as `forward` takes it.
         """
-        return self.decode(self(image))
+        return self.decode(self(batch))

@@ -1,11 +1,11 @@
 """`MultiTaskLightningModule`: the training loop. Read this file first.
 
-One step: a batch goes through the shared backbone once, every head gives one loss, the losses are summed with their
-task weights, and Lightning does the rest (backward, accumulation, clipping, precision, devices). Balancing methods,
-pictures and telemetry are callbacks; the loop names none of them.
+One step: a batch goes through the shared trunk once, every head gives one loss, the losses are summed with their task
+weights, and Lightning does the rest (backward, accumulation, clipping, precision, devices). Balancing methods, pictures
+and telemetry are callbacks; the loop names none of them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol, Self
 
@@ -14,15 +14,18 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from mtl.architectures.architecture import Architecture
+from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.batch import Batch, labelled
 from mtl.errors import did_you_mean
 from mtl.features import FeatureSpec
 from mtl.heads.head import Head
+from mtl.inputs.input import Input, input_kind
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
-from mtl.model import IMAGENET_MEAN, IMAGENET_STD, MultiTaskModel
+from mtl.model import MultiTaskModel
 from mtl.optim import Optim
-from mtl.task import Task
+from mtl.task import IMAGE, InputSpec, Task
 
 # losses -> what is minimised, and the weights to log
 Objective = Callable[[dict[str, Tensor]], tuple[Tensor, Mapping[str, float | Tensor]]]
@@ -42,41 +45,48 @@ class ObjectiveStep(Protocol):
 
 
 class MultiTaskLightningModule(LightningModule):
-    """A shared backbone, one head for each task, and the loop that trains them together.
+    """A trunk that tasks share, one head for each task, and the loop that trains them together.
 
     Args:
         tasks: what the data module can teach, by name; linked from `data`, never written twice.
-        backbone: the shared trunk.
+        backbone: a backbone class with its own arguments (the inputs are given to it), or a backbone that is built.
         heads: for each task to learn, a head class with its own arguments (the task and the feature widths are given
             to it). A task of the data without a head is not trained.
+        inputs: what the data module feeds, by name; linked from `data` as `tasks` is. One image by default.
+        architecture: how the tasks share the backbone, a class with its own arguments; all of it by default.
+        prepare: how an input is prepared on the device, by its name, where its kind's default does not fit: for
+            example `image: {class_path: ImageInput, init_args: {mean: [0.5], std: [0.2]}}`.
         loss_weights: fixed weight of each task's loss; 1 where none is given.
         optim: optimiser, learning rates and schedule; AdamW with warm-up and cosine by default.
-        image_mean: mean of every channel of an image in 0..1.
-        image_std: standard deviation of every channel of an image in 0..1.
-        channels_last: keep images and filters channels-last in memory; faster on CPUs and on GPUs with tensor cores.
         compile: run the model through `torch.compile`.
 
     Raises:
-        ValueError: if a head or a weight names no task.
+        ValueError: if a head, a weight or a preparation names nothing that is there.
     """
 
     def __init__(
         self,
         tasks: dict[str, Task],
-        backbone: Backbone,
+        backbone: Callable[[dict[str, InputSpec]], Backbone],
         heads: dict[str, Callable[[Task, FeatureSpec], Head]],
+        inputs: dict[str, InputSpec] | None = None,
+        architecture: Callable[[Backbone, list[str]], Architecture] | None = None,
+        prepare: dict[str, Callable[[InputSpec], Input]] | None = None,
         loss_weights: dict[str, float] | None = None,
         optim: Optim | None = None,
-        image_mean: Sequence[float] = IMAGENET_MEAN,
-        image_std: Sequence[float] = IMAGENET_STD,
-        channels_last: bool = True,
         compile: bool = False,
     ) -> None:
         super().__init__()
+        inputs, prepare = inputs or dict(IMAGE), prepare or {}
         _check_names("head", heads, "data.tasks", tasks)
         _check_names("loss weight", loss_weights or {}, "model.heads", heads)
-        built = {name: make(tasks[name], backbone.spec) for name, make in heads.items()}
-        self.model = MultiTaskModel(backbone, built, image_mean, image_std)
+        _check_names("prepare", prepare, "data.inputs", inputs)
+        trunk = (architecture or HardSharing)(
+            backbone if isinstance(backbone, Backbone) else backbone(inputs), list(heads)
+        )
+        built = {name: make(tasks[name], trunk.spec) for name, make in heads.items()}
+        ready = {name: prepare.get(name, input_kind(spec))(spec) for name, spec in inputs.items()}
+        self.model = MultiTaskModel(trunk, built, ready)
         self.tasks = {name: tasks[name] for name in built}
         self.loss_weights = {name: (loss_weights or {}).get(name, 1.0) for name in built}
         self.objective_steps: dict[str, ObjectiveStep] = {}
@@ -84,8 +94,6 @@ class MultiTaskLightningModule(LightningModule):
         self.optim = optim or Optim()
         self.metrics = nn.ModuleDict({name: head.metrics() for name, head in built.items()})
         self.eval_losses = nn.ModuleDict({name: MeanMetric() for name in built})
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.model.to(memory_format=self.memory_format)
         if compile:
             self.model.compile()
 
@@ -106,13 +114,15 @@ class MultiTaskLightningModule(LightningModule):
         optimizer, schedule = self.optim.build(self.model, steps, self.more_parameter_groups)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def forward(self, image: Tensor) -> dict[str, Predictions]:
-        return self.model.decode(self.model(image.contiguous(memory_format=self.memory_format)))
+    def forward(self, batch: Batch | Tensor) -> dict[str, Predictions]:
+        return self.model.decode(self.model(batch))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        outputs = self.model(batch["image"].contiguous(memory_format=self.memory_format))
-        losses = self.model.losses(outputs, batch)
+        losses = self.model.losses(self.model(batch), batch)
         total, weights = self.objective(losses)
+        if (penalty := self.model.trunk.penalty()) is not None:
+            total = total + penalty
+            self.log("train/penalty", penalty.detach())
         self.log_dict({f"train/loss/{name}": loss.detach() for name, loss in losses.items()})
         # Lightning sends a plain number to the device and waits for it there
         tensors = {n: w if isinstance(w, Tensor) else torch.full_like(total.detach(), w) for n, w in weights.items()}
@@ -139,7 +149,7 @@ class MultiTaskLightningModule(LightningModule):
         self._log_metrics("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Predictions]:
-        predictions: dict[str, Predictions] = self(batch["image"])
+        predictions: dict[str, Predictions] = self(batch)
         return predictions
 
     def objective(self, losses: dict[str, Tensor]) -> tuple[Tensor, Mapping[str, float | Tensor]]:
@@ -188,7 +198,7 @@ class MultiTaskLightningModule(LightningModule):
         return metric
 
     def _eval_step(self, batch: Batch) -> dict[str, Predictions]:
-        outputs = self.model(batch["image"].contiguous(memory_format=self.memory_format))
+        outputs = self.model(batch)
         for name, loss in self.model.losses(outputs, batch).items():
             # weight 0 for a batch without labels, so the mean is over what was labelled
             self.eval_loss(name).update(loss, labelled(batch, self.tasks[name]).sum())

@@ -1,7 +1,7 @@
 """Optimiser, learning rates per part of the model, and a schedule counted in steps."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from torch import nn
@@ -65,7 +65,7 @@ class Optim:
         """
         groups: dict[tuple[str, bool], dict[str, Any]] = {}
         used = set()
-        for name, parameter in model.named_parameters():
+        for name, parameter in named_parts(model):
             if not parameter.requires_grad:
                 continue
             part = max((key for key in self.lr_factors if f"{name}.".startswith(f"{key}.")), key=len, default="")
@@ -78,7 +78,7 @@ class Optim:
                 group["weight_decay"] = 0.0
         for key in self.lr_factors:
             if key not in used:
-                parts = {".".join(name.split(".")[:depth]) for name, _ in model.named_parameters() for depth in (1, 2)}
+                parts = {".".join(name.split(".")[:depth]) for name, _ in named_parts(model) for depth in (1, 2)}
                 raise ValueError(
                     f"lr_factors names {key!r}, which holds no trainable parameter.{did_you_mean(key, parts)} "
                     f"Parts are {', '.join(sorted(parts))}."
@@ -104,6 +104,16 @@ class Optim:
             return 1.0
         done = min(1.0, (step - warmup) / max(1.0, num_steps - warmup))
         return self.final_lr + (1 - self.final_lr) * (1 + math.cos(math.pi * done)) / 2
+
+
+def named_parts(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Parameters by the names that people use: `backbone.stem.0.weight` for `trunk.backbone.stem.0.weight`.
+
+    Args:
+        model: the model.
+    """
+    for name, parameter in model.named_parameters():
+        yield name.removeprefix("trunk."), parameter
 
 
 def _fuse(optimizer: Optimizer) -> None:

@@ -1,15 +1,13 @@
-"""`Task`: what one task predicts. The data module makes it; the head for it is built from it."""
+"""`Task` and `InputSpec`: what is predicted, and from what. The data module makes them for the model."""
 
 import keyword
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-# What one sample holds for a task of this kind; another kind must deliver a tensor of one shape in every sample.
-KINDS = {
-    "classification": "one class index (int64 scalar)",
-    "multilabel": "one 0/1 per class (float32 [C])",
-    "regression": "one number (float32 scalar)",
-    "detection": "boxes [N,4] with a class index each",
-}
+
+def _check_name(what: str, name: str) -> None:
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise ValueError(f"{what} name {name!r} must be letters, digits and '_' (it becomes a key).")
 
 
 @dataclass(frozen=True)
@@ -18,12 +16,13 @@ class Task:
 
     Args:
         name: the task's key everywhere: heads, batches, loss weights, log keys.
-        kind: the form of its target: `classification`, `multilabel`, `regression`, `detection`, or a kind of your own.
+        kind: the form of its target: the name of a file in `mtl/targets`, such as `classification` or `detection`, or
+            a kind of your own.
         num_classes: number of classes C; 0 where there are none. Taken from `class_names` when these are given.
         class_names: names of the classes in the order of their index, for pictures and tables.
 
     Raises:
-        ValueError: for a name that cannot be a key, a kind that needs classes without any, or counts that disagree.
+        ValueError: for a name that cannot be a key, or counts that disagree.
     """
 
     name: str
@@ -36,8 +35,7 @@ class Task:
         object.__setattr__(self, "class_names", tuple(self.class_names))
         if not self.num_classes:
             object.__setattr__(self, "num_classes", len(self.class_names))
-        if not self.name.isidentifier() or keyword.iskeyword(self.name):
-            raise ValueError(f"task name {self.name!r} must be letters, digits and '_' (it becomes a log key).")
+        _check_name("task", self.name)
         if self.class_names and len(self.class_names) != self.num_classes:
             raise ValueError(
                 f"task {self.name!r} has num_classes={self.num_classes} but {len(self.class_names)} class_names; "
@@ -45,8 +43,6 @@ class Task:
             )
         if len(set(self.class_names)) != len(self.class_names):
             raise ValueError(f"task {self.name!r} names a class twice: {', '.join(self.class_names)}.")
-        if self.kind in ("classification", "multilabel", "detection") and self.num_classes < 1:
-            raise ValueError(f"task {self.name!r} is of kind {self.kind!r} and needs num_classes or class_names.")
 
     @property
     def labels_field(self) -> str:
@@ -65,3 +61,38 @@ class Task:
             index: class index, 0 to C-1.
         """
         return self.class_names[index] if self.class_names else str(index)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What one input of the model is.
+
+    Args:
+        name: the input's key in samples and batches.
+        kind: its form: the name of a file in `mtl/inputs`, such as `image` or `tokens`, or a kind of your own.
+        channels: width of a value: channels of an image, columns of a table, size of a vocabulary.
+        names: names of these, in their order, where they have names.
+
+    Raises:
+        ValueError: for a name that cannot be a key, or without channels.
+    """
+
+    name: str
+    kind: str
+    channels: int = 0
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        if not self.channels:
+            object.__setattr__(self, "channels", len(self.names))
+        _check_name("input", self.name)
+        if self.channels < 1 or (self.names and len(self.names) != self.channels):
+            raise ValueError(
+                f"input {self.name!r} has channels={self.channels} and {len(self.names)} names; give channels of at "
+                "least 1, or names."
+            )
+
+
+Inputs = Mapping[str, InputSpec]
+IMAGE: Inputs = {"image": InputSpec("image", "image", channels=3)}  # what a data set of pictures has

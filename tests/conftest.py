@@ -1,9 +1,9 @@
 """What every test shares: one thread, fixed seeds, no network logger, and processes that talk over gloo.
 
-`pytest --method my.module.Class` runs the contract tests of balancing methods on a class of yours, and nothing else.
+`pytest --contract my.module.Class` runs the contract tests of its family (method, head, backbone, schedule, ...) on a
+class of yours, and nothing else; `--contract my/config.yaml` those of a config.
 """
 
-import importlib
 import io
 import os
 import pickle
@@ -18,6 +18,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from tests.contract.kit.found import choose, families
+
 os.environ.setdefault("WANDB_MODE", "offline")
 # pictures are drawn without a screen
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -27,29 +29,34 @@ PATIENCE_S = 120
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--method", metavar="CLASS_PATH", help="run the contract tests on this balancing method")
+    parser.addoption("--contract", metavar="CLASS", help="run the contract tests on this class, or on this config file")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    path = config.getoption("--method")
-    if path:
-        module, _, name = path.rpartition(".")
-        if not module or not hasattr(importlib.import_module(module), name):
-            raise pytest.UsageError(f"--method {path}: there is no such class; write it as my.module.Class")
-        os.environ["MTL_TEST_METHOD"] = path  # the contract tests add it to what they find
+    if name := config.getoption("--contract"):
+        try:
+            choose(name)
+        except ValueError as error:
+            raise pytest.UsageError(f"--contract {name}: {error}") from error
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    path = config.getoption("--method")
-    if not path:
+    name = config.getoption("--contract")
+    if not name:
         return
-    module, _, name = path.rpartition(".")
-    chosen = getattr(importlib.import_module(module), name)
-    own = [item for item in items if any(value is chosen for value in _parameters(item))]
+    chosen = choose(name)
+    own = [item for item in items if any(_is_same(value, chosen) for value in _parameters(item))]
     if not own:
-        raise pytest.UsageError(f"no contract test takes {path}; it must be a concrete balancing method")
+        raise pytest.UsageError(
+            f"no contract test takes {name}; here they take configs and the concrete subclasses of "
+            f"{', '.join(sorted(families))}"
+        )
     config.hook.pytest_deselected(items=[item for item in items if item not in own])
     items[:] = own
+
+
+def _is_same(value: Any, chosen: type | Path) -> bool:
+    return value is chosen or (isinstance(value, Path) and value == chosen)
 
 
 def _parameters(item: pytest.Item) -> list[Any]:

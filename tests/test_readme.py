@@ -88,6 +88,8 @@ def test_other_command_exists(command: str) -> None:
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
         for names in re.findall(r"\[([\w,-]+)\]", command):
             assert set(names.split(",")) <= set(extras)
+    elif words[0] == "pytest":
+        assert words[1] == "--contract"
     elif words[0] in ("python", "python3"):
         target = words[words.index("-m") + 1].replace(".", "/") if "-m" in words else words[1].removesuffix(".py")
         assert words[1:3] == ["-m", "venv"] or (ROOT / target).with_suffix(".py").is_file() or (ROOT / target).is_dir()

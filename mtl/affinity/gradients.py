@@ -7,17 +7,18 @@ import torch
 from torch import Tensor
 
 from mtl.affinity.measure import Evidence
+from mtl.balancing.engine.partition import trainable
 from mtl.batch import Batch
 from mtl.model import MultiTaskModel
 
 
 def shared_parameters(model: MultiTaskModel) -> list[torch.nn.Parameter]:
-    """Parameters of the backbone that learn.
+    """Parameters that learn and that the tasks share.
 
     Args:
         model: the joint model.
     """
-    return [parameter for parameter in model.backbone.parameters() if parameter.requires_grad]
+    return trainable(model.partition().shared)
 
 
 def losses_and_rows(model: MultiTaskModel, batch: Batch, names: list[str]) -> tuple[Tensor, Tensor]:
@@ -29,7 +30,7 @@ def losses_and_rows(model: MultiTaskModel, batch: Batch, names: list[str]) -> tu
         names: the tasks.
     """
     shared = shared_parameters(model)
-    losses = model.losses(model(batch["image"]), batch)
+    losses = model.losses(model(batch), batch)
     rows = []
     for name in names:
         found = torch.autograd.grad(losses[name], shared, retain_graph=True, allow_unused=True)

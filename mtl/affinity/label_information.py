@@ -12,7 +12,8 @@ from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 
 from mtl.affinity.measure import AffinityMeasure, Evidence
-from mtl.batch import Batch, box_mask, labelled
+from mtl.batch import Batch, labelled
+from mtl.targets.target import target_of
 from mtl.task import Task
 
 PARTS = 5  # the data is cut into so many for a spread
@@ -50,37 +51,11 @@ class LabelInformation(AffinityMeasure):
 
 
 def _views(batches: Sequence[Batch], task: Task) -> list[Tensor]:
-    """Targets of a task as classes of images, each [S]; -1 where it is not labelled."""
-    per_batch = [_classes(batch, task) for batch in batches]
+    """Targets of a task as classes of samples, each [S]; -1 where it is not labelled."""
+    target = target_of(task)
+    per_batch = [target.views(batch, labelled(batch, task)) for batch in batches]
     joined = [torch.cat(view) for view in zip(*per_batch, strict=True)]
-    if task.kind == "regression":
-        return [_binned(values_S) for values_S in joined]
-    # rows of flags to numbers
-    return [v.long() if v.ndim == 1 else torch.unique(v, dim=0, return_inverse=True)[1] for v in joined]
-
-
-def _classes(batch: Batch, task: Task) -> list[Tensor]:
-    known_B = labelled(batch, task)
-    if task.kind == "detection":
-        mask_BM = box_mask(batch, task)
-        boxes_BM4, labels_BM = batch[task.name], batch[task.labels_field]
-        area_BM = ((boxes_BM4[..., 2:] - boxes_BM4[..., :2]).prod(-1)).masked_fill(~mask_BM, -1)
-        largest_B = labels_BM.gather(1, area_BM.argmax(1, keepdim=True))[:, 0]
-        there_BC = torch.zeros(len(labels_BM), task.num_classes + 1, dtype=torch.bool)
-        there_BC.scatter_(1, torch.where(mask_BM, labels_BM, task.num_classes), True)
-        code_B = _numbers(there_BC[:, :-1])
-        return [torch.where(known_B, view_B, -1) for view_B in (mask_BM.sum(1), largest_B, code_B)]
-    if task.kind == "regression":
-        return [torch.where(known_B, batch[task.name].float(), torch.nan)]
-    if task.kind == "multilabel":
-        return [torch.where(known_B, _numbers(batch[task.name] > 0.5), -1)]
-    return [torch.where(known_B, batch[task.name], -1)]
-
-
-def _numbers(flags_BC: Tensor) -> Tensor:
-    """A number for every set of flags; more than 60 of them fold, which only makes two sets alike."""
-    powers_C = 2 ** (torch.arange(flags_BC.shape[1]) % 60)
-    return (flags_BC.long() * powers_C).sum(1)
+    return [_binned(view_S) if view_S.is_floating_point() else view_S.long() for view_S in joined]
 
 
 def _binned(values_S: Tensor) -> Tensor:

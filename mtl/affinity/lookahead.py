@@ -44,7 +44,7 @@ class Lookahead(AffinityMeasure):
                     kept = [parameter.clone() for parameter in shared]
                     for parameter, part in zip(shared, move_P.split(sizes), strict=True):
                         parameter.sub_(part.view_as(parameter))
-                    losses = model.losses(model(batch["image"]), batch)
+                    losses = model.losses(model(batch), batch)
                     for parameter, old in zip(shared, kept, strict=True):
                         parameter.copy_(old)
                 after_K = torch.stack([losses[name] for name in names])

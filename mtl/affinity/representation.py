@@ -1,8 +1,8 @@
-"""Representation similarity: whether networks trained on single tasks see the same pictures alike.
+"""Representation similarity: whether networks trained on single tasks see the same samples alike.
 
 Source: Kornblith, Norouzi, Lee, Hinton, "Similarity of Neural Network Representations Revisited", ICML 2019, eq. 4
 (linear CKA); Dwivedi, Roig, "Representation Similarity Analysis for Efficient Task Taxonomy", CVPR 2019 (RSA).
-Shapes: N batches, K tasks, B images, D features.
+Shapes: N batches, K tasks, B samples, D features.
 """
 
 import torch
@@ -11,13 +11,14 @@ from torch import Tensor
 
 from mtl.affinity.measure import AffinityMeasure, Evidence
 from mtl.batch import Batch
+from mtl.heads.whole.pooling import Pool
 from mtl.model import MultiTaskModel
 
 
 class CKA(AffinityMeasure):
     """Linear centred kernel alignment of the pooled features of single-task networks, 0 to 1.
 
-    A few images in many dimensions look alike: compare values of one batch size only.
+    A few samples in many dimensions look alike: compare values of one batch size only.
     """
 
     paper = "Kornblith et al., Similarity of Neural Network Representations Revisited, ICML 2019"
@@ -32,7 +33,7 @@ class CKA(AffinityMeasure):
 
 
 class RSA(AffinityMeasure):
-    """Spearman correlation of the dissimilarities (1 - Pearson) of all pairs of images, -1 to 1."""
+    """Spearman correlation of the dissimilarities (1 - Pearson) of all pairs of samples, -1 to 1."""
 
     paper = "Dwivedi, Roig, Representation Similarity Analysis for Efficient Task Taxonomy, CVPR 2019"
     needs = "singles"
@@ -59,6 +60,8 @@ def _pooled(model: MultiTaskModel, batch: Batch) -> Tensor:
     """Mean and largest value of every channel of every level, [B,D]."""
     training = model.training
     model.eval()
-    levels = model.features(batch["image"]).values()
+    (name,) = model.heads
+    pool = Pool(model.trunk.spec, list(model.trunk.spec.channels), ("mean", "max"))
+    pooled: Tensor = pool(model.trunk.view(model.cut(batch), name))
     model.train(training)
-    return torch.cat([pooled for level in levels for pooled in (level.mean((2, 3)), level.amax((2, 3)))], 1).double()
+    return pooled.double()

@@ -1,4 +1,4 @@
-"""Backbones: image -> named feature maps. A new file here is found by itself."""
+"""Backbones: image -> named feature maps. New files in this package are discovered automatically."""
 
 from mtl.discovery import import_modules
 

@@ -1,21 +1,123 @@
-"""`Backbone`: the shared trunk; it declares the width and stride of every map it returns."""
+"""`Backbone`: the trunk that tasks share; it declares its inputs, and width, stride and layout of every level.
+
+Architectures that work inside a trunk (cross-stitch units, FiLM, experts) need it in stages: `StagedBackbone`.
+"""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from mtl.features import Features, FeatureSpec
+from mtl.task import Inputs, InputSpec
+
+State = tuple[Tensor, Tensor | None]  # values, and a mask [B,T] or [B,H,W] where some are padding
 
 
 class Backbone(nn.Module, ABC):
-    """Normalised images -> `{level: feature}`; a subclass sets `self.spec` in its `__init__`."""
+    """Prepared inputs -> `{level: feature}`; a subclass sets `self.spec` in its `__init__`.
+
+    The first argument of a constructor is `inputs`, what the data module declares; it says widths such as the channels
+    of an image or the size of a vocabulary.
+    """
 
     spec: FeatureSpec
+    pretrained = False  # its weights are trained ones, and copies of it keep them
+    inputs: tuple[str, ...] = ("image",)  # names of what `forward` takes, in order; `<name>_mask` for a mask
 
     @abstractmethod
-    def forward(self, image: Tensor) -> Features:
-        """Feature maps of every level in `spec`.
+    def forward(self, *inputs: Any, **_: Any) -> Features:
+        """Features of every level in `spec`, and `<level>_mask` where sequences differ in length.
 
         Args:
-            image: normalised images, float [B,3,H,W].
+            inputs: the prepared inputs that `self.inputs` names.
         """
+
+    def run(self, prepared: Mapping[str, Tensor]) -> Features:
+        """`forward` on the inputs it names.
+
+        Args:
+            prepared: what the kinds of inputs made of a batch.
+        """
+        features: Features = self(*(prepared[name] for name in self.inputs))
+        return features
+
+
+class StagedBackbone(Backbone):
+    """A backbone whose stages run one after the other; `forward` is `finish` of their outputs.
+
+    A stage takes and gives a tensor; one that has to know the padding sets `takes_mask = True`, takes a mask too, and
+    gives both. A subclass sets `self.stage_spec` beside `self.spec`.
+    """
+
+    stage_spec: FeatureSpec  # of the stages' outputs, in their order
+
+    @abstractmethod
+    def stages(self) -> Sequence[nn.Module]:
+        """The stages in order."""
+
+    @abstractmethod
+    def finish(self, outputs: Sequence[State]) -> Features:
+        """Levels from the outputs of the stages.
+
+        Args:
+            outputs: values and mask behind each stage.
+        """
+
+    def begin(self, *inputs: Tensor) -> State:
+        """What the first stage gets: the input and its mask.
+
+        Args:
+            inputs: the prepared inputs.
+        """
+        return inputs[0], inputs[1] if len(inputs) > 1 else None
+
+    def forward(self, *inputs: Tensor) -> Features:
+        return self.finish(run_stages(self.stages(), self.begin(*inputs)))
+
+
+def run_stage(stage: nn.Module, state: State) -> State:
+    """One stage.
+
+    Args:
+        stage: the stage.
+        state: values and mask.
+    """
+    values, mask = state
+    if getattr(stage, "takes_mask", False):
+        out: State = stage(values, mask)
+        return out
+    return stage(values), mask
+
+
+def run_stages(stages: Iterable[nn.Module], state: State) -> list[State]:
+    """The output of every stage.
+
+    Args:
+        stages: the stages in order.
+        state: values and mask that the first one gets.
+    """
+    outputs = []
+    for stage in stages:
+        state = run_stage(stage, state)
+        outputs.append(state)
+    return outputs
+
+
+def only_input(inputs: Inputs, kind: str, who: str) -> InputSpec:
+    """The one input of a kind.
+
+    Args:
+        inputs: what the data module declares.
+        kind: the kind wanted.
+        who: who asks, for the message.
+
+    Raises:
+        ValueError: if there is none, or more than one.
+    """
+    fitting = [spec for spec in inputs.values() if spec.kind == kind]
+    if len(fitting) != 1:
+        listed = ", ".join(f"{spec.name} ({spec.kind})" for spec in inputs.values()) or "none"
+        raise ValueError(f"{who} takes one input of kind {kind!r}; the data has {listed}. Take another backbone.")
+    return fitting[0]

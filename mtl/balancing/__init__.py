@@ -1,4 +1,4 @@
-"""Balancing methods, one per file: they see losses, a Gramian or task gradients; never a model, never Lightning."""
+"""Balancing methods, one per file: functions of losses, a Gramian or task gradients, without a model or Lightning."""
 
 from mtl.discovery import import_modules
 

@@ -1,4 +1,4 @@
-"""Aligned-MTL: make the task gradients orthogonal and equally long, with the smallest change.
+"""Aligned-MTL: make the task gradients orthogonal and equally long while changing them least.
 
 Source: Senushkin et al., "Independent Component Alignment for Multi-Task Learning", CVPR 2023, arXiv:2305.19000,
 algorithm 1.
@@ -19,15 +19,16 @@ from mtl.functional.on_host import on_host
 class AlignedMTL(GradientWeighting):
     """Weights w = s V L^(-1/2) V' p, with G = V L V' the spectrum of the Gramian, p the preferences and s a scale.
 
-    Eigenvalues below K eps times the largest are cut, as in the paper; that depends on the precision, so with very
-    unequal norms float32 drops other directions than float64. LibMTL takes p = 1, K times ours and TorchJD's.
+    As in the paper, eigenvalues below K eps times the largest are dropped. eps depends on the dtype, so float32 and
+    float64 can drop different directions when norms are very unequal. LibMTL uses p = 1, which gives K times the
+    weights here and in TorchJD.
 
         weights = AlignedMTL()(gramian, losses)
 
     Args:
-        scale_mode: s is the root of the smallest kept eigenvalue (`min`, the paper's), of the `median` or of the mean
-            (`rmse`); the latter two are the authors' later options.
-        preferences: weight of every task; 1 / K by default.
+        scale_mode: s is the square root of the smallest kept eigenvalue (`min`, as in the paper), the median (`median`)
+            or the mean (`rmse`); the authors added the last two later.
+        preferences: weight of each task; 1 / K by default.
     """
 
     paper = "Senushkin et al., Independent Component Alignment for Multi-Task Learning, CVPR 2023"
@@ -43,7 +44,7 @@ class AlignedMTL(GradientWeighting):
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         gram = decompose(gramian_KK)
         norms_K = torch.where(gram.zero_K, 0.0, gram.norms_K)
-        # G = F F' with F = norms * root of the cosines: singular values of F keep twice the digits of eigenvalues of G
+        # G = F F' with F = norms * root of the cosines: singular values of F have twice the digits of G's eigenvalues
         factor_KK = norms_K[:, None] * gram.vectors_KK * gram.values_K.sqrt()
         vectors_KK, roots_K, _ = on_host(torch.linalg.svd)(factor_KK)
         eps = torch.finfo(gramian_KK.dtype).eps

@@ -1,4 +1,4 @@
-"""ConFIG: a direction of equal cosine to every task gradient, as long as their projections on it together.
+"""ConFIG: the direction with the same cosine to every task gradient; its length is the sum of their projections.
 
 Source: Liu, Chu, Thuerey, "ConFIG: Towards Conflict-free Training of Physics Informed Neural Networks", ICLR 2025,
 arXiv:2408.11104, eq. 2 and 3.
@@ -15,10 +15,10 @@ from mtl.functional.gramian import decompose
 class ConFIG(GradientWeighting):
     """The update d = (sum_k g_k . u) u with u the unit vector along pinv(unit gradients) 1.
 
-    The paper works on the gradients; on the Gramian, u is along sum_k c_k g_k / n_k with c = C^-1 1, C the cosines and
-    n the norms. Linearly dependent gradients take the pseudo-inverse and `status` says singular; where even that has no
-    direction, the weights are 0 and `status` says Pareto-stationary. The momentum version (M-ConFIG), with one task per
-    step, is not here.
+    The paper works on the gradients. On the Gramian, u is along sum_k c_k g_k / n_k with c = C^-1 1, C the cosines and
+    n the norms. If the gradients are linearly dependent, the pseudo-inverse is used and `status` is singular; if that
+    gives no direction either, the weights are 0 and `status` is Pareto-stationary. The momentum version (M-ConFIG),
+    with one task per step, is not implemented.
 
         weights = ConFIG()(gramian, losses)
     """

@@ -1,4 +1,4 @@
-"""COSMOS: a weighted sum that is rewarded for losses in the direction of a preference.
+"""COSMOS: a weighted sum of losses, minus a reward for losses that point along a preference vector.
 
 Source: Ruchte, Grabocka, "Scalable Pareto Front Approximation for Deep Multi-Objective Learning", ICDM 2021, eq. 5.
 Shapes: K tasks.
@@ -17,16 +17,16 @@ from mtl.functional.counter_random import counter_dirichlet
 class COSMOS(LossWeighting):
     """Minimises sum of r_k L_k - lambda cos(r, L), with r drawn from a Dirichlet distribution at every step.
 
-    The full method also shows r to the network, which then covers the whole Pareto front; `preference` holds the
-    current r for a head that wants it. A fixed r (TorchJD's form) aims at one point of the front.
+    In the full method r is also an input of the network, so that one network covers the whole Pareto front; a head can
+    read the current r from `preference`. A fixed r (as in TorchJD) targets one point of the front.
 
         objective = COSMOS()(losses)
 
     Args:
-        penalty: lambda; the paper uses 0.01 to 8, different for each data set.
-        preferences: a fixed r, one entry for each task; drawn by default.
-        concentration: of the Dirichlet distribution; below 1 draws near the corners.
-        seed: of the random numbers.
+        penalty: lambda; the paper uses 0.01 to 8, depending on the data set.
+        preferences: a fixed r, one entry per task; drawn at random by default.
+        concentration: parameter of the Dirichlet distribution; values below 1 favour the corners.
+        seed: random seed.
     """
 
     paper = "Ruchte, Grabocka, Scalable Pareto Front Approximation for Deep Multi-Objective Learning, ICDM 2021"
@@ -62,7 +62,7 @@ class COSMOS(LossWeighting):
         self.step += 1
         preference_K = self.preference[index_K].to(losses_K.dtype)
         linear = (preference_K * losses_K).sum()
-        # all losses 0 have no direction; the bound makes their cosine 0
+        # if all losses are 0 they have no direction; the clamp makes the cosine 0
         tiny = torch.finfo(losses_K.dtype).tiny ** 0.5
         size: Tensor = torch.linalg.vector_norm(losses_K).clamp_min(tiny) * torch.linalg.vector_norm(preference_K)
         return linear - self.penalty * linear / size.clamp_min(tiny)

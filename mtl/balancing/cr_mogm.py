@@ -1,4 +1,4 @@
-"""CR-MOGM: smooth the weights of any other method over the steps.
+"""CR-MOGM: smooth the weights of another method over steps.
 
 Source: Zhou et al., "On the Convergence of Stochastic Multi-Objective Gradient Manipulation and Beyond", NeurIPS 2022,
 algorithm 1.
@@ -15,18 +15,18 @@ from mtl.balancing.protocols import GradientWeighting
 
 
 class CRMOGM(GradientWeighting):
-    """Weights w <- alpha w + (1 - alpha) of the wrapped method's weights.
+    """Weights w <- alpha w + (1 - alpha) w', with w' the weights of the wrapped method.
 
-    It takes the noise of a batch out of the weights, and with it their correlation with that batch's gradients, which
-    makes the plain methods biased. The paper wraps MGDA, PCGrad and CAGrad; its weights are on the simplex.
+    Smoothing removes batch noise from the weights, and with it their correlation with the batch's gradients, which
+    biases the wrapped methods. The paper wraps MGDA, PCGrad and CAGrad, with weights on the simplex.
 
         weights = CRMOGM(method=CAGrad())(gramian, losses)
 
     Args:
         method: the wrapped method; MGDA by default.
         alpha: share of the old weights, 0 to 1; 0.9 in TorchJD.
-        start: the weights before the first step: those of the `first` call (TorchJD), which also fits methods whose
-            weights do not sum to 1, or `equal`, 1 / K each.
+        start: initial w: the weights of the `first` call (as in TorchJD; works for weights that do not sum to 1), or
+            `equal`, 1 / K each.
 
     Raises:
         ValueError: if alpha is not within 0..1.

@@ -1,6 +1,6 @@
-"""Curriculum of weights: start with equal weights and move to those of another method, or to fixed ones.
+"""Curriculum of weights: start with equal weights and move to the weights of another method, or to fixed weights.
 
-Weights learned or estimated from the first steps are poor; equal ones are safe until the losses have settled.
+Weights learned or estimated from the first steps are poor; equal weights are safe until the losses have settled.
 Shapes: K tasks.
 """
 
@@ -16,17 +16,17 @@ from mtl.balancing.scale_invariant import ScaleInvariant
 
 
 class Curriculum(LossWeighting):
-    """Minimises (1 - t) sum of L + t M(L), with t from 0 to 1 over `steps` calls; the weights move the same way.
+    """Minimises (1 - t) sum of L + t M(L), with t rising from 0 to 1 over `steps` calls and M the other method.
 
         method = Curriculum(steps=500, start_step=100, weights=[0.7, 0.3])
         objective = method(losses)
 
     Args:
-        steps: calls of the way from equal weights to the others; 0 switches at once. A call is one batch, so with
-            accumulation there are several in an optimiser step.
-        start_step: calls with equal weights before.
-        method: gives the weights at the end.
-        weights: or fixed weights at the end, one for each task.
+        steps: number of calls over which the weights move; 0 switches at once. A call is one batch, so an optimiser
+            step with gradient accumulation has several calls.
+        start_step: number of calls with equal weights before the move.
+        method: method that gives the final weights.
+        weights: fixed final weights, one per task, in place of `method`.
 
     Raises:
         ValueError: if not exactly one of `method` and `weights` is given.
@@ -44,7 +44,7 @@ class Curriculum(LossWeighting):
     ) -> None:
         super().__init__()
         if (method is None) == (weights is None):
-            raise ValueError("Curriculum ends at the weights of `method` or at fixed `weights`: give exactly one.")
+            raise ValueError("Curriculum needs its final weights: give exactly one of `method` and `weights`.")
         if steps < 0 or start_step < 0:
             raise ValueError(f"steps={steps} and start_step={start_step} must be at least 0.")
         self.steps = steps

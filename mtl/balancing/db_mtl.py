@@ -1,4 +1,4 @@
-"""DB-MTL, dual balancing: logarithms make the losses alike, the largest norm makes the gradients alike.
+"""DB-MTL, dual balancing: equalise the losses by logarithms and the gradients by scaling them to the largest norm.
 
 Source: Lin et al., "Dual-Balancing for Multi-Task Learning", Neural Networks 2025 (arXiv 2308.12029), algorithm 1.
 Shapes: K tasks, P shared parameters.
@@ -18,17 +18,17 @@ _EPS = 1e-8  # log(L + eps) and the norms, as in the authors' code
 class DBMTL(GradientAggregation):
     """The update is the sum of Y_k max|Y| / |Y_k|, with Y a running average of the gradients of log(L_k + 1e-8).
 
-    Y <- beta Y + (1 - beta) g. As in LibMTL, the authors' code, Y starts at 0 without correction: the first update is
-    (1 - beta) of the full one, here an option. The heads get the gradient of the logarithm too. It keeps one more copy
-    of the K gradients.
+    Y <- beta Y + (1 - beta) g. As in LibMTL (the authors' code), Y starts at 0 without bias correction, so the first
+    update has (1 - beta) of its full length; `correct_bias` corrects this. The heads also get the gradient of the
+    logarithm. The method stores one extra copy of the K gradients.
 
         method = DBMTL()
         update = method(gradients, losses)  # the gradients of the losses themselves
 
     Args:
-        beta: of the average; the paper searches 0.1 to 0.9, 0 for none.
-        beta_sigma: beta falls as 1 / t^sigma; the authors use 0 or 0.5.
-        correct_bias: divide the average by what it lacks in the first steps, as Adam does.
+        beta: decay of the average; 0 disables averaging. The paper searches 0.1 to 0.9.
+        beta_sigma: exponent sigma of the decay of beta, 1 / t^sigma; the authors use 0 or 0.5.
+        correct_bias: correct the average for its start at 0, as Adam does.
     """
 
     paper = "Lin et al., Dual-Balancing for Multi-Task Learning, Neural Networks 2025"

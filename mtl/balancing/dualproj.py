@@ -1,7 +1,7 @@
 """DualProj: project the mean gradient so that it conflicts with no task.
 
 Source: Lopez-Paz, Ranzato, "Gradient Episodic Memory for Continual Learning", NeurIPS 2017, arXiv:1706.08840, eq. 11;
-in this form in Quinton, Rey, "Jacobian Descent for Multi-Objective Optimization", arXiv:2406.16232.
+this form: Quinton, Rey, "Jacobian Descent for Multi-Objective Optimization", arXiv:2406.16232.
 Shapes: K tasks.
 """
 
@@ -14,14 +14,15 @@ from mtl.functional.gramian import decompose
 
 
 class DualProj(GradientWeighting):
-    """Weights w = argmin over v >= 1 / K of v G v, with G the Gramian: the nearest update to the mean without conflict.
+    """Weights w = argmin over v >= 1 / K of v G v, with G the Gramian: the conflict-free update nearest to the mean.
 
-    Without conflicts it is the mean gradient. Solved without regularisation, unlike TorchJD and LibMTL (see `UPGrad`).
+    If no tasks conflict, the update is the mean gradient. Unlike TorchJD and LibMTL, the solver does not regularise
+    (see `UPGrad`).
 
         weights = DualProj()(gramian, losses)
 
     Args:
-        preferences: weight of every task in place of 1 / K.
+        preferences: weight of each task in place of 1 / K.
     """
 
     paper = "Lopez-Paz, Ranzato, Gradient Episodic Memory for Continual Learning, NeurIPS 2017"

@@ -11,17 +11,17 @@ from mtl.balancing.protocols import LossWeighting
 
 
 class DWA(LossWeighting):
-    """Weights w = K softmax(r / T), with r_k the mean loss of the last epoch over that of the epoch before.
+    """Weights w = K softmax(r / T), with r_k the ratio of the mean losses of the last epoch and the one before.
 
-    All weights are 1 until two epochs are over. Like the authors' code and LibMTL it compares epochs; the nash-mtl
-    family compares windows of 25 steps. Weights sum to the number of tasks.
+    All weights are 1 for the first two epochs. Like the authors' code and LibMTL, DWA compares epochs; the nash-mtl
+    code base compares windows of 25 steps. The weights sum to the number of tasks.
 
         method = DWA()
         objective = method(losses)
         method.observe_epoch(mean_losses_of_the_epoch)
 
     Args:
-        temperature: T, contrast between tasks; the larger, the more equal. The paper uses 2.
+        temperature: T; larger values make the weights more equal. The paper uses 2.
     """
 
     paper = "Liu, Johns, Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019"
@@ -36,7 +36,7 @@ class DWA(LossWeighting):
         self.temperature = temperature
 
     def make_state(self, num_tasks: int) -> None:
-        # NaN: no epoch of this task seen yet
+        # NaN: no epoch of this task yet
         self.register_buffer("last_K", torch.full((num_tasks,), torch.nan))
         self.register_buffer("before_K", torch.full((num_tasks,), torch.nan))
 
@@ -46,7 +46,7 @@ class DWA(LossWeighting):
         return (len(losses_K) * torch.softmax(ratio_K / self.temperature, dim=0) * losses_K).sum()
 
     def observe_epoch(self, losses: Tensor, scores: Tensor | None = None) -> None:
-        # a task without a label in the whole epoch keeps its ratio
+        # a task without any label in the epoch keeps its ratio
         seen_K = losses.isfinite()
         self.before_K.copy_(torch.where(seen_K, self.last_K, self.before_K))
         self.last_K.copy_(torch.where(seen_K, losses.detach(), self.last_K))

@@ -1,4 +1,4 @@
-"""Equal weighting: the plain sum (or mean) of the losses; what every other method is measured against.
+"""Equal weighting: the plain sum (or mean) of the losses, the baseline for every other method.
 
 Shapes: K tasks.
 """
@@ -13,7 +13,8 @@ from mtl.balancing.protocols import LossWeighting
 class Equal(LossWeighting):
     """Every task has the same weight.
 
-    LibMTL and most papers sum the losses, the nash-mtl family takes the mean: a factor K in the learning rate of SGD.
+    LibMTL and most papers sum the losses; the nash-mtl code base takes the mean. For SGD the two differ by a factor K
+    in the learning rate.
 
         objective = Equal()(losses)
 

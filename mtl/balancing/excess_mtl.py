@@ -1,4 +1,4 @@
-"""ExcessMTL: tasks weigh by their excess risk, the distance from their own optimum, so that noisy labels do not win.
+"""ExcessMTL: weigh tasks by excess risk, the distance of a loss to its optimum, so noisy tasks do not dominate.
 
 Source: He et al., "Robust Multi-Task Learning with Excess Risks", ICML 2024, eq. 6, 7, 9 and section 3.2.
 Shapes: K tasks, P shared parameters.
@@ -18,19 +18,19 @@ _EPS = 1e-7
 class ExcessMTL(GradientAggregation):
     """w <- w exp(eta e) / sum, with e_k = sum of g_k^2 / sqrt(S_k) over its first value, S_k the sum of all g_k^2.
 
-    The first call has no first value yet: the authors and TorchJD use e as it is, LibMTL keeps equal weights
-    (`first="skip"`); with `warmup_steps` the mean of these calls is the first value, as in the paper's appendix.
-    LibMTL's weights sum to K and eta is 0.01 there, TorchJD's sum to 1 and eta is 1. It keeps one more copy of the K
-    gradients.
+    The first call has no first value yet: the authors and TorchJD use e undivided (`first="raw"`), LibMTL keeps equal
+    weights (`first="skip"`). With `warmup_steps`, the first value is the mean over these calls, as in the paper's
+    appendix. In LibMTL the weights sum to K and eta is 0.01; in TorchJD they sum to 1 and eta is 1. The method stores
+    one extra copy of the K gradients.
 
         method = ExcessMTL()
         update = method(gradients)
 
     Args:
         step_size: eta.
-        warmup_steps: calls with equal weights that give the first value.
-        first: without warm-up, what the first call does: `raw` or `skip`.
-        sum_to: sum of the weights, `one` or `tasks` (their number).
+        warmup_steps: number of calls with equal weights that set the first value.
+        first: first call without warm-up, `raw` or `skip`.
+        sum_to: sum of the weights, `one` or `tasks` (the number of tasks).
     """
 
     paper = "He et al., Robust Multi-Task Learning with Excess Risks, ICML 2024"

@@ -1,4 +1,4 @@
-"""FairGrad: alpha-fair shares of the descent for all tasks.
+"""FairGrad: distribute the descent among tasks by alpha-fairness.
 
 Source: Ban, Ji, "Fair Resource Allocation in Multi-Task Learning", ICML 2024, arXiv:2402.15638, eq. 6.
 Shapes: K tasks.
@@ -15,17 +15,17 @@ from mtl.functional.power_equation import solve_power_equation
 class FairGrad(GradientWeighting):
     """Weights w > 0 with G w = w^(-1 / alpha), with G the Gramian.
 
-    alpha = 1 is Nash-MTL, towards 0 it is the plain sum, towards infinity the max-min fair update. Solved by Newton's
-    method; the authors' and both libraries' least squares stops 50 % off when gradients are small or unequal. At a
-    Pareto-stationary point no finite weights exist; `status` says so. A zero gradient gets weight 0 (`status`
-    singular).
+    alpha = 1 is Nash-MTL, alpha -> 0 the plain sum, alpha -> infinity the max-min fair update. The solver is Newton's
+    method; the least-squares solver of the authors, LibMTL and TorchJD stops 50 % off if gradients are small or
+    unequal. No finite weights exist at a Pareto-stationary point (see `status`). A zero gradient gets weight 0
+    (`status` singular).
 
         weights = FairGrad(alpha=2.0)(gramian, losses)
 
     Args:
-        alpha: above 0; the authors' scripts take 2, while their command line starts at 1, which is Nash-MTL.
-        max_norm: shrink the weights so that the update is no longer than this; none by default, as in the paper's
-            algorithm. The authors' code multiplies the weights by K and takes 1.0.
+        alpha: above 0; the authors' scripts use 2, their command line defaults to 1 (Nash-MTL).
+        max_norm: upper limit of the update's norm; no limit by default, as in the paper's algorithm. The authors' code
+            multiplies the weights by K and uses 1.0.
 
     Raises:
         ValueError: if alpha is not above 0.
@@ -45,18 +45,18 @@ class FairGrad(GradientWeighting):
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         gram = decompose(gramian_KK)
-        weights_K, stationary, found = solve_power_equation(gram, 1 / self.alpha)
-        self.report(stationary, gram.zero_K.any() | ~found)
+        weights_K, stationary, converged = solve_power_equation(gram, 1 / self.alpha)
+        self.report(stationary, gram.zero_K.any() | ~converged)
         return clip_update(gram, weights_K, self.max_norm)
 
 
 def clip_update(gram: Gram, weights_K: Tensor, max_norm: float | None) -> Tensor:
-    """Weights whose update is no longer than a limit.
+    """Scale weights down so that the norm of the update is within a limit.
 
     Args:
         gram: norms and cosines of the gradients.
-        weights_K: of the tasks.
-        max_norm: the limit; none by default.
+        weights_K: weights of the tasks, [K].
+        max_norm: the limit; None for no limit.
     """
     if max_norm is None:
         return weights_K

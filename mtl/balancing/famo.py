@@ -1,4 +1,4 @@
-"""FAMO, fast adaptive multitask optimisation: all losses fall at the same rate, for the price of one extra forward.
+"""FAMO, fast adaptive multitask optimisation: all losses fall at the same rate, at the cost of one extra forward pass.
 
 Source: Liu et al., "FAMO: Fast Adaptive Multitask Optimization", NeurIPS 2023, algorithm 1.
 Shapes: K tasks.
@@ -19,19 +19,19 @@ _BETA1, _BETA2, _ADAM_EPS = 0.9, 0.999, 1e-8
 class FAMO(LossWeighting):
     """Minimises sum of z_k log D_k / c, with z = softmax(w), D = L - minimum, c = sum of z_k / D_k held constant.
 
-    After the optimiser step the losses of the same batch are taken again, and w moves by Adam along
-    (dz/dw)^T (log D after - log D before): a task that fell less gains weight. That step is ours, not the model
-    optimiser's: w is a buffer. Differences elsewhere: the weight decay gamma is 1e-3 in the paper and LibMTL, 1e-5 in
-    the authors' class. The objective is the logarithm of losses and can be negative. The second forward should run
-    without dropout and must not move batch statistics.
+    After the optimiser step, the losses of the same batch are computed again, and Adam moves w along
+    (dz/dw)^T (log D after - log D before): a task whose loss fell less gains weight. This Adam step is part of the
+    method (w is a buffer), not of the model's optimiser. The weight decay gamma is 1e-3 in the paper and LibMTL, 1e-5
+    in the authors' class. The objective is a logarithm and can be negative. The second forward pass should run without
+    dropout and must not update batch statistics.
 
         method = FAMO()
         method(losses).backward(); optimizer.step()
         method.observe_step(losses_of_the_same_batch_again)
 
     Args:
-        lr: of w.
-        weight_decay: gamma, pulls the weights to equal.
+        lr: learning rate of w.
+        weight_decay: gamma, which pulls the weights towards equal ones.
         min_losses: lowest reachable loss of each task; 0 by default.
     """
 
@@ -69,12 +69,12 @@ class FAMO(LossWeighting):
     def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
         z_K = torch.softmax(self.logits_K[index_K].to(losses_K.dtype), dim=0)
         excess_K = losses_K - self.min_K[index_K]
-        # a loss at its minimum has nothing left to learn: no gradient, instead of a huge one
+        # a loss at its minimum gets no gradient instead of a huge one
         log_K = torch.log(excess_K.clamp_min(0) + _EPS)
         c = (z_K / (excess_K.detach().clamp_min(0) + _EPS)).sum()
         with torch.no_grad():
             before_K = torch.full_like(self.log_before_K, torch.nan)
-            # a loss that is not finite stops the whole update: the weights are relative to each other
+            # weights are relative to each other, so one loss that is not finite blocks the update of all
             before_K[index_K] = torch.where(log_K.isfinite().all(), log_K, torch.nan).to(before_K.dtype)
             self.log_before_K.copy_(before_K)
         return (z_K * log_K).sum() / c
@@ -82,10 +82,10 @@ class FAMO(LossWeighting):
     @torch.no_grad()
     def observe_step(self, losses: Tensor) -> None:
         after_K = torch.log((losses.detach().to(self.min_K) - self.min_K).clamp_min(0) + _EPS)
-        here_K = self.log_before_K.isfinite()
-        whole = here_K.any() & (after_K.isfinite() | ~here_K).all()
-        fall_K = torch.where(here_K, self.log_before_K - after_K, torch.zeros_like(after_K))
-        z_K = torch.softmax(self.logits_K.masked_fill(~here_K, -torch.inf), dim=0).nan_to_num()
+        present_K = self.log_before_K.isfinite()
+        valid = present_K.any() & (after_K.isfinite() | ~present_K).all()
+        fall_K = torch.where(present_K, self.log_before_K - after_K, torch.zeros_like(after_K))
+        z_K = torch.softmax(self.logits_K.masked_fill(~present_K, -torch.inf), dim=0).nan_to_num()
         grad_K = z_K * (fall_K - (z_K * fall_K).sum()) + self.weight_decay * self.logits_K
         step = self.step + 1
         count = step.to(grad_K.dtype)
@@ -99,4 +99,4 @@ class FAMO(LossWeighting):
             (self.square_K, square_K),
             (self.step, step),
         ):
-            buffer.copy_(torch.where(whole, new.to(buffer.dtype), buffer))
+            buffer.copy_(torch.where(valid, new.to(buffer.dtype), buffer))

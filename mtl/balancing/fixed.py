@@ -1,4 +1,4 @@
-"""Fixed weights: the tuned scalarisation that every dynamic method has to beat.
+"""Fixed weights: a tuned scalarisation, the baseline that dynamic methods have to beat.
 
 Source: Kurin et al., "In Defense of the Unitary Scalarization for Deep Multi-Task Learning", NeurIPS 2022.
 Shapes: K tasks.
@@ -14,15 +14,15 @@ from mtl.balancing.protocols import LossWeighting
 
 
 class Fixed(LossWeighting):
-    """Weights that stay as they are: sum of w_k L_k.
+    """Minimises sum of w_k L_k with constant weights w.
 
         objective = Fixed([0.7, 0.3])(losses)
 
     Args:
-        weights: one for each task, in the order of the tasks; 0 switches a task off.
+        weights: one per task, in the order of the tasks; 0 switches a task off.
 
     Raises:
-        ValueError: if a weight is negative, or their number is not that of the tasks.
+        ValueError: if a weight is negative, or the number of weights differs from the number of tasks.
     """
 
     paper = "Kurin et al., In Defense of the Unitary Scalarization for Deep Multi-Task Learning, NeurIPS 2022"
@@ -46,34 +46,34 @@ class Fixed(LossWeighting):
 
 
 def task_weights(weights: Sequence[float], name: str) -> Tensor:
-    """Weights that a user wrote, as a tensor.
+    """Check user-given task weights and convert them to a tensor.
 
     Args:
-        weights: one for each task.
-        name: of the argument, for the message.
+        weights: one per task.
+        name: name of the argument, for the error message.
 
     Raises:
-        ValueError: if one is negative or not finite, or all are 0.
+        ValueError: if a weight is negative or not finite, or all are 0.
     """
     tensor = torch.tensor([float(weight) for weight in weights])
     if not len(tensor) or not tensor.isfinite().all() or (tensor < 0).any() or not tensor.any():
-        raise ValueError(f"{name}={list(weights)} must be numbers of at least 0, and not all of them 0.")
+        raise ValueError(f"{name}={list(weights)} must be numbers of at least 0, and at least one must be above 0.")
     return tensor
 
 
 def check_length(values: Tensor, num_tasks: int, name: str) -> None:
-    """Complain about a list that has not one entry for each task.
+    """Check that a user-given list has one entry per task.
 
     Args:
-        values: what the user wrote.
+        values: the list.
         num_tasks: number of tasks K.
-        name: of the argument, for the message.
+        name: name of the argument, for the error message.
 
     Raises:
-        ValueError: if the numbers differ.
+        ValueError: if the number of entries is not K.
     """
     if len(values) != num_tasks:
         raise ValueError(
-            f"{name} has {len(values)} entries, and there are {num_tasks} tasks; "
-            f"write one for each, in the order of model.heads. Found {values.tolist()}."
+            f"{name} has {len(values)} entries for {num_tasks} tasks: {values.tolist()}. "
+            "Give one entry per task, in the order of model.heads."
         )

@@ -14,13 +14,13 @@ from mtl.balancing.protocols import LossWeighting
 class Geometric(LossWeighting):
     """Minimises (product of L_k) ^ (1/K): the weight of a task is objective / (K L_k).
 
-    Computed as exp of the mean logarithm: the product of many losses, which LibMTL takes, over- or underflows. A loss
-    of `floor` or below gets weight 0 and `status` says so.
+    Computed as exp of the mean logarithm, because the product of many losses, as in LibMTL, can over- or underflow. A
+    loss at or below `floor` gets weight 0; at or below 0, `status` reports it.
 
         objective = Geometric()(losses)
 
     Args:
-        floor: smallest loss that still counts.
+        floor: losses at or below this value get weight 0.
     """
 
     paper = "Chennupati et al., MultiNet++, CVPR Workshops 2019"

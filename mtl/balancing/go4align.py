@@ -1,4 +1,4 @@
-"""GO4Align: tasks with similar risk form groups, and a group shares one weight.
+"""GO4Align: group tasks by similar risk; all tasks of a group share one weight.
 
 Source: Shen et al., "GO4Align: Group Optimization for Multi-Task Alignment", NeurIPS 2024, section 3.
 Shapes: K tasks.
@@ -12,19 +12,19 @@ from mtl.functional.kmeans_1d import kmeans_1d
 
 
 class GO4Align(LossWeighting):
-    """Minimises sum of w_k L_k; w_k is the mean risk indicator of the group of task k.
+    """Minimises sum of w_k L_k, with w_k the mean risk indicator over the group of task k.
 
-    The indicator is u_k = p_k (sum of L) / L_k, with p_k proportional to p_k exp(-beta L_k) over the steps. The
-    authors group u by scikit-learn's k-means on the CPU at every step, which starts at random; on a line the best
-    groups can be found exactly, on the device, and so it is done here. Weights are free in sum, and weigh the heads
-    too, as in the authors' code.
+    The indicator is u_k = p_k (sum of L) / L_k; at each step p_k is multiplied by exp(-beta L_k) and p normalised. At
+    every step the authors run scikit-learn's k-means on the CPU, which starts at random. Here the groups are optimal
+    and computed on the device, which is possible because u is one-dimensional. As in the authors' code, the sum of the
+    weights is not fixed, and the weights also apply to the heads.
 
         objective = GO4Align(num_groups=2)(losses)
 
     Args:
-        num_groups: of tasks; the authors use 5. With as many groups as tasks each has its own weight.
+        num_groups: number of groups; the authors use 5. With as many groups as tasks, every task has its own weight.
         beta: how fast the indicator follows the losses.
-        floor: a loss below counts as this in L / L_k.
+        floor: lower bound on the denominator L_k.
     """
 
     paper = "Shen et al., GO4Align: Group Optimization for Multi-Task Alignment, NeurIPS 2024"

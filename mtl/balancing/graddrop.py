@@ -1,4 +1,4 @@
-"""GradDrop: where tasks disagree on the sign of a coordinate, one sign is drawn and the other dropped.
+"""GradDrop: where tasks disagree on the sign of a coordinate, draw one sign and drop gradients of the other sign.
 
 Source: Chen et al., "Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign Dropout", NeurIPS 2020,
 algorithm 1.
@@ -15,18 +15,18 @@ from mtl.balancing.protocols import GradientAggregation
 
 
 class GradDrop(GradientAggregation):
-    """Keeps the positive parts of a coordinate with probability P = (1 + sum g / sum |g|) / 2, else the negative ones.
+    """Keeps the positive parts of a coordinate with probability P = (1 + sum g / sum |g|) / 2, else the negative parts.
 
-    One uniform number for each coordinate decides for all tasks. The paper acts on the gradients of activations, adds
-    them up over the batch and multiplies by the sign of the activation first; LibMTL too takes features only, TorchJD
-    any gradients. TorchJD divides 0 by 0 where no task has a gradient; here such a coordinate stays 0.
+    One uniform number per coordinate decides for all tasks. The paper uses gradients of activations, sums them over the
+    batch and first multiplies them by the sign of the activation. LibMTL accepts features only, TorchJD any gradients.
+    A coordinate without any gradient stays 0; TorchJD divides 0 by 0 there.
 
         update = GradDrop()(gradients)
 
     Args:
-        leak: share of a task's gradient that is never dropped, one number or one for each task; 0 as in most of the
-            paper's runs.
-        seed: of the random numbers; every rank draws the same.
+        leak: share of a task's gradient that is never dropped, one number or one per task; 0 in most of the paper's
+            runs.
+        seed: random seed; every rank draws the same numbers.
     """
 
     paper = "Chen et al., Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign Dropout, NeurIPS 2020"
@@ -41,11 +41,11 @@ class GradDrop(GradientAggregation):
             raise ValueError(f"leak={leak} must be within 0..1: 0 drops fully, 1 never drops.")
         self.seed = seed
         self.register_buffer("step", torch.tensor(0))
-        self._host_step: int | None = None  # a copy of `step`, so that a GPU is asked for it only after a resume
+        self._host_step: int | None = None  # CPU copy of `step`; reading it from a GPU syncs
 
     def make_state(self, num_tasks: int) -> None:
         if len(self.leaks) not in (1, num_tasks):
-            raise ValueError(f"leak has {len(self.leaks)} entries for {num_tasks} tasks; write one, or one for each.")
+            raise ValueError(f"leak has {len(self.leaks)} entries for {num_tasks} tasks; give one, or one per task.")
         self.register_buffer("leak_K", torch.tensor(self.leaks).expand(num_tasks).clone())
 
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
@@ -68,14 +68,14 @@ def graddrop(gradients_KP: Tensor, uniform_P: Tensor, leak_K: Tensor | None = No
     """GradDrop with given random numbers, [P].
 
     Args:
-        gradients_KP: one row for each task.
-        uniform_P: numbers in (0, 1), one for each coordinate.
-        leak_K: share of each task that is never dropped; 0 by default.
+        gradients_KP: one row per task, [K,P].
+        uniform_P: numbers in (0, 1), one per coordinate, [P].
+        leak_K: share of each task's gradient that is never dropped, [K]; 0 by default.
     """
     positive_KP, negative_KP = gradients_KP.clamp_min(0), gradients_KP.clamp_max(0)
     positive_P, negative_P = positive_KP.sum(0), negative_KP.sum(0)
     size_P = positive_P - negative_P
-    # (1 + sum g / sum |g|) / 2 is the positive share; without any gradient everything below is 0 anyway
+    # (1 + sum g / sum |g|) / 2 is the positive share; without any gradient the result is 0 for every share
     share_P = positive_P / size_P.clamp_min(torch.finfo(size_P.dtype).tiny)
     leaked_P = None
     if leak_K is not None:
@@ -83,5 +83,5 @@ def graddrop(gradients_KP: Tensor, uniform_P: Tensor, leak_K: Tensor | None = No
         leaked_P = leak_K @ gradients_KP
     kept_P = positive_P * (share_P > uniform_P) + negative_P * (share_P < uniform_P)
     update_P = kept_P if leaked_P is None else kept_P + leaked_P
-    # a comparison with NaN would drop it in silence
+    # comparisons with NaN are false and would silently drop it
     return torch.where(size_P.isfinite(), update_P, size_P)

@@ -1,4 +1,4 @@
-"""GradNorm: learn loss weights that give tasks which train slowly a longer gradient.
+"""GradNorm: learn loss weights that give slowly training tasks a larger gradient.
 
 Source: Chen, Badrinarayanan, Lee, Rabinovich, "GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep
 Multitask Networks", ICML 2018, arXiv:1711.02257, eq. 2 and algorithm 1.
@@ -17,22 +17,22 @@ BETAS = (0.9, 0.999)
 
 
 class GradNorm(GradientWeighting):
-    """Weights w, moved in every call to lessen sum_k |w_k n_k - target_k|, then scaled to sum to K.
+    """Weights w: each call takes a step that reduces sum_k |w_k n_k - target_k|, then scales w to sum to K.
 
-    n_k is the length of task k's gradient, target_k = mean(w n) r_k^alpha is held fixed, and r_k is the loss relative
-    to its first value L_k / L_k(0), divided by the mean of that over the tasks. The weights returned are those before
-    the move, as in the paper. There is no official code.
+    n_k is the norm of task k's gradient; target_k = mean(w n) r_k^alpha is treated as constant; r_k is L_k / L_k(0),
+    the loss relative to its first value, divided by its mean over the tasks. As in the paper, a call returns the
+    weights before the step. There is no official code.
 
-    The paper takes n on the last shared layer, to save time. Here it is taken where the Gramian is: at the features
-    behind that layer, which is as cheap and near to it, or on all shared parameters (LibMTL). LibMTL further takes
-    softmax weights, the mean losses of the first epoch for L(0), and the model's optimiser.
+    The paper computes n on the last shared layer, to save time. Here n comes from the Gramian: at the features after
+    that layer, which is as cheap and nearly the same, or on all shared parameters (as in LibMTL). LibMTL also uses
+    softmax weights, the mean losses of the first epoch as L(0), and the model's optimiser.
 
         weights = GradNorm()(gramian, losses)
 
     Args:
-        alpha: how strongly slow tasks are favoured, at least 0; the paper takes 1.5 (0.12 where tasks are alike).
-        lr: learning rate of the weights, by Adam; they stay above 0.001 before they are scaled, since the paper's rule
-            alone lets them become negative.
+        alpha: how strongly slow tasks are favoured, at least 0; the paper uses 1.5 (0.12 for similar tasks).
+        lr: learning rate of Adam for the weights. Before scaling, weights are clamped to at least 0.001, because the
+            paper's rule can make them negative.
 
     Raises:
         ValueError: if the learning rate is not above 0.
@@ -79,7 +79,7 @@ class GradNorm(GradientWeighting):
         return old_K
 
     def _move(self, index_K: Tensor, slope_K: Tensor) -> None:
-        """A step of Adam for the tasks that are present, and the scale of the sum."""
+        """One Adam step for the present tasks; keeps the sum of their weights."""
         calls_K = self.calls_K[index_K] + 1
         moment_K = BETAS[0] * self.moment_K[index_K] + (1 - BETAS[0]) * slope_K
         square_K = BETAS[1] * self.square_K[index_K] + (1 - BETAS[1]) * slope_K**2

@@ -1,8 +1,8 @@
-"""GradVac: raise the cosine of task gradients to what is usual for the pair.
+"""GradVac: raise the cosine of two task gradients to the pair's running mean.
 
 Source: Wang, Tsvetkov, Firat, Cao, "Gradient Vaccine: Investigating and Improving Multi-task Optimization in Massively
 Multilingual Models", ICLR 2021, arXiv:2010.05874, algorithm 1.
-Shapes: K tasks, N tasks of the whole problem.
+Shapes: K present tasks, T visits (= K), N tasks in total.
 """
 
 import torch
@@ -16,15 +16,15 @@ from mtl.functional.gramian import decompose
 class GradVac(GradientWeighting):
     """Weights of the sum of the corrected gradients.
 
-    Task i's gradient visits every other g_j in random order. If their cosine c is below the pair's running mean m, so
-    much of g_j is added that it becomes m; then m moves to (1 - beta) m + beta c. The paper keeps m for each layer;
-    here the Gramian is that of the whole, as by default in LibMTL and TorchJD, which add 1e-8 to denominators.
+    For task i, visit every other g_j in random order. If their cosine c is below the pair's running mean m, add as much
+    of g_j as makes the cosine m; then update m to (1 - beta) m + beta c. The paper keeps one m per layer. Here one
+    Gramian covers the whole network, as by default in LibMTL and TorchJD, which add 1e-8 to denominators.
 
         weights = GradVac()(gramian, losses)
 
     Args:
-        beta: step of the running means, 0 to 1; 0.5 in LibMTL and TorchJD.
-        seed: of the random orders; every rank draws the same, also after a resume.
+        beta: step size of the running means, 0 to 1; 0.5 in LibMTL and TorchJD.
+        seed: random seed of the orders; every rank draws the same ones, also after a resume.
 
     Raises:
         ValueError: if beta is not within 0..1.
@@ -53,30 +53,30 @@ class GradVac(GradientWeighting):
         return self.correct(gramian_KK, order_KK, index_K)
 
     def correct(self, gramian_KK: Tensor, order_KK: Tensor, index_K: Tensor) -> Tensor:
-        """Weights with given orders.
+        """Weights for given orders of visits, [K].
 
         Args:
-            gramian_KK: inner products of the gradients.
-            order_KK: which task each task visits one after the other; itself is passed over.
-            index_K: which of all tasks they are.
+            gramian_KK: inner products of the gradients, [K,K].
+            order_KK: row i is the order in which task i visits the tasks; it skips itself.
+            index_K: indices of the K present tasks among all N.
         """
         gram = decompose(gramian_KK)
         cosines_KK = gram.cosines_KK
         row_K1 = torch.arange(len(cosines_KK), device=cosines_KK.device)[:, None]
         usual_KK = self.usual_NN[index_K[:, None], index_K].to(cosines_KK.dtype)
-        # everything in the order of the visits; the means of a pair change once in a call, when it is visited
+        # gathered in the order of the visits; the mean of a pair changes once per call, when it is visited
         other_KK = (order_KK != row_K1) & ~gram.zero_K[:, None] & ~gram.zero_K[order_KK]
         visited_KKK, usual_KT = cosines_KK[order_KK], usual_KK.gather(1, order_KK)
         usual_sine_KT = (1 - usual_KT**2).clamp(min=1e-16).sqrt()
         products_KK, squared_K1 = cosines_KK.clone(), torch.ones_like(row_K1, dtype=cosines_KK.dtype)
         cosines, added = [], []
         for step in range(len(cosines_KK)):
-            here = slice(step, step + 1)
-            product_K1 = products_KK.gather(1, order_KK[:, here])
+            visit = slice(step, step + 1)
+            product_K1 = products_KK.gather(1, order_KK[:, visit])
             length_K1 = squared_K1.clamp(min=0).sqrt()
             cosine_K1 = (product_K1 / length_K1.clamp(min=1e-30)).clamp(-1, 1)
-            wanted_K1 = usual_KT[:, here] * (1 - cosine_K1**2).sqrt() / usual_sine_KT[:, here]
-            wrong_K1 = other_KK[:, here] & (cosine_K1 < usual_KT[:, here])
+            wanted_K1 = usual_KT[:, visit] * (1 - cosine_K1**2).sqrt() / usual_sine_KT[:, visit]
+            wrong_K1 = other_KK[:, visit] & (cosine_K1 < usual_KT[:, visit])
             added_K1 = torch.where(wrong_K1, length_K1 * (wanted_K1 - cosine_K1), 0.0)
             squared_K1 = squared_K1 + added_K1 * (2 * product_K1 + added_K1)
             products_KK.addcmul_(added_K1, visited_KKK[:, step])

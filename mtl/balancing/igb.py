@@ -1,4 +1,4 @@
-"""Improvable gap balancing (IGBv1): a task that is far from where it started counts less.
+"""Improvable gap balancing (IGBv1): a task whose loss has fallen far from its start counts less.
 
 Source: Dai, Fei, Lu, "Improvable Gap Balancing for Multi-Task Learning", UAI 2023, section 3.3.
 Shapes: K tasks.
@@ -11,18 +11,19 @@ from mtl.balancing.protocols import LossWeighting
 
 
 class IGBv1(LossWeighting):
-    """Minimises sum of w_k log L_k with w = K softmax(L / L_base): the improvable gap is the share of the loss left.
+    """Minimises sum of w_k log L_k with w = K softmax(L / L_base).
 
-    L_base is the mean loss of one early epoch; until it is over the sum of logarithms is minimised. The paper's
-    second version learns the weights by reinforcement; it is not here.
+    L / L_base, the remaining share of the loss, is the improvable gap. L_base is the mean loss of one early epoch;
+    until then, w = 1. The paper's second version, which learns the weights by reinforcement learning, is not
+    implemented.
 
         method = IGBv1()
         objective = method(losses)
         method.observe_epoch(mean_losses_of_the_epoch)
 
     Args:
-        base_epoch: which epoch sets L_base, counted from 0; an argument of the authors' code too.
-        floor: smallest loss that still counts.
+        base_epoch: epoch that sets L_base, counted from 0; also an argument of the authors' code.
+        floor: losses at or below this value get weight 0.
     """
 
     paper = "Dai, Fei, Lu, Improvable Gap Balancing for Multi-Task Learning, UAI 2023"
@@ -44,7 +45,7 @@ class IGBv1(LossWeighting):
 
     def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
         gap_K = losses_K.detach() / self.base_K[index_K].to(losses_K.dtype)
-        # without a base (warm-up, or a task that was not seen then) the gap is whole
+        # without L_base (before that epoch, or for a task without labels in it) the gap is 1
         gap_K = torch.where(gap_K.isfinite(), gap_K, torch.ones_like(gap_K))
         weights_K = len(losses_K) * torch.softmax(gap_K, dim=0)
         return (weights_K * torch.log(losses_K.clamp_min(self.floor))).sum()

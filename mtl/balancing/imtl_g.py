@@ -14,16 +14,16 @@ from mtl.functional.gramian import decompose
 class IMTLG(GradientWeighting):
     """Weights w = (C^-1 1) / n, divided by their sum, with C the cosines and n the norms of the task gradients.
 
-    It equals the paper's closed form with differences of gradients. Weights may be negative, and the update may then
-    conflict with every task. Where the gradients are linearly dependent the pseudo-inverse takes the place of the
-    inverse and `status` says singular. TorchJD's pseudo-inverse of the Gramian itself drops small tasks (70 % off on
-    norms 1e-4 to 1e4). Combine it with `IMTLL` in `TransformedWeighting` for the paper's full IMTL.
+    This equals the paper's closed form, which uses differences of gradients. Weights may be negative; the update may
+    then conflict with every task. If the gradients are linearly dependent, the pseudo-inverse is used and `status` is
+    singular. TorchJD takes the pseudo-inverse of the Gramian itself, which drops small tasks (70 % off for norms 1e-4
+    to 1e4). For the paper's full IMTL, combine it with `IMTLL` in `TransformedWeighting`.
 
         weights = IMTLG()(gramian, losses)
     """
 
     paper = "Liu et al., Towards Impartial Multi-task Learning, ICLR 2021"
-    scaling = "common"  # a factor for each may change the sign of the sum
+    scaling = "common"  # one factor per task can change the sign of the sum
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         gram = decompose(gramian_KK)

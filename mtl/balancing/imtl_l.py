@@ -1,4 +1,4 @@
-"""IMTL-L, the loss half of impartial learning: each task learns the scale that brings its loss to the same size.
+"""IMTL-L, the loss part of impartial learning: learn one scale per task that brings all losses to the same size.
 
 Source: Liu et al., "Towards Impartial Multi-task Learning", ICLR 2021, section 3.2.
 Shapes: K tasks.
@@ -13,15 +13,15 @@ from mtl.balancing.protocols import LossWeighting
 class IMTLL(LossWeighting):
     """Minimises sum of exp(s_k) L_k - s_k over the network and s; at the optimum of s every scaled loss is 1.
 
-    With that optimum at every step it is the sum of logarithms. LibMTL has IMTL-L and IMTL-G as one method; here the
-    full IMTL is `TransformedWeighting(transform=IMTLL(), method=IMTLG())`.
+    With the optimal s at every step, the objective is the sum of the log losses, up to a constant. LibMTL combines
+    IMTL-L and IMTL-G in one method; here that is `TransformedWeighting(transform=IMTLL(), method=IMTLG())`.
 
         method = IMTLL()
         objective = method(losses)  # learn method.parameters() with the network
 
     Args:
-        scale: s_k at the start; the paper uses 0.
-        weight_lr: learning rate of s; that of the model by default.
+        scale: initial s_k; the paper uses 0.
+        weight_lr: learning rate of s; the model's learning rate by default.
     """
 
     paper = "Liu et al., Towards Impartial Multi-task Learning, ICLR 2021"

@@ -1,4 +1,4 @@
-"""LDC-MTL, loss discrepancy control: learned weights, and a penalty on neighbouring losses that differ.
+"""LDC-MTL, loss discrepancy control: learned weights, and a penalty on differences between neighbouring losses.
 
 Source: Xiao et al., "LDC-MTL: Balancing Multi-Task Learning through Scalable Loss Discrepancy Control", 2025,
 arXiv 2502.08585.
@@ -16,21 +16,22 @@ from mtl.balancing.protocols import LossWeighting
 class LDCMTL(LossWeighting):
     """Minimises sum of w_k L_k + lambda sum of |tau_k L_k - tau_(k+1) L_(k+1)| over network and weights in one pass.
 
-    This is the paper's first-order bilevel step. The weights are free scalars here, as in the authors' CelebA code;
-    the paper has a router on the features, which their Cityscapes code uses (a method that sees losses alone cannot).
-    Settings there: Cityscapes `weights="softmax"`, `tau="one"`, lambda 0.1; CelebA `sigmoid`, `weights`, 0.01, with
-    the first sum divided by sg(sum of w). The penalty compares neighbours: the order of the tasks matters.
+    This is the paper's first-order bilevel step. The weights are free scalars, as in the authors' CelebA code. The
+    paper and its Cityscapes code compute them by a router on the features, which a method that sees only losses cannot
+    do. The authors' settings: Cityscapes `weights="softmax"`, `tau="one"`, lambda 0.1; CelebA `weights="sigmoid"`,
+    `tau="weights"`, lambda 0.01, with the first sum divided by sg(sum of w). The penalty compares neighbours, so the
+    order of the tasks matters.
 
         method = LDCMTL()
         objective = method(losses)  # learn method.parameters() with the network
 
     Args:
         discrepancy: lambda, weight of the penalty.
-        weights: `sigmoid` of a free scalar, or `softmax` over the tasks.
-        tau: `weights` compares weighted losses, `one` the losses themselves.
+        weights: `sigmoid` of a free scalar per task, or `softmax` over the tasks.
+        tau: `weights` compares weighted losses, `one` unweighted losses.
         normalise: divide each loss by its first value, the paper's coarse normalisation; the authors' Cityscapes and
-            CelebA code leaves the losses as they are.
-        weight_lr: learning rate of the scalars; that of the model by default.
+            CelebA code does not normalise.
+        weight_lr: learning rate of the scalars; the model's learning rate by default.
     """
 
     paper = "Xiao et al., LDC-MTL: Balancing Multi-Task Learning through Scalable Loss Discrepancy Control, 2025"

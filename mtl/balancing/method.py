@@ -1,6 +1,6 @@
-"""What every balancing method is: a module whose state is buffers and parameters, so it survives a stop and resume.
+"""Base class of all balancing methods: a module that keeps its state in buffers and parameters, so a resume is exact.
 
-The three kinds are in `mtl.balancing.protocols`. Any works without a trainer: `weights = CAGrad()(gramian, losses)`.
+The three kinds are in `mtl.balancing.protocols`. All work without a trainer: `weights = CAGrad()(gramian, losses)`.
 Shapes: K tasks.
 """
 
@@ -11,27 +11,27 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-OK, STATIONARY, SINGULAR, NOT_FINITE, NOT_POSITIVE = range(5)  # `status`, in words of `STATUS`
+OK, STATIONARY, SINGULAR, NOT_FINITE, NOT_POSITIVE = range(5)  # values of `status`, named in `STATUS`
 STATUS = ("ok", "Pareto-stationary", "singular", "not finite", "a loss is not above 0")
 
 
 class Method(nn.Module, ABC):
-    """What all balancing methods share: a number of tasks learned at the first call, and an explicit status.
+    """Base class of all balancing methods: the number of tasks, set at the first call, and an explicit status.
 
-    `status` says how the last call went (see `STATUS`); a method never falls back to something else in silence.
+    `status` is the outcome of the last call (see `STATUS`), so no method falls back to another rule silently.
     """
 
     paper: ClassVar[str]  # authors, title, venue and year
-    head_gradients: Literal["own", "weighted"] = "own"  # what the paper gives the heads
-    losses_after_step: bool = False  # needs the same batch's losses again after the optimiser step
-    at: tuple[str, ...] = ("features", "parameters")  # where its gradients may be taken
-    weight_lr: float | None = None  # learning rate of learned weights; None: that of the model
+    head_gradients: Literal["own", "weighted"] = "own"  # gradients of the heads, as in the paper
+    losses_after_step: bool = False  # needs the losses of the same batch again after the optimiser step
+    at: tuple[str, ...] = ("features", "parameters")  # where task gradients may be taken
+    weight_lr: float | None = None  # learning rate of learned weights; None: the model's learning rate
 
-    adapter: ClassVar[bool] = False  # brings other methods in and has no rule of its own; comparisons leave it out
+    adapter: ClassVar[bool] = False  # wraps other methods and has no rule itself; comparisons skip it
 
-    # what the contract tests hold a method to
+    # traits checked by the contract tests
     symmetric: ClassVar[bool] = True  # permuting the tasks permutes the weights
-    # what leaves the direction of the update as it is: "common", one factor on all losses; "each", a factor for each
+    # scalings of the losses that keep the direction of the update: "common", one factor for all; "each", one per task
     scaling: ClassVar[Literal["none", "common", "each"]] = "none"
 
     status: Tensor
@@ -41,11 +41,11 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.num_tasks = 0
         self.register_buffer("status", torch.tensor(OK))
-        self.register_buffer("built_for", torch.tensor(0))  # in the state, so that it can be loaded into a new method
+        self.register_buffer("built_for", torch.tensor(0))  # number of tasks; lets a new method load this state
 
     @classmethod
     def example(cls, num_tasks: int = 2) -> Self:
-        """An instance for tests and lists; override it where the constructor has arguments without default.
+        """An instance for tests and listings; override it if the constructor has arguments without a default.
 
         Args:
             num_tasks: number of tasks K.
@@ -53,18 +53,18 @@ class Method(nn.Module, ABC):
         return cls()
 
     def build(self, num_tasks: int) -> None:
-        """Make the state for a number of tasks; called by the trainer, or by the first call.
+        """Create the state for a number of tasks; called by the trainer or by the first `forward`.
 
         Args:
             num_tasks: number of tasks K.
 
         Raises:
-            ValueError: if the method was built for another number.
+            ValueError: if the method was built for another number of tasks.
         """
         if self.num_tasks and self.num_tasks != num_tasks:
             raise ValueError(
-                f"{type(self).__name__} was built for {self.num_tasks} tasks and now gets {num_tasks}; "
-                "make a new one, or pass `present` when some tasks have no label in this batch."
+                f"{type(self).__name__} was built for {self.num_tasks} tasks but got {num_tasks}. "
+                "Create a new instance, or pass `present` if some tasks have no label in this batch."
             )
         if not self.num_tasks:
             self.num_tasks = num_tasks
@@ -73,14 +73,14 @@ class Method(nn.Module, ABC):
             self.to(self.status.device)
 
     def make_state(self, num_tasks: int) -> None:
-        """Register the buffers and parameters that have one entry for each task; nothing by default.
+        """Register the buffers and parameters with one entry per task; nothing by default.
 
         Args:
             num_tasks: number of tasks K.
         """
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Groups of the learned weights for an optimiser: without weight decay, with `weight_lr` where it is given."""
+        """Optimiser parameter groups of the learned weights: no weight decay, and `weight_lr` if it is set."""
         groups = []
         for method in self.modules():
             parameters = list(method.parameters(recurse=False))
@@ -91,9 +91,9 @@ class Method(nn.Module, ABC):
         return groups
 
     def head_weights(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor:
-        """Weights of the heads' own gradients with `head_gradients="own"`; ones but for methods that transform losses.
+        """Weights of the heads' own gradients for `head_gradients="own"`, [K]: 1 unless the method transforms losses.
 
-        Changes no state; ask before the method itself is called in a step.
+        Changes no state. In a step, call it before the method itself.
 
         Args:
             losses: [K].
@@ -102,10 +102,10 @@ class Method(nn.Module, ABC):
         return torch.ones_like(losses)
 
     def parameter_loss(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor | None:
-        """What a gradient method adds to the objective to learn its own parameters; it reaches nothing else.
+        """Loss term by which a gradient method learns its own parameters; it has no gradient for any other parameter.
 
-        A `LossWeighting` needs none: its parameters are in its objective. Changes no state; ask before the method
-        itself is called in a step.
+        A `LossWeighting` does not need it: its parameters are in its objective. Changes no state. In a step, call it
+        before the method itself.
 
         Args:
             losses: [K].
@@ -114,18 +114,18 @@ class Method(nn.Module, ABC):
         return None
 
     def observe_step(self, losses: Tensor) -> None:
-        """The losses of the same batch after the optimiser step; only for methods that ask with `losses_after_step`.
+        """Receive the losses of the same batch after the optimiser step; only called if `losses_after_step` is set.
 
         Args:
             losses: [K].
         """
 
     def observe_epoch(self, losses: Tensor, scores: Tensor | None = None) -> None:
-        """End of an epoch.
+        """Receive the results of an epoch at its end.
 
         Args:
             losses: mean training loss of each task in the epoch, [K].
-            scores: the monitored validation metric of each task, higher is better, [K].
+            scores: monitored validation metric of each task, higher is better, [K].
         """
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

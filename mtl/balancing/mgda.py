@@ -18,17 +18,17 @@ from mtl.functional.simplex import min_norm_point
 class MGDA(GradientWeighting):
     """Weights w = argmin over the simplex of w G w, with G the Gramian.
 
-    The update descends in every task, and is 0 exactly at a Pareto-stationary point (`status` says so). It is dominated
-    by the smallest gradient. Solved exactly: the authors' and TorchJD's Frank-Wolfe is 2-7 % off for 5 to 10 tasks, and
-    never leaves a large gradient when norms differ by 1e4. LibMTL cuts the weights of two tasks to 0.001-0.999.
-    On features (`at="features"`) this is MGDA-UB. `TransformedWeighting` makes it log-MGDA.
+    The update decreases every loss, and is 0 only at a Pareto-stationary point (see `status`). The smallest gradient
+    dominates it. The solution is exact. Frank-Wolfe, which the authors and TorchJD use, is 2-7 % off for 5 to 10 tasks,
+    and stays at a large gradient if norms differ by 1e4. LibMTL clamps the weights of two tasks to 0.001-0.999. With
+    `at="features"` this is MGDA-UB. With `TransformedWeighting` it becomes log-MGDA.
 
         weights = MGDA()(gramian, losses)
 
     Args:
-        normalization: divide task k's gradient before the search, by nothing (the paper's algorithm), its length
-            (`l2`), its loss (`loss`) or both (`loss+`); the latter are options of the authors' code.
-        sum_to: sum of the weights before the normalisation is applied: `one`, as in the paper, or `tasks` (nash-mtl).
+        normalization: divide each task's gradient before solving: `none` (the paper's algorithm), by its norm (`l2`),
+            its loss (`loss`) or both (`loss+`); the last three are options of the authors' code.
+        sum_to: sum of the weights before they are normalised: `one` as in the paper, or `tasks` (K, as in nash-mtl).
     """
 
     paper = "Sener, Koltun, Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018"

@@ -1,4 +1,4 @@
-"""MoCo, multi-objective gradient correction: MGDA on running averages of the gradients, so that noise does not bias it.
+"""MoCo, multi-objective gradient correction: MGDA on running averages of the gradients, which removes its noise bias.
 
 Source: Fernando et al., "Mitigating Gradient Bias in Multi-objective Learning: A Provably Convergent Approach", ICLR
 2023, algorithm 1.
@@ -18,21 +18,21 @@ from mtl.functional.simplex import project_simplex
 class MoCo(GradientAggregation):
     """Y <- Y - beta (Y - g); w <- projection(w - gamma (Y Y^T + rho I) w); the update is w Y.
 
-    beta and gamma fall as 1 / t^sigma. LibMTL, after the authors' code, scales each gradient to the size of its loss
-    first and takes a softmax instead of the projection: `scale="loss", projection="softmax"`. It keeps one more copy
-    of the K gradients.
+    beta and gamma decay as 1 / t^sigma. Like the authors' code, LibMTL first scales each gradient to the size of its
+    loss, and uses a softmax in place of the projection: `scale="loss", projection="softmax"`. The method stores one
+    extra copy of the K gradients.
 
         method = MoCo()
         update = method(gradients, losses)
 
     Args:
-        beta: step of the averages.
-        beta_sigma: how it falls.
-        gamma: step of the weights.
-        gamma_sigma: how it falls.
-        rho: pulls the weights to equal.
+        beta: step size of the averages.
+        beta_sigma: decay exponent of beta.
+        gamma: step size of the weights.
+        gamma_sigma: decay exponent of gamma.
+        rho: pull towards equal weights, at least 0.
         scale: `none` as in the algorithm, or `loss`: g_k L_k / |g_k|.
-        projection: of the weights on the simplex: `simplex` (the nearest point) or `softmax`.
+        projection: how weights are kept on the simplex: `simplex` (the nearest point) or `softmax`.
     """
 
     paper = "Fernando et al., Mitigating Gradient Bias in Multi-objective Learning, ICLR 2023"
@@ -62,7 +62,7 @@ class MoCo(GradientAggregation):
         self.projection = projection
 
     def make_state(self, num_tasks: int) -> None:
-        self.register_buffer("weights_K", torch.ones(num_tasks))  # times K: 1/K is not exact in float32
+        self.register_buffer("weights_K", torch.ones(num_tasks))  # weights times K: 1/K is not exact in float32
         self.register_buffer("step", torch.tensor(0))
 
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
@@ -72,13 +72,13 @@ class MoCo(GradientAggregation):
             norms_K = gradients_KP.norm(dim=1)
             factor_K = losses_K / torch.where(norms_K > 0, norms_K, torch.ones_like(norms_K))
             gradients_KP = gradients_KP * factor_K[:, None]
-        count = step.to(gradients_KP.dtype)  # an integer would be raised in float32
+        count = step.to(gradients_KP.dtype)  # the power of an integer tensor is float32
         beta = self.beta / count**self.beta_sigma
         average_KP = torch.lerp(self.read("average_KP", index_K), gradients_KP, beta)
         weights_K = self.weights_K[index_K].to(gradients_KP.dtype) / self.num_tasks
         slope_K = average_KP @ (weights_K @ average_KP) + self.rho * weights_K
         moved_K = weights_K - self.gamma / count**self.gamma_sigma * slope_K
-        # the tasks that are present keep the share of the simplex that they have
+        # the sum of the present tasks' weights does not change
         share = weights_K.sum()
         project = project_simplex if self.projection == "simplex" else _softmax
         new_K = share * project(torch.where(finite, moved_K, weights_K) / torch.where(share > 0, share, 1.0))

@@ -13,20 +13,19 @@ from mtl.functional.power_equation import solve_power_equation
 
 
 class NashMTL(GradientWeighting):
-    """Weights w > 0 with G w = 1 / w, with G the Gramian: every task gains the same share. The update has length
-    sqrt(K).
+    """Weights w > 0 with G w = 1 / w, with G the Gramian: every task gains the same share.
 
-    The equation is the optimality of a convex problem, so Newton's method finds the one solution from any start. The
-    authors' and both libraries' convex-concave procedure starts at w = 1, fails when one task conflicts with the plain
-    sum, and then returns w = 1 without a word. At a Pareto-stationary point no finite weights exist; `status` says so,
-    and the weights are those at which it was seen. A zero gradient gets weight 0 (`status` singular).
-    The paper's "update every n steps" is the trainer's `every: n`.
+    The update has norm sqrt(K). The equation is the optimality condition of a convex problem, so Newton's method finds
+    its one solution from any start. The convex-concave procedure of the authors, LibMTL and TorchJD starts at w = 1,
+    fails if one task conflicts with the plain sum, and then silently returns w = 1. No finite weights exist at a
+    Pareto-stationary point: `status` reports it, and the weights are the last iterate. A zero gradient gets weight 0
+    (`status` singular). The paper's "update every n steps" is the trainer's `every: n`.
 
         weights = NashMTL()(gramian, losses)
 
     Args:
-        max_norm: shrink the weights so that the update is no longer than this; none by default, as in the paper's
-            algorithm. The authors' code and both libraries take 1.0.
+        max_norm: upper limit of the update's norm; no limit by default, as in the paper's algorithm. The authors'
+            code, LibMTL and TorchJD use 1.0.
     """
 
     paper = "Navon et al., Multi-Task Learning as a Bargaining Game, ICML 2022"
@@ -40,6 +39,6 @@ class NashMTL(GradientWeighting):
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         gram = decompose(gramian_KK)
-        weights_K, stationary, found = solve_power_equation(gram, 1.0)
-        self.report(stationary, gram.zero_K.any() | ~found)
+        weights_K, stationary, converged = solve_power_equation(gram, 1.0)
+        self.report(stationary, gram.zero_K.any() | ~converged)
         return clip_update(gram, weights_K, self.max_norm)

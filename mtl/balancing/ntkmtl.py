@@ -15,14 +15,14 @@ from mtl.functional.gramian import decompose
 class NTKMTL(GradientWeighting):
     """Weights w_k = (sum_j G_jj / G_kk)^power, with G the Gramian of the batch's task gradients.
 
-    It needs the norms alone. This is the paper's n = 1; the variant NTKMTL-SR takes the largest eigenvalue of each
-    task's kernel over n = 4 parts of the batch in place of G_kk, and the Gramian does not hold that. A task whose
-    gradient is zero gets weight 0, and `status` says singular.
+    The weights need only the norms. This is the paper's n = 1. Its variant NTKMTL-SR replaces G_kk by the largest
+    eigenvalue of each task's kernel over n = 4 parts of the batch, which the Gramian does not contain. A zero gradient
+    gets weight 0 (`status` singular).
 
         weights = NTKMTL()(gramian, losses)
 
     Args:
-        power: 0.5 in the paper, which makes all weighted gradients equally long; its authors suggest to try 0.75.
+        power: above 0; the paper uses 0.5, which makes all weighted gradients equally long, and suggests trying 0.75.
 
     Raises:
         ValueError: if the power is not above 0.
@@ -35,7 +35,7 @@ class NTKMTL(GradientWeighting):
     def __init__(self, power: float = 0.5) -> None:
         super().__init__()
         if power <= 0:
-            raise ValueError(f"power={power} must be above 0; the paper takes 0.5.")
+            raise ValueError(f"power={power} must be above 0; the paper uses 0.5.")
         self.power = power
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Penalty-based boundary intersection (PBI): progress along a preference, and a penalty on leaving its line.
+"""Penalty-based boundary intersection (PBI): progress along a preference, plus a penalty for leaving its line.
 
 Source: Zhang, Li, "MOEA/D: A Multiobjective Evolutionary Algorithm Based on Decomposition", IEEE Transactions on
 Evolutionary Computation 2007, section III.C.
@@ -17,13 +17,13 @@ from mtl.balancing.protocols import LossWeighting
 class PBI(LossWeighting):
     """Minimises d1 + theta d2, with d1 = (L - z) r, d2 = |(L - z) - d1 r|, r the unit preference and z the ideal.
 
-    Weights can be negative: a task that is better than the line asks for is pushed back.
+    Weights can be negative: a task that is ahead of the line is pushed back.
 
         objective = PBI(preferences=[0.5, 0.3, 0.2])(losses)
 
     Args:
         theta: weight of the distance from the line; the paper uses 5.
-        preferences: direction, one entry for each task; equal by default.
+        preferences: direction r before normalisation, one entry per task; equal by default.
         ideal: best value of each loss; 0 by default.
     """
 

@@ -1,7 +1,7 @@
-"""PCGrad: take out of every task's gradient what conflicts with the others, one after the other in random order.
+"""PCGrad: remove from each task's gradient the parts that conflict with other tasks, one by one in random order.
 
 Source: Yu et al., "Gradient Surgery for Multi-Task Learning", NeurIPS 2020, arXiv:2001.06782, algorithm 1.
-Shapes: K tasks, N tasks of the whole problem.
+Shapes: K present tasks, N tasks in total.
 """
 
 from typing import Literal
@@ -17,15 +17,15 @@ from mtl.functional.gramian import decompose
 class PCGrad(GradientWeighting):
     """Weights of the sum of the projected gradients.
 
-    Task i's gradient starts as g_i; for every other task j in random order, if it conflicts with g_j, its part along
-    g_j is taken out. Done on the coefficients, so only the Gramian is needed. LibMTL adds 1e-8 to the squared norms and
-    projects a task against itself too, which leaves conflicts that the paper's algorithm does not have.
+    Task i's gradient starts as g_i. For every other task j in random order, if it conflicts with g_j, its component
+    along g_j is removed. This is done on coefficients, so only the Gramian is needed. LibMTL adds 1e-8 to squared norms
+    and also projects a task against itself, which leaves conflicts that the paper's algorithm does not have.
 
         weights = PCGrad()(gramian, losses)
 
     Args:
         reduction: `sum` of the projected gradients as in the paper, or their `mean` (CAGrad's code and others).
-        seed: of the random orders; every rank draws the same, also after a resume.
+        seed: random seed of the orders; every rank draws the same ones, also after a resume.
     """
 
     paper = "Yu et al., Gradient Surgery for Multi-Task Learning, NeurIPS 2020"
@@ -50,15 +50,15 @@ class PCGrad(GradientWeighting):
 
 
 def project_conflicts(cosines_KK: Tensor, order_KK: Tensor) -> Tensor:
-    """Coefficients of the projected unit gradients, one row for each task, [K,K].
+    """Coefficients of the projected unit gradients, one row per task, [K,K].
 
     Args:
-        cosines_KK: cosines of the gradients.
-        order_KK: which task each task visits one after the other; itself is passed over.
+        cosines_KK: cosines of the gradients, [K,K].
+        order_KK: row i is the order in which task i visits the tasks; it skips itself.
     """
     row_K1 = torch.arange(len(cosines_KK), device=cosines_KK.device)[:, None]
     other_KK = (order_KK != row_K1).to(cosines_KK.dtype)
-    # all that the loop reads is laid out for it: it runs K times, and every operation counts
+    # gathered before the loop, which runs K times: every operation in it costs time
     visited_KKK = cosines_KK[order_KK]
     products_KK, taken = cosines_KK.clone(), []
     for step in range(len(cosines_KK)):
@@ -71,13 +71,13 @@ def project_conflicts(cosines_KK: Tensor, order_KK: Tensor) -> Tensor:
 
 
 def random_orders(seed: int, calls: Tensor, num_tasks: int, index_K: Tensor) -> Tensor:
-    """In which order each task visits all of them, [K,K].
+    """Random order in which each present task visits the present tasks, one row per task, [K,K].
 
     Args:
-        seed: of the random numbers.
-        calls: which draw it is, integer scalar.
-        num_tasks: number of all tasks, so that a missing one does not change the order of the others.
-        index_K: which tasks are present.
+        seed: random seed.
+        calls: number of earlier draws, integer scalar.
+        num_tasks: number of all tasks N; a missing task does not change the order of the others.
+        index_K: indices of the K present tasks.
     """
     drawn_NN = counter_uniform(seed, calls, num_tasks**2, dtype=torch.float32).view(num_tasks, num_tasks)
     return drawn_NN[index_K][:, index_K].argsort(1)

@@ -1,6 +1,6 @@
-"""The three protocols of a balancing method, by what it looks at: losses, the Gramian, or the task gradients.
+"""The three protocols of balancing methods, by their input: losses, the Gramian, or the task gradients.
 
-What is not finite is passed on, so that a loss scaler or the trainer sees it; it never enters the state of a method.
+Values that are not finite are passed on to the loss scaler or the trainer; they never enter the state of a method.
 Shapes: K tasks, P shared parameters (or feature values).
 """
 
@@ -16,30 +16,30 @@ from mtl.functional.on_host import numbers_on
 
 
 class LossWeighting(Method):
-    """Sees the losses alone: `objective = method(losses)`.
+    """A method on the losses: `objective = method(losses)`.
 
-    The weights of the tasks are the gradient of the objective with respect to the losses. A loss that is not finite
-    makes the objective not finite too; the method's state stays as it was and `status` says so.
+    The task weights are the gradient of the objective with respect to the losses. If a loss is not finite, the
+    objective is not finite, the state does not change, and `status` reports it.
     """
 
     head_gradients = "weighted"
-    positive_losses: bool = False  # takes logarithms or ratios: a loss of 0 or below has no place in it
+    positive_losses: bool = False  # takes logarithms or ratios, so every loss must be above 0
 
     @abstractmethod
     def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
         """The scalar to minimise; its gradient with respect to the losses is the weights.
 
         Args:
-            losses_K: losses of the tasks that are present, with gradient.
-            index_K: which of all tasks they are, for state that has one entry for each task.
+            losses_K: losses of the present tasks, with gradient, [K].
+            index_K: their indices among all tasks, to index state with one entry per task.
         """
 
     def forward(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor:
         """The scalar to minimise.
 
         Args:
-            losses: losses of all tasks with gradient, [K].
-            present: which tasks have a label in this batch; all by default. The others do not count.
+            losses: losses of all tasks, with gradient, [K].
+            present: which tasks have a label in this batch; all by default. The others are ignored.
         """
         self.build(len(losses))
         index_K = _index(present, losses)
@@ -67,7 +67,7 @@ class LossWeighting(Method):
         """Set `status` from the losses.
 
         Args:
-            losses_K: losses of the tasks that are present.
+            losses_K: losses of the present tasks, [K].
         """
         finite = losses_K.isfinite().all()
         status = torch.where(finite, OK, NOT_FINITE)
@@ -77,22 +77,22 @@ class LossWeighting(Method):
 
 
 class GradientWeighting(Method):
-    """Sees the Gramian of the task gradients: `weights = method(gramian, losses)`; the update is their weighted sum.
+    """A method on the Gramian: `weights = method(gramian, losses)`; the update is the weighted sum of task gradients.
 
-    Where the Gramian or a loss is not finite, all weights are 0, the method's state stays as it was, and `status` says
-    so. A factor of 0 keeps what is not finite in the gradients, so that a loss scaler sees it and skips the step.
+    If the Gramian or a loss is not finite, all weights are 0, the state does not change, and `status` reports it. NaN
+    and infinite gradients stay NaN when multiplied by 0, so a loss scaler sees them and skips the step.
     """
 
-    never_conflicts: ClassVar[bool] = False  # promises an update with (G w)_k >= 0 for all tasks
+    never_conflicts: ClassVar[bool] = False  # guarantees (G w)_k >= 0 for all tasks
 
     @abstractmethod
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        """Weights of the tasks that are present, [K]; it sets `status` with `report`.
+        """Weights of the present tasks, [K]; implementations set `status` by calling `report`.
 
         Args:
-            gramian_KK: inner products of their gradients.
-            losses_K: their losses, detached.
-            index_K: which of all tasks they are, for state that has one entry for each task.
+            gramian_KK: inner products of the gradients of the present tasks, [K,K].
+            losses_K: their losses, detached, [K].
+            index_K: their indices among all tasks, to index state with one entry per task.
         """
 
     @torch.no_grad()
@@ -105,7 +105,7 @@ class GradientWeighting(Method):
             present: which tasks have a label in this batch; all by default. The others get weight 0.
 
         Returns:
-            Weights [K] of the dtype of the Gramian.
+            Weights [K] in the dtype of the Gramian.
         """
         self.build(len(gramian))
         weights = torch.zeros_like(gramian[0])
@@ -120,7 +120,7 @@ class GradientWeighting(Method):
         if gramian.device.type == "cpu" and not bool(finite):
             self.status.fill_(NOT_FINITE)
             return weights
-        # a GPU is not asked: it solves a stand-in, and forgets the result
+        # on a GPU, avoid a sync: solve for the identity and discard the result
         before = [] if gramian.device.type == "cpu" else [buffer.clone() for buffer in self.buffers()]
         gramian_KK = torch.where(finite, gramian_KK, torch.eye(len(index_K), device=gramian.device))
         weights_K = self.weigh(gramian_KK, torch.where(finite, losses_K, 1.0), index_K)
@@ -131,33 +131,33 @@ class GradientWeighting(Method):
         return weights
 
     def report(self, stationary: Tensor | None = None, singular: Tensor | None = None) -> None:
-        """Set `status` after a call of `weigh`.
+        """Set `status`; `weigh` calls it.
 
         Args:
             stationary: whether 0 is in the convex hull of the gradients, bool scalar.
-            singular: whether the method's problem has no or many solutions, bool scalar; counts after `stationary`.
+            singular: whether the method's problem has no solution or several, bool scalar; `stationary` overrides it.
         """
         status = torch.full_like(self.status, OK) if singular is None else torch.where(singular, SINGULAR, OK)
         self.status.copy_(status if stationary is None else torch.where(stationary, STATIONARY, status))
 
 
 class GradientAggregation(Method):
-    """Sees the task gradients themselves: `update = method(gradients, losses)`.
+    """A method on the task gradients: `update = method(gradients, losses)`.
 
-    A gradient that is not finite makes the update not finite; the method's state stays as it was and `status` says so.
+    If a gradient is not finite, the update is not finite, the state does not change, and `status` reports it.
     """
 
-    gradient_state: ClassVar[tuple[str, ...]] = ()  # names of buffers [K,P]; zeros at the first call
-    task_weights: Tensor | None = None  # of the last call [K], where the update is a weighted sum of the gradients
+    gradient_state: ClassVar[tuple[str, ...]] = ()  # names of buffers [K,P], zeros before the first call
+    task_weights: Tensor | None = None  # weights [K] of the last call, if the update is a weighted sum of the gradients
 
     @abstractmethod
     def combine(self, gradients_KP: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         """The combined gradient, [P].
 
         Args:
-            gradients_KP: gradients of the tasks that are present.
-            losses_K: their losses, detached.
-            index_K: which of all tasks they are, for state that has one entry for each task.
+            gradients_KP: gradients of the present tasks, [K,P].
+            losses_K: their losses, detached, [K].
+            index_K: their indices among all tasks, to index state with one entry per task.
         """
 
     @torch.no_grad()
@@ -165,12 +165,12 @@ class GradientAggregation(Method):
         """The combined gradient, [P].
 
         Args:
-            gradients: one row for each task, [K,P].
+            gradients: one row per task, [K,P].
             losses: losses of all tasks, [K]; ones by default.
-            present: which tasks have a label in this batch; all by default. The others do not count.
+            present: which tasks have a label in this batch; all by default. The others are ignored.
 
         Raises:
-            ValueError: if a method that keeps a buffer of the gradients gets another number of columns.
+            ValueError: if the method keeps state [K,P] and P changes between calls.
         """
         self.build(len(gradients))
         rows_KP = gradients.float() if gradients.dtype in (torch.float16, torch.bfloat16) else gradients
@@ -180,29 +180,29 @@ class GradientAggregation(Method):
         if not len(index_K):
             return torch.zeros_like(gradients[0])
         rows_KP = rows_KP if len(index_K) == len(rows_KP) else rows_KP[index_K]
-        # one pass, and NaN shows in both; isfinite would take five times as long
+        # one pass, and both are NaN if any value is; isfinite takes five times as long
         smallest, largest = torch.aminmax(rows_KP)
         self.status.copy_(torch.where(smallest.isfinite() & largest.isfinite(), OK, NOT_FINITE))
         return self.combine(rows_KP, losses[index_K], index_K).to(gradients.dtype)
 
     def read(self, name: str, index_K: Tensor) -> Tensor:
-        """The rows of a buffer of `gradient_state` for the tasks that are present; no copy when all are.
+        """The rows of the present tasks in a buffer of `gradient_state`, [K,P]; not a copy if all are present.
 
         Args:
-            name: of the buffer.
-            index_K: which tasks.
+            name: name of the buffer.
+            index_K: indices of the present tasks.
         """
         buffer_KP: Tensor = getattr(self, name)
         return buffer_KP if len(index_K) == len(buffer_KP) else buffer_KP[index_K]
 
     def write(self, name: str, index_K: Tensor, rows_KP: Tensor, valid: Tensor) -> None:
-        """Put new rows into a buffer of `gradient_state`.
+        """Write the rows of the present tasks into a buffer of `gradient_state`.
 
         Args:
-            name: of the buffer.
-            index_K: which tasks.
-            rows_KP: their new rows.
-            valid: bool scalar; where it is false everything stays.
+            name: name of the buffer.
+            index_K: indices of the present tasks.
+            rows_KP: their new rows, [K,P].
+            valid: bool scalar; if false, the buffer does not change.
         """
         buffer_KP: Tensor = getattr(self, name)
         if len(index_K) == len(buffer_KP):
@@ -211,13 +211,13 @@ class GradientAggregation(Method):
             buffer_KP[index_K] = torch.where(valid, rows_KP.to(buffer_KP.dtype), buffer_KP[index_K])
 
     def make_gradient_state(self, gradients: Tensor) -> None:
-        """Make the buffers of `gradient_state` at the first call, zeros [K,P] for all tasks.
+        """Create the buffers of `gradient_state` at the first call: zeros [K,P] for all tasks.
 
         Args:
-            gradients: rows of the width and dtype that the buffers get.
+            gradients: [K,P]; the buffers get its number of columns and its dtype.
 
         Raises:
-            ValueError: if they were made for another number of columns.
+            ValueError: if the buffers exist with another number of columns.
         """
         for name in self.gradient_state:
             old_KP = getattr(self, name, None)
@@ -225,8 +225,8 @@ class GradientAggregation(Method):
                 self.register_buffer(name, gradients.new_zeros(self.num_tasks, gradients.shape[1]))
             elif old_KP.shape[1] != gradients.shape[1]:
                 raise ValueError(
-                    f"{type(self).__name__} keeps averages of the gradients of {old_KP.shape[1]} shared values and now "
-                    f"gets {gradients.shape[1]}. Use at='parameters': features change their number with the batch."
+                    f"{type(self).__name__} averages gradients of {old_KP.shape[1]} values; now it gets "
+                    f"{gradients.shape[1]}. Use at='parameters': the size of features depends on the batch."
                 )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
@@ -238,6 +238,6 @@ class GradientAggregation(Method):
 
 def _index(present: Sequence[bool] | None, like: Tensor) -> Tensor:
     if present is None or all(present):
-        return torch.arange(len(like), device=like.device)  # made there: a copy from the host would wait for a GPU
-    rows = [row for row, here in enumerate(present) if here]
+        return torch.arange(len(like), device=like.device)  # created on the device: a copy from the host would sync
+    rows = [row for row, is_present in enumerate(present) if is_present]
     return numbers_on(like.device, rows, torch.long)

@@ -14,17 +14,18 @@ from mtl.functional.counter_random import counter_normal, counter_uniform
 
 
 class RLW(LossWeighting):
-    """Weights w = softmax(x), x drawn anew at every step; the same on every rank and after a resume.
+    """Weights w = softmax(x), with a new random x at every step, the same on every rank and after a resume.
 
-    LibMTL and TorchJD let the weights sum to 1, as the paper does; IGB4MTL and nash-mtl multiply by K, which is a
-    larger learning rate under another name.
+    In the paper, LibMTL and TorchJD the weights sum to 1. IGB4MTL and nash-mtl multiply them by K, which amounts to a
+    larger learning rate.
 
         objective = RLW()(losses)
 
     Args:
-        distribution: of x: `normal` (mean 0, variance 1) or `uniform` on (0, 1); the paper tries both and more.
-        sum_to: sum of the weights, `one` or `tasks` (their number).
-        seed: of the random numbers.
+        distribution: distribution of x: `normal` (mean 0, variance 1) or `uniform` on (0, 1); the paper tries these and
+            others.
+        sum_to: sum of the weights, `one` or `tasks` (the number of tasks).
+        seed: random seed.
     """
 
     paper = "Lin et al., Reasonable Effectiveness of Random Weighting, TMLR 2022"
@@ -45,18 +46,18 @@ class RLW(LossWeighting):
         self.register_buffer("step", torch.tensor(0))
 
     def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        # one number for each of all tasks, so that a missing task does not change those of the others
+        # draw for all tasks, so that a missing task does not change the numbers of the others
         draws_K = self.draw(self.seed, self.step, self.num_tasks, dtype=losses_K.dtype)[index_K]
         self.step += 1
         return weighted(draws_K, losses_K, self.sum_to)
 
 
 def weighted(logits_K: Tensor, losses_K: Tensor, sum_to: Literal["one", "tasks"]) -> Tensor:
-    """The losses weighted by a softmax.
+    """Sum of the losses weighted by a softmax.
 
     Args:
-        logits_K: what the softmax is taken of.
-        losses_K: with gradient.
+        logits_K: logits of the weights, [K].
+        losses_K: losses with gradient, [K].
         sum_to: sum of the weights, `one` or `tasks` (the number of losses).
     """
     objective = (torch.softmax(logits_K, dim=0) * losses_K).sum()

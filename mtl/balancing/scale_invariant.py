@@ -1,6 +1,6 @@
-"""Scale-invariant loss (SI): the sum of the logarithms, so the unit of a loss does not matter.
+"""Scale-invariant loss (SI): the sum of the log losses, so the unit of a loss does not matter.
 
-Source: the baseline SI of Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022.
+Source: Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022, baseline SI.
 Shapes: K tasks.
 """
 
@@ -13,13 +13,13 @@ from mtl.balancing.protocols import LossWeighting
 class ScaleInvariant(LossWeighting):
     """Minimises sum of log L_k: the weight of a task is 1 / L_k.
 
-    A loss of `floor` or below has no logarithm to follow: it gets weight 0 and `status` says so. As the transform of a
-    gradient method this is log-MGDA, log-CAGrad and so on (see `TransformedWeighting`).
+    A loss at or below `floor` gets weight 0; at or below 0, `status` reports it. As the transform of a gradient method
+    this gives log-MGDA, log-CAGrad and so on (see `TransformedWeighting`).
 
         objective = ScaleInvariant()(losses)
 
     Args:
-        floor: smallest loss that still counts.
+        floor: losses at or below this value get weight 0.
     """
 
     paper = "Navon et al., Multi-Task Learning as a Bargaining Game, ICML 2022 (baseline SI)"

@@ -1,4 +1,4 @@
-"""SDMGrad: a stochastic MGDA that stays near the mean gradient, unbiased by independent batches.
+"""SDMGrad: stochastic MGDA that stays near the mean gradient, made unbiased by independent batches.
 
 Source: Xiao, Ban, Ji, "Direction-oriented Multi-objective Learning: Simple and Provable Stochastic Algorithms", NeurIPS
 2023, arXiv:2305.18409, algorithm 1.
@@ -15,18 +15,18 @@ from mtl.functional.simplex import project_simplex
 class SDMGrad(GradientWeighting):
     """Weights (w + lam / K) / (1 + lam), w on the simplex after gradient steps on |J' (w + lam / K)|^2 / 2.
 
-    The paper estimates the gradient of that by J_0 J_1' (w + lam / K) with Jacobians of two independent batches and
-    applies the weights to a third. `gramian` may be such a product J_0 J_1', which is not symmetric. With the Gramian
-    of one batch the steps are those of a regularised MGDA, biased towards the tasks with little gradient noise.
-    The product is divided by the mean of its diagonal's positive part, as in the authors' code.
+    The paper estimates the gradient of this norm by J_0 J_1' (w + lam / K), with the Jacobians of two independent
+    batches, and applies the weights to a third. `gramian` may be the product J_0 J_1', which is not symmetric. With the
+    Gramian of one batch, the method is a regularised MGDA, biased towards tasks with little gradient noise. As in the
+    authors' code, the product is first divided by (mean of the square roots of its diagonal's positive part)^2.
 
         weights = SDMGrad()(gramian, losses)
 
     Args:
-        lam: pull to the mean gradient, at least 0; 0.3 in the authors' scripts, 0.6 in their class.
+        lam: pull towards the mean gradient, at least 0; 0.3 in the authors' scripts, 0.6 in their class.
         lr: step size; 5 in LibMTL, 10 in TorchJD.
-        momentum: of the steps; it starts at 0 in every call.
-        num_steps: steps in every call.
+        momentum: momentum of the steps; the velocity starts at 0 in every call.
+        num_steps: number of steps per call.
     """
 
     paper = "Xiao, Ban, Ji, Direction-oriented Multi-objective Learning, NeurIPS 2023"
@@ -49,7 +49,7 @@ class SDMGrad(GradientWeighting):
         matrix_KK = gramian_KK.to(self.weights_K.dtype)
         scale = matrix_KK.diagonal().clamp(min=0).sqrt().mean() ** 2
         matrix_KK = matrix_KK / torch.where(scale > 0, scale, 1.0)
-        # tasks that are missing keep their share
+        # missing tasks keep their share
         share = self.weights_K[index_K].sum()
         weights_K = torch.where(share > 0, self.weights_K[index_K] / share, 1 / len(index_K))
         pull = self.lam / len(index_K)

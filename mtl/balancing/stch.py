@@ -1,4 +1,4 @@
-"""Smooth Tchebycheff scalarisation (STCH): a smooth maximum of the losses, so the worst task leads.
+"""Smooth Tchebycheff scalarisation (STCH): minimise a smooth maximum of the losses, led by the worst task.
 
 Source: Lin et al., "Smooth Tchebycheff Scalarization for Multi-Objective Optimization", ICML 2024, eq. 7 and
 appendix on multi-task learning.
@@ -18,21 +18,21 @@ from mtl.balancing.protocols import LossWeighting
 class STCH(LossWeighting):
     """Minimises mu log sum of exp(p_k f_k / mu), with preferences p and values f.
 
-    Two different methods carry this name. `values="log"` is that of the authors' and LibMTL's multi-task code:
-    f = log(L / nadir), where the nadir is the mean loss of the last warm-up epoch, and before that the sum of
-    logarithms; p = 1 and the result times K. `values="raw"` is the formula of the paper and TorchJD: f = L - ideal,
-    p = 1/K, no warm-up.
+    Two methods have this name. `values="log"` follows the multi-task code of the authors and LibMTL: f = log(L / nadir)
+    with the nadir the mean loss of the last warm-up epoch, p = 1, and the result times K; during warm-up it minimises
+    the sum of log losses. `values="raw"` follows the paper and TorchJD: f = L - ideal, p = 1/K, no warm-up.
 
         method = STCH(values="raw")
         objective = method(losses)
 
     Args:
-        mu: smoothness; the smaller, the more the worst task counts alone. The paper tries 0.01 to 1.
+        mu: smoothness; smaller values give the worst task more weight. The paper tries 0.01 to 1.
         values: `log` or `raw`, see above.
-        warmup_epochs: only with `log`: epochs before the nadir is set; LibMTL uses 4 and the epoch after them.
-        preferences: p; above 0 for each task that counts. `log` uses 1 and `raw` 1/K by default.
+        warmup_epochs: only with `log`: the nadir is the mean loss of the epoch with this number, counted from 0. LibMTL
+            uses 4.
+        preferences: p, one entry per task; 0 ignores a task. By default 1 for `log` and 1/K for `raw`.
         ideal: only with `raw`: best value of each loss; 0 by default.
-        sum_to: factor on the result, `one` or `tasks` (K); `log` uses `tasks`, `raw` `one` by default.
+        sum_to: factor on the result, `one` or `tasks` (K); by default `tasks` for `log` and `one` for `raw`.
     """
 
     paper = "Lin et al., Smooth Tchebycheff Scalarization for Multi-Objective Optimization, ICML 2024"
@@ -54,7 +54,7 @@ class STCH(LossWeighting):
         if not mu > 0:
             raise ValueError(f"mu={mu} must be above 0; the paper tries 0.01 to 1.")
         if ideal is not None and values == "log":
-            raise ValueError("ideal has no effect with values='log', which divides by the nadir; leave it out.")
+            raise ValueError("ideal has no effect with values='log', which divides by the nadir; remove it.")
         self.mu = mu
         self.values = values
         self.warmup_epochs = warmup_epochs
@@ -80,7 +80,7 @@ class STCH(LossWeighting):
             return factor * self.mu * torch.logsumexp(shifted_K / self.mu, dim=0)
         log_K = torch.log(losses_K.clamp_min(torch.finfo(losses_K.dtype).tiny))
         nadir_K = self.nadir_K[index_K].to(losses_K.dtype)
-        # a task first seen after the warm-up has no nadir: it counts as if it were at it
+        # a task without labels during warm-up has no nadir: use its current loss
         nadir_K = torch.where(nadir_K.isfinite(), nadir_K, losses_K.detach()).clamp_min(1e-30)
         smooth = factor * self.mu * torch.logsumexp(preference_K * (log_K - torch.log(nadir_K)) / self.mu, dim=0)
         return torch.where(self.epochs > self.warmup_epochs, smooth, (preference_K * log_K).sum())

@@ -1,4 +1,4 @@
-"""Dynamic task prioritisation (DTP): the task that performs worst gets the most attention.
+"""Dynamic task prioritisation (DTP): the task with the worst score gets the largest weight.
 
 Source: Guo et al., "Dynamic Task Prioritization for Multitask Learning", ECCV 2018, section 3.
 Shapes: K tasks.
@@ -11,24 +11,24 @@ from torch import Tensor
 
 from mtl.balancing.protocols import LossWeighting
 
-_LOWEST = 1e-4  # a score of 0 would have weight infinity
+_LOWEST = 1e-4  # a score of 0 would have infinite weight
 
 
 class TaskPriority(LossWeighting):
     """Weights w = -(1 - k)^gamma log k: the focal loss of a task's score k, a moving average of its monitored metric.
 
-    Scores lie in 0..1, higher is better: accuracy, mAP. A score below 0 is a negated error e and counts as 1 / (1 + e).
-    Until the first validation all weights are 1. The paper also weighs single examples so; that belongs to the losses
-    of the heads (focal loss).
+    Scores are in 0..1, higher is better (accuracy, mAP). A score below 0 is a negated error e and becomes 1 / (1 + e).
+    All weights are 1 until the first validation. The paper also weighs single examples this way; use a head with a
+    focal loss for this.
 
         method = TaskPriority()
         objective = method(losses)
         method.observe_epoch(mean_losses, scores)
 
     Args:
-        gamma: how much good tasks are discounted; the paper has one for each task. The default is ours.
-        momentum: share of the new score in the average. The default is ours.
-        sum_to: `free` as in the paper, or `tasks`: scaled to sum to K, which keeps the learning rate.
+        gamma: how much tasks with good scores are discounted; the paper has one per task and no default.
+        momentum: share of the new score in the average; the paper has no default.
+        sum_to: `free` as in the paper, or `tasks`: scale to sum K, which keeps the learning rate.
     """
 
     paper = "Guo et al., Dynamic Task Prioritization for Multitask Learning, ECCV 2018"
@@ -57,11 +57,11 @@ class TaskPriority(LossWeighting):
         return (torch.where(known_K, weights_K, torch.ones_like(weights_K)) * losses_K).sum()
 
     def observe_epoch(self, losses: Tensor, scores: Tensor | None = None) -> None:
-        """End of an epoch.
+        """Update the average scores at the end of an epoch.
 
         Args:
-            losses: not looked at.
-            scores: of each task, [K]; NaN where a task had no label, None without a validation in this epoch.
+            losses: ignored.
+            scores: score of each task, [K]; NaN for a task without labels, None if the epoch had no validation.
 
         Raises:
             ValueError: if a score is above 1.
@@ -73,7 +73,7 @@ class TaskPriority(LossWeighting):
         if (scores > 1).any():
             raise ValueError(
                 f"TaskPriority needs scores of at most 1, higher is better; got {scores.tolist()}. "
-                "Monitor another metric in the head, or turn an error e into 1 / (1 + e)."
+                "Monitor another metric in the head, or convert an error e to 1 / (1 + e)."
             )
         seen_K = scores.isfinite()
         old_K = torch.where(self.score_K.isfinite(), self.score_K, scores)

@@ -1,7 +1,7 @@
-"""Any method of TorchJD, by its name: weightings of a Gramian, aggregators of gradients, scalarizers of losses.
+"""Adapters for TorchJD: its weightings of a Gramian, aggregators of gradients and scalarizers of losses, by name.
 
-Needs the extra: `pip install "mtl[torchjd]"`. Some of TorchJD's classes ask for packages of their own (cvxpy,
-quadprog), and say which.
+Needs the extra: `pip install "mtl[torchjd]"`. Some TorchJD classes need further packages (cvxpy, quadprog); their error
+message names them.
 Source: https://torchjd.org.
 Shapes: K tasks, P shared parameters (or feature values).
 """
@@ -20,7 +20,7 @@ _PAPER = "Quinton, Rey, Jacobian Descent for Multi-Objective Optimization, arXiv
 
 
 class _TorchJD(Method):
-    """A TorchJD object made at the first call, and its state, most of which TorchJD keeps outside of `state_dict`."""
+    """Creates the TorchJD object at the first call and saves its state, most of which is not in its `state_dict`."""
 
     adapter = True
     module: ClassVar[str] = "torchjd.aggregation"
@@ -39,7 +39,7 @@ class _TorchJD(Method):
 
     def _class(self) -> Any:
         package = import_optional(self.module, "torchjd")
-        # its public classes only: a module has other names too, and a config must not reach what they lead to
+        # public classes only: a config must not reach other names of the module
         if self.class_name not in package.__all__:
             raise ValueError(
                 f"{self.module} has no class {self.class_name!r}.{did_you_mean(self.class_name, package.__all__)} "
@@ -50,16 +50,16 @@ class _TorchJD(Method):
     def make_state(self, num_tasks: int) -> None:
         cls = self._class()
         parameters = inspect.signature(cls.__init__).parameters
-        # the learned scalarizers (UW, FAMO, IMTL-L) ask for the number of tasks
+        # learned scalarizers (UW, FAMO, IMTL-L) need the number of tasks
         shape = {"shape": num_tasks} if "shape" in parameters and "shape" not in self.arguments else {}
         self.inner: nn.Module = cls(**shape, **self.arguments)
 
     def _all_present(self, index_K: Tensor) -> None:
-        # an object without state takes any number of tasks
+        # objects without state accept any number of tasks
         if len(index_K) != self.num_tasks and (hasattr(self.inner, "reset") or list(self.inner.parameters())):
             raise ValueError(
-                f"TorchJD's {self.class_name} keeps one entry for each task and cannot leave tasks out; "
-                f"{len(index_K)} of {self.num_tasks} have labels in this batch. Use a method of mtl, or larger batches."
+                f"TorchJD's {self.class_name} keeps state per task, so every batch needs labels of all tasks; this one "
+                f"has labels of {len(index_K)} of {self.num_tasks} tasks. Use a method of mtl, or larger batches."
             )
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -73,14 +73,14 @@ class _TorchJD(Method):
 
 
 class TorchJDWeighting(_TorchJD, GradientWeighting):
-    """A weighting of TorchJD that looks at the Gramian.
+    """A TorchJD weighting, which reads the Gramian.
 
         method = TorchJDWeighting("UPGradWeighting")
-        weights = method(gramian, losses)  # the losses are not looked at
+        weights = method(gramian, losses)  # the losses are ignored
 
     Args:
-        torchjd_class: a class of `torchjd.aggregation` whose name ends in `Weighting`.
-        arguments: of its constructor; lists become tensors.
+        torchjd_class: name of a class of `torchjd.aggregation` that ends in `Weighting`.
+        arguments: constructor arguments; lists become tensors.
     """
 
     paper = _PAPER
@@ -95,14 +95,14 @@ class TorchJDWeighting(_TorchJD, GradientWeighting):
 
 
 class TorchJDAggregator(_TorchJD, GradientAggregation):
-    """An aggregator of TorchJD that looks at the task gradients.
+    """A TorchJD aggregator, which reads the task gradients.
 
         method = TorchJDAggregator("TrimmedMean", {"trim_number": 1})
         update = method(gradients)
 
     Args:
-        torchjd_class: a class of `torchjd.aggregation`.
-        arguments: of its constructor; lists become tensors.
+        torchjd_class: name of a class of `torchjd.aggregation`.
+        arguments: constructor arguments; lists become tensors.
     """
 
     paper = _PAPER
@@ -117,16 +117,16 @@ class TorchJDAggregator(_TorchJD, GradientAggregation):
 
 
 class TorchJDScalarizer(_TorchJD, LossWeighting):
-    """A scalarizer of TorchJD that looks at the losses; `step` and `update` of those that have them are called.
+    """A TorchJD scalarizer, which reads the losses; its `step` and `update` are called if it has them.
 
         method = TorchJDScalarizer("GeometricMean")
         objective = method(losses)
 
-    TorchJD's FAMO keeps an optimiser of its own that is not saved; ours is exact after a resume.
+    TorchJD's FAMO has an internal optimiser that is not saved; `mtl.balancing.famo` resumes exactly.
 
     Args:
-        torchjd_class: a class of `torchjd.scalarization`.
-        arguments: of its constructor; lists become tensors. The number of tasks is given to those that ask for it.
+        torchjd_class: name of a class of `torchjd.scalarization`.
+        arguments: constructor arguments; lists become tensors. `shape` defaults to the number of tasks.
     """
 
     paper = _PAPER

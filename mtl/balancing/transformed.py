@@ -1,7 +1,7 @@
-"""Composition: a loss method first, a gradient method on what it gives: log-MGDA, UW + PCGrad, IMTL-L + IMTL-G.
+"""Compose a loss method with a gradient method: log-MGDA, UW + PCGrad, IMTL-L + IMTL-G.
 
-A loss method minimises F(L), so task k's gradient becomes a_k g_k with a_k = dF / dL_k. The gradient method sees those,
-and on a Gramian its weights times a_k are the weights of the plain gradients.
+The loss method minimises F(L), so task k's gradient becomes a_k g_k with a_k = dF / dL_k. The gradient method receives
+a_k g_k; on a Gramian, its weights times a_k are the weights of the original gradients g_k.
 Shapes: K tasks, P shared parameters (or feature values).
 """
 
@@ -18,7 +18,7 @@ from mtl.balancing.scale_invariant import ScaleInvariant
 
 
 class _Transformed(Method):
-    """What both compositions share: two methods that are built, learned and told about steps and epochs together."""
+    """Base of both compositions: builds both methods and passes losses and epochs on to them."""
 
     adapter = True
     transform: LossWeighting
@@ -51,7 +51,7 @@ class _Transformed(Method):
             self.method.observe_epoch(losses, scores)
 
     def _peek(self, losses: Tensor, present: Sequence[bool] | None) -> Tensor:
-        # on copies of the buffers: counters and averages move once in a step, when the method itself is called
+        # on copies of the buffers: counters and averages may change only once per step, in `forward`
         self.build(len(losses))
         buffers = {name: buffer.clone() for name, buffer in self.transform.named_buffers()}
         objective: Tensor = functional_call(self.transform, buffers, (losses, present))
@@ -70,12 +70,12 @@ class TransformedWeighting(_Transformed, GradientWeighting):
         method = TransformedWeighting(transform=ScaleInvariant(), method=MGDA())  # log-MGDA
         weights = method(gramian, losses)
 
-    The gramian and losses are those of the tasks themselves. A transform that learns (UW, IMTL-L) does so through
-    `parameter_loss`, which the trainer adds to the objective; the heads get `head_weights`.
+    `gramian` and `losses` belong to the untransformed losses. A transform with parameters (UW, IMTL-L) learns them
+    through `parameter_loss`, which the trainer adds to the objective; the heads get `head_weights`.
 
     Args:
         transform: the loss method; the logarithm (`ScaleInvariant`) by default.
-        method: the method on the Gramian; without one the transformed losses are summed.
+        method: the method on the Gramian; None sums the transformed losses.
     """
 
     paper = "Navon et al., Multi-Task Learning as a Bargaining Game, ICML 2022 (log-MGDA and others)"
@@ -121,7 +121,7 @@ class TransformedAggregation(_Transformed, GradientAggregation):
         factor_K = self._factors(losses_K, index_K)
         rows_KP = factor_K[:, None] * gradients_KP
         self.method.make_gradient_state(rows_KP)
-        # a factor that is not finite must not reach the averages either
+        # a factor that is not finite must not enter the averages either
         self.method.status.copy_(torch.where(factor_K.isfinite().all(), self.status, NOT_FINITE))
         update_P = self.method.combine(rows_KP, factor_K * losses_K, index_K)
         if self.method.task_weights is not None:

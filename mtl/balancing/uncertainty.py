@@ -1,4 +1,4 @@
-"""Uncertainty weighting (UW): each task's noise level is learned with the network.
+"""Uncertainty weighting (UW): learn the noise level of each task together with the network.
 
 Source: Kendall, Gal, Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
 Semantics", CVPR 2018, eq. 7 and section 3.2.
@@ -12,17 +12,18 @@ from mtl.balancing.protocols import LossWeighting
 
 
 class Uncertainty(LossWeighting):
-    """Minimises sum of L_k exp(-s_k) / 2 + s_k / 2, with s_k = log of the task's noise variance, learned.
+    """Minimises sum of L_k exp(-s_k) / 2 + s_k / 2, with learned s_k, the log of the task's noise variance.
 
-    The objective can become negative: do not stop early on it. LibMTL starts s at -0.5, nash-mtl and TorchJD at 0;
-    nash-mtl learns s with Adam at lr 0.025. Weight decay would pull s to 0, so its parameter group has none.
+    The objective can become negative, so do not use it for early stopping. LibMTL starts s at -0.5, nash-mtl and
+    TorchJD at 0; nash-mtl learns s with Adam at lr 0.025. Weight decay would pull s to 0, so its parameter group has
+    none.
 
         method = Uncertainty()
         objective = method(losses)  # learn method.parameters() with the network
 
     Args:
-        log_variance: s_k at the start; the paper does not say.
-        weight_lr: learning rate of s; that of the model by default.
+        log_variance: initial s_k; the paper gives none.
+        weight_lr: learning rate of s; the model's learning rate by default.
     """
 
     paper = "Kendall, Gal, Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses, CVPR 2018"

@@ -16,14 +16,14 @@ from mtl.functional.on_host import numbers_on
 class UPGrad(GradientWeighting):
     """Weights w = sum over tasks k of argmin over v >= e_k / K of v G v, with G the Gramian and e_k a unit vector.
 
-    The update conflicts with no task, and it is linear in the scale of each gradient. Solved without regularisation:
-    TorchJD and LibMTL add 1e-4 to the diagonal of G / tr G, so that a task with less than 1 % of the largest norm
-    counts as zero and the update may conflict with it.
+    The update conflicts with no task and is linear in the scale of each gradient. The solver does not regularise.
+    TorchJD and LibMTL add 1e-4 to the diagonal of G / tr G, so a task with less than 1 % of the largest norm counts as
+    zero and the update may conflict with it.
 
         weights = UPGrad()(gramian, losses)
 
     Args:
-        preferences: weight of every task in place of 1 / K; the sum of the projected gradients is weighted with them.
+        preferences: weight of each task's projected gradient, in place of 1 / K.
     """
 
     paper = "Quinton, Rey, Jacobian Descent for Multi-Objective Optimization, arXiv 2024"
@@ -43,29 +43,26 @@ class UPGrad(GradientWeighting):
 
 
 def check_preferences(preferences: list[float]) -> list[float]:
-    """Weights that a user gave to the tasks, checked.
+    """Check the preferences that a user gave, and return them.
 
     Args:
-        preferences: one number for each task.
+        preferences: one number per task.
 
     Raises:
-        ValueError: if one is not above 0.
+        ValueError: if the list is empty or a number is not above 0.
     """
     if not preferences or min(preferences) <= 0:
-        raise ValueError(f"preferences={preferences} must hold a number above 0 for every task.")
+        raise ValueError(f"preferences={preferences} must have one number above 0 per task.")
     return preferences
 
 
 def preferences_of(preferences: list[float] | None, index_K: Tensor, like_K: Tensor) -> Tensor:
-    """Preferences of the tasks that are present, [K]; 1 / K each by default.
+    """Preferences of the present tasks, [K]; 1 / K each by default.
 
     Args:
-        preferences: of all tasks.
-        index_K: which of them are present.
-        like_K: tensor of the wanted type.
-
-    Raises:
-        ValueError: if their number is not that of the tasks.
+        preferences: preferences of all tasks.
+        index_K: indices of the present tasks.
+        like_K: tensor [K] that sets dtype and device of the result.
     """
     if preferences is None:
         return torch.full_like(like_K, 1 / len(like_K))

@@ -1,4 +1,4 @@
-"""Soft optimal uncertainty weighting (UW-SO): the best noise level in closed form, softened by a softmax.
+"""Soft optimal uncertainty weighting (UW-SO): the optimal weights of UW in closed form, softened by a softmax.
 
 Source: Kirchdorfer et al., "Analytical Uncertainty-Based Loss Weighting in Multi-Task Learning", GCPR 2024.
 Shapes: K tasks.
@@ -11,16 +11,16 @@ from mtl.balancing.protocols import LossWeighting
 
 
 class UWSO(LossWeighting):
-    """Weights w = softmax(1 / (T sg(L))), which sum to 1; no parameter to learn.
+    """Weights w = softmax(1 / (T sg(L))), which sum to 1, without learned parameters; sg stops the gradient.
 
-    The optimum of uncertainty weighting for a fixed loss is 1 / L_k (UW-O); the softmax with temperature tames it.
-    The temperature depends on the size of the losses and is the one thing to tune: the paper searches a line.
+    The optimal weight of uncertainty weighting for a fixed loss is 1 / L_k (UW-O); the softmax limits it. T is the only
+    hyperparameter; its best value depends on the size of the losses, and the paper tunes it by line search.
 
         objective = UWSO(temperature=10)(losses)
 
     Args:
-        temperature: T; the larger, the more equal the weights.
-        floor: a loss below counts as this, so that 1 / L stays finite.
+        temperature: T; larger values make the weights more equal.
+        floor: lower bound on L, so that 1 / L stays finite.
     """
 
     paper = "Kirchdorfer et al., Analytical Uncertainty-Based Loss Weighting in Multi-Task Learning, GCPR 2024"

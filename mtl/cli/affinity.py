@@ -117,10 +117,7 @@ def _data(config: Path) -> JointDataModule:
 
 
 def _batches(data: JointDataModule, number: int) -> list[Batch]:
-    batches: list[Batch] = list(islice(data.train_dataloader(), number))
-    for batch in batches:
-        batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
-    return batches
+    return list(islice(data.train_dataloader(), number))
 
 
 def _models(run: Path, checkpoints: Sequence[str]) -> dict[int, MultiTaskModel]:

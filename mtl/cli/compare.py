@@ -130,7 +130,7 @@ def _refuse_own(flags: Sequence[str], comparison: Comparison) -> None:
 
 def _best(tries: Sequence[Cell]) -> int | None:
     """The try with the best validation score; None without any that finished."""
-    scores = {}
+    scores: dict[int, float] = {}
     for number, cell in enumerate(tries):
         if is_done(cell):
             found = read_series(cell.path / "metrics.csv").get("val/score", ([], []))[1]

@@ -14,7 +14,9 @@ from mtl.callbacks.tracking.loggers import Tracking
 from mtl.config.command_line import OPTIONS
 from mtl.config.schema import Schema
 from mtl.data.module import JointDataModule
+from mtl.inputs.input import input_kind
 from mtl.module import MultiTaskLightningModule
+from mtl.targets.target import target_of
 
 SETTINGS: dict[str, tuple[Any, Any, str]] = {
     "seed_everything": (bool | int, 0, "seed of everything random; true draws one"),
@@ -35,7 +37,9 @@ def make_schema() -> Schema:
         "tracking": Tracking,
     }
     settings = {name: kind for name, (kind, _, _) in SETTINGS.items()}
-    return Schema({**sections, **settings}, [("model", "tasks")], [option[2:] for option in OPTIONS])
+    return Schema(
+        {**sections, **settings}, [("model", "tasks"), ("model", "inputs")], [option[2:] for option in OPTIONS]
+    )
 
 
 def experiment_of(configs: Sequence[Path]) -> str:
@@ -54,6 +58,25 @@ def tasks_of(data: Namespace) -> dict[str, dict[str, Any]]:
     Args:
         data: its `class_path` and `init_args`.
     """
+    tasks = _class_of(data).declare_tasks(**data.init_args.as_dict())
+    for task in tasks.values():
+        target_of(task)  # an unknown kind is an error before anything is built
+    return {name: asdict(task) for name, task in tasks.items()}
+
+
+def inputs_of(data: Namespace) -> dict[str, dict[str, Any]]:
+    """The inputs that a data module declares, as plain values.
+
+    Args:
+        data: its `class_path` and `init_args`.
+    """
+    inputs = _class_of(data).declare_inputs(**data.init_args.as_dict())
+    for spec in inputs.values():
+        input_kind(spec)
+    return {name: asdict(spec) for name, spec in inputs.items()}
+
+
+def _class_of(data: Namespace) -> type[JointDataModule]:
     module, _, name = data.class_path.rpartition(".")
     cls: type[JointDataModule] = getattr(import_module(module), name)
-    return {name: asdict(task) for name, task in cls.declare_tasks(**data.init_args.as_dict()).items()}
+    return cls

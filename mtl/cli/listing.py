@@ -4,35 +4,36 @@ import argparse
 import importlib
 import inspect
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from torch import nn
 
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
+from mtl.config.papers import is_of_a_paper
 from mtl.config.schema import describe, parameters
 from mtl.config.yaml_lines import ConfigError
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 
-PACKAGES = {
-    "heads": "mtl.heads",
-    "methods": "mtl.balancing",
-    "schedules": "mtl.scheduling",
-    "backbones": "mtl.backbones",
-    "architectures": "mtl.architectures",
-    "data": "mtl.data",
-    "affinity": "mtl.affinity",
-    "callbacks": "mtl.callbacks",
+# the base class of every kind of part, and the package whose import knows all of them
+BASES = {
+    "heads": ("mtl.heads.head", "Head"),
+    "methods": ("mtl.balancing.method", "Method"),
+    "schedules": ("mtl.scheduling.schedule", "TaskSchedule"),
+    "backbones": ("mtl.backbones.backbone", "Backbone"),
+    "architectures": ("mtl.architectures.architecture", "Architecture"),
+    "inputs": ("mtl.inputs.input", "Input"),
+    "targets": ("mtl.targets.target", "Target"),
+    "data": ("mtl.data.module", "JointDataModule"),
+    "affinity": ("mtl.affinity.measure", "AffinityMeasure"),
+    "callbacks": ("mtl.callbacks.defaults", "Callback"),
 }
-KINDS = (*PACKAGES, "configs")
+KINDS = (*BASES, "configs")
 FAMILIES: dict[type[Method], str] = {
     LossWeighting: "loss weighting",
     GradientWeighting: "gradient weighting",
@@ -84,29 +85,16 @@ def entries(kind: str, configs: Path = Path("configs")) -> list[dict[str, Any]]:
     if kind == "configs":
         files = sorted(configs.rglob("*.y*ml"))
         return [{"name": str(file), "description": _first_comment(file)} for file in files]
-    return [_entry(cls) for cls in _classes(PACKAGES[kind])]
+    return [_entry(cls) for cls in _classes(kind)]
 
 
-def _classes(package: str) -> Iterator[type]:
-    try:
-        importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        return
-    modules = [module for name, module in sorted(sys.modules.items()) if name.startswith(f"{package}.")]
-    own = [
-        cls
-        for module in modules
-        for _, cls in inspect.getmembers(module, inspect.isclass)
-        if cls.__module__ == module.__name__ and not cls.__name__.startswith("_")
-    ]
-    bases = [cls for cls in own if inspect.isabstract(cls) or getattr(cls, "_is_protocol", False)]
-    if bases:
-        found = {cls for base in bases for cls in concrete_subclasses(base)}
-    else:  # a package without a base class of its own
-        found = {cls for cls in own if issubclass(cls, Callback | nn.Module)}
-    yield from sorted(found, key=lambda cls: (cls.__name__, cls.__module__))
+def _classes(kind: str) -> Iterator[type]:
+    module, name = BASES[kind]
+    base: type = getattr(importlib.import_module(module), name)
+    cls: type
+    for cls in concrete_subclasses(base):
+        if cls.__module__.startswith("mtl.") or is_of_a_paper(cls.__module__):
+            yield cls
 
 
 def _entry(cls: type) -> dict[str, Any]:
@@ -119,7 +107,7 @@ def _entry(cls: type) -> dict[str, Any]:
     }
     if issubclass(cls, Method):
         entry |= _conventions(cls)
-    kinds = getattr(cls, "kinds", None)
+    kinds = getattr(cls, "kinds", None) or ([cls.kind] if hasattr(cls, "kind") else None)
     return {**entry, "kinds": list(kinds)} if kinds else entry
 
 
@@ -145,7 +133,9 @@ def _show(console: Console, kind: str, listed: list[dict[str, Any]]) -> None:
     table.add_column(no_wrap=True)
     table.add_column()
     for entry in listed:
-        words = entry.get("kinds") or ([entry["family"]] if "family" in entry else [])
+        words = [*entry.get("kinds", []), *([entry["family"]] if "family" in entry else [])]
+        package = entry.get("class_path", "mtl").split(".")[0]
+        words += [] if package == "mtl" else [f"from {package}"]
         table.add_row(
             Text(f"  {entry['name']}"), Text(entry["description"] + (f" ({', '.join(words)})" if words else ""))
         )

@@ -17,11 +17,13 @@ from mtl.cli.loader_errors import loader_error
 from mtl.cli.rank_errors import rank_error
 from mtl.config.command_line import COMMANDS, TRAINER_COMMANDS, read_command_line
 from mtl.config.foreign_files import UnsafeFile
+from mtl.config.papers import import_papers
 from mtl.config.yaml_lines import ConfigError
 from mtl.errors import MOST_LETTERS, did_you_mean, printable
 from mtl.runs.run_folder import rank
 
 _MOST_LINES = 4  # of a message
+WITHOUT_PAPERS = ("paper", "report")  # they build no class
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +71,8 @@ def _dispatch(words: list[str]) -> int:
         import matplotlib
 
         matplotlib.rcdefaults()  # whatever a matplotlibrc of the current folder says, LaTeX as a program among it
+    if command not in WITHOUT_PAPERS:
+        import_papers()
     run(rest)
     return 0
 
@@ -95,6 +99,10 @@ def _command(name: str) -> Callable[[list[str]], None]:
         from mtl.cli import affinity
 
         return affinity.affinity if name == "affinity" else affinity.group
+    if name == "paper":
+        from mtl.cli.paper import paper
+
+        return paper
     assert name in TRAINER_COMMANDS
     return lambda rest: _train_or_test(name, rest)
 

@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 
 from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
 from mtl.callbacks.tracking.loggers import Tracking
-from mtl.cli.config_sections import SETTINGS, experiment_of, make_schema, tasks_of
+from mtl.cli.config_sections import SETTINGS, experiment_of, inputs_of, make_schema, tasks_of
 from mtl.cli.help import show_settings
 from mtl.config.command_line import CommandLine
 from mtl.config.import_policy import allow_imports
@@ -52,7 +52,7 @@ class Settings:
         return str(self.parser.dump(self.config, skip_unset=False, format="yaml"))
 
     def values(self) -> dict[str, Any]:
-        """The config as plain values, with the tasks that the data module declares."""
+        """The config as plain values, with the tasks and inputs that the data module declares."""
         text = self.parser.dump(self.config, skip_unset=False, skip_link_targets=False, format="yaml")
         values: dict[str, Any] = yaml.safe_load(text)
         return values
@@ -89,6 +89,7 @@ def make_parser(command: str) -> ArgumentParser:
     parser.add_class_arguments(BestCheckpoint, "checkpoint", fail_untyped=False)
     parser.add_class_arguments(Tracking, "tracking")
     parser.link_arguments("data", "model.tasks", compute_fn=tasks_of, apply_on="parse")
+    parser.link_arguments("data", "model.inputs", compute_fn=inputs_of, apply_on="parse")
     return parser
 
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from mtl.config.command_line import read_command_line
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
+from mtl.config.papers import import_papers
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.shards.module import TASKS
 from mtl.data.shards.shard_set import write_shards
@@ -51,6 +52,7 @@ def _write(folder: Path, words: list[str], shard_bytes: int, png: bool) -> None:
     line = read_command_line("fit", words)
     if not line.configs:
         raise ConfigError("--config FILE says which data to write.")
+    import_papers()
     allow_imports(line.allow)
     config = read_config(line.configs, line.flags)
     data = build_data(config)

@@ -3,8 +3,8 @@
 A `class_path` is an instruction to import something and call it, and configs and checkpoints travel (papers, issues,
 sweeps). Three rules close that door:
 
-1. A name is a public class of `mtl`, one of `EXTERNAL`, or lies in a module that the user allows by name (`--allow`).
-   Every other name is refused before anything is imported.
+1. A name is a public class of `mtl`, one of `EXTERNAL`, or lies in a module that the user allows: by name (`--allow`),
+   or by installing it as a paper (`mtl.config.papers`). Every other name is refused before anything is imported.
 2. What the name leads to is a class that is defined where rule 1 allows it, and a subclass of what the place expects.
    Functions, methods, instances and modules are refused, in allowed modules too; so are aliases of foreign classes.
 3. Both are checked before anything is built: what a config says and what the parser made of it by
@@ -23,6 +23,7 @@ from typing import Any
 from jsonargparse import set_parsing_settings
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
+from mtl.config.papers import installed_papers
 from mtl.config.search_path import add_current_folder
 
 ENV = "MTL_ALLOW"  # modules that a user allows, with commas between
@@ -72,7 +73,8 @@ def allow_imports(modules: Iterable[str] = ()) -> None:
     """Switch the policy on for every parser of this process, and let some more modules in.
 
     Args:
-        modules: dotted names; each lets in the classes of everything below it. Those in MTL_ALLOW are let in too.
+        modules: dotted names; each lets in the classes of everything below it. Those in MTL_ALLOW and the installed
+            papers are let in too.
 
     Raises:
         ValueError: if a name is not a dotted name.
@@ -81,7 +83,8 @@ def allow_imports(modules: Iterable[str] = ()) -> None:
         if not all(part.isidentifier() for part in module.split(".")):
             raise ValueError(f"{module!r} is not the dotted name of a module, such as `paper` or `paper.heads`.")
         _user_modules.add(module)
-    add_current_folder(_user_modules)
+    add_current_folder(_user_modules)  # an installed paper needs none
+    _user_modules.update(installed_papers())
     settings: dict[str, Any] = {
         "import_path_denylist": ["*"],
         "import_path_allowlist": [OWN, *external_paths(), *sorted(_user_modules)],

@@ -1,4 +1,4 @@
-"""Data modules that yield joint targets. A new file here is found by itself."""
+"""Data modules that yield joint targets. New files in this package are discovered automatically."""
 
 from mtl.discovery import import_modules
 

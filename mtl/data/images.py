@@ -1,7 +1,7 @@
-"""Reading picture files: upright RGB, uint8, whatever the file holds (grey, palette, CMYK, 16 bit, EXIF orientation).
+"""Read picture files as upright RGB, uint8, from any mode (grey, palette, CMYK, 16 bit) and EXIF orientation.
 
-Pillow reads, and lets libjpeg decode at 1/2, 1/4 or 1/8 when the picture is made smaller anyway: as fast as
-`torchvision.io.decode_image`, which torchvision 0.29 deprecates.
+Pillow is the reader. It lets libjpeg decode at 1/2, 1/4 or 1/8 size if the picture is resized to less anyway, which is
+as fast as `torchvision.io.decode_image`, which torchvision 0.29 deprecates.
 """
 
 import struct
@@ -20,10 +20,10 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
-# the formats of these suffixes; Pillow starts no other decoder, whatever a file is called (the one for EPS runs
+# formats of these suffixes; Pillow uses no other decoder, even for a misleading suffix (its EPS decoder runs
 # ghostscript)
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
-MAX_PIXELS = 178_956_970  # of one picture; Pillow's own bound against decompression bombs, 512 MiB as RGB
+MAX_PIXELS = 178_956_970  # per picture; Pillow's limit against decompression bombs, 512 MiB as RGB
 
 SIDEWAYS = (5, 6, 7, 8)  # values of the EXIF orientation that swap width and height
 
@@ -37,9 +37,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_TIFF_SIZE = (256, 257)  # the tags of width and height
+_TIFF_SIZE = (256, 257)  # tags of width and height
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L")
-# what decoders raise on damaged files
+# exceptions of decoders for damaged files
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -59,17 +59,17 @@ _DAMAGE = (
 
 
 class PictureTooLarge(ValueError):
-    """A picture of more pixels than the limit."""
+    """A picture has more pixels than the limit."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of a picture file say.
+    """Size and form of a picture, from the header of its file.
 
     Args:
-        height: of the upright picture, in pixels.
-        width: of the upright picture, in pixels.
-        mode: Pillow's word for the pixels: `RGB`, `L` for grey, `CMYK`, ...
+        height: height of the upright picture in pixels.
+        width: width of the upright picture in pixels.
+        mode: Pillow's mode: `RGB`, `L` for grey, `CMYK`, ...
         orientation: EXIF orientation, 1 to 8; 1 is upright.
     """
 
@@ -84,10 +84,10 @@ def read_header(path: str | Path, max_pixels: int | None = None) -> Header:
 
     Args:
         path: the file.
-        max_pixels: most pixels (height times width) of the picture; `MAX_PIXELS` by default.
+        max_pixels: maximum number of pixels (height times width); `MAX_PIXELS` by default.
 
     Raises:
-        ValueError: if this is no picture, or a larger one than the limit.
+        ValueError: if the file is not a picture, or exceeds the limit.
     """
     with _opened(path, max_pixels) as image:
         orientation = _orientation(image)
@@ -103,14 +103,14 @@ def read_image(path: str | Path, at_least: tuple[int, int] | None = None, max_pi
 
     Args:
         path: the file.
-        at_least: height and width in pixels that are enough; a JPEG may then come at 1/2, 1/4 or 1/8 of its size.
-        max_pixels: most pixels (height times width) of the file's picture; `MAX_PIXELS` by default.
+        at_least: sufficient height and width in pixels; a JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size.
+        max_pixels: maximum number of pixels (height times width) in the file; `MAX_PIXELS` by default.
 
     Returns:
-        uint8 [3,H,W].
+        The picture, uint8 [3,H,W].
 
     Raises:
-        ValueError: if the file cannot be decoded, with the two ways out, or if it is larger than the limit.
+        ValueError: if the file cannot be decoded, or exceeds the limit.
     """
     with _opened(path, max_pixels) as image:
         orientation = _orientation(image)
@@ -121,33 +121,33 @@ def read_image(path: str | Path, at_least: tuple[int, int] | None = None, max_pi
 
 
 def read_indices(path: str | Path, max_pixels: int | None = None) -> Tensor:
-    """A map of class indices as it is stored: one channel, or the indices of a palette.
+    """A map of class indices as stored: one channel, or the indices of a palette.
 
     Args:
         path: the file.
-        max_pixels: most pixels of the map; `MAX_PIXELS` by default.
+        max_pixels: maximum number of pixels; `MAX_PIXELS` by default.
 
     Returns:
-        The numbers of the file, [H,W].
+        The stored numbers, [H,W].
 
     Raises:
-        ValueError: if the file cannot be decoded, or if it is larger than the limit.
+        ValueError: if the file cannot be decoded, or exceeds the limit.
     """
     with _opened(path, max_pixels) as image:
         return torch.from_numpy(np.array(image))
 
 
 def turn_boxes(boxes: NDArray[np.float64], orientation: int, height: int, width: int) -> NDArray[np.float64]:
-    """Boxes on the pixels as they are stored, on the upright picture.
+    """Convert boxes from stored pixels to the upright picture.
 
     Args:
-        boxes: xyxy px, [n,4].
+        boxes: xyxy px of the stored picture, [n,4].
         orientation: EXIF orientation, 1 to 8.
-        height: of the stored picture in pixels.
-        width: of the stored picture in pixels.
+        height: height of the stored picture in pixels.
+        width: width of the stored picture in pixels.
 
     Returns:
-        xyxy px of the upright picture, [n,4].
+        Boxes, xyxy px of the upright picture, [n,4].
     """
     x0, y0, x1, y1 = boxes.T
     if orientation in (2, 3, 7, 8):
@@ -158,32 +158,32 @@ def turn_boxes(boxes: NDArray[np.float64], orientation: int, height: int, width:
 
 
 def undecodable(path: str | Path, error: Exception) -> ValueError:
-    """The error for a file that is no readable picture.
+    """The error for a file that cannot be decoded.
 
     Args:
         path: the file.
-        error: what the decoder said.
+        error: exception of the decoder.
     """
-    said = str(error) or "no reason given"
+    reason = str(error) or "no reason given"
     if isinstance(error, UnidentifiedImageError):
-        said = f"this is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        reason = f"the format is not {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
     return ValueError(
-        f"picture {str(path)!r} cannot be decoded ({type(error).__name__}: {said}). "
-        "Replace the file, or take its name out of the split (or its file out of the folder)."
+        f"picture {str(path)!r} cannot be decoded ({type(error).__name__}: {reason}). "
+        "Replace the file, or remove its name from the split (or the file from the folder)."
     )
 
 
 @contextmanager
 def _opened(path: str | Path, max_pixels: int | None) -> Iterator[Image.Image]:
-    """An open picture of a known format and a bearable size; whatever goes wrong inside names the file."""
+    """An open picture of a known format within the size limit; errors inside the context name the file."""
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     try:
         with _OWN_LIMIT, _open(path) as image:
             width, height = image.size
             if width * height > limit:
                 raise PictureTooLarge(
-                    f"picture {str(path)!r} has {width} x {height} pixels, {width * height:,} in all; the limit is "
-                    f"{limit:,}. Make the picture smaller, take it out of the data, or raise `max_pixels`."
+                    f"picture {str(path)!r} has {width} x {height} = {width * height:,} pixels; the limit is "
+                    f"{limit:,}. Make the picture smaller, remove it from the data, or raise `max_pixels`."
                 )
             yield image
     except PictureTooLarge:
@@ -196,14 +196,14 @@ def _open(path: str | Path) -> Image.Image:
     try:
         return Image.open(path, formats=FORMATS)
     except UserWarning:
-        # about broken metadata, which matter to nobody here, from a process that makes errors of warnings
+        # broken metadata, which is not used here, in a process that turns warnings into errors
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Image.open(path, formats=FORMATS)
 
 
 class _NoPillowLimit:
-    """Switches Pillow's own limit off while a picture is read: it warns, names no file, and is the whole process's."""
+    """Disables Pillow's limit while a picture is read: it only warns, names no file, and is global to the process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -228,29 +228,29 @@ _OWN_LIMIT = _NoPillowLimit()
 
 def _orientation(image: Image.Image) -> int:
     if image.format == "PNG" and "exif" not in image.info:
-        # Pillow would decode the whole file to look behind the pixels, where no camera writes it
+        # Pillow would decode the whole file to find EXIF after the pixels, where no camera writes it
         return 1
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001, broken EXIF says nothing, and its parser stumbles in many ways
+    except Exception:  # noqa: BLE001, the parser raises many exceptions for broken EXIF
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
 def _stored_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of the pixels as they lie in the file."""
+    """Width and height of the stored pixels."""
     tags = getattr(image, "tag_v2", None)
     if image.format == "TIFF" and tags is not None:
-        # Pillow swaps the two for a sideways TIFF
+        # for a sideways TIFF, Pillow's `size` is swapped
         width, height = (int(tags[tag]) for tag in _TIFF_SIZE)
         return width, height
     return image.size
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    # not by `ImageOps.exif_transpose`, which writes the EXIF anew and fails on what cameras and editors leave in it
+    # not `ImageOps.exif_transpose`: it rewrites the EXIF data and fails on data from some cameras and editors
     image.load()
-    # Pillow turns a TIFF while it loads, and takes the tag away
+    # for a TIFF, `load` rotates the picture and removes the tag
     if orientation == 1 or _orientation(image) != orientation:
         return image
     return image.transpose(_TURNS[orientation])
@@ -258,7 +258,7 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BIT:
-        # Pillow clips 16 bits at 255 where it should divide
+        # Pillow would clip 16-bit values at 255 instead of dividing
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "P":
         image = image.convert("RGBA")

@@ -1,8 +1,8 @@
-"""Before step 1: does every task that has a head find a label in what it is trained and judged on?
+"""Check before step 1 that every task with a head has labels in the training and validation samples.
 
-A task without labels costs nothing and logs a loss of 0, so that a wrong file name looks like a perfect run. Data that
-lies in arrays is counted. Other data is read, sample by sample from all over the set, until every task has shown a
-label, for a few seconds at most: then nothing is said about it.
+A task without labels raises no error and logs a loss of 0, so a wrong file name looks like a perfect run. Labels in
+arrays are counted. Otherwise samples from all over the data set are read until each task has shown a label, for at most
+5 seconds.
 """
 
 import copy
@@ -14,13 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch.utils.data import IterableDataset
 
-from mtl.batch import IGNORE_INDEX
+from mtl.targets.target import Target, target_of
 from mtl.task import Task
 
 if TYPE_CHECKING:
@@ -29,20 +28,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _PATIENCE_S = 5.0
 _WAYS_OUT = (
-    "Correct the labels or the names that lead to them, remove the head (`model.heads.TASK: null`), or train without "
-    "these labels: `on_unlabelled: warn` in the arguments of the data."
+    "Correct the labels or their file names, remove the head (`model.heads.TASK: null`), or train without these labels "
+    "(`on_unlabelled: warn` in the arguments of the data)."
 )
 
 
 @dataclass(frozen=True)
 class LabelCount:
-    """How many samples of a split carry a label of one task.
+    """Number of samples of a split that have a label of one task.
 
     Args:
         labelled: samples with a label.
-        samples: samples that were looked at.
+        samples: samples checked.
         of: samples of the split.
-        boxes: boxes in them, for a detection task.
+        boxes: boxes in the checked samples, for a detection task.
     """
 
     labelled: int
@@ -59,28 +58,28 @@ class _Fault:
 
 
 def check_labels(data: "JointDataModule", tasks: Mapping[str, Task], trainer: Trainer) -> None:
-    """Refuse to train where a task has no label in the training or validation samples; elsewhere warn.
+    """Raise an error if a task has no label in the training or validation samples of a fit; warn in other cases.
 
     Args:
-        data: the data module, set up.
-        tasks: the tasks that have a head, by name.
-        trainer: the trainer that is about to start; all its ranks take the word of the first.
+        data: the data module, after `setup`.
+        tasks: the tasks with a head, by name.
+        trainer: the trainer that is about to start; rank 0 checks and broadcasts the result.
 
     Raises:
-        ValueError: naming task, split, counts and the likely cause.
+        ValueError: names task, split, counts and the likely cause.
     """
     faults: list[_Fault] = []
     failure: Exception | None = None
     if trainer.is_global_zero:
         try:
             faults = [fault for split in _splits(data, trainer) for fault in _faults(data, split, tasks)]
-        except Exception as error:  # noqa: BLE001, raised below, when the other ranks know of it
+        except Exception as error:  # noqa: BLE001, raised below, after the broadcast to the other ranks
             failure = error
-    faults, said = trainer.strategy.broadcast((faults, failure and f"{type(failure).__name__}: {failure}"))
+    faults, message = trainer.strategy.broadcast((faults, failure and f"{type(failure).__name__}: {failure}"))
     if failure is not None:
         raise failure
-    if said:
-        raise RuntimeError(f"rank 0 could not look at the labels: {said}")
+    if message:
+        raise RuntimeError(f"rank 0 could not check the labels: {message}")
     refused = [fault for fault in faults if fault.sure and fault.split != "test" and trainer.state.fn == "fit"]
     if refused and data.on_unlabelled == "error":
         raise ValueError("\n".join([*(fault.text for fault in refused), _WAYS_OUT]))
@@ -89,40 +88,44 @@ def check_labels(data: "JointDataModule", tasks: Mapping[str, Task], trainer: Tr
 
 
 def count_by_reading(dataset: Any, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
-    """How many samples carry a label, of those that had to be read to see one label of every task.
+    """Read samples until each task has shown a label, and count the labels among the samples read.
 
     Args:
-        dataset: a map-style data set; anything else is not looked at.
-        tasks: the tasks to look for, by name.
+        dataset: a map-style data set; other data sets are not checked.
+        tasks: the tasks to check, by name.
+
+    Returns:
+        The counts by task; empty if the data set cannot be checked.
     """
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__") or not tasks:
         return {}
     of, seen = len(dataset), 0
-    # a file that a data set opens at its first sample must not be open when loader processes are forked
+    # read from a copy: files that a data set opens at its first sample must not be open when workers are forked
     with suppress(Exception):
         dataset = copy.copy(dataset)
-    labelled, boxes = dict.fromkeys(tasks, 0), dict.fromkeys(tasks, 0)
+    targets = {name: target_of(task) for name, task in tasks.items()}
+    labelled: dict[str, int] = dict.fromkeys(tasks, 0)
+    boxes: dict[str, int | None] = dict.fromkeys(tasks)
     end = time.monotonic() + _PATIENCE_S
     with isolate_rng():
         for index in _spread(of):
             sample = dataset[index]
             if not isinstance(sample, Mapping):
-                return {}  # a form of one's own, which only its own collate function knows
+                return {}  # a custom sample type that only its collate function understands
             seen += 1
-            for name, task in tasks.items():
-                labelled[name] += _has_label(sample, task)
-                boxes[name] += len(sample[name]) if task.kind == "detection" and _has_label(sample, task) else 0
-            shown = all(boxes[name] if task.kind == "detection" else labelled[name] for name, task in tasks.items())
+            for name, target in targets.items():
+                if _has_label(sample, target):
+                    labelled[name] += 1
+                    number = target.num_objects(dict(sample))
+                    boxes[name] = None if number is None else number + (boxes[name] or 0)
+            shown = all(labelled[name] and boxes[name] != 0 for name in tasks)
             if shown or time.monotonic() > end:
                 break
-    return {
-        name: LabelCount(labelled[name], seen, of, boxes[name] if task.kind == "detection" else None)
-        for name, task in tasks.items()
-    }
+    return {name: LabelCount(labelled[name], seen, of, boxes[name]) for name in tasks}
 
 
 def _splits(data: "JointDataModule", trainer: Trainer) -> list[str]:
-    """The splits that are about to be used and are there."""
+    """The splits that this run uses and the data module has."""
     if trainer.state.fn is None:
         return []
     used = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(trainer.state.fn.value, ())
@@ -139,33 +142,31 @@ def _faults(data: "JointDataModule", split: str, tasks: Mapping[str, Task]) -> I
         if not count.of:
             continue
         if not count.labelled:
-            text = f"task {name!r} has a head and no label: 0 of {seen} samples of split {split!r} are labelled for it."
+            text = (
+                f"task {name!r} has a head but no labels: 0 of {seen} samples of split {split!r} are labelled for it."
+            )
         elif count.boxes == 0:
             text = (
-                f"task {name!r} has a head and nothing to find: {count.labelled} of {seen} samples of split {split!r} "
-                "are annotated, without a single box."
+                f"task {name!r} has a head but no boxes: {count.labelled} of {seen} samples of split {split!r} are "
+                "annotated, without a single box."
             )
         else:
             continue
         why = data.explain_unlabelled(split, tasks[name])
-        # a small validation set may be without a box by chance
+        # a small validation set may randomly contain no box
         sure = count.samples == count.of and (split == "train" or not count.labelled)
         yield _Fault(split, f"{text} {why}".rstrip(), sure)
 
 
-def _has_label(sample: Mapping[str, Any], task: Task) -> bool:
-    value = sample.get(task.name)
-    if value is None or not sample.get(task.labelled_field, True):
+def _has_label(sample: Mapping[str, Any], target: Target) -> bool:
+    task = target.task
+    if sample.get(task.name) is None or not sample.get(task.labelled_field, True):
         return False
-    if task.kind == "detection":
-        return True
-    tensor = torch.as_tensor(value)
-    missing = tensor.isnan() if tensor.is_floating_point() else tensor == IGNORE_INDEX
-    return not bool(missing.all())
+    return not target.is_missing(dict(sample))
 
 
 def _spread(length: int) -> Iterator[int]:
-    """Every index once, in steps of about 0.618 of the length: the first few lie all over the set."""
+    """Every index once, in steps of about 0.618 of the length, so the first few are spread over the data set."""
     step = max(1, round(length * 0.618))
     while math.gcd(step, length) > 1:
         step += 1

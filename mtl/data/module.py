@@ -1,7 +1,7 @@
-"""`JointDataModule`: the one interface between a data set and the loop.
+"""`JointDataModule`: the interface between a data set and the training loop.
 
-A subclass sets up `train_set`, `val_set`, `test_set` (map-style, giving samples as `mtl.batch` describes) and says its
-tasks. Loaders, padding, shuffling and augmentation are here.
+A subclass sets up `train_set`, `val_set`, `test_set` (map-style, giving samples as `mtl.batch` describes), and says its
+tasks and its inputs. Loaders, padding, shuffling and augmentation are here.
 """
 
 from abc import ABC, abstractmethod
@@ -13,13 +13,14 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from mtl.batch import Batch, Sample, collate, labelled
+from mtl.batch import Batch, Sample, collate
 from mtl.data.augment.augment import COLOR, Augment
 from mtl.data.augment.color import apply_color
 from mtl.data.label_check import LabelCount, check_labels, count_by_reading
 from mtl.data.sampling import EpochSampler, OnceSampler, OnceView, ResumableLoader, TrainingView
 from mtl.data.worker_signals import start_worker
-from mtl.task import Task
+from mtl.targets.target import target_of
+from mtl.task import IMAGE, Inputs, Task
 
 OnUnlabelled = Literal["error", "warn"]
 
@@ -28,16 +29,17 @@ class JointDataModule(LightningDataModule, ABC):
     """Batches with the targets of several tasks.
 
     Args:
-        tasks: every task the samples carry, by name.
+        tasks: all tasks of the samples, by name.
         batch_size: samples per training step and process.
         eval_batch_size: samples per validation and test step; twice `batch_size` by default.
         num_workers: loader processes; 0 loads in the main process.
         seed: seed of the order of training samples and of their augmentation.
         augment: augmentation of training samples; none by default.
-        on_unlabelled: a task that has a head, and no label in the training or the validation samples, is an `error`
-            before the first step, or `warn` and go on: it then learns nothing, or has no metric.
+        on_unlabelled: if a task with a head has no labels in the training or validation samples: `error` before the
+            first step, or `warn` and train; the task then learns nothing, or has no metric.
     """
 
+    inputs: Inputs = IMAGE  # what the samples carry; other data sets set their own
     train_set: Dataset[Sample]
     val_set: Dataset[Sample]
     test_set: Dataset[Sample]
@@ -57,6 +59,8 @@ class JointDataModule(LightningDataModule, ABC):
             raise ValueError(
                 f"batch_size={batch_size} must be at least 1, num_workers={num_workers} and seed={seed} at least 0."
             )
+        for task in tasks.values():
+            target_of(task)  # an unknown kind is an error before anything is read
         self.tasks = tasks
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or 2 * batch_size
@@ -66,40 +70,50 @@ class JointDataModule(LightningDataModule, ABC):
         self.on_unlabelled = on_unlabelled
         self._train_loader: ResumableLoader | None = None
         self._resumed: dict[str, int] = {}  # how far the training loader of a checkpoint was
-        self.labelled_tasks: dict[str, bool] | None = None  # which tasks have a label in this rank's batch
 
     @classmethod
     @abstractmethod
     def declare_tasks(cls, **init_args: Any) -> dict[str, Task]:
-        """The tasks that these constructor arguments give, without touching the disk; the CLI hands them to the model.
+        """The tasks that these constructor arguments give; the CLI hands them to the model.
+
+        Nothing large is read here: at most a small file that a preparing step wrote, with names of classes.
 
         Args:
-            init_args: arguments of the constructor; a subclass names the ones it needs and takes the rest as `**_`.
+            init_args: arguments of the constructor; a subclass names those it needs and accepts the rest as `**_`.
         """
 
-    def check_labels(self, tasks: Mapping[str, Task]) -> None:
-        """Refuse to train a task that has a head and no label; the module calls this before the first step.
+    @classmethod
+    def declare_inputs(cls, **init_args: Any) -> Inputs:
+        """The inputs that these constructor arguments give, as `declare_tasks`; one image of three channels by default.
 
         Args:
-            tasks: the tasks that have a head, by name.
+            init_args: arguments of the constructor.
+        """
+        return IMAGE
+
+    def check_labels(self, tasks: Mapping[str, Task]) -> None:
+        """Raise an error if a task with a head has no labels; the module calls this before the first step.
+
+        Args:
+            tasks: the tasks with a head, by name.
 
         Raises:
-            ValueError: naming task, split, counts and the likely cause.
+            ValueError: names task, split, counts and the likely cause.
         """
         if self.trainer is not None:
             check_labels(self, tasks, self.trainer)
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
-        """How many samples of a split carry a label of each task. A subclass that has its labels in arrays counts them.
+        """Count the samples of a split that have a label of each task; override it if labels are in arrays.
 
         Args:
             split: `train`, `val` or `test`.
-            tasks: the tasks to count, by name; one that cannot be counted is left out.
+            tasks: the tasks to count, by name; tasks that cannot be counted are omitted.
         """
         return count_by_reading(getattr(self, f"{split}_set"), tasks)
 
     def explain_unlabelled(self, split: str, task: Task) -> str:
-        """The likely cause of a split without a label of one task, in a sentence; empty where nothing is known.
+        """Explain in a sentence why a split has no label of a task; empty if unknown.
 
         Args:
             split: `train`, `val` or `test`.
@@ -107,27 +121,24 @@ class JointDataModule(LightningDataModule, ABC):
         """
         return ""
 
-    # Lightning restores loaders after the optimiser is made. A schedule counted in steps asks for the loader's length
-    # then, and a loader that is there is not restored any more: so the data module does it.
+    # Lightning restores loaders after creating the optimiser. A schedule in steps needs the loader's length by then,
+    # and Lightning does not restore a loader that already exists. So the data module restores it.
     def state_dict(self) -> dict[str, Any]:
         return {} if self._train_loader is None else self._train_loader.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if self.trainer is not None and self.trainer.state.fn == "fit":
             self._resumed = state_dict
-            if self._train_loader is not None:  # with shards, whose checkpoint is loaded late
+            if self._train_loader is not None:  # with sharded strategies, which load the checkpoint late
                 self._train_loader.load_state_dict(state_dict)
 
-    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        # looked at while the batch is on the host: a question to the GPU would make it wait
-        self.labelled_tasks = {name: bool(labelled(batch, task).any()) for name, task in self.tasks.items()}
-        return batch
-
     def train_dataloader(self) -> DataLoader[Batch]:
+        if self.augment is not None:
+            self.augment.check(self.inputs)
         view = TrainingView(self.train_set, self.tasks, self.augment, self.seed)
         num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         sampler = EpochSampler(view, self.seed, num_replicas, rank)
-        # a set smaller than one batch gives one small batch instead of none
+        # a data set smaller than one batch gives one small batch
         drop_last = len(sampler) >= self.batch_size
         options = self._loader_options()
         loader = ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **options)
@@ -144,7 +155,7 @@ class JointDataModule(LightningDataModule, ABC):
         return self._eval_loader(self.test_set)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        # only training samples carry colours; pictures stay uint8 up to here
+        # only training samples have colour matrices; pictures are uint8 until here
         if COLOR in batch:
             colors = batch.pop(COLOR)
             batch["image"] = apply_color(batch["image"], colors)
@@ -152,7 +163,7 @@ class JointDataModule(LightningDataModule, ABC):
 
     def _eval_loader(self, dataset: Dataset[Sample]) -> DataLoader[Batch]:
         options = self._loader_options()
-        # an empty set is the loader's to refuse
+        # the loader raises an error for an empty data set
         if self.trainer is not None and self.trainer.world_size > 1 and len(dataset):  # type: ignore[arg-type]
             options["sampler"] = OnceSampler(dataset, self.trainer.world_size, self.trainer.global_rank)
             dataset = OnceView(dataset, self.tasks)
@@ -163,6 +174,6 @@ class JointDataModule(LightningDataModule, ABC):
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,
             "worker_init_fn": start_worker,
-            "collate_fn": partial(collate, tasks=self.tasks),
+            "collate_fn": partial(collate, tasks=self.tasks, inputs=self.inputs),
             "pin_memory": torch.cuda.is_available(),
         }

@@ -1,6 +1,6 @@
-"""Pictures of any size to the network's one size, with the exact way back to the pixels of the file.
+"""Resize pictures of any size to the network's input size, with the exact mapping back to the pixels of the file.
 
-`to_original` is scale x, scale y, offset x, offset y with original = pixel * scale + offset, as `mtl.batch` says.
+`to_original` is scale x, scale y, offset x, offset y with original = pixel * scale + offset, as in `mtl.batch`.
 Shapes: N boxes.
 """
 
@@ -16,21 +16,21 @@ from mtl.data.images import read_header, read_image
 
 FitMode = Literal["letterbox", "stretch"]
 
-FILL = 114  # grey of the letterbox's bars: near the mean of natural pictures
+FILL = 114  # grey of the letterbox bars, near the mean of natural pictures
 
 
 def fit_geometry(
     original: tuple[int, int], size: tuple[int, int], mode: FitMode = "letterbox"
 ) -> tuple[tuple[int, int], tuple[int, int], Tensor]:
-    """Where a picture lands on the canvas.
+    """Position of a resized picture on the canvas.
 
     Args:
-        original: height and width of the file's picture.
+        original: height and width of the picture in its file.
         size: height and width of the canvas.
         mode: `letterbox` keeps the proportions and centres the picture between grey bars, `stretch` fills the canvas.
 
     Returns:
-        Height and width after resizing, top and left of it on the canvas, and `to_original` [4].
+        Height and width after resizing, its top and left position on the canvas, and `to_original` [4].
     """
     (height, width), (canvas_height, canvas_width) = original, size
     new_height, new_width = canvas_height, canvas_width
@@ -39,7 +39,7 @@ def fit_geometry(
         new_height = min(canvas_height, max(1, round(height * scale)))
         new_width = min(canvas_width, max(1, round(width * scale)))
     top, left = (canvas_height - new_height) // 2, (canvas_width - new_width) // 2
-    # from the rounded sizes, so that the mapping is exact and not only nearly so
+    # from the rounded sizes, so that the mapping is exact
     scale_x, scale_y = width / new_width, height / new_height
     return (new_height, new_width), (top, left), torch.tensor([scale_x, scale_y, -left * scale_x, -top * scale_y])
 
@@ -53,7 +53,7 @@ def fit_image(
         image: uint8 [3,H,W].
         size: height and width of the canvas.
         mode: `letterbox` or `stretch`.
-        original: height and width of the file, when `image` was already decoded at a smaller size.
+        original: height and width in the file, if `image` was decoded at a smaller size.
 
     Returns:
         The canvas, uint8 [3,*size], and `to_original` [4].
@@ -67,19 +67,19 @@ def fit_image(
 def read_fitted(
     path: str | Path, size: tuple[int, int], mode: FitMode = "letterbox", max_pixels: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Read one picture onto a canvas of fixed size, as training does: what inference on a folder needs.
+    """Read one picture onto a canvas of fixed size, as in training; for inference on a folder.
 
     Args:
         path: the file.
         size: height and width of the canvas.
         mode: `letterbox` or `stretch`.
-        max_pixels: most pixels of the file's picture; `mtl.data.images.MAX_PIXELS` by default.
+        max_pixels: maximum number of pixels in the file; `mtl.data.images.MAX_PIXELS` by default.
 
     Returns:
-        The canvas, uint8 [3,*size]; height and width of the upright file [2]; `to_original` [4].
+        The canvas, uint8 [3,*size]; height and width of the upright picture in its file [2]; `to_original` [4].
 
     Raises:
-        ValueError: if the file cannot be decoded, or if it is larger than the limit.
+        ValueError: if the file cannot be decoded, or exceeds the limit.
     """
     header = read_header(path, max_pixels)
     original = header.height, header.width
@@ -89,7 +89,7 @@ def read_fitted(
 
 
 def fit_mask(mask: Tensor, size: tuple[int, int], mode: FitMode = "letterbox", fill: int = 0) -> Tensor:
-    """Resize one map of class indices as `fit_image` does its picture, without mixing classes.
+    """Resize a map of class indices like its picture in `fit_image`, without mixing classes.
 
     Args:
         mask: class indices [H,W].
@@ -106,10 +106,10 @@ def fit_mask(mask: Tensor, size: tuple[int, int], mode: FitMode = "letterbox", f
 
 
 def boxes_from_original(boxes: Tensor, to_original: Tensor) -> Tensor:
-    """Boxes of the file in pixels of the canvas: the inverse of `mtl.batch.boxes_to_original` for one picture.
+    """Boxes of the file in pixels of the canvas: the inverse of `overlay.boxes_to_original` for one picture.
 
     Args:
-        boxes: xyxy in the file's pixels, [N,4].
+        boxes: xyxy in pixels of the file, [N,4].
         to_original: scale x, scale y, offset x, offset y, [4].
     """
     scale, offset = to_original[:2].repeat(2), to_original[2:].repeat(2)

@@ -1,8 +1,8 @@
 """Order and random numbers of training samples as pure functions of (seed, epoch, index).
 
-Nothing depends on the number of workers, on what ran before, or on where a run was interrupted: the order is drawn from
-(seed, epoch), the augmentation of a sample from (seed, epoch, index), and a loader restored in the middle of an epoch
-skips the batches that were done.
+They do not depend on the number of workers, on earlier runs, or on interruptions: the order depends on (seed, epoch),
+the augmentation of a sample on (seed, epoch, index), and a loader restored in the middle of an epoch skips the batches
+that are done.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,10 +20,10 @@ Draw = tuple[int, int]  # epoch, index
 
 
 class EpochSampler(DistributedSampler[Draw]):
-    """Every sample once per epoch in an order of f(seed, epoch), dealt to the ranks in turn.
+    """Every sample once per epoch, in an order that depends on (seed, epoch), distributed to the ranks in turn.
 
-    Dealing in turn makes step k of N ranks see the samples of step k of one rank with an N times larger batch.
-    It is a `DistributedSampler` so that Lightning leaves it as it is and calls `set_epoch`.
+    So step k of N ranks has the same samples as step k of one rank with an N times larger batch. The class is a
+    `DistributedSampler` so that Lightning does not replace it and calls `set_epoch`.
 
     Args:
         dataset: the data set.
@@ -34,11 +34,11 @@ class EpochSampler(DistributedSampler[Draw]):
 
     def __init__(self, dataset: Dataset[Any], seed: int = 0, num_replicas: int = 1, rank: int = 0) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=True, seed=seed)
-        self.skipped: Draw = (0, 0)  # epoch, samples of it that are done
+        self.skipped: Draw = (0, 0)  # epoch, samples done in it
 
     def __iter__(self) -> Iterator[Draw]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.dataset))  # type: ignore[arg-type]
-        # the last round is filled up from the start, so that every rank has the same number of samples
+        # pad the last round from the start, so that all ranks have the same number of samples
         order = np.resize(order, self.total_size)[self.rank :: self.num_replicas]
         done = self.skipped[1] if self.skipped[0] == self.epoch else 0
         for index in order[done:]:
@@ -46,12 +46,12 @@ class EpochSampler(DistributedSampler[Draw]):
 
 
 class TrainingView(Dataset[Sample]):
-    """A data set seen through an augmentation; asked by (epoch, index).
+    """A data set with augmentation, indexed by (epoch, index).
 
     Args:
         dataset: the data set.
-        tasks: every task of its samples, by name.
-        augment: the augmentation, or none.
+        tasks: all tasks of its samples, by name.
+        augment: the augmentation, or None.
         seed: seed of the augmentation.
     """
 
@@ -65,19 +65,20 @@ class TrainingView(Dataset[Sample]):
         return len(self.dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, draw: Draw | int) -> Sample:
-        # a bare index comes from samplers that others put in place, as Lightning's `overfit_batches` does
+        # a plain index comes from other samplers, for example with Lightning's `overfit_batches`
         epoch, index = (0, draw) if isinstance(draw, int) else draw
         if self.augment is None:
             return self.dataset[index]
-        # 1 keeps these numbers apart from the sampler's
+        # the 1 makes these numbers different from the sampler's
         return self.augment(self.dataset, index, self.tasks, np.random.default_rng([self.seed, epoch, index, 1]))
 
 
 class OnceSampler(DistributedSampler[tuple[int, bool]]):
-    """Every sample once over all ranks, dealt in turn: (index, whether it counts), for evaluation.
+    """Every sample once over all ranks, for evaluation: yields (index, whether the sample counts).
 
-    All ranks get the same number, so that nothing they do together waits for ever; what fills up the last round does
-    not count. It is a `DistributedSampler` so that Lightning does not put its own in place, which counts samples twice.
+    All ranks get the same number of samples, so no collective operation hangs; samples that pad the last round do not
+    count. The class is a `DistributedSampler` so that Lightning does not insert its sampler, which counts samples
+    twice.
 
     Args:
         dataset: the data set.
@@ -95,11 +96,11 @@ class OnceSampler(DistributedSampler[tuple[int, bool]]):
 
 
 class OnceView(Dataset[Sample]):
-    """A data set for `OnceSampler`: samples that do not count carry no label, so no metric and no loss sees them.
+    """A data set for `OnceSampler`: samples that do not count have no labels, so metrics and losses ignore them.
 
     Args:
         dataset: the data set.
-        tasks: every task of its samples, by name.
+        tasks: all tasks of its samples, by name.
     """
 
     def __init__(self, dataset: Dataset[Sample], tasks: Mapping[str, Task]) -> None:
@@ -116,9 +117,9 @@ class OnceView(Dataset[Sample]):
 
 
 class ResumableLoader(DataLoader[Batch]):
-    """A loader that says how many batches of an epoch it gave, and goes on from there.
+    """A loader that resumes in the middle of an epoch; its sampler must be an `EpochSampler`.
 
-    Lightning keeps its state in checkpoints by itself. Its sampler must be an `EpochSampler`.
+    Lightning saves its state in checkpoints.
     """
 
     batches = 0
@@ -133,15 +134,15 @@ class ResumableLoader(DataLoader[Batch]):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Epoch and batches given in it."""
+        """The epoch, and the number of batches yielded in it."""
         epoch = self.sampler.epoch if isinstance(self.sampler, EpochSampler) else 0
         return {"epoch": epoch, "batches": self.batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on after the batches given.
+        """Resume after the batches that were yielded.
 
         Args:
-            state: what `state_dict` returned.
+            state: result of `state_dict`.
         """
         if isinstance(self.sampler, EpochSampler):
             assert self.batch_size is not None

@@ -1,11 +1,13 @@
-"""An annotated picture in its own size: predicted boxes with class and score, image-level answers in a strip on top."""
+"""An annotated picture in its own size: predicted boxes and masks, answers in a strip on top."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mtl.drawing.sample import Picture, answer_text, class_colour
+from mtl.drawing.class_map import blend
+from mtl.drawing.sample import Picture, class_colour
+from mtl.targets.overlay import Boxes, ClassMap
 from mtl.task import Task
 
 _SMALLEST_PX = 480  # a smaller picture is enlarged, or its labels would cover it
@@ -15,13 +17,17 @@ def annotate(picture: Picture, tasks: Mapping[str, Task]) -> Image.Image:
     """Draw everything that was predicted for a picture.
 
     Args:
-        picture: the sample; its boxes in pixels of its image.
+        picture: the sample.
         tasks: the tasks, by name.
 
     Returns:
         An RGB picture, enlarged by a whole factor if it is small, with a strip on top if there are answers.
     """
-    image = Image.fromarray(picture.image.permute(1, 2, 0).numpy())
+    pixels = picture.image
+    for overlay in picture.overlays.values():
+        if isinstance(overlay.predicted, ClassMap):
+            pixels = blend(pixels, overlay.predicted)
+    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
     zoom = max(1, -(-_SMALLEST_PX // max(image.size)))
     image = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
     text_px = max(11, round(max(image.size) / 45))
@@ -46,7 +52,10 @@ def _boxes(
 ) -> None:
     draw = ImageDraw.Draw(image)
     limit = np.array([image.width - 1, image.height - 1] * 2)
-    for name, found in picture.predicted.items():
+    for name, overlay in picture.overlays.items():
+        found = overlay.predicted
+        if not isinstance(found, Boxes):
+            continue
         scores = found.scores.tolist() if found.scores is not None else [None] * len(found.labels)
         # best last, so it lies on top
         rows = list(zip(found.boxes.tolist(), found.labels.tolist(), scores, strict=True))[::-1]
@@ -67,4 +76,4 @@ def _boxes(
 
 def _with_score(name: str, picture: Picture) -> str:
     answer = picture.answers[name]
-    return answer_text(answer) + ("" if answer.score is None else f" ({answer.score:.2f})")
+    return str(answer) + ("" if answer.score is None else f" ({answer.score:.2f})")

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from mtl.drawing.figure_file import save_figure
-from mtl.drawing.sample import Picture, answer_text, class_colour
+from mtl.drawing.sample import Picture, class_colour
 from mtl.functional.channel_usage import block_order, channel_owners
+from mtl.targets.overlay import Boxes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -195,8 +196,9 @@ def _lit(image: Tensor, map_HW: Tensor) -> Any:
 def _caption(picture: Picture, name: str) -> tuple[str, bool]:
     """What the task says about the sample, and whether that is wrong."""
     if answer := picture.answers.get(name):
-        return answer_text(answer), answer.correct is False
-    if name in picture.predicted:
-        there = f" of {len(picture.true[name].labels)}" if name in picture.true else ""
-        return f"{len(picture.predicted[name].labels)} found{there}", False
+        return str(answer), answer.correct is False
+    shown = picture.overlays[name]
+    if isinstance(shown.predicted, Boxes):
+        there = f" of {len(shown.true.labels)}" if isinstance(shown.true, Boxes) else ""
+        return f"{len(shown.predicted.labels)} found{there}", False
     return "", False

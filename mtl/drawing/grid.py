@@ -5,8 +5,10 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+from mtl.drawing.class_map import blend
 from mtl.drawing.figure_file import save_figure
-from mtl.drawing.sample import Boxes, Picture, answer_text, class_colour
+from mtl.drawing.sample import Picture, class_colour
+from mtl.targets.overlay import Boxes, ClassMap
 from mtl.task import Task
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ _LINE = 40  # letters above a picture
 
 
 def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path, columns: int = 4) -> None:
-    """A grid of samples as PNG: predicted boxes solid, true boxes dashed, wrong answers in red.
+    """A grid of samples as PNG: predicted boxes solid, true boxes dashed, masks in colour, wrong answers in red.
 
     Args:
         pictures: the samples.
@@ -48,26 +50,32 @@ def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path
         _draw(axis, picture, tasks)
     for axis in axes.flat[len(pictures) :]:
         axis.axis("off")
-    legend = "solid: predicted, class and score    dashed white: true" if any(p.predicted for p in pictures) else ""
+    boxes = any(isinstance(overlay.predicted, Boxes) for p in pictures for overlay in p.overlays.values())
+    legend = "solid: predicted, class and score    dashed white: true" if boxes else ""
     figure.supxlabel(legend, fontsize=8, color="0.35")
     save_figure(figure, path)
 
 
 def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:
-    axis.imshow(picture.image.permute(1, 2, 0).numpy(), interpolation="nearest")
+    pixels = picture.image
+    for overlay in picture.overlays.values():
+        if isinstance(overlay.predicted, ClassMap):
+            pixels = blend(pixels, overlay.predicted)
+    axis.imshow(pixels.permute(1, 2, 0).numpy(), interpolation="nearest")
     height, width = picture.image.shape[-2:]
     axis.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-    for boxes in picture.true.values():
-        for box in boxes.boxes.tolist():
-            axis.add_patch(_rectangle(box, edgecolor="white", linewidth=1.1, linestyle=(0, (4, 2)), zorder=2))
-    for name, boxes in picture.predicted.items():
-        _draw_predicted(axis, boxes, tasks[name], height)
+    for name, overlay in picture.overlays.items():
+        if isinstance(overlay.true, Boxes):
+            for box in overlay.true.boxes.tolist():
+                axis.add_patch(_rectangle(box, edgecolor="white", linewidth=1.1, linestyle=(0, (4, 2)), zorder=2))
+        if isinstance(overlay.predicted, Boxes):
+            _draw_predicted(axis, overlay.predicted, tasks[name], height)
     wrong = any(answer.correct is False for answer in picture.answers.values())
     for line, (name, answer) in enumerate(reversed(picture.answers.items())):
         # one text per answer, so only a wrong one is red
         axis.annotate(
             # a long list of classes would squeeze the picture away
-            shorten(f"{name}: {answer_text(answer)}", _LINE, placeholder=" ..."),
+            shorten(f"{name}: {answer}", _LINE, placeholder=" ..."),
             (0.5, 1),
             xycoords="axes fraction",
             xytext=(0, 3 + 10 * line),

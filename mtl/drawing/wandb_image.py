@@ -1,14 +1,15 @@
-"""A sample as a `wandb.Image`: boxes of predictions and ground truth that can be switched on and off by class."""
+"""A sample as a `wandb.Image`: boxes and masks of predictions and truth that can be switched on and off by class."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from mtl.drawing.sample import Boxes, Picture, answer_text
+from mtl.drawing.sample import Picture
+from mtl.targets.overlay import Boxes, ClassMap
 from mtl.task import Task
 
 
 def wandb_image(picture: Picture, tasks: Mapping[str, Task]) -> Any:
-    """A `wandb.Image` whose boxes can be switched on and off by class.
+    """A `wandb.Image` whose boxes and masks can be switched on and off by class.
 
     Args:
         picture: the sample.
@@ -16,17 +17,30 @@ def wandb_image(picture: Picture, tasks: Mapping[str, Task]) -> Any:
     """
     import wandb
 
-    layers = {}
-    for what, groups in (("predictions", picture.predicted), ("ground_truth", picture.true)):
-        for name, boxes in groups.items():
-            key = what if len(groups) == 1 else f"{what}_{name}"
+    boxes, masks = {}, {}
+    for what in ("predictions", "ground_truth"):
+        shapes = {
+            name: overlay.predicted if what == "predictions" else overlay.true
+            for name, overlay in picture.overlays.items()
+        }
+        shapes = {name: shape for name, shape in shapes.items() if shape is not None}
+        for name, shape in shapes.items():
+            alone = sum(type(other) is type(shape) for other in shapes.values()) == 1
+            key = what if alone else f"{what}_{name}"
             names = {index: tasks[name].class_name(index) for index in range(tasks[name].num_classes)}
-            layers[key] = {"box_data": _wandb_boxes(boxes, tasks[name]), "class_labels": names}
-    caption = "  ".join(f"{name}: {answer_text(answer)}" for name, answer in picture.answers.items())
-    return wandb.Image(picture.image.permute(1, 2, 0).numpy(), boxes=layers or None, caption=caption or None)
+            if isinstance(shape, Boxes):
+                boxes[key] = {"box_data": _box_data(shape, tasks[name]), "class_labels": names}
+            if isinstance(shape, ClassMap):
+                # W&B takes 0 to 255; what nobody knows is a class of its own
+                unknown = min(255, tasks[name].num_classes)
+                data = shape.labels.where(shape.labels >= 0, unknown).clamp(max=255).byte().numpy()
+                masks[key] = {"mask_data": data, "class_labels": {**names, unknown: "not annotated"}}
+    caption = "  ".join(f"{name}: {answer}" for name, answer in picture.answers.items())
+    pixels = picture.image.permute(1, 2, 0).numpy()
+    return wandb.Image(pixels, boxes=boxes or None, masks=masks or None, caption=caption or None)
 
 
-def _wandb_boxes(boxes: Boxes, task: Task) -> list[dict[str, Any]]:
+def _box_data(boxes: Boxes, task: Task) -> list[dict[str, Any]]:
     scores = boxes.scores.tolist() if boxes.scores is not None else [None] * len(boxes.labels)
     data = []
     # W&B takes Python numbers only, and reads pixels as shares of the picture unless told

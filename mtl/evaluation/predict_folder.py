@@ -1,8 +1,7 @@
-"""A folder of pictures through a trained model: COCO JSON, a CSV, and annotated copies."""
+"""A folder of pictures through a trained model: COCO JSON, a CSV, masks, and annotated copies."""
 
-import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,29 +9,19 @@ from typing import Any
 import torch
 from rich import get_console
 from torch import Tensor
+from torchvision.transforms.v2.functional import rgb_to_grayscale
 
-from mtl.batch import boxes_to_original
-from mtl.data.images import SUFFIXES, read_image
+from mtl.data.images import SUFFIXES
 from mtl.data.resize import FitMode, read_fitted
-from mtl.drawing.annotated_image import annotate
-from mtl.drawing.sample import Answer, Boxes, Picture, image_answer, predicted_boxes
+from mtl.evaluation.prediction_files import Found, coco_document, write_csv, write_picture
+from mtl.inputs.image import ImageInput
+from mtl.inputs.input import Input
 from mtl.model import MultiTaskModel
 from mtl.module import MultiTaskLightningModule
+from mtl.targets.target import target_of
 from mtl.task import Task
 
 _MOST_NAMES = 10  # of skipped files on the screen
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What was predicted for one file; boxes in its own pixels."""
-
-    path: Path
-    name: str
-    height: int
-    width: int
-    boxes: dict[str, Boxes]
-    answers: dict[str, Answer]
 
 
 @dataclass
@@ -50,7 +39,7 @@ def predict_folder(
     batch_size: int = 16,
     fit: FitMode = "letterbox",
 ) -> dict[str, Any]:
-    """Predict for every picture below a folder and write `predictions.json`, `predictions.csv` and `pictures/`.
+    """Predict for every picture below a folder; write `predictions.json`, `predictions.csv`, `pictures/` and `masks/`.
 
     Args:
         model: a trained model, on the device to use.
@@ -65,9 +54,11 @@ def predict_folder(
         Numbers of `pictures`, `boxes` and `skipped` files, and `skipped_files` by name with the reason.
 
     Raises:
-        ValueError: for a folder without pictures, or where none can be decoded, and for settings out of range.
+        ValueError: for a folder without pictures, or where none can be decoded, for settings out of range, and for a
+            model that takes anything but pictures.
     """
     plain = model if isinstance(model, MultiTaskModel) else model.model
+    channels = _channels(plain)
     size = _size(image_size)
     if not 0 <= score_threshold <= 1 or batch_size < 1:
         raise ValueError(
@@ -80,20 +71,21 @@ def predict_folder(
     training = plain.training
     plain.eval()
     try:
-        for one in _predict(plain, tasks, Path(images), files, size, score_threshold, batch_size, fit, skipped):
-            _write_picture(one, tasks, Path(output))
+        read = _read(Path(images), files, size, fit, batch_size, channels, skipped)
+        for one in _predict(plain, tasks, read, score_threshold):
+            write_picture(one, tasks, Path(output))
             found.append(one)
     finally:
         plain.train(training)
     _report(skipped)
     if not found:
         raise ValueError(f"none of the {len(files)} pictures in {str(images)!r} could be decoded; see the names above.")
-    document = _coco(found, tasks)
+    document = coco_document(found, tasks)
     document["skipped"] = [
         {"file_name": name, "reason": reason} for name, reason in zip(skipped.names, skipped.reasons, strict=True)
     ]
     (Path(output) / "predictions.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    _write_csv(found, tasks, Path(output) / "predictions.csv")
+    write_csv(found, tasks, Path(output) / "predictions.csv")
     return {
         "pictures": len(found),
         "boxes": len(document["annotations"]),
@@ -128,104 +120,67 @@ def _files(images: Path, output: Path) -> list[Path]:
     return files
 
 
-def _predict(
-    model: MultiTaskModel,
-    tasks: dict[str, Task],
+def _channels(model: MultiTaskModel) -> int:
+    """Channels of the model's pictures, if it takes nothing else."""
+    inputs = list(model.inputs.values())
+    if len(inputs) == 1 and isinstance(inputs[0], ImageInput) and inputs[0].spec.channels in (1, 3):
+        return inputs[0].spec.channels
+    specs = [part.spec for part in inputs if isinstance(part, Input)]
+    takes = ", ".join(f"{spec.name} ({spec.kind}, {spec.channels} channels)" for spec in specs)
+    raise ValueError(f"predict reads folders of RGB or grey pictures; this model takes {takes}.")
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A picture as the network takes it."""
+
+    path: Path
+    name: str
+    image: Tensor
+    original_size: Tensor
+    to_original: Tensor
+
+
+def _read(
     root: Path,
     files: list[Path],
     size: tuple[int, int],
-    score_threshold: float,
-    batch_size: int,
     fit: FitMode,
+    batch_size: int,
+    channels: int,
     skipped: _Skipped,
-) -> Iterator[_Found]:
-    device = model.image_mean.device
+) -> Iterator[list[_Read]]:
     for start in range(0, len(files), batch_size):
-        read: list[tuple[Path, Tensor, Tensor, Tensor]] = []
+        read = []
         for path in files[start : start + batch_size]:
+            name = path.relative_to(root).as_posix()
             try:
-                read.append((path, *read_fitted(path, size, fit)))
+                image, original_size, to_original = read_fitted(path, size, fit)
             except ValueError as error:
-                skipped.names.append(path.relative_to(root).as_posix())
+                skipped.names.append(name)
                 skipped.reasons.append(str(error.__cause__ or error))
-        if not read:
-            continue
-        predictions = model.predict(torch.stack([image for _, image, _, _ in read]).to(device))
-        to_original = torch.stack([mapping for _, _, _, mapping in read]).to(device)
-        for found in predictions.values():
-            if "boxes" in found:
-                found["boxes"] = boxes_to_original(found["boxes"].float(), to_original)
-        for index, (path, _, original, _) in enumerate(read):
-            height, width = original.tolist()
-            boxes: dict[str, Boxes] = {}
-            answers: dict[str, Answer] = {}
-            for name, found in predictions.items():
-                if "boxes" in found:
-                    boxes[name] = _inside(predicted_boxes(found, index, score_threshold), height, width)
-                elif answer := image_answer(found, index, tasks[name]):
-                    answers[name] = answer
-            yield _Found(path, path.relative_to(root).as_posix(), height, width, boxes, answers)
+                continue
+            if channels == 1:
+                image = rgb_to_grayscale(image)
+            read.append(_Read(path, name, image, original_size, to_original))
+        if read:
+            yield read
 
 
-def _inside(found: Boxes, height: int, width: int) -> Boxes:
-    """Boxes cut at the picture's edge; what lies in the bars of a letterbox is gone."""
-    boxes = found.boxes.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
-    real = (boxes[:, 2:] > boxes[:, :2]).all(-1)
-    assert found.scores is not None
-    return Boxes(boxes[real], found.labels[real], found.scores[real])
-
-
-def _coco(found: list[_Found], tasks: dict[str, Task]) -> dict[str, Any]:
-    detection = [task for task in tasks.values() if task.kind == "detection"]
-    # ids count from 1 as in COCO, through all detection tasks
-    ids: dict[tuple[str, int], int] = {}
-    for task in detection:
-        for label in range(task.num_classes):
-            ids[task.name, label] = len(ids) + 1
-    categories = [
-        {"id": number, "name": tasks[name].class_name(label), "supercategory": name}
-        for (name, label), number in ids.items()
-    ]
-    annotations: list[dict[str, Any]] = []
-    for image_id, one in enumerate(found, start=1):
-        for name, boxes in one.boxes.items():
-            assert boxes.scores is not None
-            rows = zip(boxes.boxes.tolist(), boxes.labels.tolist(), boxes.scores.tolist(), strict=True)
-            for (x0, y0, x1, y1), label, score in rows:
-                box = [round(value, 2) for value in (x0, y0, x1 - x0, y1 - y0)]
-                entry = {"id": len(annotations) + 1, "image_id": image_id, "category_id": ids[name, label], "bbox": box}
-                annotations.append({**entry, "area": round(box[2] * box[3], 2), "iscrowd": 0, "score": round(score, 5)})
-    images = [
-        {"id": image_id, "file_name": one.name, "width": one.width, "height": one.height}
-        for image_id, one in enumerate(found, start=1)
-    ]
-    return {"images": images, "annotations": annotations, "categories": categories}
-
-
-def _write_csv(found: list[_Found], tasks: dict[str, Task], path: Path) -> None:
-    """One row per picture: image-level answers with their scores, and the number of boxes of each class."""
-    rows = []
-    for one in found:
-        row: dict[str, Any] = {"file_name": one.name}
-        for name, answer in one.answers.items():
-            row[name] = answer.predicted
-            if answer.score is not None:
-                row[f"{name}_score"] = round(answer.score, 5)
-        for name, boxes in one.boxes.items():
-            counts = torch.bincount(boxes.labels, minlength=tasks[name].num_classes).tolist()
-            row |= {f"{name}/{tasks[name].class_name(label)}": count for label, count in enumerate(counts)}
-        rows.append(row)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(column for row in rows for column in row)))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _write_picture(one: _Found, tasks: dict[str, Task], output: Path) -> None:
-    # the whole name, so that a.jpg and a.png do not meet
-    path = output / "pictures" / f"{one.name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    annotate(Picture(read_image(one.path), one.boxes, {}, one.answers), tasks).save(path)
+def _predict(
+    model: MultiTaskModel, tasks: dict[str, Task], batches: Iterable[list[_Read]], score_threshold: float
+) -> Iterator[Found]:
+    device = next(model.parameters()).device
+    for read in batches:
+        predictions = model.predict(torch.stack([one.image for one in read]).to(device))
+        for index, one in enumerate(read):
+            height, width = one.original_size.tolist()
+            overlays = {
+                name: target_of(tasks[name]).overlay(found, index, None, score_threshold)
+                for name, found in predictions.items()
+            }
+            overlays = {name: shown.in_file(one.to_original, height, width) for name, shown in overlays.items()}
+            yield Found(one.path, one.name, height, width, overlays)
 
 
 def _report(skipped: _Skipped) -> None:

@@ -25,6 +25,7 @@ from mtl.balancing.method import Method
 from mtl.balancing.protocols import LossWeighting
 from mtl.config.command_line import refuse_options
 from mtl.config.merge import read_config
+from mtl.config.papers import is_of_a_paper
 from mtl.config.paths import refuse_name
 from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.discovery import concrete_subclasses
@@ -266,7 +267,8 @@ def balanced(method: Any, at: str | None = None, every: int | None = None) -> Ov
 def _stands_alone(cls: type[Method]) -> bool:
     """Whether a method can be compared with the defaults of its paper."""
     needed = [p for p in inspect.signature(cls).parameters.values() if p.default is p.empty]
-    return cls.__module__.startswith("mtl.") and not cls.adapter and not needed
+    ours = cls.__module__.startswith("mtl.") or is_of_a_paper(cls.__module__)
+    return ours and not cls.adapter and not needed
 
 
 def _place(cls: type[Method]) -> str | None:

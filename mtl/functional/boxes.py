@@ -1,7 +1,7 @@
 """Generalised IoU of boxes, element by element.
 
 Source: Rezatofighi et al., "Generalized Intersection over Union", CVPR 2019, arXiv:1902.09630, algorithm 1.
-torchvision's `generalized_box_iou_loss` selects by a mask, which makes a GPU wait for the host, and does not broadcast.
+torchvision's `generalized_box_iou_loss` indexes by a mask, which syncs a GPU with the host, and does not broadcast.
 """
 
 import torch
@@ -12,11 +12,11 @@ def giou_loss(found: Tensor, truth: Tensor) -> Tensor:
     """One minus the generalised IoU: 0 for equal boxes, up to 2 for distant ones.
 
     Args:
-        found: xyxy, [..., 4].
-        truth: xyxy in the same unit, of a shape that broadcasts.
+        found: predicted boxes, xyxy, [..., 4].
+        truth: true boxes, xyxy in the same unit, of a shape that broadcasts.
 
     Returns:
-        The loss of every pair, [...]; finite for boxes without area, too.
+        The loss of each pair, [...]; also finite for boxes without area.
     """
     tiny = torch.finfo(found.dtype).eps
     common = _area(torch.maximum(found[..., :2], truth[..., :2]), torch.minimum(found[..., 2:], truth[..., 2:]))

@@ -1,8 +1,9 @@
-"""The problem of CAGrad: the hull point that is best within a ball around the mean gradient.
+"""Solver for CAGrad: the best point of the gradients' convex hull for a ball around the mean gradient.
 
-min over the simplex of `g_w . g_0 + c |g_0| |g_w|`, with g_0 the mean gradient and g_w the weighted one.
-For a known length t = |g_w| it is a shortest-vector problem, of the gradients moved by (t / c) g_0 / |g_0|: the
-conditions of optimality are the same. As long as the same tasks take part, |g_w|^2 is linear in t^2, which gives t.
+min over the simplex of `g_w . g_0 + c |g_0| |g_w|`, with g_0 the mean gradient and g_w the weighted gradient.
+For a known length t = |g_w|, the optimality conditions equal the conditions for the shortest vector in the hull of the
+gradients shifted by (t / c) g_0 / |g_0|. While the set of active tasks (weight above 0) is constant, |g_w|^2 is linear
+in t^2, which gives t.
 Shapes: K tasks.
 """
 
@@ -15,33 +16,33 @@ from mtl.functional.on_host import on_host
 
 GUESSES = 10
 STEPS_ON_GPU = 6
-STEPS_ON_CPU = 40  # stops when solved, after 1 or 2 as a rule
+STEPS_ON_CPU = 40  # stops when solved, usually after 1 or 2
 
 
 @on_host
 def conflict_averse_weights(gram: Gram, c: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights of the mean gradient plus c times its length along the best hull direction.
+    """Weights of the vector that CAGrad adds to the mean gradient: c |g_0| along the best hull direction.
 
     Args:
         gram: norms and cosines.
         c: radius of the ball relative to the mean gradient, above 0.
 
     Returns:
-        Weights w [K] so that the update is `sum (1 / K + w_k) g_k`; whether the minimiser has g_w = 0, so that its
-        direction is not defined and w is 0; and whether the length was found.
+        Weights w [K], so that the update is `sum (1 / K + w_k) g_k`; whether the minimiser has g_w = 0, so that its
+        direction is undefined and w is 0; and whether the search for t converged.
     """
     search = _Search(gram, c)
     search.guess()
     for _ in range(STEPS_ON_CPU if search.on_cpu else STEPS_ON_GPU):
         search.step()
-        if search.on_cpu and bool(search.found):
+        if search.on_cpu and bool(search.converged):
             break
         search.improve()
-    return search.weights(), search.vanished, search.found
+    return search.weights(), search.vanished, search.converged
 
 
 class _Search:
-    """Lengths in units of the smallest norm; x are weights times norms in that unit, with a x = 1."""
+    """Search for t. Lengths are in units of the smallest norm; x is weights times norms in that unit, with a x = 1."""
 
     def __init__(self, gram: Gram, c: float) -> None:
         cosines_KK, norms_K, zero_K = gram[:3]
@@ -49,13 +50,13 @@ class _Search:
         self.on_cpu = norms_K.device.type == "cpu"
         self.largest = torch.where(zero_K, 0.0, norms_K).max()
         smallest = torch.where(zero_K, torch.inf, norms_K).min()
-        self.a_K = torch.where(zero_K, 1.0, smallest / norms_K)  # all zero: 1, and no mean
-        # a zero gradient takes part with a zero row, not with one of length 1
+        self.a_K = torch.where(zero_K, 1.0, smallest / norms_K)
+        # a zero gradient has a zero row here; `gram` stores norm 1 for it
         live_K = (~zero_K).to(norms_K.dtype)
         self.cosines_KK = cosines_KK * torch.outer(live_K, live_K)
         share_K = live_K * norms_K / torch.where(zero_K.all(), 1.0, self.largest) / len(norms_K)
         image_K = self.cosines_KK @ share_K
-        self.mean = (share_K @ image_K).clamp(min=0).sqrt()  # length of the mean gradient over the largest norm
+        self.mean = (share_K @ image_K).clamp(min=0).sqrt()  # norm of the mean gradient / largest norm
         self.no_mean = self.mean.square() <= 10 * gram.noise * share_K.square().sum()
         self.beta_K = torch.where(self.no_mean, 0.0, image_K / self.mean).clamp(-1, 1)
         self.length = torch.ones_like(self.mean)
@@ -63,20 +64,20 @@ class _Search:
         self.active_1K = ~zero_K[None]
         self.squared = torch.ones_like(self.mean)
         self.x_K = torch.zeros_like(share_K)
-        self.found = self.vanished = self.no_mean
+        self.converged = self.vanished = self.no_mean
 
     def guess(self) -> None:
-        """Exchange tasks that take part with ones that do not, each time at the length of the present set.
+        """Guess the active tasks by exchanging active and inactive ones, each time at the length for the current set.
 
-        It may not arrive, but where it does, the first step confirms it.
+        The guess may fail; if it succeeds, the first step confirms it.
         """
         for _ in range(GUESSES):
             active_K = self.active_1K[0]
             move_K, still_K = self._directions()
             slope = move_K @ self.cosines_KK @ move_K / self.c**2
             length = (still_K @ self.cosines_KK @ still_K / (1 - slope)).sqrt()
-            # below the noise of a vanishing point, its length says nothing about the next set; where the set has none,
-            # a longer one has fewer tasks
+            # a length below the noise carries no information about the next set, hence the clamp; if the set has no
+            # valid length, try a longer one, which has fewer active tasks
             usable = length.isfinite() & (slope < 1)
             self.length = torch.where(usable, length.clamp(min=1e-5), 4 * self.length)
             x_K = still_K - self.length / self.c * move_K
@@ -88,8 +89,8 @@ class _Search:
             self.active_1K = self.active_1K ^ wrong_K
 
     def step(self) -> None:
-        """Solve for the present length."""
-        # in units of the larger of both, neither the shift nor the gradients swamp the other
+        """Solve for the current length."""
+        # in units of the larger of shift and gradients, so that neither loses digits
         unit = (self.length / self.c).clamp(min=1.0)
         a_K, shift = self.a_K * unit, self.length / self.c / unit
         outer_KK = torch.outer(self.beta_K, a_K)
@@ -104,22 +105,22 @@ class _Search:
         self.low = torch.where(too_short, self.length, self.low)
         self.high = torch.where(too_short, self.high, self.length)
         rounding = 1e-15 * len(self.x_K) * self.x_K.square().sum()
-        self.found = self.vanished | ((squared - self.length**2).abs() <= 1e-12 * squared + rounding)
+        self.converged = self.vanished | ((squared - self.length**2).abs() <= 1e-12 * squared + rounding)
 
     def improve(self) -> None:
-        """Take the length at which the tasks that now take part solve the problem, if it is within the bracket."""
+        """Move to the length at which the active tasks solve the problem if it is in the bracket, else bisect."""
         move_K, _ = self._directions()
-        # the point is still - (length / c) move, with both orthogonal: squared = still^2 + length^2 slope
+        # the point is still - (length / c) move with orthogonal terms, so squared = still^2 + length^2 slope
         slope = move_K @ self.cosines_KK @ move_K / self.c**2
-        length = ((self.squared - self.length**2 * slope) / (1 - slope)).sqrt()  # NaN where there is none
+        length = ((self.squared - self.length**2 * slope) / (1 - slope)).sqrt()  # NaN if none exists
         inside = (length > self.low) & (length < self.high)
         halfway = (self.low.clamp(min=1e-3 * self.high.clamp(max=1e12)) * self.high).sqrt()
         further = torch.maximum(10 * self.length, self.squared.sqrt())
         halfway = torch.where(torch.isinf(self.high), further, halfway)
-        self.length = torch.where(self.found, self.length, torch.where(inside, length, halfway))
+        self.length = torch.where(self.converged, self.length, torch.where(inside, length, halfway))
 
     def _directions(self) -> tuple[Tensor, Tensor]:
-        """How the point moves with the length, and where it is at length 0, for the tasks that take part."""
+        """Direction in which the point moves with the length, and the point at length 0, for the active tasks."""
         a_K, active_K = self.a_K, self.active_1K[0].to(self.a_K.dtype)
         system_KK = (self.cosines_KK + torch.outer(a_K, a_K)) * torch.outer(active_K, active_K)
         system_KK.diagonal().add_(torch.where(self.active_1K[0], 1e-13, 1.0))
@@ -129,7 +130,7 @@ class _Search:
         return solved_K2[:, 0] - still_K * (a_K @ solved_K2[:, 0]), still_K
 
     def weights(self) -> Tensor:
-        """Added weights of the tasks."""
+        """Weights of the tasks to add to 1 / K."""
         length = torch.where(self.vanished, 1.0, self.x_K @ self.cosines_KK @ self.x_K).sqrt()
         added_K = self.c * self.mean * self.largest / length * self.x_K / self.gram.norms_K
         return torch.where(self.vanished, 0.0, added_K)

@@ -1,7 +1,7 @@
-"""Cells of a feature pyramid, and which object each of them has to find.
+"""Cells of a feature pyramid, and the object assigned to each cell.
 
-Source: Tian, Shen, Chen, He, "FCOS: Fully Convolutional One-Stage Object Detection", ICCV 2019, arXiv:1904.01355, with
-the centre sampling of the authors' later code.
+Source: Tian, Shen, Chen, He, "FCOS: Fully Convolutional One-Stage Object Detection", ICCV 2019, arXiv:1904.01355; the
+centre sampling is from the authors' later code.
 Shapes: B images, P cells of all levels, M padded boxes.
 """
 
@@ -13,14 +13,14 @@ from torch import Tensor
 
 
 def cell_centers(maps: Sequence[Tensor], strides: Sequence[int]) -> Tensor:
-    """Centre and stride of every cell, in pixels; cell (0, 0) of stride 8 has its centre at (4, 4).
+    """Centre and stride of each cell, in pixels; cell (0, 0) of stride 8 has its centre at (4, 4).
 
     Args:
-        maps: one map [B,C,H,W] of each level.
+        maps: one feature map [B,C,H,W] per level.
         strides: pixels per cell of each level.
 
     Returns:
-        x, y and stride of every cell, level after level and row after row, float32 [P,3].
+        x, y and stride of each cell, ordered by level, then by row, float32 [P,3].
     """
     cells = []
     for level, stride in zip(maps, strides, strict=True):
@@ -31,14 +31,15 @@ def cell_centers(maps: Sequence[Tensor], strides: Sequence[int]) -> Tensor:
 
 
 def size_ranges(cells_P3: Tensor, strides: Sequence[int], factor: float) -> Tensor:
-    """Which distances to the sides of its box a cell may have to predict.
+    """Range of distances from a cell to the sides of its box that the cell's level predicts.
 
-    A level ends at `factor` strides, where the next one begins; the first begins at 0 and the last never ends.
+    A level's range ends at `factor` strides, where the next level's begins. The first range begins at 0, the last has
+    no upper limit.
 
     Args:
-        cells_P3: what `cell_centers` returned.
-        strides: pixels per cell of each level, rising.
-        factor: end of a level in strides; the paper's 64 px at stride 8 is 8.
+        cells_P3: result of `cell_centers`.
+        strides: pixels per cell of each level, ascending.
+        factor: end of a level's range in strides; the paper's 64 px at stride 8 is 8.
 
     Returns:
         Lower and upper limit in pixels, [P,2].
@@ -53,26 +54,26 @@ def size_ranges(cells_P3: Tensor, strides: Sequence[int], factor: float) -> Tens
 def assign_cells(
     cells_P3: Tensor, ranges_P2: Tensor, boxes_BM4: Tensor, real_BM: Tensor, center_radius: float
 ) -> tuple[Tensor, Tensor]:
-    """The object of every cell: the smallest of the boxes that it fits.
+    """Assign a box to each cell: the smallest box that the cell fits.
 
-    A cell fits a box if it lies inside, at most `center_radius` strides from the box's centre in x and y, and if the
-    farthest side of the box is within the level's range.
+    A cell fits a box if it lies inside it, less than `center_radius` strides from its centre in x and y, and the
+    distance to the box's farthest side is within the level's range.
 
     Args:
-        cells_P3: x, y and stride of every cell, [P,3].
-        ranges_P2: limits of the farthest side, lower one included, [P,2].
-        boxes_BM4: xyxy px; what stands at padded places is not looked at, [B,M,4].
-        real_BM: which boxes are objects, [B,M].
+        cells_P3: x, y and stride of each cell, [P,3].
+        ranges_P2: limits of the distance to the farthest side, lower limit included, [P,2].
+        boxes_BM4: xyxy px, [B,M,4]; values at padded places are ignored.
+        real_BM: which boxes are objects, bool [B,M].
         center_radius: in strides.
 
     Returns:
-        Index of the box of every cell, [B,P] (0 where there is none), and which cells have one, bool [B,P].
+        Index of each cell's box, [B,P] (0 for cells without a box), and which cells have a box, bool [B,P].
     """
     boxes_B1M4 = torch.where(real_BM[..., None], boxes_BM4, 0.0)[:, None]
     half_B1M2 = (boxes_B1M4[..., 2:] - boxes_B1M4[..., :2]) / 2
     center_B1M2 = boxes_B1M4[..., :2] + half_B1M2
     x_P1, y_P1, stride_P1 = cells_P3[:, None].unbind(-1)
-    # the two sides along x are half the width less and plus the distance to the centre: half the work of four sides
+    # distances to the two sides along x are half the width -/+ the distance to the centre: half the work of four sides
     dx_BPM, dy_BPM = (x_P1 - center_B1M2[..., 0]).abs(), (y_P1 - center_B1M2[..., 1]).abs()
     nearest_BPM = torch.minimum(half_B1M2[..., 0] - dx_BPM, half_B1M2[..., 1] - dy_BPM)
     farthest_BPM = torch.maximum(half_B1M2[..., 0] + dx_BPM, half_B1M2[..., 1] + dy_BPM)
@@ -84,11 +85,11 @@ def assign_cells(
 
 
 def centerness(cells_P3: Tensor, boxes_BP4: Tensor) -> Tensor:
-    """How central a cell lies in its box: 1 in the middle, 0 on the edge and outside (eq. 3).
+    """Centre-ness of each cell in its box, [B,P]: 1 at the centre, 0 on the edge and outside (eq. 3).
 
     Args:
-        cells_P3: x, y and stride of every cell, [P,3].
-        boxes_BP4: the box of every cell, xyxy px, [B,P,4].
+        cells_P3: x, y and stride of each cell, [P,3].
+        boxes_BP4: the box of each cell, xyxy px, [B,P,4].
     """
     low_BP2 = cells_P3[:, :2] - boxes_BP4[..., :2]
     high_BP2 = boxes_BP4[..., 2:] - cells_P3[:, :2]

@@ -14,14 +14,14 @@ from mtl.functional.on_host import on_host
 
 @on_host
 def project_dual_cone(gram: Gram, weights_BK: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights of the projections of weighted sums of the task gradients: min v G v over v >= u.
+    """Project weighted sums of the task gradients onto the dual cone: min v G v over v >= u.
 
     Args:
         gram: norms and cosines.
-        weights_BK: the weights u of the sums to project.
+        weights_BK: the weights u of the sums, [B,K].
 
     Returns:
-        Weights v of their projections, [B,K], and whether all are solved (bool scalar).
+        Weights v of the projections, [B,K], and whether all are solved (bool scalar).
     """
     cosines_KK, norms_K, zero_K = gram[:3]
     scaled_BK = torch.where(zero_K, 0.0, weights_BK * norms_K)

@@ -1,8 +1,8 @@
-"""A Gramian taken apart into norms and cosines, so that tasks of very different size can be solved together.
+"""Split a Gramian into norms and cosines, so that solvers can handle gradients of very different norms.
 
-An inner product of two gradients is accurate to machine precision times both norms. The cosines therefore keep all
-that is known, while the Gramian of norms 1e-6 and 1e6 is singular to a solver. All work is in float64 where the device
-has it; what is noise is decided by the precision of the Gramian that came in.
+An inner product of two gradients is accurate to machine precision times both norms, so the cosines lose no information,
+while a Gramian of norms 1e-6 and 1e6 is numerically singular. Computation is in float64 if the device supports it; the
+noise threshold depends on the dtype of the given Gramian.
 Shapes: K tasks.
 """
 
@@ -18,12 +18,12 @@ class Gram(NamedTuple):
     """Norms and cosines of the task gradients.
 
     Attributes:
-        cosines_KK: cosine of every pair, positive semi-definite; a zero gradient is orthogonal to all others.
-        norms_K: Euclidean norms; 1 where the gradient is zero.
-        zero_K: which gradients are zero.
-        values_K: eigenvalues of the cosines, rising; exactly 0 where they are below the noise.
-        vectors_KK: their eigenvectors, as columns.
-        noise: eigenvalues up to this are not told from 0.
+        cosines_KK: cosine of each pair, positive semi-definite, [K,K]; a zero gradient is orthogonal to all others.
+        norms_K: Euclidean norms, [K]; 1 for a zero gradient.
+        zero_K: which gradients are zero, bool [K].
+        values_K: eigenvalues of the cosines, ascending, [K]; exactly 0 if below the noise.
+        vectors_KK: their eigenvectors, as columns, [K,K].
+        noise: eigenvalues up to this share of the largest count as 0.
     """
 
     cosines_KK: Tensor
@@ -43,13 +43,13 @@ class Gram(NamedTuple):
         return scaled_K @ (self.cosines_KK @ scaled_K) <= 10 * self.noise * scaled_K.square().sum()
 
     def singular(self) -> Tensor:
-        """Whether the gradients are linearly dependent, bool scalar; so is a zero gradient."""
+        """Whether the gradients are linearly dependent, bool scalar; true if any gradient is zero."""
         return (self.values_K <= 0).any() | self.zero_K.any()
 
     def equal_projections(self) -> Tensor:
-        """Factors of the unit gradients whose sum has the projection 1 on each of them, [K]; 0 for zero gradients.
+        """Factors of the unit gradients such that their sum has projection 1 on each, [K]; 0 for zero gradients.
 
-        Where they are linearly dependent, by the pseudo-inverse.
+        Uses the pseudo-inverse if the gradients are linearly dependent.
         """
         inverse_K = torch.where(self.values_K > 0, 1 / torch.where(self.values_K > 0, self.values_K, 1.0), 0.0)
         factors_K = self.vectors_KK @ (inverse_K * self.vectors_KK.sum(0))
@@ -61,7 +61,7 @@ def decompose(gramian_KK: Tensor) -> Gram:
     """Norms and cosines of a Gramian, and the spectrum of the cosines.
 
     Args:
-        gramian_KK: inner products of the task gradients, symmetric.
+        gramian_KK: inner products of the task gradients, symmetric, [K,K].
     """
     eps = torch.finfo(gramian_KK.dtype).eps
     tiny = torch.finfo(gramian_KK.dtype).tiny
@@ -75,11 +75,11 @@ def decompose(gramian_KK: Tensor) -> Gram:
     cosines_KK.diagonal().fill_(1.0)
     values_K, vectors_KK = torch.linalg.eigh(cosines_KK)
     noise = len(work) * eps * 2
-    # rounding leaves eigenvalues a little below 0, where a minimum does not exist; up to the noise they are 0
+    # rounding makes some eigenvalues slightly negative, so that no minimum exists; set all below the noise to 0
     values_K = torch.where(values_K > noise * values_K[-1], values_K, 0.0)
     return Gram((vectors_KK * values_K) @ vectors_KK.T, norms_K, zero_K, values_K, vectors_KK, noise)
 
 
 def widest(tensor: Tensor) -> Tensor:
-    """The tensor in float64, or in float32 on a device without it."""
+    """Convert a tensor to float64, or to float32 on a device without float64."""
     return tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)

@@ -1,6 +1,6 @@
-"""Interior-point method for x >= 0, y = M x - h >= 0, x y = 0, many problems at once and in a fixed number of steps.
+"""Interior-point method for x >= 0, y = M x - h >= 0, x y = 0: a batch of problems, a fixed number of steps.
 
-Source: Mehrotra, "On the implementation of a primal-dual interior point method", SIAM J. Optim. 2, 1992; for such
+Source: Mehrotra, "On the implementation of a primal-dual interior point method", SIAM J. Optim. 2, 1992; for
 complementarity problems: Wright, "Primal-Dual Interior-Point Methods", SIAM 1997, chapter 8.
 Shapes: B problems, K variables.
 """
@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 STEPS = 25
-RIDGE = 1e-11  # on a unit diagonal: keeps the iterates bounded where the solutions form a ray
+RIDGE = 1e-11  # added to the unit diagonal; keeps the iterates bounded if the solutions form a ray
 
 
 def interior_point(matrix_BKK: Tensor, linear_BK: Tensor, steps: int = STEPS) -> tuple[Tensor, Tensor]:
-    """The inner solution: where it is not unique, one with as many variables above 0 as possible.
+    """Solve the problems; if a solution is not unique, return one with as many variables above 0 as possible.
 
     Args:
-        matrix_BKK: M, positive semi-definite with unit diagonal, of float64; [1,K,K] for one that all share.
-        linear_BK: h, of size one.
-        steps: Newton steps; the gap shrinks to rounding within about 15.
+        matrix_BKK: M, positive semi-definite with unit diagonal, float64, [B,K,K]; [1,K,K] if all problems share it.
+        linear_BK: h, scaled to maximum norm 1, [B,K].
+        steps: number of Newton steps; the gap is down to rounding error after about 15.
 
     Returns:
         x and y, both above 0, [B,K].
@@ -36,7 +36,7 @@ def _step(matrix_BKK: Tensor, linear_BK: Tensor, x_BK: Tensor, y_BK: Tensor) -> 
     gap_BK = x_BK * y_BK
     mean_B1 = gap_BK.mean(1, keepdim=True)
     rest_BK = y_BK - _times(matrix_BKK, x_BK) + linear_BK
-    # in units of sqrt(x / y) the system has a diagonal of at least 1
+    # in units of sqrt(x / y), the diagonal of the system is at least 1
     unit_BK = (x_BK / y_BK).sqrt()
     system_BKK = matrix_BKK * unit_BK[:, :, None] * unit_BK[:, None, :]
     system_BKK.diagonal(dim1=-2, dim2=-1).add_(1.0)
@@ -53,7 +53,7 @@ def _step(matrix_BKK: Tensor, linear_BK: Tensor, x_BK: Tensor, y_BK: Tensor) -> 
     centre_B1 = mean_B1 * (reached_BK.mean(1, keepdim=True) / mean_B1) ** 3
     dx_BK, dy_BK = direction(centre_B1 - gap_BK - ahead_dx_BK * ahead_dy_BK)
     length_B1 = 0.995 * _longest(x_BK, dx_BK, y_BK, dy_BK)
-    # once the gap is rounding, a further step is noise
+    # stop when the gap is down to rounding error: further steps are noise
     length_B1 = torch.where(mean_B1 > 1e-26, length_B1, 0.0)
     return x_BK + length_B1 * dx_BK, y_BK + length_B1 * dy_BK
 

@@ -1,6 +1,6 @@
-"""K-means of numbers on a line, solved exactly: groups are runs of the sorted numbers, found by dynamic programming.
+"""Exact k-means in one dimension: groups are runs of the sorted numbers, so dynamic programming finds the best ones.
 
-No random start, no iteration until convergence and no trip to the CPU; made for the few numbers of a few tasks.
+No random start, no iteration until convergence, no GPU sync; meant for few numbers, one per task.
 Source: Wang, Song, "Ckmeans.1d.dp: Optimal k-means Clustering in One Dimension by Dynamic Programming", R Journal 2011.
 Shapes: N numbers.
 """
@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 def kmeans_1d(values_N: Tensor, num_groups: int) -> Tensor:
-    """The centre of the group that each number belongs to, [N].
+    """The centre of each number's group, [N].
 
     Args:
-        values_N: the numbers.
-        num_groups: number of groups; every number is its own where there are no more numbers than groups.
+        values_N: the numbers, [N].
+        num_groups: number of groups; with at most this many numbers, each number is its own group.
     """
     num = len(values_N)
     if num <= num_groups:
@@ -24,7 +24,7 @@ def kmeans_1d(values_N: Tensor, num_groups: int) -> Tensor:
     sum_M = _prefix_sums(sorted_N - offset)
     square_M = _prefix_sums((sorted_N - offset) ** 2)
     length_MM = torch.arange(num + 1, device=values_N.device)
-    length_MM = length_MM[None] - length_MM[:, None]  # of the run from row to column
+    length_MM = length_MM[None] - length_MM[:, None]  # length of the run from row to column
     mean_MM = (sum_M[None] - sum_M[:, None]) / length_MM.clamp_min(1)
     cost_MM = square_M[None] - square_M[:, None] - mean_MM**2 * length_MM
     cost_MM = torch.where(length_MM > 0, cost_MM, torch.full_like(cost_MM, torch.inf))
@@ -37,7 +37,7 @@ def kmeans_1d(values_N: Tensor, num_groups: int) -> Tensor:
     centers_N = torch.zeros_like(sorted_N)
     end = torch.full((1,), num, device=values_N.device)
     for start_M in reversed(starts):
-        # not start_M[end]: an index of one number would be read by the host
+        # not start_M[end]: indexing by one number syncs with the host
         start = start_M.index_select(0, end)
         center = mean_MM.flatten().index_select(0, start * (num + 1) + end) + offset
         centers_N = torch.where((position_N >= start) & (position_N < end), center, centers_N)

@@ -11,16 +11,16 @@ from torch import Tensor
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def match_slots(cost_BSM: Tensor, real_BM: Tensor) -> tuple[Tensor, Tensor]:
-    """The cheapest pairs of slots and objects; with more objects than slots the dearest objects stay alone.
+    """The pairs of slots and objects with the least total cost; with M > S, the costliest objects get no slot.
 
     Args:
-        cost_BSM: cost of every pair, [B,S,M]. A cost that is not finite counts as very dear.
-        real_BM: which objects exist, [B,M].
+        cost_BSM: cost of each pair, [B,S,M]; a cost that is not finite counts as 1e6 (-inf as -1e6).
+        real_BM: which objects exist, bool [B,M].
 
     Returns:
-        The slot of every object, int64 [B,M] (0 where it has none), and which objects have one, bool [B,M].
+        The slot of each object, int64 [B,M] (0 without a slot), and which objects have a slot, bool [B,M].
     """
-    # one copy for all problems: on a GPU every copy to the host waits for the whole queue
+    # one copy for all problems: each copy from a GPU to the host is a sync
     cost_BSM = torch.nan_to_num(cost_BSM.detach().float(), nan=1e6, posinf=1e6, neginf=-1e6)
     cost = cost_BSM.masked_fill(~real_BM[:, None], torch.inf).cpu()
     slot_BM = torch.full(real_BM.shape, -1)

@@ -1,8 +1,8 @@
-"""Convex quadratic programs over x >= 0, many at once: the one active-set routine of the balancing methods.
+"""Batches of convex quadratic programs over x >= 0: the active-set solver that all balancing methods share.
 
-Block principal pivoting: guess which variables are above 0, solve their linear system, and exchange every variable of
-the wrong sign. It takes 3 to 6 solves, yet it may cycle where the tasks outnumber the dimensions and the solution is
-not unique; an interior-point method then finds the variables above 0.
+Block principal pivoting: guess which variables are above 0, solve their linear system, and exchange every variable with
+the wrong sign. It takes 3 to 6 solves. It may cycle if there are more tasks than dimensions and the solution is not
+unique; an interior-point method then determines the variables above 0.
 Source: Kim, Park, "Fast nonnegative matrix factorization: an active-set-like method and comparisons", SIAM J. Sci.
 Comput. 33, 2011, section 4 (after Judice, Pires, 1994).
 Shapes: B problems, K variables.
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from mtl.functional.interior_point import interior_point
 
-# Ridges on a unit diagonal make singular systems solvable; corrections take their effect back. Rounding moves a
-# solution along duplicate tasks by 1e-16 / ridge, which the larger one keeps small; near-parallel tasks need the other.
+# Ridges on a unit diagonal make singular systems solvable; corrections remove their effect. Rounding moves a solution
+# along duplicate tasks by 1e-16 / ridge, so duplicates need the large ridge; nearly parallel tasks need the small one.
 LARGE_RIDGE, SMALL_RIDGE = 1e-8, 1e-13
 CORRECTIONS = 2
-PATIENCE = 3  # full exchanges without progress before single ones
+PATIENCE = 3  # full exchanges without progress before single exchanges
 SOLVED, EXACT = 1e-12, 4e-15  # errors of the optimality conditions, on a unit diagonal
 
 
@@ -27,12 +27,12 @@ System = tuple[Tensor, Tensor]  # factors and pivots
 
 
 class Solution(NamedTuple):
-    """Minimiser of every problem.
+    """Minimisers of a batch of problems.
 
     Attributes:
-        x_BK: the minimisers, at least 0.
-        active_BK: which variables are free, to start the next similar problem from.
-        solved_B: whether the optimality conditions hold.
+        x_BK: the minimisers, at least 0, [B,K].
+        active_BK: which variables are free, bool [B,K]; a start for the next similar problem.
+        solved_B: whether the optimality conditions hold, bool [B].
     """
 
     x_BK: Tensor
@@ -43,13 +43,14 @@ class Solution(NamedTuple):
 def nonnegative_qp(matrix_BKK: Tensor, linear_BK: Tensor, start_BK: Tensor | None = None) -> Solution:
     """Minimise `x M x / 2 - h x` over x >= 0.
 
-    The conditions of optimality are x >= 0, M x - h >= 0, and for every variable one of the two is 0. The CPU stops
-    when all problems are solved; a GPU runs a fixed number of steps, since to ask would make it wait.
+    The optimality conditions are x >= 0, M x - h >= 0, and for each variable one of the two is 0. On the CPU, the
+    solver stops when all problems are solved; on a GPU, it runs a fixed number of steps to avoid a sync.
 
     Args:
-        matrix_BKK: M, positive semi-definite, of float64; [1,K,K] for one that all problems share.
-        linear_BK: h; within the range of M, so that the problem is bounded.
-        start_BK: guess of the variables above 0, bool; those with h above 0 by default, which are wrong at x = 0.
+        matrix_BKK: M, positive semi-definite, float64, [B,K,K]; [1,K,K] if all problems share it.
+        linear_BK: h, in the range of M so that the problem is bounded, [B,K].
+        start_BK: guess of the variables above 0, bool [B,K]; by default the variables with h > 0, which violate the
+            conditions at x = 0.
     """
     diagonal_BK = matrix_BKK.diagonal(dim1=-2, dim2=-1)
     unit_BK = torch.where(diagonal_BK > 0, diagonal_BK, 1.0).rsqrt()
@@ -67,7 +68,7 @@ def nonnegative_qp(matrix_BKK: Tensor, linear_BK: Tensor, start_BK: Tensor | Non
 
 
 class _Problem:
-    """Problems with a unit diagonal and a linear term of size one, and the best solutions so far."""
+    """Problems scaled to a unit diagonal and a linear term of size 1, with the best solutions so far."""
 
     def __init__(self, matrix_BKK: Tensor, linear_BK: Tensor, start_BK: Tensor | None = None) -> None:
         self.matrix_BKK, self.linear_BK = matrix_BKK, linear_BK
@@ -78,11 +79,11 @@ class _Problem:
         self.order_K = torch.arange(1, linear_BK.shape[1] + 1, device=linear_BK.device)
 
     def worse_than(self, error: float) -> bool:
-        """Whether there is work left; always yes on a GPU, which is not asked."""
+        """Whether any problem has a larger error; always true on a GPU, to avoid a sync."""
         return not (self.on_cpu and bool((self.error_B <= error).all()))
 
     def exchange(self, ridge: float, steps: int) -> None:
-        """Exchange the variables of the wrong sign until there is none."""
+        """Exchange variables with the wrong sign until none is left, or for `steps` steps."""
         fewest_B = self.order_K[-1:].expand(len(self.linear_BK)) + 1
         tries_B = torch.full_like(fewest_B, PATIENCE)
         next_BK = self.active_BK
@@ -105,7 +106,7 @@ class _Problem:
         self._keep(x_BK, active_BK, system)
 
     def go_inside(self) -> None:
-        """Solve by interior points what is not solved yet."""
+        """Solve the remaining problems by the interior-point method."""
         rows = (self.error_B > SOLVED).nonzero()[:, 0] if self.on_cpu else slice(None)
         hard = _Problem(self.matrix_BKK if len(self.matrix_BKK) == 1 else self.matrix_BKK[rows], self.linear_BK[rows])
         hard.x_BK, hard.active_BK, hard.error_B = self.x_BK[rows], self.active_BK[rows], self.error_B[rows]
@@ -123,7 +124,7 @@ class _Problem:
         return (self.matrix_BKK @ x_BK[..., None])[..., 0] - self.linear_BK
 
     def _keep(self, x_BK: Tensor, active_BK: Tensor, system: System) -> None:
-        """Take the effect of the ridge back, and the result where it is better than the one before."""
+        """Remove the effect of the ridge, and keep each result that is better than the best so far."""
         for _ in range(CORRECTIONS):
             x_BK = x_BK - self._solve(system, self.slack(x_BK), active_BK)
         x_BK = x_BK.clamp(min=0)
@@ -136,7 +137,7 @@ class _Problem:
     def _factor(self, active_BK: Tensor, ridge: float) -> System:
         free_BK = active_BK.to(self.matrix_BKK.dtype)
         system_BKK = self.matrix_BKK * (free_BK[:, :, None] * free_BK[:, None, :])
-        # 1 where a variable is fixed keeps all systems of one size
+        # a 1 for each fixed variable keeps all systems the same size
         system_BKK.diagonal(dim1=-2, dim2=-1).add_(torch.where(active_BK, ridge, 1.0))
         factors_BKK, pivots_BK, _ = torch.linalg.lu_factor_ex(system_BKK)
         return factors_BKK, pivots_BK

@@ -1,8 +1,8 @@
-"""Small problems of a GPU, solved on the CPU; and numbers of the CPU, sent to a GPU without waiting for it.
+"""Solve small GPU problems on the CPU, and send numbers to a GPU without a sync.
 
-A solver of K x K numbers launches thousands of kernels on a GPU (UPGrad with K = 4: 2,832 operations and 137 linear
-systems; CAGrad: 17,633), since it may not look at its numbers to see that it has finished, and an eigendecomposition
-waits for the GPU anyway. On the CPU the same takes well below a millisecond, after one wait for the Gramian.
+On a GPU, a solver of K x K numbers launches thousands of kernels (UPGrad with K = 4: 2,832 operations and 137 linear
+systems; CAGrad: 17,633), because it cannot check convergence without a sync; an eigendecomposition syncs anyway. On the
+CPU, the same work takes well below a millisecond, after one sync for the Gramian.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,11 +16,11 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 P = ParamSpec("P")
 R = TypeVar("R")
 
-moved_from = {"cuda"}  # kinds of devices that do not solve their own problems
+moved_from = {"cuda"}  # device types whose problems are solved on the CPU
 
 
 def on_host(solve: Callable[P, R]) -> Callable[P, R]:
-    """A solver that does its work on the CPU when its tensors lie on a GPU; its results lie beside its arguments.
+    """Decorator for a solver: run it on the CPU if its tensors are on a GPU, and move the results back to the GPU.
 
     Args:
         solve: a function of tensors and plain values to tensors.
@@ -32,19 +32,19 @@ def on_host(solve: Callable[P, R]) -> Callable[P, R]:
         if device.type not in moved_from:
             return solve(*args, **kwargs)
         args, kwargs = tree_map_only(Tensor, _to_host, (args, kwargs))
-        found: R = tree_map_only(Tensor, lambda tensor: tensor.to(device, non_blocking=True), solve(*args, **kwargs))
-        return found
+        results: R = tree_map_only(Tensor, lambda tensor: tensor.to(device, non_blocking=True), solve(*args, **kwargs))
+        return results
 
     return solved
 
 
 def numbers_on(device: torch.device, numbers: Sequence[Any], dtype: torch.dtype | None = None) -> Tensor:
-    """Numbers as a tensor on a device; `torch.tensor` with a device waits until a GPU has done all that was asked.
+    """Numbers as a tensor on a device, without a sync; `torch.tensor(..., device=...)` syncs with a GPU.
 
     Args:
-        device: where they are needed.
-        numbers: any that `torch.tensor` takes.
-        dtype: by the numbers where not given.
+        device: device of the result.
+        numbers: anything that `torch.tensor` accepts.
+        dtype: dtype of the result; inferred from the numbers by default.
     """
     return torch.tensor(numbers, dtype=dtype).to(device, non_blocking=True)
 

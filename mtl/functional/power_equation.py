@@ -1,8 +1,8 @@
-"""The equation G w = (s / w)^p of Nash-MTL (p = 1), FairGrad and PIVRG, by Newton's method.
+"""Solve G w = (s / w)^p, the equation of Nash-MTL (p = 1), FairGrad and PIVRG, by Newton's method.
 
-It is the optimality of the strictly convex `w G w / 2 - sum s_k^p w_k^(1-p) / (1-p)` (p = 1: `- sum s_k log w_k`), so
-there is one solution, unless 0 is in the convex hull of the gradients: then the weights grow without end.
-In z = w times norms it reads C z = k z^-p with the cosines C and k = s^p norms^(p-1).
+It is the optimality condition of the convex `w G w / 2 - sum s_k^p w_k^(1-p) / (1-p)` (p = 1: `- sum s_k log w_k`), so
+one solution exists unless 0 is in the convex hull of the gradients, where the weights grow without bound.
+With z = w times norms it becomes C z = k z^-p, where C are the cosines and k = s^p norms^(p-1).
 Shapes: K tasks, T step lengths.
 """
 
@@ -13,9 +13,9 @@ from mtl.functional.gramian import Gram
 from mtl.functional.on_host import on_host
 
 STEPS_ON_GPU = 24
-STEPS_ON_CPU = 60  # stops when solved, after 4 to 8 as a rule
+STEPS_ON_CPU = 60  # stops when solved, usually after 4 to 8
 HALVINGS = 6
-SMALLEST = 1e-100  # z of a task that the others serve so well that its weight vanishes
+SMALLEST = 1e-100  # lower bound of z; a task that the others serve well enough has a vanishing weight
 
 
 @on_host
@@ -25,15 +25,15 @@ def solve_power_equation(gram: Gram, power: float, preference_K: Tensor | None =
     Args:
         gram: norms and cosines.
         power: p, above 0.
-        preference_K: s, above 0; ones by default.
+        preference_K: s, above 0, [K]; ones by default.
 
     Returns:
         Weights [K], 0 for a zero gradient (its equation has no solution); whether 0 is in the convex hull to working
-        precision, where the weights are the balance at which that was seen; and whether Newton's method arrived (it may
-        not for p below 0.05 with norms that differ by a factor of 1e6).
+        precision (the weights are then the last iterate); and whether Newton's method converged (it may not for p below
+        0.05 with norms that differ by a factor of 1e6).
     """
     cosines_KK, norms_K, zero_K = gram[:3]
-    size = norms_K.log().mean().exp()  # a common factor changes nothing but the length
+    size = norms_K.log().mean().exp()  # a common factor changes only the norm of the update
     relative_K = norms_K / size
     right_K = relative_K ** (power - 1)
     if preference_K is not None:
@@ -58,8 +58,8 @@ def solve_power_equation(gram: Gram, power: float, preference_K: Tensor | None =
 class _Newton:
     """Damped Newton steps on C z = k z^-p.
 
-    Two directions compete: that of the equation itself, good where the quadratic term rules, and that of its logarithm
-    in log z, which is almost linear where a weight has to change by orders of magnitude.
+    Each step tries two directions: the Newton direction of the equation, good where the quadratic term dominates, and
+    the one of its logarithm in log z, which is almost linear where a weight changes by orders of magnitude.
     """
 
     def __init__(self, cosines_KK: Tensor, right_K: Tensor, power: float, noise: float) -> None:
@@ -67,10 +67,10 @@ class _Newton:
         self.lengths_T1 = 0.5 ** torch.arange(HALVINGS, device=right_K.device, dtype=right_K.dtype)[:, None]
 
     def step(self, z_K: Tensor) -> tuple[Tensor, Tensor]:
-        """The next point, and the largest relative change to it."""
+        """The next point, and the largest relative change of the full Newton step."""
         image_K = self.cosines_KK @ z_K
         barrier_K = self.right_K * z_K**-self.power
-        # in units of z, and of the larger of both sides, every entry is of order one
+        # in units of z and of the larger side of the equation, all entries are of order 1
         size_K = (z_K * torch.maximum(barrier_K, image_K.abs())).rsqrt()
         system_KK = self.cosines_KK * torch.outer(z_K * size_K, z_K * size_K)
         system_KK.diagonal().add_(self.power * barrier_K * z_K * size_K.square() + 1e-3 * self.noise)
@@ -81,7 +81,7 @@ class _Newton:
         damped_K = change_K * (0.9 / (-change_K).max().clamp(min=0.9))
         tried_TK = torch.cat((1 + self.lengths_T1 * damped_K, (self.lengths_T1 * self._log_change(z_K, image_K)).exp()))
         best_K = self.best_on_ray((z_K * tried_TK).clamp(min=SMALLEST))
-        # near the solution all objectives are equal to rounding, and the plain step is the right one
+        # near the solution all objectives are equal up to rounding; take the plain Newton step
         return torch.where(largest < 0.1, z_K * (1 + damped_K), best_K), largest
 
     def _log_change(self, z_K: Tensor, image_K: Tensor) -> Tensor:
@@ -90,20 +90,20 @@ class _Newton:
         system_KK = self.cosines_KK * torch.where(above_K, 1 / ratio_K, 0.0)[:, None] * z_K
         system_KK.diagonal().add_(torch.where(above_K, self.power, 1.0))
         wanted_K = self.right_K.log() - ratio_K.log() - self.power * z_K.log()
-        # a logarithm needs C z > 0: up to there the task has to rise alone
+        # the logarithm needs C z > 0; until then, raise only this task's z
         wanted_K = torch.where(above_K, wanted_K, torch.log1p(-image_K / z_K))
         change_K: Tensor = torch.linalg.solve_ex(system_KK, wanted_K)[0]
         return change_K.nan_to_num(0.0, 0.0, 0.0).clamp(-200, 200)
 
     def best_on_ray(self, z_TK: Tensor) -> Tensor:
-        """The candidate with the least objective, each taken at its best multiple, which has a closed form."""
+        """The candidate with the lowest objective; each is first scaled to its best multiple, in closed form."""
         power = self.power
         quadratic_T = (z_TK @ self.cosines_KK * z_TK).sum(1)
-        # without a quadratic term the best multiple is infinite
+        # without a quadratic term, the best multiple is infinite
         quadratic_T = torch.maximum(quadratic_T, self.noise * z_TK.square().sum(1))
         scale_T = ((self.right_K * z_TK ** (1 - power)).sum(1) / quadratic_T) ** (1 / (1 + power))
         z_TK = z_TK * scale_T[:, None]
         barrier_TK = z_TK.log() if power == 1 else z_TK ** (1 - power) / (1 - power)
         objective_T = scale_T.square() * quadratic_T / 2 - (self.right_K * barrier_TK).sum(1)
-        # indexed by a scalar, it would be read from a GPU
+        # keepdim: indexing by a scalar tensor syncs
         return z_TK[objective_T.nan_to_num(torch.inf).argmin(keepdim=True)][0]

@@ -1,4 +1,4 @@
-"""The probability simplex: the shortest vector of a convex hull, and the nearest point to a given one.
+"""The probability simplex: the shortest vector of a convex hull, and the projection of a point onto the simplex.
 
 Shapes: K tasks.
 """
@@ -16,14 +16,14 @@ def min_norm_point(gram: Gram) -> tuple[Tensor, Tensor]:
     """Weights of the shortest vector in the convex hull of the task gradients.
 
     With x the weights times the norms and a = (smallest norm) / norms, the problem is min x C x over a x = 1, x >= 0.
-    Without the equality it is min x C x + (a x - 1)^2 over x >= 0, whose solution is a multiple of it: always bounded,
-    and well scaled whatever the norms. Where the hull holds 0, the system stays regular.
+    Its solution is a multiple of the solution of min x C x + (a x - 1)^2 over x >= 0, which is always bounded, well
+    scaled for all norms, and regular even if the hull contains 0.
 
     Args:
         gram: norms and cosines.
 
     Returns:
-        Weights [K] on the simplex, and whether the hull holds 0 to working precision (bool scalar).
+        Weights [K] on the simplex, and whether the hull contains 0 to working precision (bool scalar).
     """
     cosines_KK, norms_K, zero_K = gram[:3]
     smallest = torch.where(zero_K, torch.inf, norms_K).min()
@@ -39,12 +39,12 @@ def min_norm_point(gram: Gram) -> tuple[Tensor, Tensor]:
 
 
 def project_simplex(point_K: Tensor) -> Tensor:
-    """The nearest point whose entries are at least 0 and sum to 1.
+    """The nearest point on the simplex (entries at least 0, sum 1), [K].
 
     Source: Duchi et al., "Efficient projections onto the l1-ball for learning in high dimensions", ICML 2008, fig. 1.
 
     Args:
-        point_K: any point.
+        point_K: any point, [K].
     """
     sorted_K = point_K.sort(descending=True).values
     rank_K = torch.arange(1, len(point_K) + 1, device=point_K.device, dtype=point_K.dtype)

@@ -1,4 +1,4 @@
-"""Heads: one file holds all of an output type (layers, loss, decode, metrics). A new file here is found by itself."""
+"""Heads, one file per output type with layers, loss, decode and metrics. New files are discovered automatically."""
 
 from mtl.discovery import import_modules
 

@@ -1,4 +1,4 @@
-"""`Head`: the one interface between the shared features and a task."""
+"""`Head`: the interface between the shared features and a task."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -14,25 +14,25 @@ Outputs = dict[str, Tensor]
 
 
 class Head(nn.Module, ABC):
-    """Everything of one output type: layers, `loss`, `decode`, `metrics` and the metric to `monitor`.
+    """Base class of heads: layers, `loss`, `decode`, `metrics` and the metric to `monitor` of one output type.
 
     Args:
-        task: what to predict.
-        features: widths and strides of the features it gets.
+        task: the task to predict.
+        features: widths and strides of its input features.
 
     Raises:
-        ValueError: if the head does not serve tasks of this kind.
+        ValueError: if the head does not support tasks of this kind.
     """
 
     kinds: ClassVar[tuple[str, ...]]
-    monitor: ClassVar[tuple[str, str]]  # name of a metric, and "max" or "min"
+    monitor: tuple[str, str]  # name of a metric, and "max" or "min"
 
     def __init__(self, task: Task, features: FeatureSpec) -> None:
         super().__init__()
         if task.kind not in self.kinds:
             raise ValueError(
-                f"{type(self).__name__} serves tasks of kind {' or '.join(self.kinds)}; "
-                f"task {task.name!r} is of kind {task.kind!r}. `python -m mtl list heads` shows who serves it."
+                f"{type(self).__name__} supports tasks of kind {' or '.join(self.kinds)}; task {task.name!r} is of "
+                f"kind {task.kind!r}. `python -m mtl list heads` lists the heads for each kind."
             )
         self.task = task
         self.features = features
@@ -49,21 +49,21 @@ class Head(nn.Module, ABC):
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Mean loss over the labelled samples of all ranks, a scalar.
 
-        A batch without any label of the task gives an exact zero with a gradient to every parameter of the head.
+        A batch without labels of the task gives an exact 0 with a gradient for every parameter of the head.
 
         Args:
-            outputs: what `forward` returned.
-            batch: the batch it was computed from.
+            outputs: result of `forward`.
+            batch: the batch of these outputs.
         """
 
     @abstractmethod
     def decode(self, outputs: Outputs) -> Predictions:
-        """Predictions in the words of the task: `labels` and `scores`, `boxes` in pixels of the network's input.
+        """Predictions in the format of the task, such as `labels`, `scores`, and `boxes` in input pixels.
 
         Args:
-            outputs: what `forward` returned.
+            outputs: result of `forward`.
         """
 
     @abstractmethod
     def metrics(self) -> TaskMetrics:
-        """A fresh metric set that understands what `decode` returns."""
+        """A new metric set for the predictions of `decode`."""

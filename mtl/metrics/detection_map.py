@@ -18,8 +18,10 @@ from torchmetrics import Metric
 from torchmetrics.detection import MeanAveragePrecision
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from mtl.batch import Batch, box_mask, boxes_to_original, labelled
+from mtl.batch import Batch, labelled
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
+from mtl.targets.detection import box_mask
+from mtl.targets.overlay import boxes_to_original
 from mtl.task import Task
 
 _VALUES = {"map": "map", "map50": "map_50", "map75": "map_75", "recall100": "mar_100"}

@@ -16,7 +16,7 @@ MOST_BYTES = 256_000_000  # of the pickle: names, numbers and settings; tensors 
 _MOST_VALUES = 5_000_000
 _GLOBALS = re.compile(
     r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|tensor_v3|parameter|parameter_with_state)"
-    r"|torch (\w+Storage|Size|(float|bfloat|int|uint|complex|bool)\w*)|torch\.storage \w+Storage|builtins set"
+    r"|torch (\w+Storage|Size|(float|bfloat|int|uint|complex|bool)\w*)|builtins set"
 )
 _SLACK_BYTES = 1_000_000  # that tensors may be stretched or shared by
 

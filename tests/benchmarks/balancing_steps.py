@@ -21,7 +21,7 @@ from mtl.backbones.image.seed_cnn import SeedCNN
 from mtl.backbones.image.torchvision_network import TorchvisionBackbone
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import GradientWeighting, LossWeighting
-from mtl.batch import PADDING_LABEL, Batch
+from mtl.batch import Batch
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.data.module import JointDataModule
 from mtl.discovery import concrete_subclasses
@@ -30,6 +30,7 @@ from mtl.functional import on_host
 from mtl.heads.detection.fcos import FCOSHead
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.module import MultiTaskLightningModule
+from mtl.targets.detection import PADDING_LABEL
 from mtl.task import Task
 
 NUM_CLASSES = 10

@@ -211,7 +211,7 @@ def make_module(num_tasks: int, arch: str) -> MultiTaskLightningModule:
     torch.manual_seed(0)
     tasks = {f"t{k}": Task(f"t{k}", "classification", num_classes=10) for k in range(num_tasks)}
     head: Any = partial(ClassificationHead, levels=["c5"])
-    return MultiTaskLightningModule(tasks, TorchvisionBackbone(arch, levels=("c5",)), dict.fromkeys(tasks, head))
+    return MultiTaskLightningModule(tasks, TorchvisionBackbone(name=arch, levels=("c5",)), dict.fromkeys(tasks, head))
 
 
 def batches(num_tasks: int) -> list[dict[str, Tensor]]:

@@ -18,7 +18,7 @@ model:
   backbone: {class_path: ResidualFPN, init_args: {width: 4, pyramid_width: 8}}
   heads:
     boxes: {class_path: CenterNetHead}
-    largest: {class_path: ClassificationHead, init_args: {hidden: 8, dropout: 0.3}}
+    largest: {class_path: ClassificationHead, init_args: {levels: [c4, p2], hidden: 8, dropout: 0.3}}
 trainer:
   max_steps: 15
   accelerator: cpu

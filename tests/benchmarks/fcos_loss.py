@@ -16,9 +16,10 @@ from rich.table import Table
 from torch import Tensor, nn
 from torchvision.models.detection.fcos import FCOS
 
-from mtl.batch import PADDING_LABEL, Batch
+from mtl.batch import Batch
 from mtl.features import FeatureSpec
 from mtl.heads.detection.fcos import FCOSHead
+from mtl.targets.detection import PADDING_LABEL
 from mtl.task import Task
 
 # name: images, side in px, strides, most boxes of an image, classes

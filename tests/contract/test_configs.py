@@ -1,4 +1,7 @@
-"""Every config in `configs/` is parsed, trains one step in process, and its checkpoint rebuilds the model."""
+"""Every config in `configs/` is parsed, trains one step in process, and its checkpoint rebuilds the model.
+
+`pytest --contract my_paper/configs/mine.yaml` tests a config of your own.
+"""
 
 import os
 from collections.abc import Iterator
@@ -14,9 +17,10 @@ from mtl.config.merge import read_config
 from mtl.config.schema import find_class, parameters
 from mtl.data.module import JointDataModule
 from mtl.evaluation.load import load_run
+from tests.contract.kit.found import found_configs
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
+CONFIGS = found_configs(ROOT.glob("configs/*.yaml"))
 
 TRAINER = {
     "max_steps": 1,

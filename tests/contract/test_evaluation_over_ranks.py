@@ -12,8 +12,8 @@ from mtl.heads.whole.classification import ClassificationHead
 from mtl.heads.whole.regression import RegressionHead
 from mtl.module import MultiTaskLightningModule
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import Partly, trainer
-from tests.contract.test_methods_over_ranks import Team
+from tests.contract.kit.ranks import Team
+from tests.contract.kit.runs import Partly, trainer
 
 TASKS = ["largest", "count", "parity"]
 
@@ -39,7 +39,7 @@ def evaluate(rank: int, ranks: int, num: int, stage: str) -> dict[str, torch.Ten
     heads = {"boxes": CenterNetHead, "largest": ClassificationHead, "count": RegressionHead}
     heads |= {"parity": ClassificationHead}
     torch.manual_seed(3)
-    loop = MultiTaskLightningModule(tasks, ResidualFPN(4, 8), {name: heads[name] for name in tasks})
+    loop = MultiTaskLightningModule(tasks, ResidualFPN(width=4, pyramid_width=8), {name: heads[name] for name in tasks})
     strategy = DDPStrategy(cluster_environment=Team(rank, ranks), process_group_backend="gloo") if ranks > 1 else "auto"
     settings = {"strategy": strategy, "devices": 1, "num_nodes": ranks, "limit_val_batches": 1.0}
     run = trainer([], **settings, use_distributed_sampler=True)

@@ -1,4 +1,7 @@
-"""What every head must do. A new file in `mtl/heads/` is tested here by being found."""
+"""What every head must do. A new file in `mtl/heads/` is tested here by being found.
+
+`pytest --contract my.module.Class` tests a class of your own.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,75 +11,27 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-import mtl.heads
-from mtl.batch import IGNORE_INDEX, PADDING_LABEL, Batch
+from mtl.batch import Batch
 from mtl.discovery import concrete_subclasses
-from mtl.features import Features, FeatureSpec
+from mtl.features import Features
 from mtl.heads.head import Head
-from mtl.task import KINDS, Task
-
-B, M, C, SIZE = 6, 8, 5, 64
-SPEC = FeatureSpec({"p2": 16, "p3": 16, "c4": 24}, {"p2": 4, "p3": 8, "c4": 16})
-CASES = [
-    pytest.param(head, kind, id=f"{head.__name__}-{kind}")
-    for head in concrete_subclasses(Head)  # type: ignore[type-abstract]
-    if head.__module__.startswith(mtl.heads.__name__)
-    for kind in head.kinds
-    if kind in KINDS
-]
-every_head = pytest.mark.parametrize(("cls", "kind"), CASES)
-
-
-def build(cls: type[Head], kind: str) -> Head:
-    torch.manual_seed(0)
-    return cls(Task("target", kind, 0 if kind == "regression" else C), SPEC)
-
-
-def random_features(seed: int = 1) -> Features:
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        level: torch.randn(B, width, SIZE // SPEC.strides[level], SIZE // SPEC.strides[level], generator=generator)
-        for level, width in SPEC.channels.items()
-    }
-
-
-def random_batch(kind: str, seed: int = 2) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    batch = {"image": torch.zeros(B, 3, SIZE, SIZE), "labelled/target": torch.ones(B, dtype=torch.bool)}
-    if kind == "classification":
-        batch["target"] = torch.arange(B) % C
-    elif kind == "multilabel":
-        batch["target"] = torch.eye(C)[torch.arange(B) % C] + torch.eye(C)[(torch.arange(B) + 1) % C]
-    elif kind == "regression":
-        batch["target"] = 3 + torch.randn(B, generator=generator)
-    else:
-        corner = torch.rand(B, M, 2, generator=generator) * 30
-        batch["target"] = torch.cat((corner, corner + 9 + 24 * torch.rand(B, M, 2, generator=generator)), -1)
-        batch["target_labels"] = torch.randint(0, C, (B, M), generator=generator)
-        for row in range(B):
-            batch["target"][row, 1 + row % 3 :] = 0
-            batch["target_labels"][row, 1 + row % 3 :] = PADDING_LABEL
-    return batch
-
-
-def without_labels(batch: Batch, kind: str) -> Batch:
-    """The same batch as `collate` would give it, had nobody labelled it."""
-    empty = {**batch, "labelled/target": torch.zeros(B, dtype=torch.bool)}
-    if kind == "detection":
-        return {**empty, "target": torch.zeros(B, M, 4), "target_labels": torch.full((B, M), PADDING_LABEL)}
-    return {
-        **empty,
-        "target": torch.full_like(batch["target"], IGNORE_INDEX if kind == "classification" else torch.nan),
-    }
-
-
-def perfect_predictions(batch: Batch, kind: str) -> dict[str, Tensor]:
-    target = batch["target"]
-    if kind == "detection":
-        return {"boxes": target, "scores": (batch["target_labels"] >= 0).float(), "labels": batch["target_labels"]}
-    if kind == "classification":
-        return {"labels": target, "scores": torch.ones(B), "probabilities": torch.eye(C)[target]}
-    return {"labels": target.long(), "probabilities": target} if kind == "multilabel" else {"values": target}
+from mtl.targets.detection import PADDING_LABEL
+from mtl.task import Task
+from tests.contract.kit.batches import (
+    CASES,
+    PLACES,
+    SIZE,
+    B,
+    C,
+    build,
+    every_head,
+    floats,
+    padded,
+    random_batch,
+    random_features,
+    target,
+    without_labels,
+)
 
 
 def gradients(head: Head, features: Features, batch: Batch) -> dict[str, Tensor]:
@@ -86,16 +41,17 @@ def gradients(head: Head, features: Features, batch: Batch) -> dict[str, Tensor]
     return {name: parameter.grad.clone() for name, parameter in head.named_parameters() if parameter.grad is not None}
 
 
-def test_heads_are_found() -> None:
-    assert len(CASES) >= 7
+def test_heads_are_found_and_every_kind_of_target_has_one() -> None:
+    assert len(CASES) >= 10
+    assert {case.values[0] for case in CASES} == {cls for cls in concrete_subclasses(Head) if "mtl." in cls.__module__}  # type: ignore[type-abstract]
 
 
 @every_head
-def test_declares_its_kinds_and_a_metric_to_choose_a_checkpoint_by(cls: type[Head], kind: str) -> None:
-    head = build(cls, kind)
+def test_declares_its_kinds_and_a_metric_to_choose_a_checkpoint_by(cls: type[Head], kind: str, place: str) -> None:
+    head = build(cls, kind, place)
     metrics = head.metrics()
-    batch = random_batch(kind)
-    metrics.update(perfect_predictions(batch, kind), batch)
+    batch = random_batch(kind, place)
+    metrics.update(target(kind).perfect(batch), batch)
     name, mode = head.monitor
     assert mode in ("max", "min")
     values = metrics.compute()
@@ -106,14 +62,14 @@ def test_declares_its_kinds_and_a_metric_to_choose_a_checkpoint_by(cls: type[Hea
 
 
 @every_head
-def test_refuses_a_task_of_another_kind(cls: type[Head], kind: str) -> None:
+def test_refuses_a_task_of_another_kind(cls: type[Head], kind: str, place: str) -> None:
     with pytest.raises(ValueError, match="serves tasks of kind"):
-        cls(Task("target", "depth_of_another_kind"), SPEC)
+        cls(Task("target", "of_another_kind"), PLACES[place].spec)
 
 
 @every_head
-def test_loss_is_finite_and_falls_on_one_batch(cls: type[Head], kind: str) -> None:
-    head, features, batch = build(cls, kind), random_features(), random_batch(kind)
+def test_loss_is_finite_and_falls_on_one_batch(cls: type[Head], kind: str, place: str) -> None:
+    head, features, batch = build(cls, kind, place), random_features(place), random_batch(kind, place)
     optimizer = torch.optim.Adam(head.parameters(), lr=5e-3)
     losses = []
     for _ in range(25):
@@ -128,8 +84,10 @@ def test_loss_is_finite_and_falls_on_one_batch(cls: type[Head], kind: str) -> No
 
 
 @every_head
-def test_batch_without_labels_gives_exact_zero_with_a_gradient_for_every_parameter(cls: type[Head], kind: str) -> None:
-    head, features, batch = build(cls, kind), random_features(), without_labels(random_batch(kind), kind)
+def test_batch_without_labels_gives_exact_zero_with_a_gradient_for_every_parameter(
+    cls: type[Head], kind: str, place: str
+) -> None:
+    head, features, batch = build(cls, kind, place), random_features(place), without_labels(kind, place)
     assert head.loss(head(features), batch).item() == 0.0
     for name, gradient in gradients(head, features, batch).items():
         assert (gradient == 0).all(), name
@@ -137,14 +95,15 @@ def test_batch_without_labels_gives_exact_zero_with_a_gradient_for_every_paramet
 
 @every_head
 @pytest.mark.parametrize("hidden", ["filler", "other", "nan"])
-def test_targets_of_an_unlabelled_sample_change_nothing(cls: type[Head], kind: str, hidden: str) -> None:
-    head, features, batch = build(cls, kind).eval(), random_features(), random_batch(kind)
+def test_targets_of_an_unlabelled_sample_change_nothing(cls: type[Head], kind: str, place: str, hidden: str) -> None:
+    head, features, batch = build(cls, kind, place).eval(), random_features(place), random_batch(kind, place)
     batch["labelled/target"][2] = False
     other = {key: value.clone() for key, value in batch.items()}
-    source = without_labels(batch, kind) if hidden == "filler" else random_batch(kind, seed=3)
-    for key in ("target", "target_labels"):
-        if key in batch:
-            other[key][2] = source[key][0 if hidden == "other" else 2]
+    source = without_labels(kind, place) if hidden == "filler" else random_batch(kind, place, seed=3)
+    for key in target(kind).fields:
+        # as long as this batch: a batch of other targets may be padded to another length
+        length = [slice(min(a, b)) for a, b in zip(other[key].shape[1:], source[key].shape[1:], strict=True)]
+        other[key][2][tuple(length)] = source[key][0 if hidden == "other" else 2][tuple(length)]
     if hidden == "nan" and batch["target"].is_floating_point():
         other["target"][2] = torch.nan
     first, second = gradients(head, features, batch), gradients(head, features, other)
@@ -155,20 +114,22 @@ def test_targets_of_an_unlabelled_sample_change_nothing(cls: type[Head], kind: s
 
 
 @every_head
-def test_features_of_an_unlabelled_sample_get_no_gradient(cls: type[Head], kind: str) -> None:
-    head, batch = build(cls, kind).eval(), random_batch(kind)
-    features = {level: feature.requires_grad_() for level, feature in random_features().items()}
+def test_features_of_an_unlabelled_sample_get_no_gradient(cls: type[Head], kind: str, place: str) -> None:
+    head, batch = build(cls, kind, place).eval(), random_batch(kind, place)
+    features = random_features(place)
+    for feature in floats(features).values():
+        feature.requires_grad_()
     batch["labelled/target"][2] = False
     head.loss(head(features), batch).backward()
-    reached = [feature.grad for feature in features.values() if feature.grad is not None]
+    reached = [feature.grad for feature in floats(features).values() if feature.grad is not None]
     assert reached
     assert all((gradient[2] == 0).all() for gradient in reached)
     assert any((gradient[1] != 0).any() for gradient in reached)
 
 
 @every_head
-def test_permuted_samples_give_permuted_predictions(cls: type[Head], kind: str) -> None:
-    head, features, order = build(cls, kind).eval(), random_features(), torch.tensor([3, 0, 5, 1, 4, 2])
+def test_permuted_samples_give_permuted_predictions(cls: type[Head], kind: str, place: str) -> None:
+    head, features, order = build(cls, kind, place).eval(), random_features(place), torch.tensor([3, 0, 5, 1, 4, 2])
     found = head.decode(head(features))
     permuted = head.decode(head({level: feature[order] for level, feature in features.items()}))
     for key, value in found.items():
@@ -176,11 +137,11 @@ def test_permuted_samples_give_permuted_predictions(cls: type[Head], kind: str) 
 
 
 @every_head
-def test_outputs_and_loss_are_float32_under_bfloat16_autocast(cls: type[Head], kind: str) -> None:
-    head, features = build(cls, kind), random_features()
+def test_outputs_and_loss_are_float32_under_bfloat16_autocast(cls: type[Head], kind: str, place: str) -> None:
+    head, features = build(cls, kind, place), random_features(place)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        outputs = head({level: feature.bfloat16() for level, feature in features.items()})
-        loss = head.loss(outputs, random_batch(kind))
+        outputs = head({**features, **{level: feature.bfloat16() for level, feature in floats(features).items()}})
+        loss = head.loss(outputs, random_batch(kind, place))
     assert {key: value.dtype for key, value in outputs.items() if value.is_floating_point()} == {
         key: torch.float32 for key, value in outputs.items() if value.is_floating_point()
     }
@@ -189,19 +150,19 @@ def test_outputs_and_loss_are_float32_under_bfloat16_autocast(cls: type[Head], k
 
 
 @every_head
-def test_predictions_have_fixed_shapes_and_belong_to_their_sample(cls: type[Head], kind: str) -> None:
-    head = build(cls, kind).eval()
-    first = head.decode(head(random_features()))
-    loud = head.decode(head({level: 30 * feature for level, feature in random_features(4).items()}))
+def test_predictions_have_fixed_shapes_and_belong_to_their_sample(cls: type[Head], kind: str, place: str) -> None:
+    head = build(cls, kind, place).eval()
+    first = head.decode(head(random_features(place)))
+    loud = head.decode(head(random_features(place, 4, scale=30)))
     assert {key: value.shape for key, value in first.items()} == {key: value.shape for key, value in loud.items()}
     assert all(len(value) == B for value in first.values())
     assert all(value.isfinite().all() for value in loud.values())
 
 
 @every_head
-def test_metrics_of_perfect_predictions_are_perfect(cls: type[Head], kind: str) -> None:
-    head, batch = build(cls, kind), random_batch(kind)
-    predictions = perfect_predictions(batch, kind)
+def test_metrics_of_perfect_predictions_are_perfect(cls: type[Head], kind: str, place: str) -> None:
+    head, batch = build(cls, kind, place), random_batch(kind, place)
+    predictions = target(kind).perfect(batch)
     # a wrong answer for a sample that nobody labelled does not count
     batch["labelled/target"][2] = False
     predictions = {key: value.clone() for key, value in predictions.items()}
@@ -214,22 +175,22 @@ def test_metrics_of_perfect_predictions_are_perfect(cls: type[Head], kind: str) 
 
 
 @every_head
-def test_metrics_without_a_labelled_sample_are_left_out(cls: type[Head], kind: str) -> None:
-    head, batch = build(cls, kind).eval(), random_batch(kind)
-    predictions = head.decode(head(random_features()))
+def test_metrics_without_a_labelled_sample_are_left_out(cls: type[Head], kind: str, place: str) -> None:
+    head, batch = build(cls, kind, place).eval(), random_batch(kind, place)
+    predictions = head.decode(head(random_features(place)))
     metrics = head.metrics()
     metrics.update(predictions, batch)
     values = metrics.compute(per_class=True)
     assert values
     assert all(value.isfinite() for value in values.values())
     metrics.reset()
-    metrics.update(predictions, without_labels(batch, kind))
+    metrics.update(predictions, without_labels(kind, place))
     assert metrics.compute(per_class=True) == {}
 
 
 @every_head
-def test_compiles_to_one_graph(cls: type[Head], kind: str) -> None:
-    head, features, batch = build(cls, kind).eval(), random_features(), random_batch(kind)
+def test_compiles_to_one_graph(cls: type[Head], kind: str, place: str) -> None:
+    head, features, batch = build(cls, kind, place).eval(), random_features(place), random_batch(kind, place)
     # a head whose loss leaves the graph on purpose says so with `loss_compiles = False`
     works: Callable[[], Any] = lambda: head(features)  # noqa: E731
     if getattr(head, "loss_compiles", True):
@@ -238,13 +199,38 @@ def test_compiles_to_one_graph(cls: type[Head], kind: str) -> None:
     torch.testing.assert_close(torch.compile(works, backend="eager", fullgraph=True)(), works())
 
 
-detectors = pytest.mark.parametrize(("cls", "kind"), [case for case in CASES if case.values[1] == "detection"])
+sequences = pytest.mark.parametrize(("cls", "kind", "place"), [case for case in CASES if case.values[2] == "sequence"])
+
+
+@sequences
+def test_padded_steps_change_nothing(cls: type[Head], kind: str, place: str) -> None:
+    head, features, batch = build(cls, kind, place).eval(), random_features(place), random_batch(kind, place)
+    more, longer = padded(kind, features)
+    # the model gives heads zeros there
+    more["t1"] = more["t1"] * more["t1_mask"][..., None]
+    torch.testing.assert_close(head.loss(head(more), longer), head.loss(head(features), batch), rtol=1e-6, atol=1e-7)
+    for name, gradient in gradients(head, features, batch).items():
+        torch.testing.assert_close(gradients(head, more, longer)[name], gradient, rtol=1e-5, atol=1e-7, msg=name)
+    found, also = head.decode(head(features)), head.decode(head(more))
+    for key, value in found.items():
+        cut = also[key][:, : value.shape[1]] if value.ndim > 1 and also[key].shape != value.shape else also[key]
+        real = features["t1_mask"] if value.shape[:2] == features["t1_mask"].shape else torch.ones(B, dtype=torch.bool)
+        torch.testing.assert_close(cut[real], value[real], rtol=1e-5, atol=1e-6, msg=key)
+    values = []
+    for predictions, of in ((found, batch), (also, longer)):
+        metrics = head.metrics()
+        metrics.update(predictions, of)
+        values.append(metrics.compute(per_class=True))
+    torch.testing.assert_close(values[0], values[1])
+
+
+detectors = pytest.mark.parametrize(("cls", "kind", "place"), [case for case in CASES if case.values[1] == "detection"])
 
 
 @detectors
-def test_boxes_lie_in_the_image_and_padding_is_marked(cls: type[Head], kind: str) -> None:
-    head = build(cls, kind).eval()
-    found = head.decode(head({level: 30 * feature for level, feature in random_features(4).items()}))
+def test_boxes_lie_in_the_image_and_padding_is_marked(cls: type[Head], kind: str, place: str) -> None:
+    head = build(cls, kind, place).eval()
+    found = head.decode(head(random_features(place, 4, scale=30)))
     boxes, scores, labels = found["boxes"], found["scores"], found["labels"]
     assert boxes.shape == (*labels.shape, 4)
     assert scores.shape == labels.shape
@@ -255,42 +241,39 @@ def test_boxes_lie_in_the_image_and_padding_is_marked(cls: type[Head], kind: str
 
 
 @detectors
-def test_an_image_without_objects_still_teaches(cls: type[Head], kind: str) -> None:
-    head, features = build(cls, kind), random_features()
-    empty = {**without_labels(random_batch(kind), kind), "labelled/target": torch.ones(B, dtype=torch.bool)}
+def test_an_image_without_objects_still_teaches(cls: type[Head], kind: str, place: str) -> None:
+    head, features = build(cls, kind, place), random_features(place)
+    empty = {**without_labels(kind, place), "labelled/target": torch.ones(B, dtype=torch.bool)}
     found = gradients(head, features, empty)
     assert head.loss(head(features), empty) > 0
     assert all(gradient.isfinite().all() for gradient in found.values())
     assert any((gradient != 0).any() for gradient in found.values())
 
 
-def uneven(kind: str) -> Batch:
+def uneven(kind: str, place: str) -> Batch:
     """A batch of which the first half has all labels and the second half one."""
-    batch = random_batch(kind)
+    batch = random_batch(kind, place)
     batch["labelled/target"] = torch.tensor([True, True, True, False, True, False])
     return batch
 
 
-def averaged_gradients(rank: int) -> dict[str, dict[str, Tensor]]:
+def averaged_gradients(rank: int, cls: type[Head], kind: str, place: str) -> dict[str, Tensor]:
     half = slice(3 * rank, 3 * rank + 3)
-    found = {}
-    for case in CASES:
-        cls, kind = case.values
-        features = {level: feature[half] for level, feature in random_features().items()}
-        part = {key: value[half] for key, value in uneven(kind).items()}
-        found[str(case.id)] = gradients(build(cls, kind).eval(), features, part)
-        for gradient in found[str(case.id)].values():
-            dist.all_reduce(gradient)
-            gradient /= dist.get_world_size()
-    return found
+    features = {level: feature[half] for level, feature in random_features(place).items()}
+    part = {key: value[half] for key, value in uneven(kind, place).items()}
+    averaged = gradients(build(cls, kind, place).eval(), features, part)
+    for gradient in averaged.values():
+        dist.all_reduce(gradient)
+        gradient /= dist.get_world_size()
+    return averaged
 
 
 @pytest.mark.ddp
-def test_two_ranks_with_uneven_labels_give_the_gradient_of_one_process(run_ranks: Callable[..., list[Any]]) -> None:
-    ranks = run_ranks(averaged_gradients)
-    for case in CASES:
-        cls, kind = case.values
-        for name, whole in gradients(build(cls, kind).eval(), random_features(), uneven(kind)).items():
-            for found in ranks:
-                message = f"{case.id} {name}"
-                torch.testing.assert_close(found[str(case.id)][name], whole, rtol=1e-4, atol=1e-6, msg=message)
+@every_head
+def test_two_ranks_with_uneven_labels_give_the_gradient_of_one_process(
+    cls: type[Head], kind: str, place: str, run_ranks: Callable[..., list[Any]]
+) -> None:
+    ranks = run_ranks(averaged_gradients, cls, kind, place)
+    for name, whole in gradients(build(cls, kind, place).eval(), random_features(place), uneven(kind, place)).items():
+        for averaged in ranks:
+            torch.testing.assert_close(averaged[name], whole, rtol=1e-4, atol=1e-6, msg=name)

@@ -1,7 +1,7 @@
 """What every loss method and gradient aggregation must do. A new file in `mtl/balancing/` is tested by being found.
 
 The traits that a method promises (`symmetric`, `scaling`, `positive_losses`, `at`) are class attributes; nothing here
-names a method. `pytest --method my.module.Class` runs them on a class of yours.
+names a method. `pytest --contract my.module.Class` runs them on a class of yours.
 """
 
 import pytest
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mtl.balancing.method import NOT_FINITE, NOT_POSITIVE, OK, STATUS, Method
 from mtl.balancing.protocols import GradientAggregation, LossWeighting
-from tests.contract.found_methods import build, found
+from tests.contract.kit.found import found
+from tests.contract.kit.methods import build
 
 P, STEPS, PER_EPOCH = 7, 12, 3
 D = torch.float64
@@ -258,7 +259,7 @@ def test_half_precision_losses_are_weighed_in_float32(cls: type[LossWeighting]) 
 @every_method
 def test_another_number_of_tasks_is_refused(cls: type[Method]) -> None:
     method = build(cls, 3, D)
-    with pytest.raises(ValueError, match="built for 3 tasks and now gets 4"):
+    with pytest.raises(ValueError, match="built for 3 tasks but got 4"):
         method(torch.ones(4) if isinstance(method, LossWeighting) else torch.ones(4, P))
 
 

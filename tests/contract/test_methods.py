@@ -1,6 +1,6 @@
 """What every method on the Gramian must do. A new file in `mtl/balancing/` is tested here by being found.
 
-`pytest tests/contract --method my.module.Class` tests a class of your own. The traits that a method promises
+`pytest --contract my.module.Class` tests a class of your own. The traits that a method promises
 (`symmetric`, `scaling`, `never_conflicts`) are class attributes; nothing here names a method. Loss methods and gradient
 aggregations are in `test_loss_methods.py`.
 Shapes: K tasks, P shared parameters.
@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mtl.balancing.method import NOT_FINITE, STATIONARY, STATUS
 from mtl.balancing.protocols import GradientWeighting
-from tests.contract.found_methods import build, found
+from tests.contract.kit.found import found
+from tests.contract.kit.methods import build
 
 D = torch.float64
 
@@ -216,7 +217,7 @@ def test_draws_no_global_random_numbers(cls: type[GradientWeighting]) -> None:
 @every_method
 def test_another_number_of_tasks_is_refused(cls: type[GradientWeighting]) -> None:
     method, rows_KP = build(cls, 3), gradients(4)
-    with pytest.raises(ValueError, match="built for 3 tasks and now gets 4"):
+    with pytest.raises(ValueError, match="built for 3 tasks but got 4"):
         method(rows_KP @ rows_KP.T)
 
 

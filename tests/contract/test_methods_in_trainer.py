@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -18,8 +17,8 @@ from mtl.balancing.method import Method
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.features import Features
 from mtl.module import MultiTaskLightningModule
-from tests.contract.balanced_run import Scenes, Watch, at_all_places, module, one_of_each_kind, state, trainer
-from tests.contract.found_methods import example
+from tests.contract.kit.methods import example
+from tests.contract.kit.runs import Save, Scenes, Watch, at_all_places, module, one_of_each_kind, state, trainer
 
 every_method = pytest.mark.parametrize(("cls", "at"), at_all_places())
 each_kind = pytest.mark.parametrize(("cls", "at"), one_of_each_kind())
@@ -35,23 +34,12 @@ class Scaled(MixedPrecision):
         return nullcontext()
 
 
-class Save(Callback):
-    """Writes a checkpoint in the middle of the first epoch, after all other callbacks, as Lightning's own does."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step == 1 and batch_idx == 1:
-            trainer.save_checkpoint(self.path)
-
-
 class Checkpointed(Backbone):
     """A trunk whose activations are computed again in backward."""
 
     def __init__(self, use_reentrant: bool) -> None:
         super().__init__()
-        self.inner = ResidualFPN(4, 8)
+        self.inner = ResidualFPN(width=4, pyramid_width=8)
         self.spec = self.inner.spec
         self.use_reentrant = use_reentrant
 
@@ -88,7 +76,7 @@ def test_it_trains_with_accumulation_clipping_and_missing_labels_and_resumes_exa
     before = module().state_dict()
     unbroken = state(*fit(cls, at, callbacks=[Save(tmp_path / "half.ckpt")], **settings)[:2])
     resumed = state(*fit(cls, at, ckpt_path=tmp_path / "half.ckpt", **settings)[:2])
-    moved = [not torch.equal(before[name], unbroken[name]) for name in before if name.startswith("model.backbone")]
+    moved = [not torch.equal(before[name], unbroken[name]) for name in before if name.startswith("model.trunk")]
     assert any(moved)
     for name, value in unbroken.items():
         assert value.isfinite().all() or name.startswith("method."), name
@@ -127,7 +115,7 @@ def test_a_compiled_model_trains_as_a_plain_one(cls: type[Method], at: str, comp
     if compiled == "model":
         loop.model.compile(backend="aot_eager")
     else:
-        loop.model.backbone.compile(backend="aot_eager")
+        loop.model.trunk.backbone.compile(backend="aot_eager")
         loop.model.head("parity").compile(backend="aot_eager")
     fit(cls, at, loop, limit_train_batches=2)
     same_parameters(loop, plain)
@@ -138,12 +126,12 @@ def test_activation_checkpointing_changes_nothing(cls: type[Method], at: str) ->
     torch.manual_seed(1)
     loop = module(Checkpointed(use_reentrant=False))
     torch.manual_seed(1)
-    plain = module(ResidualFPN(4, 8))
-    plain.model.backbone.load_state_dict(loop.model.backbone.inner.state_dict())
+    plain = module(ResidualFPN(width=4, pyramid_width=8))
+    plain.model.trunk.backbone.load_state_dict(loop.model.trunk.backbone.inner.state_dict())
     plain.model.heads.load_state_dict(loop.model.heads.state_dict())
     fit(cls, at, loop, limit_train_batches=2)
     fit(cls, at, plain, limit_train_batches=2)
-    loop.model.backbone = loop.model.backbone.inner
+    loop.model.trunk.backbone = loop.model.trunk.backbone.inner
     same_parameters(loop, plain)
 
 

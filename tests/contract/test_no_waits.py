@@ -25,9 +25,9 @@ from mtl.callbacks.tracking.learning_rates import LearningRates
 from mtl.callbacks.tracking.throughput import Throughput
 from mtl.heads.head import Head
 from mtl.scheduling.loss_progress import LossProgress
-from tests.contract import test_heads
-from tests.contract.balanced_run import Scenes, at_all_places, module, one_of_each_kind
-from tests.contract.found_methods import example
+from tests.contract.kit import batches
+from tests.contract.kit.methods import example
+from tests.contract.kit.runs import Scenes, at_all_places, module, one_of_each_kind
 from tests.contract.stand_in_gpu import DEVICE, Waits, as_a_gpu, asks_nothing, counters_are_read
 
 
@@ -57,16 +57,18 @@ def test_questions_and_copies_are_noticed(monkeypatch: pytest.MonkeyPatch) -> No
         assert (cpu.to(DEVICE, non_blocking=True) + values).is_meta
 
 
-@test_heads.every_head
+@batches.every_head
 def test_no_head_waits_in_forward_loss_and_backward(
-    cls: type[Head], kind: str, monkeypatch: pytest.MonkeyPatch
+    cls: type[Head], kind: str, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not getattr(cls, "loss_compiles", True):
         pytest.skip("works on the host on purpose")
     as_a_gpu(monkeypatch)
-    head = test_heads.build(cls, kind).to(DEVICE)
-    features = {name: level.to(DEVICE).requires_grad_() for name, level in test_heads.random_features().items()}
-    batch = {name: value.to(DEVICE) for name, value in test_heads.random_batch(kind).items()}
+    head = batches.build(cls, kind, place).to(DEVICE)
+    features = {name: level.to(DEVICE) for name, level in batches.random_features(place).items()}
+    for level in batches.floats(features).values():
+        level.requires_grad_()
+    batch = {name: value.to(DEVICE) for name, value in batches.random_batch(kind, place).items()}
     with asks_nothing(monkeypatch):
         head.loss(head(features), batch).backward()
     assert all(parameter.grad is not None for parameter in head.parameters())
@@ -127,7 +129,7 @@ def steps(callbacks: list[Any], scenes: Scenes, monkeypatch: pytest.MonkeyPatch)
         start = 4 * number
         watched = asks_nothing if number else counters_are_read
         scenes.on_before_batch_transfer(batch := collate(samples[start : start + 4], scenes.tasks), 0)
-        batch = {name: value.to(DEVICE) for name, value in batch.items()}
+        batch = {name: value.to(DEVICE) if isinstance(value, Tensor) else value for name, value in batch.items()}
         with watched(monkeypatch):
             _step(loop, trainer, optimizer, scenes.on_after_batch_transfer(batch, 0), number)
         made += 1

@@ -10,23 +10,22 @@ from lightning.pytorch import Callback
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
-import mtl.scheduling
 from mtl.balancing.graddrop import GradDrop
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import LossWeighting
+from mtl.batch import LABELLED
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.callbacks.balancing.task_scheduling import TaskScheduling
-from mtl.discovery import concrete_subclasses
 from mtl.module import MultiTaskLightningModule
 from mtl.scheduling.round_robin import RoundRobin
 from mtl.scheduling.schedule import TaskSchedule
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import HEADS, Norms, Scenes, module, one_of_each_kind, trainer
-from tests.contract.found_methods import example
-from tests.contract.test_methods_in_trainer import Save
-from tests.contract.test_methods_over_ranks import Team, without_batch_norm
+from tests.contract.kit.found import found
+from tests.contract.kit.methods import example
+from tests.contract.kit.ranks import Team, without_batch_norm
+from tests.contract.kit.runs import HEADS, Norms, Save, Scenes, module, one_of_each_kind, trainer
 
-SCHEDULES = [cls for cls in concrete_subclasses(TaskSchedule) if cls.__module__.startswith(mtl.scheduling.__name__)]
+SCHEDULES = found(TaskSchedule)  # type: ignore[type-abstract]
 every_schedule = pytest.mark.parametrize("cls", SCHEDULES, ids=lambda cls: cls.__name__)
 
 
@@ -118,7 +117,7 @@ def test_only_active_heads_run_and_the_others_stay_as_they_are(cls: type[TaskSch
         moved = any(not torch.equal(before[key], after[key]) for key in before if key.startswith(f"heads.{name}."))
         # nobody counted the digits in some batches, so an active task may stay
         assert moved <= any(turn[task] for turn in turns.turns)
-    assert any(not torch.equal(before[key], after[key]) for key in before if key.startswith("backbone."))
+    assert any(not torch.equal(before[key], after[key]) for key in before if key.startswith("trunk."))
 
 
 @every_schedule
@@ -144,7 +143,7 @@ def test_a_balancing_method_sees_a_skipped_task_as_one_without_labels(cls: type[
             for name, active in zip(HEADS, turns.turns[batch_idx], strict=True):
                 if not active:
                     batch[f"labelled/{name}"] = torch.zeros_like(batch[f"labelled/{name}"])
-                    trainer.datamodule.labelled_tasks[name] = False
+                    batch[LABELLED] = tuple(known for known in batch[LABELLED] if known != name)
                     if name == "boxes":
                         batch["box_labels"] = torch.full_like(batch["box_labels"], -1)
                     else:

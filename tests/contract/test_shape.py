@@ -1,12 +1,18 @@
-"""The shape of the repository: what stands where, how long a file may be, and what every file must say."""
+"""The shape of the repository: what stands where, how long a file may be, and what every file must say.
+
+Papers, packages that `make paper` puts beside `mtl`, are left out: their authors decide about them.
+"""
 
 import ast
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from mtl.cli.paper import make_paper
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"mtl", "configs", "notebooks", "tests"}
@@ -27,7 +33,15 @@ def tracked() -> list[Path]:
     except (OSError, subprocess.CalledProcessError):
         names = [str(path.relative_to(ROOT)) for name in FOLDERS for path in (ROOT / name).rglob("*")]
     files = [ROOT / name for name in sorted(set(names)) if name and (ROOT / name).is_file()]
-    return [path for path in files if "__pycache__" not in path.parts]
+    papers = {file.parent for file in files if file.parent.parent == ROOT and is_paper(file)}
+    return [path for path in files if "__pycache__" not in path.parts and not papers & set(path.parents)]
+
+
+def is_paper(file: Path) -> bool:
+    """Whether a file is the pyproject.toml of a paper."""
+    if file.name != "pyproject.toml":
+        return False
+    return "mtl.papers" in tomllib.loads(file.read_text("utf-8")).get("project", {}).get("entry-points", {})
 
 
 def name_of(path: Path) -> str:
@@ -39,15 +53,21 @@ def python_files(*folders: str) -> list[str]:
 
 
 def public_definitions(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
-    """Public classes and functions of a module; methods are left out, many override one that is documented."""
+    """Public classes and functions of a module, but for tests and methods, many of which override a documented one."""
     for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith(("_", "test_")):
             yield node.name, node
 
 
 def test_top_level_holds_only_what_the_design_names() -> None:
     found = {name_of(path).split("/")[0] for path in tracked()}
     assert {name for name in found if not name.startswith(".")} <= TOP_LEVEL
+
+
+def test_a_paper_is_known_by_its_entry_point(tmp_path: Path) -> None:
+    assert is_paper(make_paper("some_paper", tmp_path) / "pyproject.toml")
+    assert not is_paper(ROOT / "pyproject.toml")
+    assert not is_paper(ROOT / "README.md")
 
 
 @pytest.mark.parametrize("file", python_files("mtl/", "tests/"))

@@ -25,9 +25,8 @@ from mtl.callbacks.distributed.fully_sharded import FullySharded
 from mtl.optim import Optim
 from mtl.scheduling.round_robin import RoundRobin
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import Norms, Scenes, at_all_places, module, trainer
-from tests.contract.found_methods import example
-from tests.contract.test_methods_over_ranks import (
+from tests.contract.kit.methods import example
+from tests.contract.kit.ranks import (
     NEAR_64,
     SAMPLES,
     STEPS,
@@ -36,6 +35,7 @@ from tests.contract.test_methods_over_ranks import (
     uneven,
     without_batch_norm,
 )
+from tests.contract.kit.runs import Norms, Scenes, at_all_places, module, trainer
 
 
 class Sharded(FullySharded):
@@ -174,7 +174,7 @@ class SaveOnce(Callback):
 @pytest.mark.ddp
 def test_blocks_that_are_not_there_are_answered(run_ranks: RunRanks) -> None:
     for message in run_ranks(refused_blocks, 2):
-        assert "gather 'Sequentail' block by block, and the backbone has no module of that class" in message
+        assert "gather 'Sequentail' block by block, and the trunk has no module of that class" in message
         assert "Did you mean 'Sequential'?" in message
 
 

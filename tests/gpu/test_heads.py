@@ -9,7 +9,7 @@ from torch import Tensor
 from mtl.batch import Batch
 from mtl.features import Features
 from mtl.heads.head import Head
-from tests.contract.test_heads import build, every_head, random_batch, random_features
+from tests.contract.kit.batches import build, every_head, random_batch, random_features
 from tests.gpu.place import needs_cuda, waits_counted
 
 
@@ -28,11 +28,13 @@ def loss_and_gradients(head: Head, features: Features, batch: Batch) -> tuple[di
 
 
 @every_head
-def test_outputs_loss_and_gradients_are_those_of_the_cpu(cls: type[Head], kind: str, device: torch.device) -> None:
-    here = build(cls, kind).eval()  # without dropout
+def test_outputs_loss_and_gradients_are_those_of_the_cpu(
+    cls: type[Head], kind: str, place: str, device: torch.device
+) -> None:
+    here = build(cls, kind, place).eval()  # without dropout
     there = copy.deepcopy(here).to(device)
-    outputs, gradients = loss_and_gradients(here, random_features(), random_batch(kind))
-    found, also = loss_and_gradients(there, on(device, random_features()), on(device, random_batch(kind)))
+    outputs, gradients = loss_and_gradients(here, random_features(place), random_batch(kind, place))
+    found, also = loss_and_gradients(there, on(device, random_features(place)), on(device, random_batch(kind, place)))
     assert {value.device.type for value in [*found.values(), *also]} == {device.type}
     for name, value in outputs.items():
         torch.testing.assert_close(found[name].cpu(), value, rtol=1e-3, atol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
@@ -42,9 +44,9 @@ def test_outputs_loss_and_gradients_are_those_of_the_cpu(cls: type[Head], kind: 
 
 
 @every_head
-def test_predictions_are_those_of_the_cpu(cls: type[Head], kind: str, device: torch.device) -> None:
-    head = build(cls, kind).eval()
-    outputs = head({level: 3 * feature for level, feature in random_features(4).items()})
+def test_predictions_are_those_of_the_cpu(cls: type[Head], kind: str, place: str, device: torch.device) -> None:
+    head = build(cls, kind, place).eval()
+    outputs = head({level: 3 * feature for level, feature in random_features(place, 4).items()})
     here = head.decode(outputs)
     there = head.to(device).decode(on(device, outputs))
     assert there.keys() == here.keys()
@@ -58,9 +60,9 @@ def test_predictions_are_those_of_the_cpu(cls: type[Head], kind: str, device: to
 
 @every_head
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_head_trains(cls: type[Head], kind: str, dtype: torch.dtype, device: torch.device) -> None:
-    head = build(cls, kind).to(device)
-    features, batch = on(device, random_features()), on(device, random_batch(kind))
+def test_a_head_trains(cls: type[Head], kind: str, place: str, dtype: torch.dtype, device: torch.device) -> None:
+    head = build(cls, kind, place).to(device)
+    features, batch = on(device, random_features(place)), on(device, random_batch(kind, place))
     optimizer = torch.optim.AdamW(head.parameters(), lr=5e-3, fused=True)
     losses = []
     for _ in range(12):
@@ -78,10 +80,14 @@ def test_a_head_trains(cls: type[Head], kind: str, dtype: torch.dtype, device: t
 
 @needs_cuda
 @every_head
-def test_a_training_step_of_a_head_never_waits(cls: type[Head], kind: str, device: torch.device) -> None:
+def test_a_training_step_of_a_head_never_waits(cls: type[Head], kind: str, place: str, device: torch.device) -> None:
     if not getattr(cls, "loss_compiles", True):
         pytest.skip("works on the host on purpose")
-    head, features, batch = build(cls, kind).to(device), on(device, random_features()), on(device, random_batch(kind))
+    head, features, batch = (
+        build(cls, kind, place).to(device),
+        on(device, random_features(place)),
+        on(device, random_batch(kind, place)),
+    )
     loss_and_gradients(head, features, batch)  # the first step loads kernels
     with waits_counted() as waits:
         loss_and_gradients(head, features, batch)

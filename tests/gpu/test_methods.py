@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import GradientWeighting
-from tests.contract.found_methods import build, found
+from tests.contract.kit.found import found
+from tests.contract.kit.methods import build
 from tests.contract.test_loss_methods import Run, gradients_of_a_run, losses_of_a_run
 from tests.gpu.place import needs_cuda, waits_counted
 

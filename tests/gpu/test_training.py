@@ -20,9 +20,8 @@ from mtl.callbacks.defaults import default_callbacks
 from mtl.callbacks.distributed.fully_sharded import FullySharded
 from mtl.module import MultiTaskLightningModule
 from mtl.optim import Optim
-from tests.contract.balanced_run import Norms, Scenes, at_all_places, module, one_of_each_kind, state, trainer
-from tests.contract.found_methods import example
-from tests.contract.test_methods_in_trainer import Save
+from tests.contract.kit.methods import example
+from tests.contract.kit.runs import Norms, Save, Scenes, at_all_places, module, one_of_each_kind, state, trainer
 from tests.gpu.place import BACKEND, DEVICE, REHEARSAL, TRAINER, CountWaits, needs_cuda
 from tests.gpu.test_methods import MOST_WAITS
 
@@ -145,7 +144,7 @@ def test_a_resumed_run_ends_bit_equal(at: str, tmp_path: Path) -> None:
     }  # fmt: skip
 
     def loop() -> MultiTaskLightningModule:
-        network = module(ResidualFPN(4, 8))
+        network = module(ResidualFPN(width=4, pyramid_width=8))
         network.optim = Optim(partial(torch.optim.AdamW, lr=0.01))
         return network
 

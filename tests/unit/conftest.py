@@ -22,7 +22,7 @@ model:
     boxes: {class_path: CenterNetHead}
     largest:
       class_path: ClassificationHead
-      init_args: {hidden: 8, dropout: 0.1}
+      init_args: {levels: [c4, p2], hidden: 8, dropout: 0.1}
   loss_weights: {largest: 0.3}
   optim:
     optimizer: {class_path: AdamW, init_args: {lr: 1e-3, weight_decay: 0.3}}

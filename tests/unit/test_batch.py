@@ -6,8 +6,10 @@ import pytest
 import torch
 from torchvision import tv_tensors
 
-from mtl.batch import BOXES_MULTIPLE, IGNORE_INDEX, PADDING_LABEL, box_mask, boxes_to_original, collate, labelled
-from mtl.task import Task
+from mtl.batch import IGNORE_INDEX, LABELLED, collate, labelled, labelled_tasks
+from mtl.targets.detection import BOXES_MULTIPLE, PADDING_LABEL, box_mask
+from mtl.targets.overlay import boxes_to_original
+from mtl.task import InputSpec, Task
 
 BOXES = Task("boxes", "detection", 3)
 SCENE = Task("scene", "classification", 4)
@@ -72,17 +74,62 @@ def test_a_target_of_none_counts_as_missing() -> None:
     assert batch["labelled/scene"].tolist() == [False, True]
 
 
-def test_another_kind_takes_the_shape_of_the_sample_that_has_it() -> None:
-    depth, mask = Task("depth", "depth"), Task("mask", "mask")
-    one = sample(depth=torch.ones(4, 6), mask=torch.ones(4, 6, dtype=torch.int64))
-    batch = collate([one, sample()], {"depth": depth, "mask": mask})
-    assert batch["depth"][1].isnan().all()
+def test_a_kind_knows_its_missing_value_where_nobody_has_a_label() -> None:
+    mask = Task("mask", "segmentation", 3)
+    batch = collate([sample(), sample()], {"mask": mask, **TASKS})
+    assert batch["mask"].shape == (2, 4, 6)
+    assert batch["mask"].unique().tolist() == [IGNORE_INDEX]
+    assert batch["tags"].shape == (2, 2)
+    assert not any(batch[task.labelled_field].any() for task in (mask, *TASKS.values()))
+
+
+def test_integers_of_a_target_stay_signed() -> None:
+    mask = Task("mask", "segmentation", 3)
+    batch = collate([sample(mask=torch.ones(4, 6, dtype=torch.uint8)), sample()], {"mask": mask})
+    assert batch["mask"].dtype == torch.int64
     assert batch["mask"][1].unique().tolist() == [IGNORE_INDEX]
 
 
-def test_another_kind_that_no_sample_has_is_refused() -> None:
-    with pytest.raises(ValueError, match="no sample of the batch has task 'depth'"):
-        collate([sample(), sample()], {"depth": Task("depth", "depth")})
+def test_a_target_of_another_shape_is_refused_with_both() -> None:
+    with pytest.raises(ValueError, match=r"shape \[3\] in one sample; expected \[2\]. A sample holds one 0/1"):
+        collate([sample(tags=torch.zeros(3))], {"tags": TAGS})
+
+
+def test_the_batch_says_on_the_host_which_tasks_have_a_label() -> None:
+    batch = collate([sample(scene=1), sample(2)], TASKS)
+    assert batch[LABELLED] == ("boxes", "scene")
+    assert labelled_tasks(batch, TASKS) == [True, True, False, False]
+    del batch[LABELLED]  # of another collate function
+    assert labelled_tasks(batch, TASKS) == [True, True, False, False]
+
+
+def test_tokens_are_padded_with_a_mask_and_tags_are_as_long() -> None:
+    inputs = {"tokens": InputSpec("tokens", "tokens", 9)}
+    slots = Task("slots", "tags", 4)
+    samples = [{"tokens": [2, 3, 8], "slots": torch.tensor([0, 1, 3])}, {"tokens": torch.tensor([4])}]
+    batch = collate(samples, {"slots": slots}, inputs)
+    assert batch["tokens"].tolist() == [[2, 3, 8, 0, 0, 0, 0, 0], [4, 0, 0, 0, 0, 0, 0, 0]]
+    assert batch["tokens_mask"].sum(1).tolist() == [3, 1]
+    assert batch["slots"].tolist() == [[0, 1, 3] + [IGNORE_INDEX] * 5, [IGNORE_INDEX] * 8]
+    with pytest.raises(ValueError, match="vocabulary of 9; found indices 0 to 9"):
+        collate([{"tokens": [9]}], {}, inputs)
+
+
+def test_rows_of_a_table_are_stacked_and_a_missing_input_is_refused() -> None:
+    inputs = {"row": InputSpec("row", "table", 2)}
+    assert collate([{"row": [1, torch.nan]}, {"row": [2.0, 3.0]}], {}, inputs)["row"].shape == (2, 2)
+    with pytest.raises(ValueError, match="1 of 2 samples have no input 'row'"):
+        collate([{"row": [1, 2]}, {}], {}, inputs)
+    with pytest.raises(ValueError, match="declared with 2 columns"):
+        collate([{"row": [1, 2, 3]}], {}, inputs)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_images_have_as_many_channels_as_declared(channels: int) -> None:
+    inputs = {"image": InputSpec("image", "image", channels)}
+    assert collate([{"image": torch.zeros(channels, 4, 6)}], {}, inputs)["image"].shape == (1, channels, 4, 6)
+    with pytest.raises(ValueError, match=f"declared with {channels} channels; the images have 3"):
+        collate([sample()], {}, inputs)
 
 
 def test_everything_else_is_stacked_and_images_stay_uint8_plain_tensors() -> None:

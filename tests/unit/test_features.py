@@ -1,8 +1,9 @@
 """`FeatureSpec`: which level a head gets, and what it says when there is none."""
 
 import pytest
+import torch
 
-from mtl.features import FeatureSpec
+from mtl.features import FeatureSpec, as_rows, zero_padding
 
 SPEC = FeatureSpec({"p4": 32, "c4": 64, "p2": 32, "p3": 32}, {"p4": 16, "c4": 16, "p2": 4, "p3": 8})
 
@@ -33,5 +34,33 @@ def test_rejects_pyramid_levels_of_unequal_width() -> None:
 
 
 def test_rejects_channels_and_strides_of_other_levels() -> None:
-    with pytest.raises(ValueError, match=r"\['c4'\], with strides \['c5'\]"):
+    with pytest.raises(ValueError, match="level 'c5' has no channels; there are c4"):
         FeatureSpec({"c4": 64}, {"c5": 32})
+
+
+SEQUENCE = FeatureSpec({"t1": 8, "pooled": 4}, layouts={"t1": "sequence", "pooled": "vector"})
+
+
+def test_a_vector_has_seen_most_and_a_head_of_maps_is_refused_by_name() -> None:
+    assert SEQUENCE.deepest == "pooled"
+    assert (SEQUENCE.first("sequence"), SEQUENCE.first("map")) == ("t1", "t1")
+    with pytest.raises(ValueError, match="level 't1' of layout map; the backbone gives t1 \\(sequence\\), pooled"):
+        SEQUENCE.require(["t1"], "head 'boxes'", ["map"])
+    with pytest.raises(ValueError, match="needs pyramid levels.*gives t1 \\(sequence\\)"):
+        SEQUENCE.pyramid("head 'boxes'")
+
+
+def test_padded_cells_are_zero_and_pass_no_gradient() -> None:
+    values = torch.ones(2, 3, 8, requires_grad=True)
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    out = zero_padding({"t1": values, "t1_mask": mask, "pooled": torch.ones(2, 4)}, SEQUENCE)
+    out["t1"].sum().backward()
+    assert values.grad is not None
+    assert torch.equal(values.grad[..., 0] > 0, mask)
+    assert out["pooled"].sum() == 8
+
+
+def test_rows_of_every_layout() -> None:
+    assert as_rows(torch.zeros(2, 5, 3, 4), "map").shape == (2, 12, 5)
+    assert as_rows(torch.zeros(2, 7, 5), "sequence").shape == (2, 7, 5)
+    assert as_rows(torch.zeros(2, 5), "vector").shape == (2, 1, 5)

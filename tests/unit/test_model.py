@@ -10,8 +10,9 @@ from mtl.batch import Batch, collate
 from mtl.data.sets.digit_scenes import SceneSet
 from mtl.heads.detection.centernet import CenterNetHead
 from mtl.heads.whole.classification import ClassificationHead
+from mtl.inputs.image import ImageInput
 from mtl.model import MultiTaskModel
-from mtl.task import Task
+from mtl.task import IMAGE, Task
 
 BOXES = Task("boxes", "detection", 10)
 LARGEST = Task("largest", "classification", 10)
@@ -35,12 +36,12 @@ def batch() -> Batch:
 
 def test_uint8_and_float_images_give_the_same_features(model: MultiTaskModel, batch: Batch) -> None:
     model.eval()
-    whole = model.features(batch["image"])
-    share = model.features(batch["image"].float() / 255)
+    whole = model.cut(batch)
+    share = model.cut({**batch, "image": batch["image"].float() / 255})
     for level, features in whole.items():
         torch.testing.assert_close(features, share[level])
-        assert features.shape[1] == model.backbone.spec.channels[level]
-        assert features.shape[-1] == 64 // model.backbone.spec.strides[level]
+        assert features.shape[1] == model.trunk.spec.channels[level]
+        assert features.shape[-1] == 64 // model.trunk.spec.strides[level]
 
 
 def test_images_are_normalised_by_mean_and_deviation() -> None:
@@ -53,13 +54,14 @@ def test_images_are_normalised_by_mean_and_deviation() -> None:
 
     backbone = Spy(width=8)
     heads = {"largest": ClassificationHead(LARGEST, backbone.spec)}
-    net = MultiTaskModel(backbone, heads, image_mean=(0.2, 0.4, 0.6), image_std=(0.5, 0.5, 0.1))
+    image = ImageInput(IMAGE["image"], mean=(0.2, 0.4, 0.6), std=(0.5, 0.5, 0.1))
+    net = MultiTaskModel(backbone, heads, {"image": image})
     net(torch.full((1, 3, 32, 32), 0.7))
     assert seen["image"][0, :, 0, 0].tolist() == pytest.approx([1.0, 0.6, 1.0])
 
 
 def test_every_head_gives_one_finite_scalar_loss(model: MultiTaskModel, batch: Batch) -> None:
-    losses = model.losses(model(batch["image"]), batch)
+    losses = model.losses(model(batch), batch)
     assert list(losses) == ["boxes", "largest"]
     for loss in losses.values():
         assert loss.shape == ()
@@ -74,7 +76,7 @@ def test_predict_decodes_without_gradient(model: MultiTaskModel, batch: Batch) -
 
 
 def test_the_settings_of_normalisation_are_not_weights(model: MultiTaskModel) -> None:
-    assert not [name for name in model.state_dict() if name.startswith("image_")]
+    assert not [name for name in model.state_dict() if name.startswith("inputs")]
 
 
 def test_rejects_a_model_without_heads() -> None:

@@ -207,7 +207,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
     unbroken, _ = run(4)
     half, file = run(2)
     resumed, _ = run(4, resume=file)
-    assert not torch.equal(half["backbone.stem.0.weight"], unbroken["backbone.stem.0.weight"])
+    assert not torch.equal(half["trunk.backbone.stem.0.weight"], unbroken["trunk.backbone.stem.0.weight"])
     for name, value in unbroken.items():
         torch.testing.assert_close(resumed[name], value, msg=name)
 

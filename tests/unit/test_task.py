@@ -2,7 +2,8 @@
 
 import pytest
 
-from mtl.task import Task
+from mtl.targets.target import target_of
+from mtl.task import InputSpec, Task
 
 
 def test_class_count_comes_from_the_names() -> None:
@@ -37,7 +38,7 @@ def test_a_kind_of_your_own_needs_no_classes() -> None:
 
 @pytest.mark.parametrize("name", ["", "two words", "a/b", "1st", "class"])
 def test_rejects_a_name_that_cannot_be_a_key(name: str) -> None:
-    with pytest.raises(ValueError, match="becomes a log key"):
+    with pytest.raises(ValueError, match="becomes a key"):
         Task(name, "regression")
 
 
@@ -54,4 +55,17 @@ def test_rejects_a_class_named_twice() -> None:
 @pytest.mark.parametrize("kind", ["classification", "multilabel", "detection"])
 def test_rejects_a_kind_with_classes_and_no_count(kind: str) -> None:
     with pytest.raises(ValueError, match="needs num_classes or class_names"):
-        Task("scene", kind)
+        target_of(Task("scene", kind))
+
+
+def test_rejects_a_kind_that_no_file_serves() -> None:
+    with pytest.raises(ValueError, match="kind 'regresion', which no file.*Did you mean 'regression'"):
+        target_of(Task("age", "regresion"))
+
+
+def test_an_input_has_as_many_channels_as_names() -> None:
+    assert InputSpec("row", "table", names=("age", "sex")).channels == 2
+    with pytest.raises(ValueError, match="channels=3 and 2 names"):
+        InputSpec("row", "table", 3, ("age", "sex"))
+    with pytest.raises(ValueError, match="channels of at least 1"):
+        InputSpec("row", "table")

@@ -1,1 +1,1 @@
-"""Trunks for images."""
+"""Backbones for images."""

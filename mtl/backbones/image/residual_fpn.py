@@ -1,44 +1,53 @@
-"""A small residual CNN with a light pyramid: the quick start's trunk, made for seconds on a CPU.
+"""A small residual CNN with a light pyramid: the quick-start backbone, which trains within seconds on a CPU.
 
 Levels: `c4` (stride 16, 4 x width) for image-level heads, `p2` (stride 4, `pyramid_width`) for dense heads.
 """
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl.backbones.backbone import Backbone
+from mtl.backbones.backbone import StagedBackbone, State, only_input
 from mtl.features import Features, FeatureSpec
+from mtl.task import IMAGE, Inputs
 
 
-class ResidualFPN(Backbone):
+class ResidualFPN(StagedBackbone):
     """Stem and three residual stages (strides 4, 8, 16), merged top-down into one map of stride 4.
 
     Args:
+        inputs: what the data module declares; one image.
         width: channels of the stem and the first stage; the next two have 2 x and 4 x as many.
         pyramid_width: channels of `p2`.
         blocks: residual blocks per stage.
     """
 
-    def __init__(self, width: int = 16, pyramid_width: int = 32, blocks: int = 1) -> None:
+    def __init__(self, inputs: Inputs = IMAGE, width: int = 16, pyramid_width: int = 32, blocks: int = 1) -> None:
         super().__init__()
+        image = only_input(inputs, "image", "ResidualFPN")
+        self.inputs = (image.name,)
         widths = (width, 2 * width, 4 * width)
-        self.stem = _conv_norm(3, width, kernel=3, stride=2)
-        self.stages = nn.ModuleList()
+        self.stem = nn.Sequential(*_conv_norm(image.channels, width, kernel=3, stride=2), nn.ReLU())
+        self.blocks = nn.ModuleList()
         before = width
         for after in widths:
             rest = [_Residual(after, after, stride=1) for _ in range(blocks - 1)]
-            self.stages.append(nn.Sequential(_Residual(before, after, stride=2), *rest))
+            self.blocks.append(nn.Sequential(_Residual(before, after, stride=2), *rest))
             before = after
         self.lateral = nn.ModuleList(nn.Conv2d(channels, pyramid_width, 1) for channels in widths)
         self.smooth = _conv_norm(pyramid_width, pyramid_width, kernel=3)
+        self.stage_spec = FeatureSpec(
+            {f"s{index}": channels for index, channels in enumerate((width, *widths))},
+            {f"s{index}": 2 ** (index + 1) for index in range(4)},
+        )
         self.spec = FeatureSpec({"c4": widths[-1], "p2": pyramid_width}, {"c4": 16, "p2": 4})
 
-    def forward(self, image: Tensor) -> Features:
-        maps = []
-        x = F.relu(self.stem(image))
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
+    def stages(self) -> Sequence[nn.Module]:
+        return [self.stem, *self.blocks]
+
+    def finish(self, outputs: Sequence[State]) -> Features:
+        maps = [values for values, _ in outputs[1:]]
         merged = self.lateral[-1](maps[-1])
         for lateral, fine in zip(reversed(self.lateral[:-1]), reversed(maps[:-1]), strict=True):
             merged = lateral(fine) + F.interpolate(merged, size=fine.shape[-2:], mode="nearest")

@@ -1,6 +1,6 @@
 """Any torchvision classification network as a backbone, with a feature pyramid on top.
 
-Levels: `c2` to `c5` (the network's own maps at stride 4, 8, 16, 32) and `p2` to `p5` (the same strides, equal width).
+Levels: `c2` to `c5` (maps of the network at stride 4, 8, 16, 32) and `p2` to `p5` (the same strides, equal width).
 """
 
 import copy
@@ -12,28 +12,30 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from torchvision.ops import FrozenBatchNorm2d
 
-from mtl.backbones.backbone import Backbone
+from mtl.backbones.backbone import Backbone, only_input
 from mtl.backbones.image.pyramid import STRIDES, Pyramid, check_levels, needed_inputs
 from mtl.errors import did_you_mean
 from mtl.features import Features
+from mtl.task import IMAGE, Inputs
 
-_PROBE = (96, 128)  # height and width that no count of channels repeats by chance
+_PROBE = (96, 128)  # height and width of the probe image
 
 
 class TorchvisionBackbone(Backbone):
-    """A classification network of torchvision, cut where its strides change.
+    """A torchvision classification network, split where its stride changes.
 
-    Where each stage ends is found by running the network once on an empty image, so every convolutional network works:
-    ResNet, MobileNet, EfficientNet, ConvNeXt, RegNet, DenseNet and others.
+    One run on an empty image determines the ends of the stages, so all convolutional networks work: ResNet, MobileNet,
+    EfficientNet, ConvNeXt, RegNet, DenseNet and others.
 
     Args:
+        inputs: what the data module declares; one image.
         name: name of the network as torchvision lists it, for example `resnet50` or `convnext_tiny`.
         weights: null for random weights, `DEFAULT` for the best pretrained ones (downloaded on first use), or the
             name of a set of weights such as `IMAGENET1K_V1`.
         levels: levels to return, any of `c2` to `c5` and `p2` to `p5`.
-        pyramid_channels: channels of every `p*` level.
-        frozen_norm: keep statistics and factors of all batch norms as the weights have them; for pretrained weights
-            and few images per process.
+        pyramid_channels: channels of each `p*` level.
+        frozen_norm: freeze statistics and factors of all batch norms; for pretrained weights and few images per
+            process.
 
     Raises:
         ValueError: if the network, the weights or a level do not exist.
@@ -42,6 +44,7 @@ class TorchvisionBackbone(Backbone):
 
     def __init__(
         self,
+        inputs: Inputs = IMAGE,
         name: str = "resnet18",
         weights: str | None = None,
         levels: tuple[str, ...] = ("p3", "p4", "p5", "c5"),
@@ -50,15 +53,20 @@ class TorchvisionBackbone(Backbone):
     ) -> None:
         super().__init__()
         check_levels(levels)
+        image = only_input(inputs, "image", "TorchvisionBackbone")
+        self.inputs = (image.name,)
         network = _build(name, weights)
+        if image.channels != 3:
+            widen_first_layer(network, image.channels)
         if frozen_norm:
             _freeze_norms(network)
-        ends = _stage_ends(network, name)
+        ends = _stage_ends(network, name, image.channels)
         channels = {level: width for level, (_, width) in ends.items()}
         needed = needed_inputs(levels, channels, name)
         self.network = create_feature_extractor(
             network, {ends[level][0]: level for level in needed}, suppress_diff_warning=True
         )
+        self.pretrained = weights is not None
         self.pyramid = Pyramid(channels, levels, pyramid_channels, name)
         self.spec = self.pyramid.spec
 
@@ -67,7 +75,7 @@ class TorchvisionBackbone(Backbone):
         return features
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # a copied graph module comes back in training mode, and an averaged model would move its running statistics
+        # copying a graph module sets it to training mode, and an averaged model would update its batch statistics
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
         twin.__dict__ = copy.deepcopy(self.__dict__, memo)
@@ -89,36 +97,61 @@ def _build(name: str, weights: str | None) -> nn.Module:
         sets = ["DEFAULT", *models.get_model_weights(name).__members__]
         if weights not in sets:
             raise ValueError(
-                f"{name} has no weights {weights!r}; there are {', '.join(dict.fromkeys(sets))}, and null for random "
-                f"ones.{did_you_mean(weights, sets)}"
+                f"{name} has no weights {weights!r}; weights are {', '.join(dict.fromkeys(sets))}, and null for random "
+                f"weights.{did_you_mean(weights, sets)}"
             )
     try:
         network: nn.Module = models.get_model(name, weights=weights)
-    except OSError as error:  # no network, no space, a server's refusal
+    except OSError as error:  # no network, disk full, refused by the server
         raise RuntimeError(
             f"weights {weights!r} of {name} cannot be downloaded ({error}). Set `weights: null` to train from random "
-            "weights, or copy the file from a machine with a network into the folder checkpoints/ of "
-            f"{torch.hub.get_dir()} (moved by TORCH_HOME)."
+            "weights, or copy the file from a machine with internet access into the folder checkpoints/ of "
+            f"{torch.hub.get_dir()} (set by TORCH_HOME)."
         ) from error
     return network
 
 
-def _stage_ends(network: nn.Module, name: str) -> dict[str, tuple[str, int]]:
+def widen_first_layer(network: nn.Module, channels: int) -> None:
+    """Let the first convolution take images of another number of channels; pretrained filters are averaged.
+
+    Args:
+        network: a network for three channels, changed in place.
+        channels: channels of the images.
+
+    Raises:
+        ValueError: if its first layer is no convolution over the image.
+    """
+    name, first = next(((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d)), ("", None))
+    if first is None or first.in_channels != 3 or first.groups != 1:
+        raise ValueError(f"{type(network).__name__} does not begin with a convolution over three channels.")
+    made = nn.Conv2d(
+        channels, first.out_channels, first.kernel_size, first.stride, first.padding, first.dilation,  # type: ignore[arg-type]
+        bias=first.bias is not None,
+    )  # fmt: skip
+    with torch.no_grad():
+        made.weight.copy_(first.weight.mean(1, keepdim=True).expand_as(made.weight) * (3 / channels))
+        if first.bias is not None and made.bias is not None:
+            made.bias.copy_(first.bias)
+    parent, _, leaf = name.rpartition(".")
+    setattr(network.get_submodule(parent), leaf, made)
+
+
+def _stage_ends(network: nn.Module, name: str, image_channels: int) -> dict[str, tuple[str, int]]:
     """The last block at every stride: level -> (node, channels)."""
     try:
         training, evaluation = get_graph_node_names(network, suppress_diff_warning=True)
         nodes = [node for node in evaluation if node in set(training)]
         probe = create_feature_extractor(network, nodes, suppress_diff_warning=True).eval()
         with torch.no_grad():
-            maps = probe(torch.zeros(1, 3, *_PROBE))
+            maps = probe(torch.zeros(1, image_channels, *_PROBE))
     except (AssertionError, RuntimeError, torch.fx.proxy.TraceError) as error:
         raise ValueError(
-            f"{name} works on images of one size only or cannot be traced ({error}); take a convolutional network, "
+            f"{name} needs images of one fixed size or cannot be traced ({error}); use a convolutional network, "
             "or TimmBackbone."
         ) from error
     finally:
         network.train()
-    # the last node of a stage may lie inside the next block, which widens before it strides: take ends of blocks
+    # take ends of blocks: the last node at a stride may be inside the next block, which widens before it strides
     ends: dict[str, tuple[str, str, int]] = {}
     for node, value in maps.items():
         for number, stride in STRIDES.items():

@@ -58,6 +58,12 @@ class Balancer:
         shared_after_cut: bool = False,
     ) -> None:
         check_settings(method, at, every, head_gradients)
+        if shared_after_cut and at == "features" and not isinstance(method, LossWeighting):
+            raise ValueError(
+                "shared weights are used once for each task behind the cut, so there are no features that the tasks "
+                "share and at='features' has no meaning. Set `at: parameters`, which costs no further pass there, or "
+                "take a method on losses."
+            )
         self.method = method
         self.names = partition.names
         self.every = every

@@ -42,6 +42,7 @@ class TaskGradients(ABC):
         self.head_gradients = head_gradients
         self.group: dist.ProcessGroup | None = None
         self.scale = torch.ones(())  # factor on the gradients when they are computed; kept on their device
+        self.keep_graph = False  # something else is differentiated through the trunk afterwards
         self.reuse = False  # keep the last weights instead of asking
         self.weights: Tensor | None = None  # [K], of the last step
         self.kept: Tensor | None = None  # [K], the last ones that the method gave for finite gradients

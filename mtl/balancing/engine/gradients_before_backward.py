@@ -95,7 +95,9 @@ class BeforeBackward(TaskGradients):
                 inputs = [*leaves, *parameters, *shared]
                 found: Gradients = [None] * len(inputs)  # of a task that did not run
                 if loss.requires_grad:
-                    found = torch.autograd.grad(loss * self.scale, inputs, allow_unused=True)
+                    found = torch.autograd.grad(
+                        loss * self.scale, inputs, retain_graph=self.keep_graph, allow_unused=True
+                    )
                 rows.append(found[:num_levels])
                 at_own.append(found[num_levels : num_levels + len(parameters)])
                 behind.append(found[num_levels + len(parameters) :])
@@ -105,7 +107,7 @@ class BeforeBackward(TaskGradients):
         if is_sharded(inputs):
             everything: Gradients = take_gradients([total], [None], inputs)
         else:
-            everything = torch.autograd.grad(total, inputs, allow_unused=True)
+            everything = torch.autograd.grad(total, inputs, retain_graph=self.keep_graph, allow_unused=True)
         rest = iter(everything)
         rows = [[next(rest) for _ in leaves] for leaves in self.leaves]
         return rows, [[next(rest) for _ in parameters] for parameters in own], [()] * len(own)
@@ -171,7 +173,7 @@ class BeforeBackward(TaskGradients):
             gradients = [(self.levels[level], rows[task][level]) for level in used[task]]
             parts = place_P[: sum(sizes)].split(sizes)
             if gradients:
-                _backward_into(parts, gradients, targets, retain_graph=task != last)
+                _backward_into(parts, gradients, targets, retain_graph=task != last or self.keep_graph)
             for part, after in zip(parts, behind[task], strict=False):
                 if after is not None:
                     part += after.flatten()

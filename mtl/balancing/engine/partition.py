@@ -32,20 +32,19 @@ class Partition:
         return list(self.own)
 
 
-def partition(shared: Iterable[nn.Module], own: Mapping[str, Iterable[nn.Module]]) -> Partition:
-    """The parameters of some modules by owner; what two tasks hold, or a task and the shared part, is shared.
+def partition(shared: Iterable[nn.Parameter], own: Mapping[str, Iterable[nn.Parameter]]) -> Partition:
+    """Parameters by owner; what two tasks hold, or a task and the shared part, is shared.
 
     Args:
-        shared: modules of all tasks.
-        own: modules of each task, by its name.
+        shared: parameters of all tasks.
+        own: parameters of each task, by its name.
     """
     owners: dict[int, set[str]] = {}
     parameters: dict[int, nn.Parameter] = {}
-    for owner, modules in [("", shared), *own.items()]:
-        for module in modules:
-            for parameter in module.parameters():
-                owners.setdefault(id(parameter), set()).add(owner)
-                parameters[id(parameter)] = parameter
+    for owner, group in [("", shared), *own.items()]:
+        for parameter in group:
+            owners.setdefault(id(parameter), set()).add(owner)
+            parameters[id(parameter)] = parameter
     found: dict[str, list[nn.Parameter]] = {name: [] for name in ("", *own)}
     for key, names in owners.items():
         found[next(iter(names)) if len(names) == 1 else ""].append(parameters[key])

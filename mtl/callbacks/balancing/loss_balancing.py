@@ -1,9 +1,9 @@
 """`LossBalancing`: any balancing method inside Lightning's automatic optimisation.
 
-A method on losses replaces the weighted sum. A method on gradients meets them at the junction between backbone and
-heads. `at="features"` costs one forward and one backward: the gradients of all tasks arrive there together. Exact
-gradients of the shared parameters (`at="parameters"`) take one backward through the backbone for each task.
-Accumulation, clipping, precision, schedules and DDP stay Lightning's.
+A method on losses replaces the weighted sum. A method on gradients meets them at the junction between what tasks share
+and what is their own. `at="features"` costs one forward and one backward: the gradients of all tasks arrive there
+together. Exact gradients of the shared parameters (`at="parameters"`) take one backward through the trunk for each
+task. Accumulation, clipping, precision, schedules and DDP stay Lightning's.
 Shapes: K tasks.
 """
 
@@ -22,10 +22,10 @@ from mtl.balancing.engine.gradients_before_backward import BeforeBackward
 from mtl.balancing.engine.partition import trainable
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import GradientAggregation
-from mtl.batch import Batch, labelled
+from mtl.batch import Batch, labelled_tasks
+from mtl.callbacks.balancing.cut_check import check_cut
 from mtl.callbacks.balancing.method_feedback import EpochLosses, reevaluate_losses
 from mtl.callbacks.distributed.strategies import refuse_strategy
-from mtl.data.module import JointDataModule
 from mtl.distributed.ddp_ignored import give_back_to_ddp, leave_out_of_ddp
 from mtl.distributed.dtensor import is_sharded, share_weights
 from mtl.distributed.ranks import num_ranks, sum_over_ranks
@@ -41,10 +41,10 @@ class LossBalancing(Callback):
     Args:
         method: the balancing method.
         at: where a gradient method sees the gradients: `features` (cheap; their Gramian bounds that of the parameters)
-            or `parameters` (exact, one backward through the backbone for each task).
+            or `parameters` (exact, one backward through the trunk for each task).
         every: ask the method at every n-th optimiser step and keep its weights between (PSMGD, AAAI 2025); a step
             between costs one backward.
-        head_gradients: `own`: each head follows its own loss; `weighted`: its gradient is weighted like the backbone's;
+        head_gradients: `own`: each head follows its own loss; `weighted`: its gradient is weighted like the trunk's;
             by default what the method's paper does.
 
     Raises:
@@ -64,6 +64,7 @@ class LossBalancing(Callback):
         self.present: list[bool] | None = None  # which tasks have a label in the batch of all ranks; None for all
         self.groups: list[dist.ProcessGroup] = []
         self._steps_before = 0
+        self._checked = False  # the cut, at the first step
         self._epoch = EpochLosses()
 
     @property
@@ -79,13 +80,22 @@ class LossBalancing(Callback):
         refuse_strategy(trainer.strategy)
         self._refuse(trainer, pl_module)
         self.names = list(pl_module.model.heads)
-        parameters = pl_module.model.partition()
-        self.balancer = Balancer(self.method, parameters, self.at, self.every, self.head_gradients)
+        self._checked = False
+        trunk, parameters = pl_module.model.trunk, pl_module.model.partition()
+        self.balancer = Balancer(
+            self.method, parameters, self.at, self.every, self.head_gradients, trunk.shared_after_cut
+        )
+        if self.gradients is not None:
+            self.gradients.keep_graph = trunk.has_penalty
         self.method.to(trainer.strategy.root_device)
         pl_module.more_parameter_groups = self.method.parameter_groups()
         pl_module.objective_steps["balance"] = self._objective
         pl_module.model.junction.node = self.balancer.node
-        if self.at == "parameters" and self.every == 1 and isinstance(trainer.strategy, DDPStrategy):
+        if self.at == "parameters":
+            # the trunk's graph is walked once for each task, so what a compiled one keeps must stay
+            torch._functorch.config.donated_buffer = False
+        late = self.at == "parameters" and self.every == 1 and not trunk.has_penalty
+        if late and isinstance(trainer.strategy, DDPStrategy):
             # the same on every rank; between steps that ask, and at features, it is DDP that averages
             leave_out_of_ddp(pl_module, parameters.shared)
 
@@ -103,7 +113,7 @@ class LossBalancing(Callback):
         if num_ranks() > 1:
             share_weights(self.method)
             if isinstance(pl_module, MultiTaskLightningModule) and not is_sharded(pl_module.parameters()):
-                share_weights(pl_module.model.backbone)  # DDP does not, where it is left out
+                share_weights(pl_module.model.trunk)  # DDP does not, where it is left out
             # one for backward, where it must not queue behind DDP's own; one for questions to the hosts, not the GPUs
             made = (dist.new_group(), dist.new_group(backend="gloo"))
             self.groups = [group for group in made if isinstance(group, dist.ProcessGroup)]
@@ -119,17 +129,17 @@ class LossBalancing(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         assert isinstance(pl_module, MultiTaskLightningModule)
-        data = getattr(trainer, "datamodule", None)
-        if isinstance(data, JointDataModule) and data.labelled_tasks is not None:
-            known = torch.tensor([data.labelled_tasks[name] for name in self.names])
-            data.labelled_tasks = None
-        else:  # another data module, or a hook that hides ours
-            known = torch.stack([labelled(batch, pl_module.tasks[name]).any() for name in self.names]).cpu()
+        known = torch.tensor(labelled_tasks(batch, {name: pl_module.tasks[name] for name in self.names}))
         here = (sum_over_ranks(known.int(), self.groups[1] if self.groups else None) > 0).tolist()
         self.present = None if all(here) else here
         self._steps_before = trainer.global_step
         assert self.balancer is not None
         self.balancer.at_step(trainer.global_step)
+        if not self._checked and self.gradients is not None and not is_sharded(pl_module.parameters()):
+            self._checked = True
+            reach = check_cut(pl_module.model, batch, self.at)
+            if isinstance(self.gradients, BeforeBackward) and reach.behind:
+                self.gradients.shared_after_cut = True
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.gradients is not None and self.gradients.weights is not None:
@@ -198,7 +208,7 @@ class LossBalancing(Callback):
                 "them to the method Fixed, alone or as the transform of a TransformedWeighting."
             )
         if self.at == "parameters" and not trainable(module.model.partition().shared):
-            raise ValueError("LossBalancing at='parameters' needs a backbone that learns, and all of it is frozen.")
+            raise ValueError("LossBalancing at='parameters' needs a trunk that learns, and all of it is frozen.")
 
     def _know_shards(self, module: LightningModule) -> None:
         assert isinstance(module, MultiTaskLightningModule)
@@ -208,10 +218,15 @@ class LossBalancing(Callback):
                 "and FullySharded gives each rank a shard of it. Train with trainer.strategy ddp, take at='features', "
                 "or a method that sees the Gramian, such as UPGrad."
             )
+        if module.model.trunk.shared_after_cut and self.gradients is not None:
+            raise ValueError(
+                f"{type(module.model.trunk).__name__} uses shared weights once for each task, and FullySharded cannot "
+                "give the gradient of a single task there. Train with trainer.strategy ddp, or take a method on losses."
+            )
         if isinstance(self.gradients, BeforeBackward):
             # taken now: between forward and backward FSDP shows the gathered ones
             self.gradients.partition = module.model.partition()
-            self.gradients.trunk = module.model.backbone
+            self.gradients.trunk = module.model.trunk
 
     def _leave(self, module: LightningModule) -> None:
         if isinstance(module, MultiTaskLightningModule):

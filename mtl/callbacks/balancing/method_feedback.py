@@ -59,10 +59,9 @@ def reevaluate_losses(trainer: Trainer, module: MultiTaskLightningModule, batch:
     for norm in norms:
         norm.train()
         norm.momentum = 0.0
-    image = batch["image"].contiguous(memory_format=module.memory_format)
     with trainer.precision_plugin.train_step_context():
         with torch.no_grad():
-            outputs = module.model(image)
+            outputs = module.model(batch)
         # no graph is made; but the heads take the counts of all ranks only when gradients are on
         losses = module.model.losses(outputs, batch)
     let_go(module)

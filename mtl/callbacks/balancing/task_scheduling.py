@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mtl.balancing.engine.gradients_before_backward import BeforeBackward
+from mtl.balancing.engine.partition import trainable
 from mtl.balancing.engine.plain_sum import PlainSum
 from mtl.batch import Batch
 from mtl.callbacks.logging_steps import is_logging_step
@@ -101,9 +102,8 @@ class TaskScheduling(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         assert isinstance(pl_module, MultiTaskLightningModule)
-        for name in self._skipped():
-            for parameter in pl_module.model.heads[name].parameters():
-                parameter.grad = None
+        for parameter in self._own_of_skipped():
+            parameter.grad = None
         self._turns.append(self.active)
         if is_logging_step(trainer, done=False):
             for name, turns in zip(self.names, zip(*self._turns, strict=True), strict=True):
@@ -149,6 +149,13 @@ class TaskScheduling(Callback):
     def _skipped(self) -> list[str]:
         return [name for name, active in zip(self.names, self.active, strict=False) if not active]
 
+    def _own_of_skipped(self) -> list[nn.Parameter]:
+        """What only skipped tasks use; a weight that they tie to others' stays in training."""
+        assert self._module is not None
+        skipped = self._skipped()
+        own = self._module.model.partition().own if skipped else {}
+        return [parameter for name in skipped for parameter in own[name]]
+
     def _objective(self, losses: dict[str, Tensor], rest: Objective) -> tuple[Tensor, Mapping[str, float | Tensor]]:
         if self.schedule.window:
             self._add(losses)
@@ -165,15 +172,14 @@ class TaskScheduling(Callback):
         self._losses = both if self._losses is None else self._losses.to(both) + both
 
     def _zero(self) -> Tensor | float:
-        """0, with a zero gradient to all levels and to the skipped heads, for which DDP waits; FSDP does not."""
+        """0, with a zero gradient to all levels and to what skipped tasks own, for which DDP waits; FSDP does not."""
         assert self._module is not None
         junction = self._module.model.junction
         if isinstance(junction.node, BeforeBackward):  # gives every parameter a gradient
             return 0.0
         touched = [level.flatten()[0] for level in junction.levels]
         if num_ranks() > 1:
-            heads = [self._module.model.heads[name] for name in self._skipped()]
-            waited = [p for head in heads for p in head.parameters() if p.requires_grad]
+            waited = trainable(self._own_of_skipped())
             touched += [] if is_sharded(waited) else [p.sum() for p in waited]
         return sum(value.float() * 0 for value in touched)
 

@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy, StrategyRegistry
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
@@ -29,19 +29,19 @@ _TIMEOUT = timedelta(minutes=30)
 
 
 class FullySharded(ModelParallelStrategy):
-    """Shards the backbone and each head over all ranks; on GPUs over nccl, on a CPU over gloo.
+    """Shards the trunk and each head over all ranks; on GPUs over nccl, on a CPU over gloo.
 
     Lightning's `ModelParallelStrategy` with the model's sharding in place: nothing is written in the module, one file
     holds the whole checkpoint, and every rank is a data-parallel one. What is trained is what DDP trains.
 
     Args:
-        blocks: class names of modules in the backbone that are gathered one by one, for example `[Bottleneck]`; by
-            default the backbone is gathered as a whole, and only gradients and optimiser states are saved.
+        blocks: class names of modules in the trunk that are gathered one by one, for example `[Bottleneck]`; by
+            default the trunk is gathered as a whole, and only gradients and optimiser states are saved.
         process_group_backend: nccl or gloo; by the device where not given.
         timeout: of a collective.
 
     Raises:
-        ValueError: at the start of a run, if the backbone has no module of such a class, or if it is to train what is
+        ValueError: at the start of a run, if the trunk has no module of such a class, or if it is to train what is
             not a `MultiTaskLightningModule`.
     """
 
@@ -68,8 +68,7 @@ class FullySharded(ModelParallelStrategy):
             module = self._layer_sync.apply(module)
         module = self.precision_plugin.convert_module(module).to(self.root_device)
         # shards are flat pieces of the memory, which must be in the order of the dimensions
-        module.memory_format = torch.contiguous_format
-        module.to(memory_format=torch.contiguous_format)
+        module.model.set_memory_format(channels_last=False)
         self.model = module
         if not is_sharded(module.parameters()):  # a test follows training
             mesh = init_device_mesh(self.root_device.type, (self.world_size,))
@@ -101,7 +100,7 @@ class FullySharded(ModelParallelStrategy):
             self.optimizers = optimizers
 
 
-StrategyRegistry.register("fully_sharded", FullySharded, "FSDP2 of the backbone and of each head", override=True)
+StrategyRegistry.register("fully_sharded", FullySharded, "FSDP2 of the trunk and of each head", override=True)
 
 
 def shard(model: MultiTaskModel, mesh: DeviceMesh, blocks: Sequence[str] = ()) -> None:
@@ -110,21 +109,21 @@ def shard(model: MultiTaskModel, mesh: DeviceMesh, blocks: Sequence[str] = ()) -
     Args:
         model: the model; every rank must hold the same weights.
         mesh: the ranks.
-        blocks: class names of modules in the backbone that are gathered one by one.
+        blocks: class names of modules in the trunk that are gathered one by one.
 
     Raises:
-        ValueError: if the backbone has no module of such a class.
+        ValueError: if the trunk has no module of such a class.
     """
     found: Mapping[str, list[nn.Module]] = {name: [] for name in blocks}
     kinds = set()
-    for part in model.backbone.modules():
+    for part in model.trunk.modules():
         kinds.add(type(part).__name__)
         if type(part).__name__ in found:
             found[type(part).__name__].append(part)
     for name, parts in found.items():
         if not parts:
             raise ValueError(
-                f"FullySharded is to gather {name!r} block by block, and the backbone has no module of that class."
+                f"FullySharded is to gather {name!r} block by block, and the trunk has no module of that class."
                 f"{did_you_mean(name, kinds)} It has {', '.join(sorted(kinds))}."
             )
         for part in parts:
@@ -132,8 +131,10 @@ def shard(model: MultiTaskModel, mesh: DeviceMesh, blocks: Sequence[str] = ()) -
     # a warning about in-place work on outputs, which no loss does
     warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module .* returned a view tensor")
     # a head may use its parameters in its loss, after its forward
-    for part in [model.backbone, *model.heads.values(), model]:
+    for part in [model.trunk, *model.heads.values(), model]:
         fully_shard(part, mesh=mesh, reshard_after_forward=False)
+    for entry in ("cut", "view"):  # the model calls these two, never the trunk's forward
+        register_fsdp_forward_method(model.trunk, entry)
     norms = [part for part in model.modules() if type(part) is not nn.SyncBatchNorm and isinstance(part, _BatchNorm)]
     statistics = [value for norm in norms for value in norm.buffers() if value.is_floating_point()]
     if statistics:

@@ -6,9 +6,11 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
+from mtl.callbacks.model_parts import model_of
 from mtl.drawing.grid import draw_grid
 from mtl.drawing.sample import Picture, take_picture
 from mtl.drawing.wandb_image import wandb_image
+from mtl.inputs.image import image_of
 from mtl.runs.metrics_csv import run_folder
 from mtl.task import Task
 
@@ -88,11 +90,11 @@ class BoxPictures(Callback):
 
     def _collect(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any) -> None:
         room = self.num_pictures - len(self._pictures)
-        # other inputs than images have no picture
-        if room <= 0 or not trainer.is_global_zero or not isinstance(batch, dict) or "image" not in batch:
+        image = image_of(model_of(pl_module).inputs)
+        if room <= 0 or not trainer.is_global_zero or image is None:
             return
-        for index in range(min(room, len(batch["image"]))):
-            self._pictures.append(take_picture(batch, outputs, index, _tasks(pl_module), self.min_score))
+        for index in range(min(room, len(batch[image]))):
+            self._pictures.append(take_picture(batch, outputs, index, _tasks(pl_module), self.min_score, image))
 
     def _send(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._pictures:

@@ -1,7 +1,7 @@
 """`FeatureUsage`: where on the picture, and through which channels of the shared features, each task gets its answer.
 
 Source: gradient x activation, Shrikumar et al., "Not Just a Black Box", arXiv:1605.01713, taken at the shared features.
-Shapes: B images, K tasks, C channels of all levels, H x W pixels, h x w cells of a level.
+Shapes: B samples, K tasks, C channels of all levels, H x W pixels, h x w cells of a level.
 """
 
 import csv
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from mtl.batch import Batch
 from mtl.callbacks.model_parts import model_of
@@ -22,8 +23,9 @@ from mtl.distributed.dtensor import is_sharded
 from mtl.distributed.ranks import each_rank, num_ranks, sum_over_ranks
 from mtl.drawing.feature_usage import Channels, draw_saliency, draw_usage
 from mtl.drawing.sample import Picture, take_picture
-from mtl.features import Features
+from mtl.features import Features, as_rows
 from mtl.functional.channel_usage import channel_owners, usage_overlap, usage_shares
+from mtl.inputs.image import image_of
 from mtl.model import MultiTaskModel
 from mtl.runs.metrics_csv import run_folder
 
@@ -33,7 +35,7 @@ _log = logging.getLogger(__name__)
 class FeatureUsage(Callback):
     """Saliency of every task on test pictures, and the matrix of which channel serves which task.
 
-    Both come from |gradient x activation| of each task's loss at the shared features, after the test, from its first
+    Both come from |gradient x activation| of each task's loss at the cut, after the test, from its first
     batches; training costs nothing. Written to the folder of the run: `pictures/saliency.png`,
     `pictures/feature_usage.png`, `feature_usage.csv` (share of each channel in what a task uses) and
     `feature_overlap.csv` (of every pair of tasks: 1 for the same channels, 0 for none in common). The pictures and the
@@ -76,9 +78,12 @@ class FeatureUsage(Callback):
         if len(self._batches) == self.num_batches:
             return
         self._batches.append(batch)
-        room = self.num_pictures - len(self._pictures) if trainer.is_global_zero and batch["image"].shape[1] == 3 else 0
-        for index in range(min(room, len(batch["image"]))):
-            self._pictures.append(take_picture(batch, outputs, index, pl_module.tasks))  # type: ignore[arg-type]
+        image = image_of(model_of(pl_module).inputs)
+        if image is None or not trainer.is_global_zero:
+            return
+        for index in range(min(self.num_pictures - len(self._pictures), len(batch[image]))):
+            picture = take_picture(batch, outputs, index, pl_module.tasks, image=image)  # type: ignore[arg-type]
+            self._pictures.append(picture)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         batches, self._batches = self._batches, []
@@ -94,7 +99,7 @@ class FeatureUsage(Callback):
         usage_KC = sum_over_ranks(usage_KC).cpu()
         if trainer.is_global_zero:
             channels = Channels(
-                [(level, index) for level, width in model.backbone.spec.channels.items() for index in range(width)],
+                [(level, index) for level, width in model.trunk.cut_spec.channels.items() for index in range(width)],
                 list(model.heads),
                 usage_shares(usage_KC),
             )
@@ -144,18 +149,23 @@ def measure_usage(
         Sums of |gradient x activation| over images and cells, levels beside each other, [K,C]; and for each picture
         [K,H,W], what its cells come to, spread evenly over the pixels of each.
     """
+    spec = model.trunk.cut_spec
     rows: list[Tensor] = []
     saliency: list[Tensor] = []
     # a test runs in inference mode, whose tensors know no gradient
     with torch.inference_mode(mode=False), torch.enable_grad():
-        for batch in ({key: value.clone() for key, value in batch.items()} for batch in batches):
-            here = min(num_pictures - len(saliency), len(batch["image"]))
+        for batch in (tree_map_only(Tensor, Tensor.clone, batch) for batch in batches):
+            image = batch[name][: num_pictures - len(saliency)] if (name := image_of(model.inputs)) else None
             used, maps = [], []
             for levels in _attributions(model, batch):
-                used.append(torch.cat([level.float().sum((0, 2, 3)) for level in levels.values()]))
-                maps.append(_over_image([level[:here].float() for level in levels.values()], batch["image"]))
+                used.append(
+                    torch.cat([as_rows(v.float(), spec.layouts[level]).sum((0, 1)) for level, v in levels.items()])
+                )
+                if image is not None:
+                    of_maps = [levels[level][: len(image)].float() for level in spec.of("map")]
+                    maps.append(_over_image(of_maps, image))
             rows.append(torch.stack(used))
-            saliency += torch.stack(maps, 1).cpu().unbind() if here else []
+            saliency += torch.stack(maps, 1).cpu().unbind() if maps else []
     return torch.stack(rows).sum(0), saliency
 
 
@@ -185,12 +195,11 @@ def write_tables(channels: Channels, overlap_KK: Tensor, folder: Path) -> None:
 def _attributions(model: MultiTaskModel, batch: Batch) -> Iterator[Features]:
     """|gradient x activation| of one task after the other, by level; zeros where a task does not look."""
     with torch.no_grad():
-        features = model.features(batch["image"])
+        cut = model.cut(batch)
     for name in model.heads:
         # leaves of their own: nothing goes back into the trunk, which may be frozen
-        leaves = {level: value.detach().requires_grad_() for level, value in features.items()}
-        head = model.head(name)
-        loss = head.loss(head(leaves), batch)
+        leaves = {level: cut[level].detach().requires_grad_() for level in model.trunk.cut_spec.channels}
+        loss = model.head(name).loss(model.outputs(name, cut | leaves), batch)
         found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
         yield {
             level: torch.zeros_like(value) if gradient is None else (gradient * value).detach().abs()

@@ -69,7 +69,7 @@ _PANELS = (
     Panel("learning rate", "lr/"),
 )
 _MOST_PANELS, _MOST_LINES, _MOST_POINTS = 60, 40, 4_000  # of a picture, a panel and a line
-_SHARED = {"backbone": "0.35", "model": "0.35"}  # what belongs to no task is grey
+_SHARED = {"trunk": "0.35", "backbone": "0.35", "model": "0.35"}  # what belongs to no task is grey
 
 
 def draw_curves(series: Series, path: Path) -> bool:

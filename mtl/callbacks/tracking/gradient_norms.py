@@ -1,4 +1,4 @@
-"""`GradientNorms`: the norm of the gradient of the backbone and of each head."""
+"""`GradientNorms`: the norm of the gradient of the trunk and of each head."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from mtl.distributed.dtensor import total_norm
 
 
 class GradientNorms(Callback):
-    """Logs `grad_norm/backbone` and `grad_norm/<task>`, before clipping.
+    """Logs `grad_norm/trunk` and `grad_norm/<task>`, before clipping.
 
     Args:
         every_n_logs: measure at every n-th logging step of the trainer; other steps cost nothing.

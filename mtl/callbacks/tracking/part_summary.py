@@ -11,6 +11,7 @@ from rich import box, get_console
 from rich.table import Table
 from torch import Tensor
 
+from mtl.batch import Batch
 from mtl.callbacks.model_parts import model_of, parts
 from mtl.distributed.dtensor import is_sharded
 from mtl.model import MultiTaskModel
@@ -21,12 +22,12 @@ class Part:
     """One row of the summary.
 
     Args:
-        name: `backbone`, or the head's task.
+        name: `trunk`, or the head's task.
         kind: its class.
         num_parameters: all parameters.
         num_trainable: those that are trained.
         outputs: shape of each output without the batch, by name.
-        forward_ms: time of its forward pass for one image, when measured.
+        forward_ms: time of its forward pass for one sample, when measured.
     """
 
     name: str
@@ -38,10 +39,10 @@ class Part:
 
 
 class PartSummary(ModelSummary):
-    """Prints parameters, output shapes and forward time of the backbone and of each head.
+    """Prints parameters, output shapes and forward time of the trunk and of each head.
 
     Args:
-        measure: run two images of the first batch through the parts, for shapes and times (milliseconds of work).
+        measure: run two samples of the first batch through the parts, for shapes and times (milliseconds of work).
     """
 
     def __init__(self, measure: bool = True) -> None:
@@ -56,20 +57,22 @@ class PartSummary(ModelSummary):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if not self.measure or batch_idx or trainer.current_epoch or not trainer.is_global_zero:
             return
-        image = batch.get("image") if isinstance(batch, dict) else None
-        if is_sharded(pl_module.parameters()):  # a forward pass of one rank alone would wait for the others
-            image = None
-        get_console().print(table(summarise(model_of(pl_module), image[:2] if isinstance(image, Tensor) else None)))
+        few = None
+        there = isinstance(batch, dict) and all(name in batch for name in model_of(pl_module).inputs)
+        # of shards, a forward pass of one rank alone would wait for the others
+        if there and not is_sharded(pl_module.parameters()):
+            few = {key: value[:2] for key, value in batch.items() if isinstance(value, Tensor)}
+        get_console().print(table(summarise(model_of(pl_module), few)))
 
 
-def summarise(model: MultiTaskModel, image: Tensor | None = None) -> list[Part]:
+def summarise(model: MultiTaskModel, batch: Batch | None = None) -> list[Part]:
     """Every part of the model with its sizes.
 
     Args:
         model: the model; its mode and statistics stay as they are.
-        image: a small batch to measure with, uint8 or float, [B,3,H,W].
+        batch: a small batch to measure with.
     """
-    outputs, times_ms = _measure(model, image) if image is not None else ({}, {})
+    outputs, times_ms = _measure(model, batch) if batch is not None else ({}, {})
     rows = []
     for name, part in parts(model).items():
         parameters = list(part.parameters())
@@ -94,7 +97,7 @@ def table(rows: list[Part]) -> Table:
     """
     total = sum(row.num_parameters for row in rows)
     measured = any(row.forward_ms is not None for row in rows)
-    caption = "ms: forward pass of one image" if measured else None
+    caption = "ms: forward pass of one sample" if measured else None
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, caption=caption, caption_justify="left")
     for column in ("part", "class"):
         shown.add_column(column)
@@ -121,32 +124,34 @@ def table(rows: list[Part]) -> Table:
 
 
 @torch.no_grad()
-def _measure(model: MultiTaskModel, image: Tensor) -> tuple[dict[str, dict[str, Tensor]], dict[str, float]]:
+def _measure(model: MultiTaskModel, batch: Batch) -> tuple[dict[str, dict[str, Tensor]], dict[str, float]]:
     training = {module: module.training for module in model.modules()}
     outputs: dict[str, dict[str, Tensor]] = {}
     times_ms: dict[str, float] = {}
 
-    def timed(name: str, run: Any, argument: Any) -> Any:
-        _wait(image)
+    some = batch[next(iter(model.inputs))]
+
+    def timed(name: str, run: Any, *arguments: Any) -> Any:
+        _wait(some)
         start = time.perf_counter()
-        outputs[name] = run(argument)
-        _wait(image)
-        times_ms[name] = 1000 * (time.perf_counter() - start) / len(image)
+        outputs[name] = run(*arguments)
+        _wait(some)
+        times_ms[name] = 1000 * (time.perf_counter() - start) / len(some)
         return outputs[name]
 
     try:
         # batch-norm statistics and random numbers of training are not touched
         model.eval()
         for _ in range(2):  # the first pass warms up
-            features = timed("backbone", model.features, image)
+            cut = timed("trunk", model.cut, batch)
             for name in model.heads:
-                timed(name, model.head(name), features)
+                timed(name, model.outputs, name, cut)
     finally:
         for module, mode in training.items():
             module.training = mode
     return outputs, times_ms
 
 
-def _wait(image: Tensor) -> None:
-    if image.is_cuda:
-        torch.cuda.synchronize(image.device)
+def _wait(some: Tensor) -> None:
+    if some.is_cuda:
+        torch.cuda.synchronize(some.device)

@@ -1,1 +1,1 @@
-"""Augmentation of training samples, all targets moved together."""
+"""Augmentation of training samples; all targets are transformed together."""

@@ -1,27 +1,25 @@
-"""`Augment`: mosaic, zoom, crop, translation, flips, turns and colour; boxes, labels and masks follow the picture.
+"""`Augment`: mosaic, zoom, crop, translation, flips, rotations and colour; boxes, labels and masks follow the picture.
 
-Everything geometric is one crop and one resize of a uint8 picture; colour is only drawn here and applied to the batch
-on the device (`color`). All random numbers come from the generator that the caller seeds for the sample.
+All geometric changes are one crop and one resize of a uint8 picture. Colour changes are only drawn here; the device
+applies them to the batch (`color`). All random numbers come from the generator that the caller seeds for the sample.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from mtl.batch import IGNORE_INDEX, Sample
 from mtl.data.augment.color import color_matrix
 from mtl.data.resize import FILL
-from mtl.task import Task
+from mtl.targets.target import IGNORE_INDEX, Move, Sample, Target, target_of
+from mtl.task import Inputs, Task
 
 COLOR = "color"  # sample and batch key of the colour matrix
-_IMAGE_KINDS = ("classification", "multilabel", "regression")
-_MIN_SIDE_PX = 1.0
 
 
 class Augment:
@@ -30,19 +28,18 @@ class Augment:
     Args:
         flip_horizontal: probability of mirroring left and right.
         flip_vertical: probability of mirroring top and bottom.
-        turn: probability of turning the picture by 90, 180 or 270 degrees; by 180 only where it is not square.
-        zoom: smallest and largest factor on the size of objects; below 1 the picture gets a grey border, above 1 it
-            is cropped.
+        turn: probability of rotating the picture by 90, 180 or 270 degrees; pictures that are not square only by 180.
+        zoom: smallest and largest factor on the size of objects; below 1 adds a grey border, above 1 crops.
         translate: largest shift, as a share of the picture's sides.
-        mosaic: probability of putting four pictures in a 2 x 2 grid before the crop. The image-level labels of a
-            mosaic are missing: no class describes four pictures.
+        mosaic: probability of combining four pictures in a 2 x 2 grid before the crop. A mosaic has no image-level
+            labels, because no class describes four pictures.
         brightness: largest relative change of brightness.
         contrast: largest relative change of contrast.
         saturation: largest relative change of saturation.
-        hue: largest turn of the colour circle, 0.5 is half a turn.
-        min_visible: share of a box that must stay inside the picture, or it is dropped.
-        lost_box: what becomes of the image-level labels of a picture that lost a box: `missing`, since a label such as
-            a count or the largest object may be wrong now, or `keep`, where the label describes the whole picture.
+        hue: largest rotation of the colour circle; 0.5 is half a turn.
+        min_visible: a box is dropped if a smaller share of it stays inside the picture.
+        lost_box: image-level labels of a picture whose box was dropped: `missing`, because a label such as a count or
+            the largest object may now be wrong, or `keep` for labels that describe the whole picture.
     """
 
     def __init__(
@@ -63,13 +60,13 @@ class Augment:
         chances = {"flip_horizontal": flip_horizontal, "flip_vertical": flip_vertical, "turn": turn, "mosaic": mosaic}
         for name, value in chances.items():
             if not 0 <= value <= 1:
-                raise ValueError(f"augment: {name}={value} is a probability and must lie within 0..1.")
+                raise ValueError(f"augment: {name}={value} is a probability and must be within 0..1.")
         if not 0 < zoom[0] <= zoom[1]:
-            raise ValueError(f"augment: zoom={tuple(zoom)} must be two factors above 0, the smaller one first.")
+            raise ValueError(f"augment: zoom={tuple(zoom)} must be two factors above 0, the smaller first.")
         if not 0 <= translate <= 0.5 or not 0 <= hue <= 0.5:
-            raise ValueError(f"augment: translate={translate} and hue={hue} must lie within 0..0.5.")
+            raise ValueError(f"augment: translate={translate} and hue={hue} must be within 0..0.5.")
         if min(brightness, contrast, saturation) < 0 or max(brightness, contrast, saturation) > 1:
-            raise ValueError("augment: brightness, contrast and saturation must lie within 0..1.")
+            raise ValueError("augment: brightness, contrast and saturation must be within 0..1.")
         self.flips = (flip_horizontal, flip_vertical)
         self.turn = turn
         self.zoom = (float(zoom[0]), float(zoom[1]))
@@ -85,37 +82,62 @@ class Augment:
         """One augmented sample.
 
         Args:
-            dataset: samples of equal picture size; a mosaic takes three more of them.
-            index: the sample.
-            tasks: every task of the samples, by name.
-            rng: the sample's own random numbers.
+            dataset: samples of equal picture size; a mosaic reads three more of them.
+            index: index of the sample.
+            tasks: all tasks of the samples, by name.
+            rng: random generator of this sample.
 
         Returns:
-            A sample without `to_original`: there is no way back to the file.
+            The sample without `to_original`, because original pixels cannot be recovered.
         """
         sample = dict(dataset[index])
         size = tuple(sample["image"].shape[-2:])
         sample.pop("to_original", None)
+        targets = [target_of(task) for task in tasks.values()]
         if rng.random() < self.mosaic:
             others = rng.integers(len(dataset), size=3)  # type: ignore[arg-type]
-            sample = _mosaic([sample, *(dataset[int(other)] for other in others)], tasks)
-        sample = self._view(sample, size, tasks, rng)
-        for probability, flip in zip(self.flips, (F.horizontal_flip, F.vertical_flip), strict=True):
-            if rng.random() < probability:
+            sample = _mosaic([sample, *(dataset[int(other)] for other in others)], targets)
+        sample, zoom = self._view(sample, size, targets, rng)
+        flipped = [False, False]
+        for axis, flip in enumerate((F.horizontal_flip, F.vertical_flip)):
+            if rng.random() < self.flips[axis]:
+                flipped[axis] = True
                 sample = {key: flip(value) if _moves(value) else value for key, value in sample.items()}
+        angle = 0
         if rng.random() < self.turn:
             angle = int(rng.choice((90, 180, 270))) if size[0] == size[1] else 180
             sample = {key: F.rotate(value, angle) if _moves(value) else value for key, value in sample.items()}
+        move = Move(zoom, flipped[0], flipped[1], angle // 90)
+        for target in _present(targets, sample):
+            target.after_geometry(sample, move)
         if any(self.color):
             *factors, hue = (rng.uniform(-amount, amount) for amount in self.color)
             brightness, contrast, saturation = (1 + factor for factor in factors)
             sample[COLOR] = color_matrix(brightness, contrast, saturation, hue)
         return sample
 
+    def check(self, inputs: Inputs) -> None:
+        """Refuse data without pictures, and colours of pictures that are not RGB.
+
+        Args:
+            inputs: what the data module declares.
+
+        Raises:
+            ValueError: saying what does not fit.
+        """
+        image = inputs.get("image")
+        if image is None or image.kind != "image":
+            raise ValueError(f"augment moves an input 'image'; the data has {', '.join(inputs)}. Leave augment out.")
+        if any(self.color) and image.channels != 3:
+            raise ValueError(
+                f"augment: brightness, contrast, saturation and hue are for 3 channels; the data has {image.channels}. "
+                "Set them to 0."
+            )
+
     def _view(
-        self, sample: Sample, size: tuple[int, int], tasks: Mapping[str, Task], rng: np.random.Generator
-    ) -> Sample:
-        """Show a window of the picture, smaller or larger than it, at the size that all samples have."""
+        self, sample: Sample, size: tuple[int, ...], targets: Sequence[Target], rng: np.random.Generator
+    ) -> tuple[Sample, float]:
+        """Show a window of the picture, smaller or larger than it, at the size that all samples have; and the zoom."""
         factor = np.exp(rng.uniform(*np.log(self.zoom)))
         window = [max(1, round(side / factor)) for side in size]
         corner = []
@@ -123,55 +145,42 @@ class Augment:
             low, high = min(0, side - shown), max(0, side - shown)
             corner.append(round(rng.uniform(low, high) + shown * rng.uniform(-self.translate, self.translate)))
         if (*window, *corner) == (*size, 0, 0) and sample["image"].shape[-2:] == size:
-            return sample
-        areas = {name: _areas(sample[name]) for name in _box_tasks(sample, tasks)}
+            return sample, 1.0
         box = corner[0], corner[1], window[0], window[1]
-        sample = {key: _window(value, *box, size) if _moves(value) else value for key, value in sample.items()}
+        seen = {key: _window(value, *box, size) if _moves(value) else value for key, value in sample.items()}
         scale = size[0] * size[1] / (window[0] * window[1])
-        lost = False
-        for name, area in areas.items():
-            boxes = sample[name]
-            seen = (_areas(boxes) >= self.min_visible * scale * area) & (_sides(boxes) >= _MIN_SIDE_PX).all(1)
-            lost |= not bool(seen.all())
-            sample[name] = tv_tensors.wrap(boxes[seen], like=boxes)
-            sample[tasks[name].labels_field] = sample[tasks[name].labels_field][seen]
-        return _without_image_labels(sample, tasks) if lost and self.lost_box == "missing" else sample
+        lost = [target.after_crop(sample, seen, scale, self.min_visible) for target in _present(targets, sample)]
+        zoom = math.sqrt(scale)
+        return (_without_whole(seen, targets) if any(lost) and self.lost_box == "missing" else seen), zoom
 
 
-def _mosaic(samples: list[Sample], tasks: Mapping[str, Task]) -> Sample:
+def _mosaic(samples: list[Sample], targets: Sequence[Target]) -> Sample:
     """Four pictures in a 2 x 2 grid of twice the size; a task that one of them lacks is missing."""
     first = samples[0]
     height, width = first["image"].shape[-2:]
-    mosaic = _without_image_labels(first, tasks)
-    for key, value in first.items():
-        if isinstance(value, (tv_tensors.Image, tv_tensors.Mask)):
-            parts = [sample.get(key) for sample in samples]
-            if any(part is None for part in parts):
-                del mosaic[key]
-                continue
-            rows = [torch.cat([parts[i], parts[i + 1]], -1) for i in (0, 2)]  # type: ignore[list-item]
-            mosaic[key] = tv_tensors.wrap(torch.cat(rows, -2), like=value)
-    for name in _box_tasks(first, tasks):
-        labels = tasks[name].labels_field
-        if any(sample.get(name) is None for sample in samples):
-            del mosaic[name], mosaic[labels]
-            continue
-        shifts = torch.tensor([[0, 0], [width, 0], [0, height], [width, height]]).repeat(1, 2)
-        boxes = torch.cat([sample[name] + shift for sample, shift in zip(samples, shifts, strict=True)])
-        mosaic[name] = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(2 * height, 2 * width))
-        mosaic[labels] = torch.cat([sample[labels] for sample in samples])
+    of_tasks = {key for target in targets for key in target.fields}
+    mosaic = {key: value for key, value in first.items() if key not in of_tasks}
+    rows = [torch.cat([samples[i]["image"], samples[i + 1]["image"]], -1) for i in (0, 2)]
+    mosaic["image"] = tv_tensors.wrap(torch.cat(rows, -2), like=first["image"])
+    for target in targets:
+        if all(_present([target], sample) for sample in samples):
+            mosaic |= target.mosaic(samples, height, width)
     return mosaic
 
 
-def _window(value: Any, top: int, left: int, height: int, width: int, size: tuple[int, int]) -> Any:
+def _window(value: Any, top: int, left: int, height: int, width: int, size: tuple[int, ...]) -> Any:
     """Crop to a window that may reach over the border, and resize to `size`."""
     full_height, full_width = F.get_size(value)
     before = max(0, -left), max(0, -top)
     after = max(0, left + width - full_width), max(0, top + height - full_height)
-    # only what is seen is padded, resized and copied
+    # crop first: pads, resizes and copies only the visible part
     value = F.crop(value, max(0, top), max(0, left), height - before[1] - after[1], width - before[0] - after[0])
     if any(before + after):
-        fill = IGNORE_INDEX if isinstance(value, tv_tensors.Mask) else FILL
+        fill: float = FILL
+        if isinstance(value, tv_tensors.Mask):
+            fill = torch.nan if value.is_floating_point() else IGNORE_INDEX
+            if value.dtype == torch.uint8:  # which takes -100 for 156
+                value = tv_tensors.wrap(value.to(torch.int16), like=value)
         value = F.pad(value, [*before, *after], fill=fill)
     return value if (height, width) == size else F.resize(value, list(size), antialias=True)
 
@@ -180,19 +189,11 @@ def _moves(value: Any) -> bool:
     return isinstance(value, (tv_tensors.Image, tv_tensors.BoundingBoxes, tv_tensors.Mask))
 
 
-def _box_tasks(sample: Sample, tasks: Mapping[str, Task]) -> list[str]:
-    return [name for name, task in tasks.items() if task.kind == "detection" and sample.get(name) is not None]
+def _present(targets: Sequence[Target], sample: Sample) -> list[Target]:
+    return [target for target in targets if sample.get(target.task.name) is not None]
 
 
-def _without_image_labels(sample: Sample, tasks: Mapping[str, Task]) -> Sample:
-    gone = {name for name, task in tasks.items() if task.kind in _IMAGE_KINDS}
+def _without_whole(sample: Sample, targets: Sequence[Target]) -> Sample:
+    """The sample without answers for the whole of it."""
+    gone = {key for target in targets if target.whole_sample for key in target.fields}
     return {key: value for key, value in sample.items() if key not in gone}
-
-
-def _sides(boxes: Tensor) -> Tensor:
-    plain = boxes.as_subclass(Tensor)
-    return plain[:, 2:] - plain[:, :2]
-
-
-def _areas(boxes: Tensor) -> Tensor:
-    return _sides(boxes).prod(1)

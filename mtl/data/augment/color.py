@@ -1,6 +1,6 @@
 """Colour augmentation as one affine map of RGB per picture: drawn with the sample, applied to the batch on the device.
 
-Brightness, contrast, saturation and hue are all linear in the pixels, so one 3 x 4 matrix does them together.
+Brightness, contrast, saturation and hue are linear in the pixels, so one 3 x 4 matrix combines them.
 Shapes: B pictures.
 """
 
@@ -19,11 +19,11 @@ def color_matrix(brightness: float, contrast: float, saturation: float, hue: flo
     Args:
         brightness: factor on all pixels; 1 changes nothing.
         contrast: factor on the distance from middle grey; 1 changes nothing.
-        saturation: factor on the distance from the picture's own grey; 0 is a grey picture, 1 changes nothing.
-        hue: turn of the colour circle, 1 is a whole turn; 0 changes nothing.
+        saturation: factor on the distance of a pixel from its grey value; 0 gives a grey picture, 1 changes nothing.
+        hue: rotation of the colour circle; 1 is a full turn, 0 changes nothing.
 
     Returns:
-        float32 [3,4].
+        The matrix, float32 [3,4].
     """
     cos, sin = saturation * np.cos(2 * np.pi * hue), saturation * np.sin(2 * np.pi * hue)
     turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
@@ -37,10 +37,10 @@ def apply_color(image: Tensor, matrix: Tensor) -> Tensor:
 
     Args:
         image: uint8 in 0..255 or float in 0..1, [B,3,H,W].
-        matrix: one colour matrix for each picture, [B,3,4].
+        matrix: one colour matrix per picture, [B,3,4].
 
     Returns:
-        float in 0..1, [B,3,H,W].
+        The pictures, float in 0..1, [B,3,H,W].
     """
     pixels = image.float() / 255 if image.dtype == torch.uint8 else image
     flat = torch.baddbmm(matrix[..., 3:], matrix[..., :3], pixels.flatten(2))

@@ -1,1 +1,1 @@
-"""Anybody's own folder of pictures: names, annotations and labels, checked before anything is trained."""
+"""Data sets in a folder of pictures: names, annotations and labels, checked before training."""

@@ -1,7 +1,7 @@
-"""What a source says about pictures (`AnnotatedImage`), as arrays (`Annotations`), and what faults lead to (`Checks`).
+"""A source's annotations of one picture (`AnnotatedImage`), of a split (`Annotations`), and fault handling (`Checks`).
 
-Annotations are a few flat arrays with offsets, not one Python object per picture: worker processes share their pages
-instead of copying them as reference counts change.
+`Annotations` has a few flat arrays with offsets, not one Python object per picture, so worker processes share its
+memory pages. Reference counts of Python objects would make each worker copy them.
 Shapes: N pictures, T boxes of all pictures, n boxes of one picture.
 """
 
@@ -26,17 +26,17 @@ def no_boxes() -> NDArray[np.float64]:
 
 @dataclass
 class AnnotatedImage:
-    """One picture as a source describes it; lives only until it is packed.
+    """One picture as its source describes it, before packing.
 
     Args:
-        name: its name in splits and tables.
-        path: the picture's file.
-        boxes: xyxy px of the upright file, the first pixel spans 0..1, [n,4].
+        name: name of the picture in splits and tables.
+        path: file of the picture.
+        boxes: xyxy px of the upright picture, where the first pixel spans 0..1, [n,4].
         classes: class names of the boxes.
         annotated: whether somebody looked for boxes; without boxes this says "there are none".
         declared: height and width that the annotation states.
         labels: image-level labels that the source itself gives, by task.
-        mask: file of a segmentation map.
+        maps: files with a value for every pixel, by task.
     """
 
     name: str
@@ -46,27 +46,27 @@ class AnnotatedImage:
     annotated: bool = True
     declared: tuple[int, int] | None = None
     labels: dict[str, Any] = field(default_factory=dict)
-    mask: Path | None = None
+    maps: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """Everything about the pictures of one split, as arrays.
+    """The pictures and boxes of one split, as arrays.
 
     Args:
         names: names of the pictures, UTF-8 bytes [N].
         paths: their files, UTF-8 bytes [N].
-        masks: files of segmentation maps, UTF-8 bytes [N]; empty where there is none.
+        maps: files with a value for every pixel, by task, UTF-8 bytes [N]; empty where there is none.
         sizes: height and width of the upright files, [N,2].
         annotated: whether boxes were looked for, [N].
         offsets: boxes of picture i are rows offsets[i] to offsets[i + 1], [N+1].
-        boxes: xyxy px of the upright files, float32 [T,4].
-        labels: class index of every box, int64 [T].
+        boxes: xyxy px of the upright pictures, float32 [T,4].
+        labels: class index of each box, int64 [T].
     """
 
     names: NDArray[np.bytes_]
     paths: NDArray[np.bytes_]
-    masks: NDArray[np.bytes_]
+    maps: dict[str, NDArray[np.bytes_]]
     sizes: NDArray[np.int64]
     annotated: NDArray[np.bool_]
     offsets: NDArray[np.int64]
@@ -79,15 +79,15 @@ class Annotations:
 
 @dataclass(frozen=True)
 class Checks:
-    """What to do about faults in the data.
+    """How to handle faults in the data.
 
     Args:
-        box_classes: class names of boxes in the order of their index.
-        on_bad_box: what to do with a box more than one pixel outside its picture, or that is not four numbers.
-        on_unknown_class: what to do with a box of a class that is not listed.
-        verify_images: decode every picture once instead of reading its header only.
-        max_pixels: most pixels of a picture; `mtl.data.images.MAX_PIXELS` by default.
-        boxes_on: pixels that the boxes of a picture with an EXIF orientation are on.
+        box_classes: class names of boxes, in the order of their index.
+        on_bad_box: action for a box that extends more than one pixel beyond its picture, or is not four numbers.
+        on_unknown_class: action for a box of a class that is not in `box_classes`.
+        verify_images: decode each picture once instead of reading only its header.
+        max_pixels: maximum number of pixels per picture; `mtl.data.images.MAX_PIXELS` by default.
+        boxes_on: coordinates of boxes if a picture has an EXIF orientation: of the upright or the stored pixels.
     """
 
     box_classes: tuple[str, ...]
@@ -98,16 +98,16 @@ class Checks:
     boxes_on: BoxesOn | None = None
 
     def refuse_box(self, fault: str, image: str, report: DataReport) -> None:
-        """What happens to an annotation whose box is not four numbers: an error, or it is left out and reported.
+        """Handle an annotation whose box is not four numbers: raise an error, or skip and report it.
 
         Args:
-            fault: which annotation, and what it has instead.
+            fault: the annotation and its fault, for the message.
             image: name of its picture.
-            report: takes the finding.
+            report: receives the finding.
 
         Raises:
-            ValueError: where a bad box is an error.
+            ValueError: if `on_bad_box` is `error`.
         """
         if self.on_bad_box == "error":
-            raise ValueError(f"{fault}. Correct the annotation, or leave it out with on_bad_box: skip.")
+            raise ValueError(f"{fault}. Correct the annotation, or skip it with on_bad_box: skip.")
         report.add("bad_box", "", image, fault, "skipped")

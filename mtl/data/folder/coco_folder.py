@@ -1,4 +1,4 @@
-"""`COCOFolder`: a folder of pictures and COCO JSON files, anybody's own."""
+"""`COCOFolder`: a data set of pictures and COCO JSON files in a folder."""
 
 import os
 from collections import Counter, defaultdict
@@ -17,19 +17,18 @@ from mtl.data.folder.splits import SPLITS
 
 
 class COCOFolder(FolderDataModule):
-    """Pictures described by COCO JSON: one file for all, or one for each split.
+    """Pictures described by COCO JSON: one file for all pictures, or one per split.
 
-    Category ids may have gaps; categories are matched to `box_classes` by name. A picture that the JSON lists without
-    a box has no objects, as COCO means it; one that it does not list is not annotated. Crowd regions are left out and
-    reported.
+    Category ids may have gaps; categories are matched to `box_classes` by name. As in COCO, a listed picture without
+    boxes has no objects; a picture that is not listed is not annotated. Crowd regions are skipped and reported.
 
     Args:
         root: folder of the data set.
         box_classes: class names of the boxes, in the order of their index.
-        images: folder of the pictures, relative to `root`; `file_name` of the JSON is relative to it. A mapping
-            gives each JSON file of `annotations` its own folder.
-        annotations: the JSON file, relative to `root`, or a mapping of split to file. With a mapping the files are
-            the splits, unless `fractions` are given or the folder `splits` exists.
+        images: folder of the pictures, relative to `root`; `file_name` in the JSON is relative to it. A mapping of
+            split to folder sets one folder per JSON file of `annotations`.
+        annotations: the JSON file, relative to `root`, or a mapping of split to file. With a mapping, the files define
+            the splits, unless `fractions` is given or the folder `splits` exists.
         **kwargs: arguments of `FolderDataModule`.
     """
 
@@ -45,14 +44,14 @@ class COCOFolder(FolderDataModule):
         self.annotations: dict[str, str] = {"": annotations} if isinstance(annotations, str) else dict(annotations)
         for split in self.annotations:
             if split not in ("", *SPLITS):
-                raise ValueError(f"annotations names a split {split!r}; splits are {', '.join(SPLITS)}.")
+                raise ValueError(f"annotations has an unknown split {split!r}; splits are {', '.join(SPLITS)}.")
         self.images: dict[str, str] = dict.fromkeys(self.annotations, "") | (
             dict.fromkeys(self.annotations, images) if isinstance(images, str) else dict(images)
         )
         self._records: dict[str, AnnotatedImage] = {}
         self._listed: dict[str, list[str]] = {}
-        self._on_disk: dict[str, dict[str, Path]] = {}  # pictures by folder and name; read where a file is not found
-        self._others: dict[str, dict[str, Path]] = {}  # of these the ones that no JSON lists
+        self._on_disk: dict[str, dict[str, Path]] = {}  # pictures by folder and name; read if a file is missing
+        self._others: dict[str, dict[str, Path]] = {}  # the subset that no JSON lists
 
     def names(self) -> list[str]:
         entries: list[_Entry] = []
@@ -75,7 +74,7 @@ class COCOFolder(FolderDataModule):
     def explain_source(self, name: str) -> str:
         files = ", ".join(repr(str(self.root / file)) for file in self.annotations.values())
         first = f"; it lists {next(iter(self._records))!r} and others" if self._records else ""
-        return f"None of its pictures, for example {name!r}, is in the list images of {files}{first}."
+        return f"The list `images` of {files} contains none of its pictures, for example {name!r}{first}."
 
     def release(self) -> None:
         self._records.clear()
@@ -89,8 +88,8 @@ class COCOFolder(FolderDataModule):
 
     def _unlisted(self, name: str) -> AnnotatedImage:
         folders = list(dict.fromkeys(self.images.values()))
-        found = [pictures[name] for folder in folders if name in (pictures := self._not_listed(folder))]
-        return AnnotatedImage(name, found[0] if found else self.root / folders[0] / name, annotated=False)
+        paths = [pictures[name] for folder in folders if name in (pictures := self._not_listed(folder))]
+        return AnnotatedImage(name, paths[0] if paths else self.root / folders[0] / name, annotated=False)
 
     def _keep(self, entry: "_Entry", name: str) -> None:
         picture, earlier = entry.picture, self._records.get(name)
@@ -98,26 +97,26 @@ class COCOFolder(FolderDataModule):
             name, entry.path, np.array(picture.boxes).reshape(-1, 4), picture.classes, declared=picture.declared
         )
         if earlier is not None:
-            # the same picture may stand in the JSON of two splits
+            # the JSON files of two splits may list the same picture
             file = self.annotations[entry.split]
             self.data_report.add("listed_twice", "", name, file, "kept the first")
             if len(record.boxes) and len(earlier.boxes) and _box_list(record) != _box_list(earlier):
                 raise ValueError(
-                    f"picture {name!r} is listed twice, with other boxes each time; the second is id {picture.id!r} in "
-                    f"{str(self.root / file)!r}. Nobody can know which boxes are right: leave one entry in images, and "
-                    "give its id to the boxes that count."
+                    f"picture {name!r} is listed twice with different boxes, so the right boxes are unknown; the "
+                    f"second entry is id {picture.id!r} in {str(self.root / file)!r}. Keep one entry in `images`, and "
+                    "use its id in the annotations that are right."
                 )
         if earlier is None or not len(earlier.boxes):
             self._records[name] = record
 
     def _files(self, folder: str, file_names: Sequence[str]) -> list[Path]:
-        """The file of each `file_name`; where there is none of that name, the picture that it can only mean."""
+        """The file of each `file_name`; if no such file exists, the one picture that matches the name."""
         paths = {name: _straight(self.root / folder / plain_name(name)) for name in file_names}
-        lost = [name for name, path in paths.items() if not path.is_file()]
-        if lost:
-            found = set(paths.values())
-            free = {name: path for name, path in self._pictures(folder).items() if path not in found}
-            matches = match_names(lost, free)
+        missing = [name for name, path in paths.items() if not path.is_file()]
+        if missing:
+            taken = set(paths.values())
+            free = {name: path for name, path in self._pictures(folder).items() if path not in taken}
+            matches = match_names(missing, free)
             claims = Counter(match.name for match in matches.values())
             for text, match in matches.items():
                 if claims[match.name] == 1:
@@ -149,7 +148,7 @@ class _Entry:
 
 
 def _distinct_names(entries: Sequence[_Entry], root: Path) -> list[str]:
-    """A name for each picture: its path in its folder, without extension; more of the path where two files share it."""
+    """A name per picture: its path in its folder, without extension; two files with the same name get a longer path."""
     names = []
     for entry in entries:
         folder = root / entry.folder
@@ -166,7 +165,7 @@ def _distinct_names(entries: Sequence[_Entry], root: Path) -> list[str]:
 
 
 def _straight(path: Path) -> Path:
-    """The path without `..`, where that is the same file."""
+    """The path without `..`, if that is the same file."""
     straight = Path(os.path.normpath(path)) if ".." in path.parts else path
     return straight if straight.is_file() else path
 

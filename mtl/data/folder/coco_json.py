@@ -1,6 +1,6 @@
-"""What a COCO JSON file says about its pictures, with every fault named by file and annotation.
+"""Read a COCO JSON file; errors name the file and the annotation.
 
-Ids may be numbers or texts: `1`, `1.0` and `"1"` are one id where only one picture or category can be meant.
+Ids may be numbers or strings: `1`, `1.0` and `"1"` are the same id unless this is ambiguous.
 Source: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014.
 """
 
@@ -19,7 +19,7 @@ from mtl.data.folder.text_files import read_text
 from mtl.errors import did_you_mean
 
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
-_MOST_NAMED = 5  # doubled ids in one message
+_MOST_NAMED = 5  # duplicate ids shown in one message
 
 
 @dataclass
@@ -28,8 +28,8 @@ class ListedPicture:
 
     Args:
         id: its id.
-        file_name: the file as the JSON names it.
-        declared: height and width that the JSON states.
+        file_name: `file_name` in the JSON.
+        declared: height and width stated in the JSON.
         boxes: xyxy px.
         classes: class names of the boxes.
     """
@@ -42,17 +42,16 @@ class ListedPicture:
 
 
 def read_coco(file: Path, checks: Checks, report: DataReport) -> list[ListedPicture]:
-    """The pictures of a COCO JSON file in its order.
+    """The pictures of a COCO JSON file, in its order.
 
     Args:
         file: the JSON file.
-        checks: what to do about faults.
-        report: takes every finding.
+        checks: how to handle faults.
+        report: receives the findings.
 
     Raises:
-        ValueError: if this is no such file; for ids that stand for two pictures or two categories, annotations of an
-            unknown category and boxes that are none, unless they are to be skipped; and if most annotations belong to
-            no picture.
+        ValueError: if the file is missing or not COCO JSON; if an id belongs to two pictures or two categories; for an
+            unknown category or an invalid box, unless `checks` skips them; or if most annotations have no picture.
     """
     if not file.is_file():
         raise ValueError(f"no COCO file {str(file)!r}. Correct `root`, or name the file in `annotations`.")
@@ -69,7 +68,7 @@ def read_coco(file: Path, checks: Checks, report: DataReport) -> list[ListedPict
     strays = []
     for number, entry in enumerate(annotations):
         if not isinstance(entry, dict):
-            raise ValueError(f"{str(file)!r}: annotations[{number}] is {entry!r} and must be an object. Correct it.")
+            raise ValueError(f"{str(file)!r}: annotations[{number}] must be an object, not {entry!r}. Correct it.")
         key = pictures.find(entry.get("image_id"))
         if key is None:
             strays.append(entry)
@@ -87,16 +86,16 @@ def _lists(file: Path) -> tuple[list[Any], list[Any], list[Any]]:
     text = read_text(file)
     try:
         content = json.loads(text)
-        found = [content[name] for name in ("images", "annotations", "categories")]
-        for name, entries in zip(("images", "annotations", "categories"), found, strict=True):
+        lists = [content[name] for name in ("images", "annotations", "categories")]
+        for name, entries in zip(("images", "annotations", "categories"), lists, strict=True):
             if not isinstance(entries, list):
-                raise TypeError(f"{name} is no list")
+                raise TypeError(f"{name} is not a list")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
-            f"{str(file)!r} is no COCO detection file ({type(error).__name__}: {error}); it needs the lists "
-            "images, annotations and categories. Correct it, or name another file in `annotations`."
+            f"{str(file)!r} is not a COCO detection file ({type(error).__name__}: {error}); it needs the lists "
+            "images, annotations and categories. Correct it, or set another file in `annotations`."
         ) from error
-    return found[0], found[1], found[2]
+    return lists[0], lists[1], lists[2]
 
 
 def _add(
@@ -107,17 +106,17 @@ def _add(
     checks: Checks,
     report: DataReport,
 ) -> None:
-    """Add the box of one annotation to its picture, if it has one to train on."""
+    """Add the box of one annotation to its picture, unless the box is empty or skipped."""
     box = entry.get("bbox")
     if isinstance(box, list) and not box:
-        return  # what some tools write for a picture without an object
+        return  # some tools write this for a picture without objects
     key = classes.find(entry.get("category_id"))
     if key is None:
         if checks.on_unknown_class == "error":
             listed = ", ".join(f"{other['id']} {other['name']}" for other in classes.entries.values()) or "none"
             raise ValueError(
-                f"{where} has category_id {entry.get('category_id')!r}, which `categories` does not list; it lists "
-                f"{listed}. Add the category, or leave such boxes out with on_unknown_class: skip."
+                f"{where} has category_id {entry.get('category_id')!r}, which is not in `categories`: {listed}. "
+                "Add the category, or skip its boxes with on_unknown_class: skip."
             )
         report.add("unknown_class", "", picture.file_name, f"category {entry.get('category_id')!r}", "skipped")
         return
@@ -127,8 +126,8 @@ def _add(
         return
     numbers = _numbers(box)
     if numbers is None:
-        said = f"has the bbox {box!r}" if "bbox" in entry else "has no bbox"
-        checks.refuse_box(f"{where} {said}; a box is four numbers x, y, width, height", picture.file_name, report)
+        fault = f"has the bbox {box!r}" if "bbox" in entry else "has no bbox"
+        checks.refuse_box(f"{where} {fault}; a box is four numbers x, y, width, height", picture.file_name, report)
         return
     x, y, width, height = numbers
     picture.boxes.append([x, y, x + width, y + height])
@@ -140,7 +139,7 @@ def _numbers(box: Any) -> list[float] | None:
         return None
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in box):
         return None
-    # an integer too long for a float is none of a picture either
+    # an integer too large for a float becomes infinity, which later checks reject
     return [float(value) if abs(value) < 1e300 or isinstance(value, float) else math.inf for value in box]
 
 
@@ -155,19 +154,19 @@ def _declared(entry: Mapping[str, Any]) -> tuple[int, int] | None:
 def _refuse_strays(
     file: Path, strays: Sequence[Mapping[str, Any]], num: int, listed: Mapping[Hashable, ListedPicture]
 ) -> None:
-    # a cut-out of a larger set has strays, too, but then its own pictures keep their boxes
+    # a subset of a larger data set also has strays, but then its pictures have boxes
     empty = sum(not picture.boxes for picture in listed.values())
     if strays and 2 * len(strays) >= num and 2 * empty >= len(listed):
         example = next(iter(listed.values())).id if listed else None
         raise ValueError(
-            f"{str(file)!r}: {len(strays)} of {num} annotations belong to no picture of the list images, and {empty} "
+            f"{str(file)!r}: {len(strays)} of {num} annotations have an image_id that is not in `images`, and {empty} "
             f"of its {len(listed)} pictures have no box: an annotation has image_id {strays[0].get('image_id')!r}, "
-            f"a picture has id {example!r}. Correct the ids, and take out annotations of pictures that are not there."
+            f"a picture has id {example!r}. Correct the ids, and remove annotations of missing pictures."
         )
 
 
 class _Ids:
-    """The entries of `images` or `categories` by their id, however it is written."""
+    """The entries of `images` or `categories` by id, in any spelling."""
 
     def __init__(self, file: Path, what: str, label: str, entries: Sequence[Any]) -> None:
         self.file, self.what = file, what
@@ -180,8 +179,8 @@ class _Ids:
                 known = entry if isinstance(entry, dict) else ()
                 hint = next((did_you_mean(name, known) for name in ("id", label) if name not in known), "")
                 raise ValueError(
-                    f"{str(file)!r}: {what}[{number}] is {_short(entry)} and needs an `id` (a number or a text) and a "
-                    f"`{label}`.{hint} Correct it."
+                    f"{str(file)!r}: {what}[{number}] is {_short(entry)} and needs an `id` (a number or a string) and "
+                    f"a `{label}`.{hint} Correct it."
                 )
             if key not in self.entries:
                 self.entries[key] = entry
@@ -196,27 +195,27 @@ class _Ids:
             shown = "; ".join(f"{key!r}: {', '.join(names)}" for key, names in list(doubled.items())[:_MOST_NAMED])
             more = f"; and {len(doubled) - _MOST_NAMED} more" if len(doubled) > _MOST_NAMED else ""
             raise ValueError(
-                f"{str(file)!r}: {len(doubled)} ids in {what} stand for more than one entry ({shown}{more}), so nobody "
-                "can know which of them an annotation means. Give every entry an id of its own, also in the "
-                "annotations; two sets that are merged need ids that do not meet."
+                f"{str(file)!r}: {len(doubled)} ids in {what} belong to more than one entry ({shown}{more}), so their "
+                "annotations are ambiguous. Give each entry a unique id, also in the annotations; merged data sets "
+                "need disjoint ids."
             )
 
     def find(self, value: Any) -> Hashable | None:
-        """The key of the entry that an id means; None if there is none."""
+        """The key of the entry with this id; None if no entry has it."""
         key = _key(value)
         if key is None or key in self.entries:
             return key
         hits = self.by_text.get(_text(key), [])
         if len(hits) > 1:
             raise ValueError(
-                f"{str(self.file)!r}: id {value!r} of an annotation may mean {' or '.join(map(repr, hits))} of "
-                f"{self.what}. Write ids in one form."
+                f"{str(self.file)!r}: id {value!r} of an annotation may mean {' or '.join(map(repr, hits))} in "
+                f"{self.what}. Write each id in one form."
             )
         return hits[0] if hits else None
 
 
 def _key(value: Any) -> Hashable | None:
-    """An id as a key of a dict: 1 and 1.0 are one key, "1" is another; None for what is no id."""
+    """An id as a dict key: 1 and 1.0 are the same key, "1" is another; None for an invalid id."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""`CsvLabels`: the image-level labels of a data set of picture files, from the rows of a CSV."""
+"""`CsvLabels`: image-level labels of picture files, from the rows of a CSV."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ from mtl.data.folder.picture_names import match_names
 
 
 class CsvLabels:
-    """Rows of a CSV, found by the names of pictures.
+    """Rows of a CSV, matched to pictures by name.
 
     Args:
         path: the CSV file.
-        key: its column that names the pictures: with or without extension and folders.
-        tasks: image-level tasks by name; each says what its column means.
-        annotated_column: its column of 0 and 1 that says whose boxes are annotated.
+        key: column with the names of the pictures, with or without extension and folders.
+        tasks: image-level tasks by name, each with the meaning of its column.
+        annotated_column: column of 0 and 1: whether the boxes of the picture are annotated.
     """
 
     def __init__(
@@ -30,17 +30,18 @@ class CsvLabels:
         self.tasks = tasks
         self.annotated_column = annotated_column
         self.rows: dict[str, Row] = {}
-        self._first = ""  # what the first row calls its picture
+        self._first = ""  # picture name in the first row
 
     def read(self, names: Collection[str], report: DataReport) -> None:
-        """Read the file and give each row to its picture.
+        """Read the file and match each row to a picture.
 
         Args:
             names: names of all pictures.
-            report: takes the rows that are of no picture, and the names that had to be guessed.
+            report: receives the rows without a picture, and the names that had to be guessed.
 
         Raises:
-            ValueError: as `read_rows`, and if two rows are of one picture, or none where it says whose boxes count.
+            ValueError: as `read_rows`; if two rows match one picture; or if no row matches and `annotated_column` is
+                set.
         """
         rows = read_rows(self.path, self.key)
         self._first = next(iter(rows), "")
@@ -61,21 +62,21 @@ class CsvLabels:
                     report.add("name_differs", "", match.name, f"{text!r} in {self.path.name}", "matched")
         if self.annotated_column and rows and not self.rows:
             raise ValueError(
-                f"annotated_column {self.annotated_column!r} of {str(self.path)!r} says whose boxes are annotated, and "
-                f"none of its {len(rows)} rows names a picture: the first is {self._first!r}, a picture is "
-                f"{next(iter(sorted(names)), None)!r}. Correct the names, or set labels_key to their column."
+                f"annotated_column {self.annotated_column!r} of {str(self.path)!r} marks pictures with annotated "
+                f"boxes, but none of its {len(rows)} rows names a picture: the first row names {self._first!r}, a "
+                f"picture is {next(iter(sorted(names)), None)!r}. Correct the names, or set labels_key to their column."
             )
 
     def add_to(self, records: Iterable[AnnotatedImage], split: str, report: DataReport) -> None:
-        """Add the labels of its row to each record.
+        """Add to each record the labels of its row.
 
         Args:
             records: the pictures.
             split: their split, for the report.
-            report: takes what is missing.
+            report: receives missing labels.
 
         Raises:
-            ValueError: for a cell that is neither a label nor a mark of a missing one, naming file and picture.
+            ValueError: for a cell that is neither a label nor a missing value; names file and picture.
         """
         for record in records:
             row = self.rows.get(record.name)
@@ -92,27 +93,27 @@ class CsvLabels:
                 record.annotated &= self._is_annotated(row, record.name)
 
     def explain(self, task: str, names: Sequence[str]) -> str:
-        """Why no picture of a split has a label of this task; empty where it is not for the CSV.
+        """Explain why no picture of a split has a label of this task; empty if the CSV is not the cause.
 
         Args:
             task: an image-level task, or `boxes`.
-            names: the pictures of the split.
+            names: names of the pictures of the split.
         """
         mine = [name for name in names if name in self.rows]
         if not mine and task in self.tasks:
-            first = f"the file's first row is {self._first!r}" if self._first else "the file has no row"
-            return f"No row of {str(self.path)!r} names a picture of the split: its first is {names[0]!r}, {first}."
+            first = f"the first row names {self._first!r}" if self._first else "the file has no row"
+            return f"No row of {str(self.path)!r} names a picture of the split: it starts with {names[0]!r}, {first}."
         if task in self.tasks:
             spec = self.tasks[task]
             columns = ", ".join(spec.columns or [spec.column or task])
             return (
-                f"Column {columns} of {str(self.path)!r} is missing in all {len(mine)} of its rows: each cell there is "
-                f"NaN or one of {spec.missing} (`missing` of the image task)."
+                f"All {len(mine)} rows of the split have a missing value in column {columns} of {str(self.path)!r}: "
+                f"each cell is NaN or one of {spec.missing} (`missing` of the image task)."
             )
         if mine and self.annotated_column and not any(self._is_annotated(self.rows[name], name) for name in mine):
             return (
-                f"Column {self.annotated_column!r} of {str(self.path)!r} (annotated_column) is 1 in none of its "
-                f"{len(mine)} rows."
+                f"Column {self.annotated_column!r} of {str(self.path)!r} (annotated_column) is 1 in none of the "
+                f"{len(mine)} rows of the split."
             )
         return ""
 
@@ -131,7 +132,7 @@ def image_targets(specs: Mapping[str, ImageLabels], records: Sequence[AnnotatedI
     """The image-level labels of N records as arrays: int64 [N] (-100 = missing), float32 [N] or [N,C] (NaN = missing).
 
     Args:
-        specs: form of every image-level task, by name.
+        specs: specification of each image-level task, by name.
         records: the pictures.
     """
     targets = {}

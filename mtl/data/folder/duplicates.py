@@ -1,4 +1,4 @@
-"""What is there twice in a data set: pictures in two files or two splits, and boxes drawn twice."""
+"""Duplicates in a data set: pictures in two files or two splits, and boxes annotated twice."""
 
 import filecmp
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +15,11 @@ _ROWS = 256  # boxes compared with all others at a time
 
 
 def report_duplicates(splits: Mapping[str, Annotations], report: DataReport) -> None:
-    """Report pictures whose files are the same byte for byte, and names that stand in two splits.
+    """Report pictures with byte-identical files, and names that are in two splits.
 
     Args:
         splits: the packed splits.
-        report: takes the findings.
+        report: receives the findings.
     """
     by_size: dict[int, list[tuple[str, str, Path]]] = {}
     seen: dict[str, str] = {}
@@ -42,14 +42,14 @@ def report_duplicates(splits: Mapping[str, Annotations], report: DataReport) -> 
 
 
 def doubled_boxes(boxes: NDArray[np.float64], classes: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of boxes of one class that cover nearly the same pixels.
+    """Pairs of boxes of the same class with an IoU above 0.9.
 
     Args:
-        boxes: xyxy px of one picture, each with an area, [n,4].
+        boxes: xyxy px of one picture, each with an area above 0, [n,4].
         classes: their class names.
     """
     area = np.prod(boxes[:, 2:] - boxes[:, :2], -1)
-    # some rows at a time: all pairs of a picture with 10,000 cells would take gigabytes
+    # some rows at a time: all pairs of a picture with 10,000 boxes would take gigabytes
     for start in range(0, len(boxes), _ROWS):
         rows, others = boxes[start : start + _ROWS], boxes[start:]
         low = np.maximum(rows[:, None, :2], others[None, :, :2])

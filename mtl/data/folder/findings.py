@@ -1,4 +1,4 @@
-"""`DataReport`: everything a loader left out, changed or found strange, said once and kept for a machine to read."""
+"""`DataReport`: what a loader skipped, changed or found suspicious, logged once and saved as CSV."""
 
 import csv
 import logging
@@ -15,15 +15,15 @@ _BOXES_LEFT_OUT = ("annotation_without_image", "unknown_class", "bad_box", "empt
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found in the data.
+    """One finding in the data.
 
     Args:
-        kind: what it is, one word such as `empty_box`.
-        split: `train`, `val`, `test`, or empty for the set as a whole.
+        kind: type of finding, one word such as `empty_box`.
+        split: `train`, `val`, `test`, or empty for the whole data set.
         image: name of the picture, or empty.
-        detail: the values it was seen in.
-        action: what was done: `skipped`, `clipped`, `kept`, `not labelled`, `matched` (to a name that is written in
-            another way), or `merged`.
+        detail: the values concerned.
+        action: how it was handled: `skipped`, `clipped`, `kept`, `not labelled`, `matched` (to a different spelling of
+            a name), or `merged`.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class DataReport:
     """A list of findings with a summary.
 
     Args:
-        name: what was read, for the summary's title.
+        name: name of the data set, for the title of the summary.
     """
 
     def __init__(self, name: str) -> None:
@@ -51,62 +51,62 @@ class DataReport:
         return len(self.findings)
 
     def add(self, kind: str, split: str, image: str, detail: str, action: str) -> None:
-        """Note one finding.
+        """Add one finding.
 
         Args:
-            kind: what it is.
-            split: where.
-            image: which picture.
-            detail: the values it was seen in.
-            action: what was done about it.
+            kind: type of finding.
+            split: split of the picture.
+            image: name of the picture.
+            detail: the values concerned.
+            action: how it was handled.
         """
         self.findings.append(Finding(kind, split, image, detail, action))
 
     def images(self, kind: str) -> list[str]:
-        """Names of the pictures with this finding, sorted, each once.
+        """Names of the pictures with this kind of finding, sorted and unique.
 
         Args:
-            kind: the kind of finding.
+            kind: type of finding.
         """
         return sorted({finding.image for finding in self.findings if finding.kind == kind})
 
     def summary(self) -> str:
-        """One line for each kind and action: how often, in how many pictures, and the first of them."""
+        """One line per kind and action: the count and the first finding."""
         groups: dict[tuple[str, str], list[Finding]] = {}
         for finding in self.findings:
             groups.setdefault((finding.kind, finding.action), []).append(finding)
         lines = [f"{self.name}: {len(self.findings)} findings in the data"]
-        for (kind, action), found in groups.items():
-            first = found[0]
+        for (kind, action), group in groups.items():
+            first = group[0]
             where = " ".join(part for part in (first.split, first.image, first.detail) if part)
-            lines.append(f"  {action:<12} {len(found):>5} x {kind}: {where}{', ...' if len(found) > 1 else ''}")
+            lines.append(f"  {action:<12} {len(group):>5} x {kind}: {where}{', ...' if len(group) > 1 else ''}")
         return "\n".join(lines)
 
     def explain_skipped(self, split: str) -> str:
-        """Which boxes were left out, in a sentence; empty where none was.
+        """A sentence about the boxes that were skipped; empty if none was.
 
         Args:
-            split: the split; what was found before pictures were dealt to splits counts, too.
+            split: the split; findings without a split count as well.
         """
-        left_out = [
+        skipped = [
             finding
             for finding in self.findings
             if finding.kind in _BOXES_LEFT_OUT and finding.action == "skipped" and finding.split in ("", split)
         ]
-        kinds = Counter(finding.kind for finding in left_out)
-        details = {finding.kind: finding.detail for finding in reversed(left_out)}
+        kinds = Counter(finding.kind for finding in skipped)
+        details = {finding.kind: finding.detail for finding in reversed(skipped)}
         listed = "; ".join(f"{number} x {kind} ({details[kind]})" for kind, number in kinds.items())
-        return f"Boxes were left out: {listed}." if kinds else ""
+        return f"Skipped boxes: {listed}." if kinds else ""
 
     @rank_zero_only
     def log_summary(self) -> None:
-        """Log the summary as one warning, on one rank; nothing where there is nothing to say."""
+        """Log the summary as one warning, on rank 0 only; log nothing without findings."""
         if self.findings:
             log.warning(self.summary())
 
     @rank_zero_only
     def write_csv(self, path: Path) -> None:
-        """Write every finding.
+        """Write all findings to a CSV file.
 
         Args:
             path: the CSV file to write.

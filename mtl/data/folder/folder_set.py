@@ -1,4 +1,4 @@
-"""`FolderSet`: samples of one split of picture files, from arrays of annotations.
+"""`FolderSet`: the samples of one split of picture files, from arrays of annotations.
 
 Shapes: N pictures, H x W pixels of the network's input, C classes.
 """
@@ -18,6 +18,7 @@ from torchvision import tv_tensors
 
 from mtl.batch import IGNORE_INDEX, Sample
 from mtl.data.folder.annotations import Annotations
+from mtl.data.folder.map_files import MapFiles
 from mtl.data.images import read_image
 from mtl.data.resize import FitMode, boxes_from_original, fit_geometry, fit_image
 
@@ -26,7 +27,7 @@ _GIB = 2**30
 
 
 class FolderSet(Dataset[Sample]):
-    """Samples with boxes and image-level labels; what is not labelled is left out of the sample.
+    """Samples with boxes, image-level labels and maps; what is not labelled is left out of the sample.
 
     Args:
         annotations: pictures and boxes.
@@ -35,6 +36,7 @@ class FolderSet(Dataset[Sample]):
         fit: how a picture is made to fit.
         cache: decode and keep all pictures now.
         max_pixels: most pixels of a picture; `mtl.data.images.MAX_PIXELS` by default.
+        maps: how the maps of each task are stored.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class FolderSet(Dataset[Sample]):
         fit: FitMode = "letterbox",
         cache: bool = False,
         max_pixels: int | None = None,
+        maps: Mapping[str, MapFiles] | None = None,
     ) -> None:
         self.annotations = annotations
         self.targets = dict(targets)
         self.image_size = image_size
         self.fit = fit
         self.max_pixels = max_pixels
+        self.maps = dict(maps or {})
         self.images = self._read_all() if cache else None
 
     def __len__(self) -> int:
@@ -75,13 +79,16 @@ class FolderSet(Dataset[Sample]):
             value = values[index]
             if not (value == IGNORE_INDEX if values.dtype == np.int64 else np.isnan(value).any()):
                 sample[name] = torch.as_tensor(value)
+        for name, files in self.annotations.maps.items():
+            if path := files[index].decode():
+                sample[name] = self.maps[name].read(path, self.image_size, self.fit, self.max_pixels)
         return sample
 
     def name(self, index: int) -> str:
-        """Name of a picture: what `image_id` stands for.
+        """Name of a picture.
 
         Args:
-            index: the picture.
+            index: index of the picture (`image_id`).
         """
         return str(self.annotations.names[index].decode())
 
@@ -89,7 +96,7 @@ class FolderSet(Dataset[Sample]):
         """File of a picture.
 
         Args:
-            index: the picture.
+            index: index of the picture.
         """
         return str(self.annotations.paths[index].decode())
 
@@ -104,10 +111,10 @@ class FolderSet(Dataset[Sample]):
         return fit_image(image, self.image_size, self.fit, original)[0]
 
     def _read_all(self) -> Tensor:
-        # one tensor: forked workers share its pages, spawned ones its memory
+        # one tensor: forked workers share its pages, spawned workers its shared memory
         images = torch.empty(len(self), 3, *self.image_size, dtype=torch.uint8)
         if images.numel() > _GIB:
-            log.warning("the cache of %d pictures takes %.1f GiB of memory", len(self), images.numel() / _GIB)
+            log.warning("the cache of %d pictures uses %.1f GiB of memory", len(self), images.numel() / _GIB)
 
         def read(index: int) -> None:
             images[index] = self._read(index)

@@ -1,34 +1,35 @@
-"""Image-level labels from the columns of a CSV: what a column means, and its values as arrays.
+"""Image-level labels from the columns of a CSV: the meaning of each column, and its values as arrays.
 
 Shapes: N pictures, C classes.
 """
 
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl.batch import IGNORE_INDEX
 from mtl.data.folder.text_files import read_text
 from mtl.errors import did_you_mean
+from mtl.targets.target import IGNORE_INDEX, Target, kinds, target_of
 from mtl.task import Task
 
 Row = dict[str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """How one image-level task is written in the CSV.
+    """How the CSV stores one image-level task.
 
     Args:
         kind: `classification` (a column with class names), `multilabel` (a column of 0 and 1 for each class, or one
-            column with several class names), or `regression` (a column of numbers).
+            column with several class names), `regression` (a column of numbers), or a kind of your own that can
+            `parse` cells.
         classes: class names in the order of their index. For `multilabel` with `columns` the columns' names by default.
         column: the column; named as the task by default.
         columns: for `multilabel`: one column of 0 and 1 for each class, in the order of the classes.
@@ -37,7 +38,7 @@ class ImageLabels:
             the classes": say `missing: []` then.
     """
 
-    kind: Literal["classification", "multilabel", "regression"] = "classification"
+    kind: str = "classification"
     classes: list[str] | None = None
     column: str | None = None
     columns: list[str] | None = None
@@ -46,105 +47,98 @@ class ImageLabels:
 
     @classmethod
     def of(cls, spec: Any) -> "ImageLabels":
-        """The spec from whatever a config holds: itself, a mapping, or a namespace.
+        """Create the specification from its form in a config: an instance, a mapping, or a namespace.
 
         Args:
-            spec: keyword arguments in any of these forms.
+            spec: keyword arguments in one of these forms.
         """
-        if isinstance(spec, cls):
-            return spec
-        values = dict(spec) if isinstance(spec, Mapping) else dict(vars(spec))
-        if "class_path" in values:
-            # the form that jsonargparse gives to classes
-            return cls.of(values.get("init_args") or {})
-        for name in values:
-            if name not in cls.__dataclass_fields__:
-                raise ValueError(
-                    f"image task has a field {name!r}; there are {', '.join(cls.__dataclass_fields__)}."
-                    f"{did_you_mean(name, cls.__dataclass_fields__)}"
-                )
-        return cls(**values)
+        return from_spec(cls, spec, "image task")
 
     def task(self, name: str) -> Task:
-        """The task that these labels teach.
+        """The task of these labels.
 
         Args:
-            name: the task's name.
+            name: name of the task.
 
         Raises:
-            ValueError: if classes are missing or useless.
+            ValueError: if classes are missing or do not fit the kind.
         """
-        classes = self.classes or self.columns
-        if self.kind == "regression":
-            if classes:
-                raise ValueError(f"image task {name!r} is a regression and takes no classes or columns.")
-            return Task(name, "regression")
-        if not classes:
+        classes = self.classes or self.columns or ()
+        task = Task(name, self.kind, class_names=tuple(classes))
+        if not classes and kinds().get(self.kind, Target).needs_classes:
             raise ValueError(f"image task {name!r} of kind {self.kind!r} needs its `classes`: the names in the CSV.")
-        if self.columns and (self.kind != "multilabel" or len(self.columns) != len(classes)):
+        target = target_of(task)
+        if type(target).parse is Target.parse:
+            raise ValueError(f"image task {name!r} is of kind {self.kind!r}, which no cell of a table can hold.")
+        if classes and not target.needs_classes:
+            raise ValueError(f"image task {name!r} is a {self.kind} and takes no classes or columns.")
+        if self.columns and (not target.takes_columns or len(self.columns) != len(classes)):
             raise ValueError(
-                f"image task {name!r}: `columns` is for kind multilabel, one column for each class; "
-                f"found kind {self.kind!r}, {len(self.columns)} columns and {len(classes)} classes."
+                f"image task {name!r}: `columns` is for kind multilabel, one column per class; "
+                f"got kind {self.kind!r}, {len(self.columns)} columns and {len(classes)} classes."
             )
-        return Task(name, self.kind, class_names=tuple(classes))
+        return task
 
     def empty(self, name: str, count: int) -> NDArray[Any]:
         """An array of missing labels: int64 [N] of -100, or float32 [N] or [N,C] of NaN.
 
         Args:
-            name: the task's name.
+            name: name of the task.
             count: number of pictures N.
         """
-        if self.kind == "classification":
-            return np.full(count, IGNORE_INDEX, np.int64)
-        shape = (count, self.task(name).num_classes) if self.kind == "multilabel" else (count,)
-        return np.full(shape, np.nan, np.float32)
+        return target_of(self.task(name)).empty(count)
 
     def value(self, name: str, row: Row) -> Any:
-        """One picture's label, or None where it is missing.
+        """The label of one picture, or None if it is missing.
 
         Args:
-            name: the task's name.
+            name: name of the task.
             row: the picture's row of the CSV.
 
         Raises:
             ValueError: for a cell that is neither a label nor one of `missing`.
         """
         cells = [_cell(row, column, name) for column in self.columns or [self.column or name]]
-        task = self.task(name)
-        if self.kind == "classification":
-            cell = cells[0]
-            # a class that is listed is a class, even if it is called NONE
-            if cell in task.class_names:
-                return task.class_names.index(cell)
-            return None if cell in self.missing else _unknown(cell, name, task.class_names)
-        if any(cell in self.missing for cell in cells):
-            return None
-        if self.kind == "regression":
-            return _number(cells[0], name)
-        if self.columns:
-            numbers = [_number(cell, name) for cell in cells]
-            return None if None in numbers else [float(number > 0) for number in numbers if number is not None]
-        present = [part.strip() for part in cells[0].split(self.separator) if part.strip()]
-        for part in present:
-            if part not in task.class_names:
-                _unknown(part, name, task.class_names)
-        return [float(class_name in present) for class_name in task.class_names]
+        return target_of(self.task(name)).parse(cells, self.missing, self.separator)
+
+
+def from_spec(cls: type[T], spec: Any, what: str) -> T:
+    """A dataclass from whatever a config holds: itself, a mapping, or a namespace.
+
+    Args:
+        cls: the dataclass.
+        spec: keyword arguments in any of these forms.
+        what: it stands for, for the message.
+
+    Raises:
+        ValueError: for a field that it has not.
+    """
+    if isinstance(spec, cls):
+        return spec
+    values = dict(spec) if isinstance(spec, Mapping) else dict(vars(spec))
+    if "class_path" in values:
+        # the form that jsonargparse gives to classes
+        return from_spec(cls, values.get("init_args") or {}, what)
+    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ValueError(f"{what} has a field {name!r}; there are {', '.join(known)}.{did_you_mean(name, known)}")
+    return cls(**values)
 
 
 def read_rows(path: Path, key: str) -> dict[str, Row]:
-    """Rows of a CSV by the picture they describe.
+    """Rows of a CSV by picture name.
 
     Args:
         path: the CSV file, with a header.
-        key: the column that names the picture, with or without the file's extension.
+        key: column with the picture's name, with or without the extension of the file.
 
     Raises:
-        ValueError: if the file, the column, or a name's uniqueness is missing, or a row has not as many cells as the
-            header.
+        ValueError: if the file or the column is missing, two rows have the same name, or a row's number of cells
+            differs from the header's.
     """
     if not path.is_file():
-        raise ValueError(f"labels_csv {str(path)!r} is not a file. Correct the path, or leave labels_csv out.")
+        raise ValueError(f"labels_csv {str(path)!r} is not a file. Correct the path, or remove labels_csv.")
     reader = csv.reader(io.StringIO(read_text(path), newline=""))
     rows: dict[str, Row] = {}
     try:
@@ -155,7 +149,7 @@ def read_rows(path: Path, key: str) -> dict[str, Row]:
             if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
                 raise ValueError(
                     f"{str(path)!r}, line {reader.line_num}: the row has {len(cells)} cells, the header "
-                    f"{len(columns)}. Correct the row; a cell with a comma in it stands in quotes."
+                    f"{len(columns)}. Correct the row; a cell that contains a comma needs quotes."
                 )
             row = dict(zip(columns, cells, strict=False))
             name = row[key].strip()
@@ -168,10 +162,10 @@ def read_rows(path: Path, key: str) -> dict[str, Row]:
 
 
 def is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which pictures carry a label, [N].
+    """Which pictures have a label, bool [N].
 
     Args:
-        values: labels as `ImageLabels.empty` lays them out, [N] or [N,C].
+        values: labels in the form of `ImageLabels.empty`, [N] or [N,C].
     """
     missing = values == IGNORE_INDEX if values.dtype == np.int64 else np.isnan(values)
     labelled: NDArray[np.bool_] = ~missing.reshape(len(values), -1).any(1)
@@ -186,12 +180,12 @@ def _columns(header: Sequence[str], key: str, path: Path) -> list[str]:
         if column and columns.count(column) > 1:
             raise ValueError(f"{str(path)!r} has two columns called {column!r}; rename one of them.")
     if key not in columns:
-        found = f"it has {', '.join(columns)}." if columns else "it is empty."
+        state = f"it has {', '.join(columns)}." if columns else "it is empty."
         if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-            found += " Its cells are parted by another mark than a comma: save it with commas."
+            state += " Its separator is not a comma: save it with commas."
         raise ValueError(
-            f"{str(path)!r} has no column {key!r}; {found}{did_you_mean(key, columns)} "
-            "Set labels_key to the column that names the pictures."
+            f"{str(path)!r} has no column {key!r}; {state}{did_you_mean(key, columns)} "
+            "Set labels_key to the column with the names of the pictures."
         )
     return columns
 
@@ -200,27 +194,7 @@ def _cell(row: Row, column: str, task: str) -> str:
     cell = row.get(column)
     if cell is None:
         raise ValueError(
-            f"image task {task!r} reads column {column!r}; the CSV has {', '.join(row)}."
+            f"image task {task!r} reads column {column!r}, but the CSV has {', '.join(row)}."
             f"{did_you_mean(column, row)} Set `column` of the image task."
         )
     return cell.strip()
-
-
-def _number(cell: str, task: str) -> float | None:
-    """A finite number; None for NaN, which is what tables write where nothing is known."""
-    try:
-        number = float(cell)
-    except ValueError as error:
-        raise ValueError(
-            f"image task {task!r}: {cell!r} is no number. Correct the cell, or list it in `missing`."
-        ) from error
-    if math.isinf(number):
-        raise ValueError(f"image task {task!r}: {cell!r} is not finite. Correct the cell, or list it in `missing`.")
-    return None if math.isnan(number) else number
-
-
-def _unknown(cell: str, task: str, classes: Sequence[str]) -> None:
-    raise ValueError(
-        f"image task {task!r} has a label {cell!r} that is not among its classes {', '.join(classes)}."
-        f"{did_you_mean(cell, classes)} Add it to `classes`, or list it in `missing`."
-    )

@@ -1,7 +1,7 @@
-"""`FolderDataModule`: what every data set of picture files shares: splits, checks, labels from a CSV, cache.
+"""`FolderDataModule`: base class of data sets of picture files: splits, checks, labels from a CSV, cache.
 
-A subclass says where its pictures are and what their annotations are (`names`, `record`); everything is checked once
-in `setup`, so nothing is left to fail in the middle of training.
+A subclass lists its pictures and reads their annotations (`names`, `record`). `setup` checks everything once, so faults
+in the data do not stop a run in the middle of training.
 """
 
 from abc import abstractmethod
@@ -19,6 +19,7 @@ from mtl.data.folder.duplicates import report_duplicates
 from mtl.data.folder.findings import DataReport
 from mtl.data.folder.folder_set import FolderSet
 from mtl.data.folder.image_labels import ImageLabels, is_labelled
+from mtl.data.folder.map_files import MapFiles
 from mtl.data.folder.packing import check_and_pack
 from mtl.data.folder.picture_names import match_names, plain_name
 from mtl.data.folder.splits import draw_splits, read_splits
@@ -39,37 +40,39 @@ class FolderDataModule(JointDataModule):
         root: folder of the data set; relative paths are relative to the working directory.
         box_classes: class names of the boxes, in the order of their index.
         image_tasks: image-level tasks by name; each says what its column of `labels_csv` means.
+        map_tasks: tasks with a value for every pixel by name; each says where its files are and what they mean.
         labels_csv: CSV of image-level labels, relative to `root`.
-        labels_key: its column that names the pictures.
-        annotated_column: its column of 0 and 1 that says whose boxes are annotated; without it everybody's are who
-            has an annotation. "Not annotated" teaches nothing, "annotated without a box" teaches that nothing is there.
-        splits: folder with `train.txt`, `val.txt` and `test.txt`, relative to `root`: one picture's name per line, with
+        labels_key: column of `labels_csv` with the names of the pictures.
+        annotated_column: column of `labels_csv` with 0 and 1: whether the picture's boxes are annotated; by default all
+            pictures with an annotation. Pictures that are not annotated are ignored by the box task; annotated pictures
+            without boxes are examples without objects.
+        splits: folder with `train.txt`, `val.txt` and `test.txt`, relative to `root`: one picture name per line, with
             or without extension.
-        fractions: shares of train, val and test for a split drawn at random, instead of `splits`.
-        split_seed: seed of that draw; apart from `seed`, so that runs with other seeds share the test pictures.
+        fractions: shares of train, val and test of a random split, in place of `splits`.
+        split_seed: seed of the random split; separate from `seed`, so runs with other seeds share the test pictures.
         image_size: height and width of the network's input in pixels.
         fit: `letterbox` keeps proportions, `stretch` fills the input.
-        on_bad_box: a box more than 1 px outside its picture is an `error`, or `clip` it, or `skip` it; one that is not
-            four numbers is an `error`, or skipped. Boxes without area are always skipped, and everything skipped or
-            clipped is reported.
-        on_unknown_class: a box of a class that is not listed is an `error`, or `skip` it.
-        verify_images: decode every picture at the start; otherwise only headers are read.
-        max_pixels: most pixels of a picture (height times width); a larger one is an error.
-        boxes_on: what boxes of a picture with an EXIF orientation are drawn on: the `upright` picture, or the pixels
-            as they are `stored`. By default upright, and an error where the annotation declares the stored size.
+        on_bad_box: for a box more than 1 px outside its picture: `error`, `clip` or `skip`; for a box that is not four
+            numbers: `error` or skip. Boxes without area are always skipped; skipped and clipped boxes are reported.
+        on_unknown_class: for a box of a class that is not in `box_classes`: `error` or `skip`.
+        verify_images: decode each picture at the start; otherwise only headers are read.
+        max_pixels: maximum number of pixels per picture (height times width); a larger picture is an error.
+        boxes_on: coordinates of boxes if a picture has an EXIF orientation: of the `upright` picture, or of the
+            `stored` pixels. By default upright, and an error if the annotation declares the stored size.
         cache: keep all resized pictures in memory (3 x height x width bytes each); they are decoded at the start.
         report_csv: also write the findings of the checks to this file.
         **kwargs: arguments of `JointDataModule`.
     """
 
-    own_splits: ClassVar[bool] = False  # whether the data set comes with its splits, so that `splits` means nothing
-    set_class: type[FolderSet] = FolderSet  # the samples of a split
+    own_splits: ClassVar[bool] = False  # whether the data set defines its splits, so that `splits` has no effect
+    set_class: type[FolderSet] = FolderSet  # class of a split's samples
 
     def __init__(
         self,
         root: str,
         box_classes: list[str],
         image_tasks: dict[str, ImageLabels] | None = None,
+        map_tasks: dict[str, MapFiles] | None = None,
         labels_csv: str | None = None,
         labels_key: str = "image",
         annotated_column: str | None = None,
@@ -87,14 +90,17 @@ class FolderDataModule(JointDataModule):
         report_csv: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(self.declare_tasks(box_classes=box_classes, image_tasks=image_tasks), **kwargs)
+        super().__init__(
+            self.declare_tasks(box_classes=box_classes, image_tasks=image_tasks, map_tasks=map_tasks), **kwargs
+        )
         if (image_tasks or annotated_column) and not labels_csv:
-            raise ValueError("image_tasks and annotated_column read `labels_csv`; give its path relative to `root`.")
+            raise ValueError("image_tasks and annotated_column need `labels_csv`; set its path relative to `root`.")
         if self.own_splits and splits != "splits":
-            raise ValueError(f"{type(self).__name__} has splits of its own; leave `splits` out, or give `fractions`.")
+            raise ValueError(f"{type(self).__name__} defines its splits; remove `splits`, or set `fractions`.")
         self.root = Path(root)
         self.box_classes = tuple(box_classes)
         self.image_tasks = {name: ImageLabels.of(spec) for name, spec in (image_tasks or {}).items()}
+        self.map_tasks = {name: MapFiles.of(spec) for name, spec in (map_tasks or {}).items()}
         self._csv: CsvLabels | None = None
         if labels_csv:
             self._csv = CsvLabels(self.root / labels_csv, labels_key, self.image_tasks, annotated_column)
@@ -111,44 +117,50 @@ class FolderDataModule(JointDataModule):
         self.data_report = DataReport(f"{type(self).__name__} {root}")
         self._annotations: dict[str, Annotations] = {}
         self._targets: dict[str, dict[str, NDArray[Any]]] = {}
-        self._unlabelled: dict[tuple[str, str], str] = {}  # split, task: why it has no label
+        self._unlabelled: dict[tuple[str, str], str] = {}  # (split, task): why it has no label
 
     @classmethod
     def declare_tasks(
-        cls, *, box_classes: Sequence[str] = (), image_tasks: Mapping[str, Any] | None = None, **_: Any
+        cls,
+        *,
+        box_classes: Sequence[str] = (),
+        image_tasks: Mapping[str, Any] | None = None,
+        map_tasks: Mapping[str, Any] | None = None,
+        **_: Any,
     ) -> dict[str, Task]:
         if isinstance(box_classes, str | Mapping):
             names = list(box_classes.values()) if isinstance(box_classes, Mapping) else box_classes.split()
             raise ValueError(f"box_classes={box_classes!r} must be a list: [{', '.join(map(str, names))}].")
         tasks = {"boxes": Task("boxes", "detection", class_names=tuple(box_classes))}
-        return tasks | {name: ImageLabels.of(spec).task(name) for name, spec in (image_tasks or {}).items()}
+        tasks |= {name: ImageLabels.of(spec).task(name) for name, spec in (image_tasks or {}).items()}
+        return tasks | {name: MapFiles.of(spec).task(name) for name, spec in (map_tasks or {}).items()}
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Names of every picture of the data set, without extension; reads what `record` needs."""
+        """Names of all pictures of the data set, without extension; reads what `record` needs."""
 
     @abstractmethod
     def record(self, name: str) -> AnnotatedImage:
-        """What the annotations say about one picture.
+        """The annotations of one picture.
 
         Args:
-            name: a name of a split; it may be one that `names` does not have.
+            name: a picture name from a split; `names` may not contain it.
         """
 
     def other_names(self) -> list[str]:
-        """Names of pictures that `names` leaves out, and `record` knows nonetheless."""
+        """Names of pictures that `names` does not list but `record` accepts."""
         return []
 
     def explain_source(self, name: str) -> str:
-        """Why no picture of a split has an annotation, in a sentence; asked before `release`.
+        """Explain in a sentence why no picture of a split has an annotation; called before `release`.
 
         Args:
-            name: the split's first picture.
+            name: name of the split's first picture.
         """
         return ""
 
     def release(self) -> None:
-        """Forget what `names` read: the arrays are what stays."""
+        """Free the data that `names` read; the packed arrays remain."""
 
     def read_splits(self, names: list[str]) -> dict[str, list[str]]:
         """Names of the pictures by split.
@@ -173,6 +185,7 @@ class FolderDataModule(JointDataModule):
             self.fit_mode,
             self.cache,
             self.checks.max_pixels,
+            self.map_tasks,
         )
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
@@ -180,6 +193,8 @@ class FolderDataModule(JointDataModule):
         counts = {"boxes": LabelCount(int(annotations.annotated.sum()), num, num, len(annotations.boxes))}
         for name, values in self._targets[split].items():
             counts[name] = LabelCount(int(is_labelled(values).sum()), num, num)
+        for name, files in annotations.maps.items():
+            counts[name] = LabelCount(int((files != b"").sum()), num, num)
         others = {name: task for name, task in tasks.items() if name not in counts}
         return {name: counts[name] for name in tasks if name in counts} | super().count_labels(split, others)
 
@@ -187,13 +202,13 @@ class FolderDataModule(JointDataModule):
         return self._unlabelled.get((split, task.name), "")
 
     def setup(self, stage: str) -> None:
-        # once: `fit` followed by `test` sets up twice, and findings are told once
+        # once, to report findings once: `fit` followed by `test` calls `setup` twice
         if not self._annotations:
             self._check_everything()
         for split in _STAGES[stage]:
             if split not in self._annotations:
                 raise ValueError(
-                    f"{self.data_report.name} has no split {split!r}, which {stage!r} needs; it has "
+                    f"{self.data_report.name} has no split {split!r}, which stage {stage!r} needs; it has "
                     f"{', '.join(self._annotations)}. Add {split}.txt to the splits folder, or a share to `fractions`."
                 )
             if not hasattr(self, f"{split}_set"):
@@ -220,6 +235,8 @@ class FolderDataModule(JointDataModule):
                 twins[split] = twin
                 continue
             records = [self.record(name) for name in self._once(wanted, split)]
+            for record in records:
+                record.maps = {task: files.file(self.root, record.name) for task, files in self.map_tasks.items()}
             if self._csv:
                 self._csv.add_to(records, split, self.data_report)
             looked_for = records[0].path if records else None
@@ -241,7 +258,7 @@ class FolderDataModule(JointDataModule):
             self.data_report.write_csv(Path(self.report_csv))
 
     def _known_pictures(self, splits: dict[str, list[str]], names: list[str]) -> dict[str, list[str]]:
-        """The splits, with the pictures' own names for what their files say."""
+        """The splits, with each written name replaced by the name of the picture that it matches."""
         written = dict.fromkeys(text for wanted in splits.values() for text in wanted)
         matches = match_names(written, names, fold_case=False)
         if not all(text in matches and matches[text].sure for text in written):
@@ -256,15 +273,15 @@ class FolderDataModule(JointDataModule):
 
     def _nothing_found(self, split: str, wanted: list[str], names: list[str], looked_for: Path | None) -> str:
         if not wanted:
-            return f"{self.data_report.name}: split {split!r} is empty. Add names of pictures to {split}.txt."
+            return f"{self.data_report.name}: split {split!r} is empty. Add picture names to {split}.txt."
         return (
-            f"{self.data_report.name}: none of the {len(wanted)} pictures of split {split!r} was found, for example "
+            f"{self.data_report.name}: all {len(wanted)} pictures of split {split!r} are missing, for example "
             f"{wanted[0]!r} (file {str(looked_for)!r}).{did_you_mean(wanted[0], names)} "
-            "Names stand with or without extension and relative to the folder of pictures; correct them or the folder."
+            "Names are relative to the folder of pictures, with or without extension; correct the names or the folder."
         )
 
     def _explain(self, split: str, annotations: Annotations, targets: Mapping[str, NDArray[Any]]) -> None:
-        """Keep the likely cause where a task has no label, while the source is still there."""
+        """Store the likely cause for each task without labels, before `release` frees the source."""
         names = [name.decode() for name in annotations.names]
         empty = [task for task, values in targets.items() if not is_labelled(values).any()]
         if not annotations.annotated.any():
@@ -284,5 +301,5 @@ class FolderDataModule(JointDataModule):
         return list(dict.fromkeys(names))
 
     def label_specs(self) -> dict[str, ImageLabels]:
-        """Form of every image-level task that records carry."""
+        """Specification of each image-level task in the records."""
         return self.image_tasks

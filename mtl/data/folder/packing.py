@@ -1,4 +1,4 @@
-"""From records to checked arrays: `check_and_pack`.
+"""`check_and_pack`: check records and pack them into arrays.
 
 Shapes: N pictures, T boxes of all pictures, n boxes of one picture.
 """
@@ -15,23 +15,23 @@ from mtl.data.folder.findings import DataReport
 from mtl.data.images import SIDEWAYS, Header, read_header, read_image, turn_boxes
 from mtl.errors import did_you_mean
 
-_ROUNDING_PX = 1.0  # a box may reach this far over the border by rounding; it is clipped and reported
-_TINY_PX2 = 16.0  # smaller boxes are reported: usually slips of the mouse
+_ROUNDING_PX = 1.0  # rounding may move a box this far beyond the border; it is clipped and reported
+_TINY_PX2 = 16.0  # smaller boxes are reported; they are usually slips of the mouse
 
 
 def check_and_pack(
     records: Iterable[AnnotatedImage], split: str, checks: Checks, report: DataReport
 ) -> tuple[list[AnnotatedImage], Annotations]:
-    """Check the records of one split and pack them into arrays; a record without its picture is left out.
+    """Check the records of one split and pack them into arrays; records without a picture file are skipped.
 
     Args:
-        records: what the source says.
+        records: the annotations of the split's pictures.
         split: name of the split, for the report.
-        checks: what to do about faults.
-        report: takes every finding.
+        checks: how to handle faults.
+        report: receives the findings.
 
     Returns:
-        The records that remain, in order, and their arrays.
+        The remaining records, in order, and their arrays.
 
     Raises:
         ValueError: for pictures that cannot be decoded or are too large, unknown classes, boxes outside their picture,
@@ -48,17 +48,18 @@ def check_and_pack(
             read_image(record.path, max_pixels=checks.max_pixels)
         _check_header(record, header, split, checks, report)
         record = _on_upright(record, header, checks)
-        good = _known_classes(record, class_index, split, checks, report)
-        found = _check_boxes(record, good, header, split, checks, report)
+        known = _known_classes(record, class_index, split, checks, report)
+        valid = _check_boxes(record, known, header, split, checks, report)
         kept.append(record)
         sizes.append((header.height, header.width))
-        boxes.append(record.boxes[found])
-        labels.append(np.array([class_index[record.classes[i]] for i in found], np.int64))
+        boxes.append(record.boxes[valid])
+        labels.append(np.array([class_index[record.classes[i]] for i in valid], np.int64))
     _check_units(boxes, split, kept)
+    tasks = dict.fromkeys(task for record in kept for task in record.maps)
     return kept, Annotations(
         names=_bytes([record.name for record in kept]),
         paths=_bytes([str(record.path) for record in kept]),
-        masks=_bytes([str(record.mask or "") for record in kept]),
+        maps={task: _bytes([str(record.maps.get(task, "")) for record in kept]) for task in tasks},
         sizes=np.array(sizes, np.int64).reshape(-1, 2),
         annotated=np.array([record.annotated for record in kept], bool),
         offsets=np.cumsum([len(rows) for rows in labels], dtype=np.int64),
@@ -75,38 +76,40 @@ def _check_header(record: AnnotatedImage, header: Header, split: str, checks: Ch
         report.add("not_rgb", split, record.name, f"{header.mode}, read as RGB", "kept")
     if header.orientation != 1:
         report.add("exif_orientation", split, record.name, f"{header.orientation}, read upright", "kept")
-    if record.mask is not None:
-        _check_mask(record, header, split, checks, report)
+    for task in list(record.maps):
+        _check_map(record, task, header, split, checks, report)
     if not record.annotated:
         report.add("no_annotation", split, record.name, "", "not labelled")
     elif not len(record.boxes):
         report.add("no_objects", split, record.name, "annotated, without a box", "kept")
 
 
-def _check_mask(record: AnnotatedImage, header: Header, split: str, checks: Checks, report: DataReport) -> None:
-    assert record.mask is not None
-    if not record.mask.is_file():
-        report.add("missing_mask", split, record.name, f"no file {record.mask.name}", "not labelled")
-        record.mask = None
+def _check_map(
+    record: AnnotatedImage, task: str, header: Header, split: str, checks: Checks, report: DataReport
+) -> None:
+    path = record.maps[task]
+    if not path.is_file():
+        report.add("missing_map", split, record.name, f"no file {path.name}", "not labelled")
+        del record.maps[task]
         return
-    mask = read_header(record.mask, checks.max_pixels)
-    if (mask.height, mask.width) != (header.height, header.width):
-        detail = f"{mask.height}x{mask.width}, the picture is {header.height}x{header.width}"
-        report.add("mask_size_differs", split, record.name, detail, "not labelled")
-        record.mask = None
+    found = read_header(path, checks.max_pixels)
+    if (found.height, found.width) != (header.height, header.width):
+        detail = f"{found.height}x{found.width}, the picture is {header.height}x{header.width}"
+        report.add("map_size_differs", split, record.name, detail, "not labelled")
+        del record.maps[task]
 
 
 def _on_upright(record: AnnotatedImage, header: Header, checks: Checks) -> AnnotatedImage:
-    """The record with its boxes on the upright picture."""
+    """The record with its boxes in coordinates of the upright picture."""
     stored = (header.width, header.height) if header.orientation in SIDEWAYS else (header.height, header.width)
     if header.orientation == 1 or not len(record.boxes):
         return record
     if checks.boxes_on is None and stored != (header.height, header.width) and record.declared == stored:
         raise ValueError(
-            f"picture {record.name!r} lies sideways in its file: {stored[1]} x {stored[0]} px, turned upright by its "
-            f"EXIF orientation {header.orientation} to {header.width} x {header.height}. Its annotation declares the "
-            "size before turning, so its boxes may be drawn on other pixels than the network sees. Look at one, and "
-            "set boxes_on: stored (drawn before turning; boxes are turned, too) or boxes_on: upright."
+            f"picture {record.name!r} is stored sideways ({stored[1]} x {stored[0]} px); its EXIF orientation "
+            f"{header.orientation} rotates it to {header.width} x {header.height}. Its annotation declares the stored "
+            "size, so its boxes may refer to the stored pixels. Check one picture, and set boxes_on: stored (boxes are "
+            "rotated with the picture) or boxes_on: upright."
         )
     if checks.boxes_on != "stored":
         return record
@@ -119,8 +122,8 @@ def _check_units(boxes: list[NDArray[np.float64]], split: str, records: list[Ann
         first = next(record for record, rows in zip(records, boxes[1:], strict=True) if len(rows))
         raise ValueError(
             f"all {len(sides)} boxes of split {split!r} are smaller than one pixel, for example in picture "
-            f"{first.name!r}: {first.boxes[0].tolist()}. They seem to be shares of the picture's width and height; "
-            "write boxes in pixels."
+            f"{first.name!r}: {first.boxes[0].tolist()}. They seem to be fractions of the picture's width and height; "
+            "convert boxes to pixels."
         )
 
 
@@ -137,7 +140,7 @@ def _known_classes(
             raise ValueError(
                 f"picture {record.name!r} has a box of class {name!r}, which is not in box_classes: "
                 f"{', '.join(class_index)}.{did_you_mean(name, class_index)} "
-                "Add the class to box_classes, or leave its boxes out with on_unknown_class: skip."
+                "Add the class to box_classes, or skip its boxes with on_unknown_class: skip."
             )
     return known
 
@@ -145,7 +148,7 @@ def _known_classes(
 def _check_boxes(
     record: AnnotatedImage, rows: list[int], header: Header, split: str, checks: Checks, report: DataReport
 ) -> list[int]:
-    """Rows of boxes that remain; clipped ones are changed in place."""
+    """Rows of the valid boxes; clips boxes in place."""
     limit = np.array([header.width, header.height] * 2)
     kept = []
     for i in rows:
@@ -160,7 +163,7 @@ def _check_boxes(
             if checks.on_bad_box == "error":
                 raise ValueError(
                     f"picture {record.name!r} ({header.width} x {header.height} px) has a box outside it: {detail}. "
-                    "Correct the annotation, or set on_bad_box: clip (keep the part inside) or skip (leave it out)."
+                    "Correct the annotation, or set on_bad_box: clip (keep the part inside) or skip (drop the box)."
                 )
             if checks.on_bad_box == "skip" or not (inside[2:] > inside[:2]).all():
                 report.add("box_outside", split, record.name, detail, "skipped")
@@ -178,5 +181,5 @@ def _check_boxes(
 
 
 def _bytes(texts: list[str]) -> NDArray[np.bytes_]:
-    # one block of memory; NumPy's bytes would lose trailing zero bytes, which no path has
+    # one block of memory; NumPy's bytes drop trailing zero bytes, which no path has
     return np.array([text.encode() for text in texts], dtype=np.bytes_)

@@ -1,7 +1,7 @@
-"""Which picture a text means: splits, tables and annotation files name pictures in many ways.
+"""Match written names to pictures: splits, tables and annotation files name pictures in many ways.
 
-`a`, `a.jpg`, `./a`, `images\\\\a.jpg`, `A.JPG` and `/data/set/images/a.jpg` may all mean the picture `a`. What differs
-in extension, slashes and blanks only is sure. Folders and case are guessed, and only where one picture alone fits.
+`a`, `a.jpg`, `./a`, `images\\\\a.jpg`, `A.JPG` and `/data/set/images/a.jpg` may all mean the picture `a`. A match that
+differs only in extension, slashes and blanks is sure. Other folders or case are guesses, made only if one picture fits.
 """
 
 import unicodedata
@@ -12,17 +12,17 @@ from pathlib import Path, PurePosixPath
 
 from mtl.data.images import SUFFIXES
 
-# of pictures, also in formats that nobody here reads, and of their annotations
+# extensions of pictures, including formats that `mtl` cannot read, and of annotations
 _ENDINGS = (*SUFFIXES, ".jpe", ".jfif", ".heic", ".avif", ".xml", ".json", ".txt")
 
 
 @dataclass(frozen=True)
 class Match:
-    """The picture that a text means.
+    """The picture that a written name refers to.
 
     Args:
-        name: the picture's name.
-        sure: whether the two differ in extension, slashes and blanks at most.
+        name: name of the picture.
+        sure: whether the names differ only in extension, slashes and blanks.
     """
 
     name: str
@@ -30,10 +30,10 @@ class Match:
 
 
 def plain_name(text: str) -> str:
-    """A name with forward slashes, without blanks, quotes or a BOM around it, and without `./` in front.
+    """A name with forward slashes, without surrounding blanks, quotes or BOM, and without a leading `./`.
 
     Args:
-        text: the name as it is written.
+        text: the written name.
     """
     text = text.strip().strip("\ufeff\"'").strip().replace("\\", "/")
     while text.startswith("./"):
@@ -42,7 +42,7 @@ def plain_name(text: str) -> str:
 
 
 def without_extension(name: str) -> str:
-    """A name without the extension of a picture or an annotation; any other dot belongs to the name.
+    """A name without the extension of a picture or annotation file; other dots belong to the name.
 
     Args:
         name: the name.
@@ -51,15 +51,15 @@ def without_extension(name: str) -> str:
 
 
 def match_names(written: Iterable[str], names: Collection[str], fold_case: bool = True) -> dict[str, Match]:
-    """The pictures that texts mean; a text that means none, or one of several, is left out.
+    """The picture of each written name; names without a match, or with several, are omitted.
 
     Args:
-        written: the texts.
+        written: the written names.
         names: names of all pictures, without extension.
-        fold_case: whether `P1` may mean `p1`.
+        fold_case: whether `P1` may match `p1`.
     """
     known = frozenset(names)
-    found: dict[str, Match] = {}
+    matches: dict[str, Match] = {}
     rest = []
     for text in written:
         plain = plain_name(text)
@@ -67,33 +67,33 @@ def match_names(written: Iterable[str], names: Collection[str], fold_case: bool 
         if name is None:
             rest.append(text)
         else:
-            found[text] = Match(name, True)
+            matches[text] = Match(name, True)
     if rest:
         index = _Index(known, fold_case)
         guesses = {text: index.guess(text) for text in dict.fromkeys(rest)}
-        taken = {match.name for match in found.values()}
+        taken = {match.name for match in matches.values()}
         claims = Counter(guesses.values())
         for text, guess in guesses.items():
             if guess is not None and guess not in taken and claims[guess] == 1:
-                found[text] = Match(guess, False)
-    return found
+                matches[text] = Match(guess, False)
+    return matches
 
 
 def find_pictures(folder: Path) -> dict[str, Path]:
-    """Every picture below a folder, by its path relative to the folder without extension.
+    """All pictures below a folder, by their path relative to the folder, without extension.
 
     Args:
         folder: the folder.
 
     Raises:
-        ValueError: if the folder is missing, empty, or has two pictures of one name.
+        ValueError: if the folder is missing or empty, or two pictures have the same name.
     """
     if not folder.is_dir():
-        raise ValueError(f"no folder of pictures {str(folder)!r}. Correct `root`, or name the folder in `images`.")
+        raise ValueError(f"no folder of pictures {str(folder)!r}. Correct `root`, or set the folder in `images`.")
     pictures: dict[str, Path] = {}
     for name, path in _walk(folder):
         if name in pictures:
-            raise ValueError(f"two pictures are called {name!r}: {pictures[name].name} and {path.name}; keep one.")
+            raise ValueError(f"two pictures have the name {name!r}: {pictures[name].name} and {path.name}; keep one.")
         pictures[name] = path
     if not pictures:
         raise ValueError(f"no picture ({', '.join(SUFFIXES)}) below {str(folder)!r}. Correct `root` or `images`.")
@@ -101,15 +101,15 @@ def find_pictures(folder: Path) -> dict[str, Path]:
 
 
 def picture_index(folder: Path) -> dict[str, Path]:
-    """As `find_pictures`, without names that two pictures have, and empty where there is nothing.
+    """As `find_pictures`, but omits names that two pictures share, and returns an empty dict for an empty folder.
 
     Args:
         folder: the folder.
     """
-    found: defaultdict[str, list[Path]] = defaultdict(list)
+    paths_by_name: defaultdict[str, list[Path]] = defaultdict(list)
     for name, path in _walk(folder):
-        found[name].append(path)
-    return {name: paths[0] for name, paths in found.items() if len(paths) == 1}
+        paths_by_name[name].append(path)
+    return {name: paths[0] for name, paths in paths_by_name.items() if len(paths) == 1}
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -119,7 +119,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 class _Index:
-    """Names by what they end in."""
+    """Picture names by full path and by trailing parts of the path."""
 
     def __init__(self, names: Iterable[str], fold_case: bool) -> None:
         self.fold_case = fold_case
@@ -132,7 +132,7 @@ class _Index:
     def guess(self, text: str) -> str | None:
         plain = plain_name(text)
         for form in dict.fromkeys((plain, without_extension(plain))):
-            # the text has more folders than the name, or as many
+            # the text has at least as many folders as the name
             for tail in _tails(form):
                 if hits := self.whole.get(self._key(tail)):
                     return _only(hits, tail)
@@ -142,7 +142,7 @@ class _Index:
         return None
 
     def _key(self, text: str) -> str:
-        # macOS writes an accent as a letter of its own
+        # macOS stores accents as separate characters
         text = unicodedata.normalize("NFC", text)
         return text.casefold() if self.fold_case else text
 

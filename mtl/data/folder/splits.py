@@ -1,4 +1,4 @@
-"""Which picture belongs to training, validation and test: files with names, or seeded shares."""
+"""Splits into training, validation and test pictures: from files with names, or random from a seed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,21 +11,21 @@ SPLITS = ("train", "val", "test")
 
 
 def read_splits(folder: Path) -> dict[str, list[str]]:
-    """Splits from `train.txt`, `val.txt`, `test.txt`: one name of a picture per line.
+    """Splits from `train.txt`, `val.txt`, `test.txt`: one picture name per line.
 
     Args:
-        folder: where the files are; at least `train.txt` must exist.
+        folder: folder of the files; at least `train.txt` must exist.
 
     Returns:
-        Names by split; a split without a file is left out.
+        Names by split; a split without a file is omitted.
 
     Raises:
-        ValueError: if the folder or `train.txt` is missing, with the two ways out.
+        ValueError: if the folder or `train.txt` is missing.
     """
     if not (folder / "train.txt").is_file():
         raise ValueError(
             f"no file 'train.txt' in the splits folder {str(folder)!r}. Write train.txt, val.txt and test.txt there "
-            "(one picture's name per line), or draw a split: `fractions: [0.7, 0.15, 0.15]`."
+            "(one picture name per line), or use a random split: `fractions: [0.7, 0.15, 0.15]`."
         )
     splits = {}
     for split in SPLITS:
@@ -36,18 +36,18 @@ def read_splits(folder: Path) -> dict[str, list[str]]:
 
 
 def draw_splits(names: Sequence[str], fractions: Sequence[float], seed: int) -> dict[str, list[str]]:
-    """Splits drawn at random, the same on every machine.
+    """Random splits, equal on every machine.
 
     Args:
         names: names of all pictures, in any order.
-        fractions: shares of train, val and, where given, test; they sum to at most 1.
-        seed: seed of the draw.
+        fractions: shares of train, val and, optionally, test; their sum is at most 1.
+        seed: random seed.
 
     Raises:
-        ValueError: for shares that are not two or three numbers above 0 of sum at most 1, or that leave a split empty.
+        ValueError: if the shares are not two or three numbers above 0 with sum at most 1, or leave a split empty.
     """
     if not 2 <= len(fractions) <= 3 or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
-        raise ValueError(f"fractions={list(fractions)} must be 2 or 3 shares above 0 (train, val, test) of sum <= 1.")
+        raise ValueError(f"fractions={list(fractions)} must be 2 or 3 shares above 0 (train, val, test) with sum <= 1.")
     order = np.random.default_rng(seed).permutation(len(names))
     ordered = sorted(names)
     ends = [round(share * len(names)) for share in np.cumsum([0.0, *fractions])]

@@ -1,10 +1,10 @@
-"""Text files of a data set, whatever editor or spreadsheet wrote them: UTF-8, with or without a BOM, and UTF-16."""
+"""Read text files from any editor or spreadsheet: UTF-8 with or without a BOM, UTF-16 and UTF-32."""
 
 import codecs
 from pathlib import Path
 
 _BOMS = (
-    # UTF-32 first: its mark begins with the mark of UTF-16
+    # UTF-32 first: its BOM begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -16,10 +16,10 @@ def read_text(path: Path) -> str:
     """The text of a file.
 
     Args:
-        path: the file: UTF-8, or UTF-16 or UTF-32 with their mark at the start, as Windows tools write.
+        path: the file: UTF-8, or UTF-16 or UTF-32 with a BOM, as Windows tools write.
 
     Raises:
-        ValueError: naming the file, if its bytes are in another encoding.
+        ValueError: if the file has another encoding.
     """
     content = path.read_bytes()
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8-sig")
@@ -28,7 +28,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(
-            f"{str(path)!r} is not written in {encoding.removesuffix('-sig').upper()} (byte "
-            f"{content[error.start]:#04x} in line {line}). Save it again as UTF-8; on a shell: "
-            f"iconv -f cp1252 -t utf-8, with the encoding that it has."
+            f"{str(path)!r} is not valid {encoding.removesuffix('-sig').upper()} (byte "
+            f"{content[error.start]:#04x} in line {line}). Save it again as UTF-8; in a shell: "
+            f"iconv -f cp1252 -t utf-8, with its encoding in place of cp1252."
         ) from error

@@ -1,4 +1,4 @@
-"""`VOCFolder`: a folder of pictures and Pascal VOC XML files, anybody's own."""
+"""`VOCFolder`: a data set of pictures and Pascal VOC XML files in a folder."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,16 +11,16 @@ from mtl.data.folder.voc_xml import Difficult, read_voc
 
 
 class VOCFolder(FolderDataModule):
-    """Pictures with one VOC XML file each, `.xml` in any case; a picture without its XML file is "not annotated".
+    """Pictures with one VOC XML file each (`.xml` in any case); a picture without an XML file is not annotated.
 
     Args:
         root: folder of the data set.
         box_classes: class names of the boxes, in the order of their index.
         images: folder of the pictures, relative to `root`.
         annotations: folder of the XML files, relative to `root`.
-        one_based: whether the first pixel is number 1, as in Pascal VOC and in what most tools write: the box
-            1 1 10 10 then covers ten pixels, 0..10. Set it to false for files whose first pixel is 0.
-        difficult: what to do with boxes marked difficult.
+        one_based: whether the first pixel has number 1, as in Pascal VOC and in most tools: the box 1 1 10 10 then
+            covers ten pixels, 0..10. Set it to false if the first pixel has number 0.
+        difficult: `keep` or `skip` boxes marked difficult.
         **kwargs: arguments of `FolderDataModule`.
     """
 
@@ -40,14 +40,14 @@ class VOCFolder(FolderDataModule):
         self.one_based = one_based
         self.difficult = difficult
         self._pictures: dict[str, Path] = {}
-        self._files: dict[str, Path] = {}  # the annotation of each picture that has one
-        self._found: list[Path] = []  # every annotation
+        self._files: dict[str, Path] = {}  # annotation file by picture name
+        self._all_files: list[Path] = []  # all annotation files, also without a picture
 
     def names(self) -> list[str]:
         self._pictures = find_pictures(self.images)
         if not self.annotations.is_dir():
             raise ValueError(
-                f"no folder of annotations {str(self.annotations)!r}. Correct `root`, or name it in `annotations`."
+                f"no folder of annotations {str(self.annotations)!r}. Correct `root`, or set it in `annotations`."
             )
         files: dict[str, Path] = {}
         for path in sorted(self.annotations.rglob("*")):
@@ -63,7 +63,7 @@ class VOCFolder(FolderDataModule):
                 _refuse_second(match.name, self._files.setdefault(match.name, path), path)
                 if not match.sure:
                     self.data_report.add("name_differs", "", match.name, f"annotation {path.name}", "matched")
-        self._found = list(files.values())
+        self._all_files = list(files.values())
         return list(self._pictures)
 
     def record(self, name: str) -> AnnotatedImage:
@@ -73,22 +73,21 @@ class VOCFolder(FolderDataModule):
         )
 
     def explain_source(self, name: str) -> str:
-        if self._found:
+        if self._all_files:
+            first = self._all_files[0]
             return (
-                f"There are {len(self._found)} files *{self._found[0].suffix} below {str(self.annotations)!r}, the "
-                f"first is {self._found[0].name!r}, and none belongs to its pictures: {name!r} needs {name + '.xml'!r}."
+                f"{str(self.annotations)!r} has {len(self._all_files)} files *{first.suffix}, the first is "
+                f"{first.name!r}, but none matches its pictures: {name!r} needs {name + '.xml'!r}."
             )
         suffixes = Counter(path.suffix or path.name for path in self.annotations.rglob("*") if path.is_file())
-        there = ", ".join(f"{number} x *{suffix}" for suffix, number in suffixes.most_common(3)) or "no file at all"
-        return f"There is no *.xml below {str(self.annotations)!r}, but {there}."
+        counts = ", ".join(f"{number} x *{suffix}" for suffix, number in suffixes.most_common(3)) or "no file at all"
+        return f"{str(self.annotations)!r} has no *.xml, but {counts}."
 
     def release(self) -> None:
         self._files.clear()
-        self._found.clear()
+        self._all_files.clear()
 
 
 def _refuse_second(name: str, first: Path, second: Path) -> None:
     if first != second:
-        raise ValueError(
-            f"picture {name!r} has two annotation files, {str(first)!r} and {str(second)!r}; keep the right one."
-        )
+        raise ValueError(f"picture {name!r} has two annotation files, {str(first)!r} and {str(second)!r}; keep one.")

@@ -1,4 +1,4 @@
-"""One Pascal VOC XML file as a record, in whatever encoding it declares."""
+"""Read one Pascal VOC XML file in its declared encoding."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -24,19 +24,19 @@ def read_voc(
     checks: Checks,
     report: DataReport,
 ) -> AnnotatedImage:
-    """One picture and its XML file.
+    """The record of one picture and its XML file.
 
     Args:
-        name: the picture's name.
-        picture: its file.
-        annotation: its XML file; if there is none the picture is not annotated.
-        one_based: whether the first pixel is number 1.
-        difficult: whether boxes marked difficult are kept.
-        checks: what to do about an object without four numbers for its box.
-        report: takes what is left out.
+        name: name of the picture.
+        picture: file of the picture.
+        annotation: its XML file; without one, the picture is not annotated.
+        one_based: whether the first pixel has number 1.
+        difficult: `keep` or `skip` boxes marked difficult.
+        checks: how to handle an object whose box is not four numbers.
+        report: receives the skipped boxes.
 
     Raises:
-        ValueError: if the XML cannot be read, or a box has no number for a corner and is not to be skipped.
+        ValueError: if the XML cannot be read, or a box is not four numbers and `checks` does not skip it.
     """
     if annotation is None or not annotation.is_file():
         return AnnotatedImage(name, picture, annotated=False)
@@ -47,14 +47,14 @@ def read_voc(
             continue
         cls = (item.findtext("name") or "").strip()
         try:
-            # parts of a person have boxes of their own below theirs
+            # not a search in all levels: parts of a person have `bndbox` elements, too
             box = np.array([float(item.findtext(f"bndbox/{corner}", "")) for corner in _CORNERS])
         except ValueError:
-            fault = f"annotation {str(annotation)!r}: an object {cls!r} has no numbers for {', '.join(_CORNERS)}"
+            fault = f"annotation {str(annotation)!r}: an object {cls!r} needs numbers for {', '.join(_CORNERS)}"
             checks.refuse_box(fault, name, report)
             continue
         if one_based:
-            # the last pixel belongs to the box, so its far side is one further; a box without area stays without
+            # the last pixel belongs to the box, so its far side is one further; a box without area keeps no area
             box -= [1, 1, 0, 0] if (box[2:] > box[:2]).all() else [1, 1, 1, 1]
         boxes.append(box)
         classes.append(cls)
@@ -69,15 +69,15 @@ def _parse(annotation: Path) -> ElementTree.Element:
         try:
             return ElementTree.fromstring(content)
         except ValueError:
-            # the parser itself knows no encoding of several bytes a letter, such as GB2312 or Shift_JIS
+            # the parser does not support multi-byte encodings such as GB2312 or Shift_JIS
             declared = _DECLARATION.match(content)
             if declared is None:
                 raise
             return ElementTree.fromstring(content[declared.end() :].decode(declared[1].decode()))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise ValueError(
-            f"annotation {str(annotation)!r} is no XML ({error}). Correct it, or save it as UTF-8, or remove it: then "
-            "its picture is not annotated."
+            f"annotation {str(annotation)!r} is not valid XML ({error}). Correct it, save it as UTF-8, or remove it: "
+            "then its picture is not annotated."
         ) from error
 
 

@@ -1,1 +1,1 @@
-"""Data sets that are made or downloaded."""
+"""Data sets that are generated or downloaded."""

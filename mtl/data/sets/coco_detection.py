@@ -1,4 +1,4 @@
-"""`COCODetectionData`: COCO 2014 or 2017 in the folders that torchvision's `CocoDetection` is used with.
+"""`COCODetectionData`: COCO 2014 or 2017, in the usual folder layout for torchvision's `CocoDetection`.
 
 Source: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014.
 """
@@ -13,23 +13,23 @@ from mtl.data.folder.coco_folder import COCOFolder
 from mtl.data.folder.image_labels import ImageLabels
 from mtl.task import Task
 
-# torchvision's list has gaps for the ids that COCO never used
+# torchvision's list has gaps for category ids that COCO does not use
 CLASSES = [
     name for name in FCOS_ResNet50_FPN_Weights.COCO_V1.meta["categories"] if name not in ("__background__", "N/A")
 ]
 
 
 class COCODetectionData(COCOFolder):
-    """Tasks: `boxes` (80 classes) and `present_classes`, which of them occur.
+    """Tasks: `boxes` (80 classes) and `present_classes` (multilabel: the classes in the picture).
 
-    torchvision does not download COCO. Unpack its archives so that `root` holds `train2017/`, `val2017/` and
-    `annotations/instances_train2017.json`, `annotations/instances_val2017.json`.
+    torchvision does not download COCO. Unpack its archives so that `root` has `train2017/`, `val2017/` and
+    `annotations/instances_train2017.json`, `annotations/instances_val2017.json`. The labels of COCO's test set are not
+    public, so `test` uses the validation pictures.
 
     Args:
-        root: that folder.
+        root: folder of the unpacked archives.
         year: `2017` or `2014`.
-        **kwargs: arguments of `FolderDataModule` other than `box_classes`. The labels of COCO's test set are not
-            public, so `test` reads the validation pictures again.
+        **kwargs: arguments of `FolderDataModule` other than `box_classes`.
     """
 
     def __init__(self, root: str, year: str = "2017", **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
-"""`DigitScenes`: scenes composed of real handwritten digits; the embedded default data set.
+"""`DigitScenes`: scenes composed of real handwritten digits; the default data set, which needs no download.
 
 Source: the 1,797 digits of 8 x 8 pixels bundled with scikit-learn (UCI Optical Recognition of Handwritten Digits,
-Alpaydin and Kaynak, 1998). A digit used in training scenes never appears in validation or test scenes.
+Alpaydin and Kaynak, 1998). Digits in training scenes never appear in validation or test scenes.
 Shapes: N scenes, S digit slots per scene, P pasted digits, H x W pixels.
 """
 
@@ -24,30 +24,30 @@ ImageTask = Literal["largest", "count", "parity"]
 
 CLASS_NAMES = tuple(str(digit) for digit in range(10))
 _MAX_OVERLAP = 0.05  # IoU of two boxes
-_PLACEMENTS = 20  # tries to place a digit before it is left out
-_SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.85), "test": (0.85, 1.0)}  # of the source digits of every class
+_PLACEMENTS = 20  # tries to place a digit before it is dropped
+_SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.85), "test": (0.85, 1.0)}  # of the source digits of each class
 
 
 class DigitScenes(JointDataModule):
-    """Detection of ten digit classes, and image-level tasks that need what and where at once.
+    """Detection of ten digit classes, and image-level tasks that depend on the digits' classes and sizes.
 
     Args:
         image_tasks: image-level tasks: `largest` (class of the digit with the largest box), `count` (number of
             digits, regression), `parity` (of the largest digit, 2 classes).
-        num_train: training scenes.
-        num_val: validation scenes.
-        num_test: test scenes.
+        num_train: number of training scenes.
+        num_val: number of validation scenes.
+        num_test: number of test scenes.
         image_size: width and height of a scene in pixels.
-        min_digit_px: smallest digit.
-        max_digit_px: largest digit.
-        max_digits: most digits of a scene; there is at least one.
+        min_digit_px: size of the smallest digit.
+        max_digit_px: size of the largest digit.
+        max_digits: maximum number of digits per scene; the minimum is 1.
         noise: standard deviation of the pixel noise, as a share of full brightness.
         texture: strength of the low-frequency background, as a share of full brightness.
         batch_size: scenes per training step and process.
         eval_batch_size: scenes per validation and test step.
-        num_workers: loader processes; the scenes lie in memory, so 0 is best.
+        num_workers: loader processes; the scenes are in memory, so 0 is best.
         seed: seed of the scenes, of their order and of augmentation.
-        augment: augmentation of training scenes; none by default, since new scenes cost less.
+        augment: augmentation of training scenes; none by default, since generating new scenes is cheaper.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class DigitScenes(JointDataModule):
         super().__init__(self.declare_tasks(image_tasks), batch_size, eval_batch_size, num_workers, seed, augment)
         if not 8 <= min_digit_px <= max_digit_px <= image_size:
             raise ValueError(
-                f"digit sizes {min_digit_px}..{max_digit_px} px must lie within 8..image_size={image_size}."
+                f"digit sizes {min_digit_px}..{max_digit_px} px must be within 8..image_size={image_size}."
             )
         if max_digits < 1 or min(num_train, num_val, num_test) < 1:
             raise ValueError("max_digits, num_train, num_val and num_test must be at least 1.")
@@ -96,7 +96,7 @@ class DigitScenes(JointDataModule):
         return {"boxes": Task("boxes", "detection", class_names=CLASS_NAMES), **{name: known[name] for name in names}}
 
     def setup(self, stage: str) -> None:
-        # made once and cached: `fit` followed by `test` sets up twice
+        # once: `fit` followed by `test` calls `setup` twice
         for split in ("train", "val") if stage == "fit" else ("val",) if stage == "validate" else ("test",):
             if not hasattr(self, f"{split}_set"):
                 scenes = SceneSet(split, self.counts[split], self.seed, list(self.tasks), **self.options)
@@ -108,9 +108,9 @@ class SceneSet(Dataset[Sample]):
 
     Args:
         split: `train`, `val` or `test`.
-        num_scenes: how many.
-        seed: seed; every split draws its own numbers from it.
-        tasks: the tasks whose targets a sample carries.
+        num_scenes: number of scenes.
+        seed: random seed; each split draws different numbers from it.
+        tasks: the tasks whose targets a sample has.
         options: `image_size` and the other settings of `DigitScenes`.
     """
 
@@ -155,7 +155,7 @@ def source_digits(split: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any
         split: `train`, `val` or `test`.
 
     Returns:
-        Brightness 0..1 [P,8,8] and class [P].
+        Brightness in 0..1 [P,8,8] and class [P].
     """
     bunch = load_digits()
     low, high = _SHARES[split]
@@ -171,7 +171,7 @@ def source_digits(split: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any
 def _layout(
     rng: np.random.Generator, digits_NS88: Any, image_size: int, min_digit_px: int, max_digit_px: int, **options: Any
 ) -> tuple[Any, Any, Any, Any]:
-    """Boxes [N,S,4] of the inked pixels, corners [N,S,2] (y, x) and sizes [N,S] of the digits, who is placed [N,S]."""
+    """Boxes [N,S,4] of the ink, corners [N,S,2] (y, x) and sizes [N,S] of the digits, which slots are used [N,S]."""
     num_scenes, slots = digits_NS88.shape[:2]
     sizes = rng.integers(min_digit_px, max_digit_px + 1, size=(num_scenes, slots))
     wanted = np.arange(slots) < rng.integers(1, slots + 1, size=(num_scenes, 1))
@@ -215,7 +215,7 @@ def _render(
     for size in np.unique(sizes[placed]):
         rows = placed & (sizes == size)
         digits_P = torch.from_numpy(digits_NS88[rows])[:, None]
-        # the 8 x 8 source is a count of inked pixels: half a cell of blur is in it already
+        # the 8 x 8 source counts ink pixels, so it already contains half a cell of blur
         digits_P = F.interpolate(digits_P, size=(int(size), int(size)), mode="bilinear", align_corners=False)[:, 0]
         y, x = (torch.from_numpy(corners[rows][:, axis]) for axis in (0, 1))
         cells = torch.arange(int(size))
@@ -223,10 +223,10 @@ def _render(
         pixels = pixels + x[:, None, None] + cells
         coverage.scatter_reduce_(0, pixels.flatten(), digits_P.flatten(), "amax")
     draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    # a 4 x 4 pattern enlarged by one matrix product for each axis
+    # a 4 x 4 pattern, enlarged by one matrix product per axis
     enlarge = F.interpolate(torch.eye(4)[None], size=side, mode="linear", align_corners=True)[0]
     scenes = torch.empty(num_scenes, 3, side, side, dtype=torch.uint8)
-    # in pieces that stay in the processor's cache: several times faster than all scenes at once
+    # in pieces that fit into the CPU cache: several times faster than all scenes at once
     for piece, cover in zip(scenes.split(64), coverage.view(num_scenes, 1, side, side).split(64), strict=True):
         pattern = torch.rand(len(piece), 3, 4, 4, generator=draws) * options["texture"]
         ink = torch.empty(len(piece), 3, 1, 1).uniform_(0.6, 1.0, generator=draws)

@@ -1,25 +1,21 @@
-"""`OxfordPets`: breed, box of the head, and trimap of cats and dogs, as torchvision stores them.
+"""`OxfordPets`: breed, head box and trimap of cats and dogs, in torchvision's folder layout.
 
-Source: Parkhi, Vedaldi, Zisserman, Jawahar, "Cats and Dogs", CVPR 2012. Head boxes exist for most pictures of
-`trainval` only; the others carry no box label, which is not "no head".
+Source: Parkhi, Vedaldi, Zisserman, Jawahar, "Cats and Dogs", CVPR 2012. Only most pictures of `trainval` have a head
+box; the others are not annotated for boxes, which does not mean that they have no head.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torchvision import tv_tensors
 from torchvision.datasets import OxfordIIITPet
 
-from mtl.batch import IGNORE_INDEX, Sample
 from mtl.data.folder.annotations import AnnotatedImage
-from mtl.data.folder.folder_set import FolderSet
 from mtl.data.folder.image_labels import ImageLabels
+from mtl.data.folder.map_files import MapFiles
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.splits import draw_splits
 from mtl.data.folder.text_files import read_text
 from mtl.data.folder.voc_xml import read_voc
-from mtl.data.images import read_indices
-from mtl.data.resize import fit_mask
 from mtl.task import Task
 
 # in the order of the data set's class numbers, 1 to 37, and of torchvision's, 0 to 36
@@ -37,14 +33,14 @@ TRIMAP = ("animal", "background", "border")
 
 
 class OxfordPets(FolderDataModule):
-    """Tasks: `boxes` (one class, the head), `breed` (37 classes), `species` (cat, dog) and, if asked for, `trimap`.
+    """Tasks: `boxes` (one class, the head), `breed` (37 classes), `species` (cat, dog) and, optionally, `trimap`.
 
     Args:
-        root: folder that holds or gets `oxford-iiit-pet`.
-        trimap: also give the map of animal, background and border, a task of kind `segmentation`: class indices
-            [H,W], -100 outside the picture.
-        val_share: share of `trainval` that is kept for validation; `test` is the data set's own, without boxes.
-        download: let torchvision download what is missing.
+        root: parent folder of `oxford-iiit-pet`.
+        trimap: add the task `trimap` of kind `segmentation` (animal, background, border): class indices [H,W], -100
+            outside the picture.
+        val_share: share of `trainval` used for validation; `test` is the data set's test set, without boxes.
+        download: let torchvision download missing files.
         **kwargs: arguments of `FolderDataModule` other than `box_classes` and `splits`.
     """
 
@@ -53,10 +49,8 @@ class OxfordPets(FolderDataModule):
     def __init__(
         self, root: str, trimap: bool = False, val_share: float = 0.2, download: bool = False, **kwargs: Any
     ) -> None:
-        super().__init__(root, ["head"], **kwargs)
+        super().__init__(root, ["head"], map_tasks=self._maps(trimap), **kwargs)
         self.tasks = self.declare_tasks(image_tasks=self.image_tasks, trimap=trimap)
-        self.trimap = trimap
-        self.set_class = _PetsWithTrimap if trimap else FolderSet
         self.val_share = val_share
         self.download = download
         self._folder = self.root / "oxford-iiit-pet"
@@ -72,11 +66,17 @@ class OxfordPets(FolderDataModule):
         trimap: bool = False,
         **_: Any,
     ) -> dict[str, Task]:
-        tasks = super().declare_tasks(box_classes=("head",), image_tasks=image_tasks) | {
+        maps = cls._maps(trimap)
+        return super().declare_tasks(box_classes=("head",), image_tasks=image_tasks, map_tasks=maps) | {
             "breed": Task("breed", "classification", class_names=tuple(BREEDS)),
             "species": Task("species", "classification", class_names=("cat", "dog")),
         }
-        return tasks | ({"trimap": Task("trimap", "segmentation", class_names=TRIMAP)} if trimap else {})
+
+    @staticmethod
+    def _maps(trimap: bool) -> dict[str, MapFiles]:
+        # 1 is the animal, 2 the background, 3 the border between them
+        folder = "oxford-iiit-pet/annotations/trimaps"
+        return {"trimap": MapFiles(folder, list(TRIMAP), first=1)} if trimap else {}
 
     def prepare_data(self) -> None:
         if self.download:
@@ -87,8 +87,8 @@ class OxfordPets(FolderDataModule):
             file = self._folder / "annotations" / f"{part}.txt"
             if not file.is_file() or not (self._folder / "images").is_dir():
                 raise ValueError(
-                    f"the Oxford-IIIT pets are not below {str(self.root)!r} (no {file.name} or no pictures). "
-                    "Set `root` to the folder that holds oxford-iiit-pet, or `download: true`."
+                    f"the Oxford-IIIT pets are not in {str(self.root)!r} (no {file.name} or no pictures). "
+                    "Set `root` to the parent folder of oxford-iiit-pet, or `download: true`."
                 )
             lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
             self._listed[part] = {name: int(breed) - 1 for name, breed, *_ in lines}
@@ -106,11 +106,10 @@ class OxfordPets(FolderDataModule):
         picture = self._folder / "images" / f"{name}.jpg"
         xml = annotations / "xmls" / f"{name}.xml"
         record = read_voc(name, picture, xml, True, "keep", self.checks, self.data_report)
-        # the files call the box cat or dog, but it is the head
+        # the files label the box cat or dog, but it is the head
         record.classes = ["head"] * len(record.classes)
         breed = next(part[name] for part in self._listed.values() if name in part)
         record.labels |= {"breed": breed, "species": self._species[name]}
-        record.mask = annotations / "trimaps" / f"{name}.png" if self.trimap else None
         return record
 
     def label_specs(self) -> dict[str, ImageLabels]:
@@ -118,15 +117,3 @@ class OxfordPets(FolderDataModule):
             "breed": ImageLabels("classification", classes=BREEDS),
             "species": ImageLabels("classification", classes=["cat", "dog"]),
         }
-
-
-class _PetsWithTrimap(FolderSet):
-    def __getitem__(self, index: int) -> Sample:
-        sample = super().__getitem__(index)
-        mask = self.annotations.masks[index].decode()
-        if not mask:
-            return sample
-        # 1 is the animal, 2 the background, 3 the border between them
-        trimap = read_indices(mask, self.max_pixels).long() - 1
-        sample["trimap"] = tv_tensors.Mask(fit_mask(trimap, self.image_size, self.fit, IGNORE_INDEX))
-        return sample

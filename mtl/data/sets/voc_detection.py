@@ -1,4 +1,4 @@
-"""`VOCDetectionData`: Pascal VOC 2007-2012 as torchvision stores it: boxes, and which classes are present.
+"""`VOCDetectionData`: boxes and present classes of Pascal VOC 2007-2012, in torchvision's folder layout.
 
 Source: Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge", IJCV 2010.
 """
@@ -26,17 +26,17 @@ ImageSet = Literal["train", "val", "trainval", "test"]
 
 
 class VOCDetectionData(FolderDataModule):
-    """Tasks: `boxes` (20 classes) and `present_classes`, which of them occur.
+    """Tasks: `boxes` (20 classes) and `present_classes` (multilabel: the classes in the picture).
 
     Args:
-        root: folder that holds or gets `VOCdevkit`.
+        root: parent folder of `VOCdevkit`.
         year: `2007` to `2012`.
         train_split: VOC's image set for training.
         val_split: VOC's image set for validation.
-        test_split: VOC's image set for testing. Labels of a `test` set are public for 2007 only; by default it is
-            `val` again, whose numbers are then those that checkpoints were chosen by.
-        download: let torchvision download what is missing.
-        difficult: what to do with boxes marked difficult; VOC's own evaluation does not count them.
+        test_split: VOC's image set for testing. Test labels are public for 2007 only, so the default is `val`; test
+            metrics then equal the validation metrics by which checkpoints are selected.
+        download: let torchvision download missing files.
+        difficult: `keep` or `skip` boxes marked difficult; VOC's evaluation ignores them.
         **kwargs: arguments of `FolderDataModule` other than `box_classes` and `splits`.
     """
 
@@ -55,7 +55,7 @@ class VOCDetectionData(FolderDataModule):
     ) -> None:
         super().__init__(root, CLASSES, **kwargs)
         if year != "2007" and "test" in (train_split, val_split, test_split):
-            raise ValueError(f"VOC {year} has no public labels of its test set; take val, or year 2007.")
+            raise ValueError(f"VOC {year} has no public labels of its test set; use val, or year 2007.")
         self.year = year
         self.image_sets: dict[str, ImageSet] = {"train": train_split, "val": val_split, "test": test_split}
         self.download = download
@@ -75,15 +75,15 @@ class VOCDetectionData(FolderDataModule):
             try:
                 self._torchvision(image_set)
             except ValueError:
-                # torchvision would unpack archives again that are there
+                # only on failure: with download=True, torchvision unpacks existing archives again
                 self._torchvision(image_set, download=True)
 
     def names(self) -> list[str]:
         for split, image_set in self.image_sets.items():
-            found = self._torchvision(image_set)
-            stems = [Path(path).stem for path in found.images]
+            dataset = self._torchvision(image_set)
+            stems = [Path(path).stem for path in dataset.images]
             self._listed[split] = stems
-            paths = zip(map(Path, found.images), map(Path, found.annotations), strict=True)
+            paths = zip(map(Path, dataset.images), map(Path, dataset.annotations), strict=True)
             self._files |= dict(zip(stems, paths, strict=True))
         return list(self._files)
 
@@ -105,6 +105,6 @@ class VOCDetectionData(FolderDataModule):
             return VOCDetection(str(self.root), year=self.year, image_set=image_set, download=download)
         except (RuntimeError, FileNotFoundError) as error:
             raise ValueError(
-                f"VOC {self.year} {image_set!r} is not below {str(self.root)!r} ({error}). "
-                "Set `root` to the folder that holds VOCdevkit, or `download: true`."
+                f"VOC {self.year} {image_set!r} is not in {str(self.root)!r} ({error}). "
+                "Set `root` to the parent folder of VOCdevkit, or `download: true`."
             ) from error

@@ -1,1 +1,1 @@
-"""Data sets in large files, for fast or remote storage."""
+"""Data sets in shards: large files for fast or remote storage."""

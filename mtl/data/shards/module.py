@@ -1,10 +1,10 @@
-"""`ShardedData`: any data set of ours from shards, in a folder or a bucket, with the order drawn by step.
+"""`ShardedData`: any data set of `mtl` from shards in a folder or a bucket, with the same exact resume.
 
-Why litdata and not webdataset: it is the better kept (0.2.76 of September 2026, 14 releases since January; webdataset
-1.0.2 is of June 2025), and its index says which sample is in which shard, so any sample can be read by its number.
-webdataset is lighter (2 packages against 9, botocore among them), but a tar file is read from front to end: where a run
-stopped is then the position of every worker, and its authors advise resampling instead of exact resume. With access by
-number our own sampler serves: bit-exact resume and the same samples on N ranks as on one, with any number of workers.
+Why litdata and not webdataset: litdata is better maintained (0.2.76 from September 2026, 14 releases since January;
+webdataset 1.0.2 is from June 2025), and its index maps samples to shards, so samples can be read by index. webdataset
+is lighter (2 packages against 9, including botocore), but reads tar files sequentially: the state of a run is then the
+position of each worker, and its authors advise resampling instead of exact resume. With access by index, the sampler of
+`mtl` works: bit-exact resume, and the same samples on N ranks as on one, with any number of workers.
 Shapes: N samples.
 """
 
@@ -29,29 +29,29 @@ _STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "pr
 
 
 class TaskFields(TypedDict):
-    """A task in a config, where its name is the key."""
+    """A task in a config; its name is the key."""
 
-    # typed, so that a class called '0' or 'no' stays a word in the config that a run saves
+    # typed, so that a class called '0' or 'no' stays a string in the saved config
     kind: str
     class_names: NotRequired[list[str]]
     num_classes: NotRequired[int]
 
 
 class ShardedData(JointDataModule):
-    """Samples in shards, as `python -m mtl.cli.write_shards` makes them; it writes a config, too.
+    """Samples in shards, as written by `python -m mtl.cli.write_shards`, which also writes a config.
 
-    Ranks share every shard instead of dividing them, which is what makes N ranks equal one: each machine downloads the
-    whole set once, into `cache_dir`. A mosaic takes pictures from anywhere, so with an address it wants `cache_dir` to
-    be filled.
+    All ranks read all shards instead of dividing them, so N ranks see the same samples as one. Each machine therefore
+    downloads the whole data set once, into `cache_dir`. A mosaic reads random samples, so with a remote `root`, fill
+    `cache_dir` first.
 
     Args:
         root: folder with `tasks.json` and the shards in `train`, `val` and `test`, or its address: `s3://...`,
             `gs://...`, `azure://...`, `r2://...`, `hf://...`.
-        tasks: every task of the samples by name, each with its `kind` and `class_names` (or `num_classes`).
-        shuffle_shards: shards that are mixed with each other: their order is drawn, then that of all samples in each
-            group of so many. `null` mixes everything, in the order that the data set had before it was in shards.
-        cache_dir: where shards from an address are kept; `~/.cache/mtl/shards` by default. Nothing there is deleted.
-        verify_shards: read every sample once at the start, to find damage inside of shards.
+        tasks: all tasks of the samples by name, each with its `kind` and `class_names` (or `num_classes`).
+        shuffle_shards: number of shards per group. Each epoch shuffles the shards, then the samples within each group.
+            `null` shuffles all samples, in the same order as the data set without shards.
+        cache_dir: folder for downloaded shards; `~/.cache/mtl/shards` by default. Files in it are never deleted.
+        verify_shards: read each sample once at the start, to detect damaged shards.
         **kwargs: arguments of `JointDataModule`.
     """
 
@@ -66,7 +66,7 @@ class ShardedData(JointDataModule):
     ) -> None:
         super().__init__(self.declare_tasks(tasks=tasks), **kwargs)
         if shuffle_shards is not None and shuffle_shards < 1:
-            raise ValueError(f"shuffle_shards={shuffle_shards} must be at least 1, or null to mix all of them.")
+            raise ValueError(f"shuffle_shards={shuffle_shards} must be at least 1, or null to shuffle all samples.")
         self.root = root.rstrip("/")
         self.shuffle_shards = shuffle_shards
         self.cache_dir = Path(cache_dir) if cache_dir else Path.home() / ".cache" / "mtl" / "shards"
@@ -80,7 +80,7 @@ class ShardedData(JointDataModule):
                 if key not in TaskFields.__annotations__:
                     known = ", ".join(TaskFields.__annotations__)
                     raise ValueError(
-                        f"task {name!r} has a field {key!r}; there are {known}."
+                        f"task {name!r} has an unknown field {key!r}; fields are {known}."
                         f"{did_you_mean(key, TaskFields.__annotations__)}"
                     )
             if "kind" not in spec:
@@ -118,24 +118,26 @@ class ShardedData(JointDataModule):
         try:
             written = self.declare_tasks(tasks=json.loads(text))
         except (ValueError, AttributeError, TypeError) as error:
-            raise ValueError(f"{self.root}/{TASKS} is damaged ({error}). Copy it or write the shards again.") from error
+            raise ValueError(
+                f"{self.root}/{TASKS} is damaged ({error}). Copy it again, or write the shards again."
+            ) from error
         for name, task in self.tasks.items():
             if written.get(name) != task:
                 raise ValueError(
                     f"data.tasks says {task}, {self.root}/{TASKS} "
                     + (f"says {written[name]}." if name in written else f"has {', '.join(written)}.")
-                    + f"{did_you_mean(name, written)} Take the tasks from the config beside the shards."
+                    + f"{did_you_mean(name, written)} Copy the tasks from the config beside the shards."
                 )
 
 
 class ShardSampler(EpochSampler):
-    """Every sample once per epoch: shards in an order drawn from (seed, epoch), mixed in groups; dealt in turn.
+    """Every sample once per epoch: shuffles shards by (seed, epoch), then samples within groups of shards.
 
-    Only the shards of one group are read at a time; those of the next are asked for ahead.
+    The ranks take samples in turn. Only the shards of one group are read at a time; those of the next are prefetched.
 
     Args:
         shards: the data set.
-        group: how many shards are mixed with each other.
+        group: number of shards per group.
         seed: seed of the order.
         num_replicas: number of ranks.
         rank: this rank.
@@ -161,7 +163,7 @@ class ShardSampler(EpochSampler):
             yield self.epoch, int(index)
 
     def _order(self) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
-        """The shards of every group, and its samples in the order in which they are read."""
+        """The shards of each group, and its samples in reading order."""
         rng = np.random.default_rng([self.seed, self.epoch])
         sizes = self.shards.shard_sizes
         starts = np.cumsum(sizes) - sizes

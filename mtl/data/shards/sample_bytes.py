@@ -1,6 +1,6 @@
-"""Samples as bytes: a JSON header and the tensors behind it. Reading them runs no code, as a pickle would.
+"""Samples as bytes: a JSON header followed by tensors. Unlike a pickle, reading them runs no code.
 
-Layout, little endian: CRC-32 of all that follows (uint32), length of the header (uint32), the header, the tensors.
+Layout, little endian: CRC-32 of the rest (uint32), length of the header (uint32), the header, the tensors.
 """
 
 import io
@@ -26,10 +26,10 @@ def encode_sample(sample: Sample, png: bool = False) -> bytes:
 
     Args:
         sample: a flat dict of tensors, numbers and strings.
-        png: pack the picture as PNG: without loss, smaller, slower to read.
+        png: compress the picture as PNG: lossless, smaller, slower to read.
 
     Raises:
-        ValueError: for a value that is none of these.
+        ValueError: for a value of another type.
     """
     header: dict[str, Any] = {}
     buffers = []
@@ -45,8 +45,8 @@ def encode_sample(sample: Sample, png: bool = False) -> bytes:
             header[key] = value
         else:
             raise ValueError(
-                f"a sample's {key!r} is a {type(value).__name__}; shards keep tensors, numbers and strings. "
-                "Let the data set give it as a tensor."
+                f"a sample's {key!r} is a {type(value).__name__}; shards store tensors, numbers and strings. "
+                "Convert it to a tensor in the data set."
             )
     text = json.dumps(header).encode()
     body = struct.pack("<I", len(text)) + text + b"".join(buffers)
@@ -54,13 +54,13 @@ def encode_sample(sample: Sample, png: bool = False) -> bytes:
 
 
 def decode_sample(data: bytes) -> Sample:
-    """The sample that `encode_sample` was given.
+    """Decode a sample; the inverse of `encode_sample`.
 
     Args:
-        data: its bytes.
+        data: the bytes.
 
     Raises:
-        ValueError: if they are not whole, or not of a sample.
+        ValueError: if the bytes are incomplete or damaged.
     """
     if len(data) < _HEAD.size:
         raise ValueError(f"only {len(data)} bytes")
@@ -71,7 +71,7 @@ def decode_sample(data: bytes) -> Sample:
     sample: Sample = json.loads(data[_HEAD.size : start])
     for key, value in sample.items():
         if isinstance(value, dict):
-            # copied: a tensor may be written to
+            # a copy, so that the tensor is writable
             sample[key] = _decode_tensor(value, bytearray(data[start : start + value["bytes"]]))
             start += value["bytes"]
     return sample
@@ -90,7 +90,7 @@ def _encode_tensor(value: Tensor, png: bool) -> tuple[dict[str, Any], bytes]:
         about["packed"] = "PNG"
         buffer = packed.getvalue()
     else:
-        # as bytes first: NumPy has no bfloat16
+        # viewed as bytes first: NumPy has no bfloat16
         buffer = plain.flatten().view(torch.uint8).numpy().tobytes() if plain.numel() else b""
     return about | {"bytes": len(buffer)}, buffer
 
@@ -101,7 +101,7 @@ def _decode_tensor(about: dict[str, Any], buffer: bytearray) -> Tensor:
             plain = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
     else:
         dtype = getattr(torch, about["dtype"])
-        # a buffer without bytes is refused
+        # frombuffer rejects an empty buffer
         plain = torch.frombuffer(buffer, dtype=dtype) if buffer else torch.empty(0, dtype=dtype)
         plain = plain.reshape(about["shape"])
     kind = about.get("as")

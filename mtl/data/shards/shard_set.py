@@ -1,8 +1,9 @@
-"""`ShardSet`: the samples of one split in shards, read by index; and `write_shards`, which makes them.
+"""`ShardSet`: the samples of one split in shards, read by index; `write_shards` writes them.
 
-The shards are those of litdata: files of some megabytes, `chunk-*.bin`, each a count n, n + 1 offsets (all uint32) and
-the samples; `index.json` lists them. litdata writes them and fetches them from a bucket. They are read here: its own
-access by index is made for order, and gave 1,300 samples of 12 kB a second in any other; this gives 28,000 on one core.
+The format is litdata's: files of some megabytes, `chunk-*.bin`, each with a count n, n + 1 offsets (all uint32) and the
+samples; `index.json` lists the files. litdata writes the shards and downloads them from a bucket. This file reads them,
+because litdata's access by index is made for sequential order: in random order it read 1,300 samples of 12 kB per
+second, this file reads 28,000 on one core.
 """
 
 import hashlib
@@ -24,26 +25,26 @@ from mtl.data.shards.sample_bytes import decode_sample, encode_sample
 from mtl.errors import import_optional
 
 INDEX = "index.json"
-_MOST_OPEN = 256  # shards mapped at once: each holds a file descriptor, and 1,024 are usual
-_PATIENCE_S = 600.0  # for another process that downloads the same shard
+_MOST_OPEN = 256  # shards mapped at once: each needs a file descriptor, and the usual limit is 1,024
+_PATIENCE_S = 600.0  # timeout for another process that downloads the same shard
 
 
 class ShardSet(Dataset[Sample]):
-    """Samples of one split; any sample by its index, whatever shard it is in.
+    """Samples of one split, by index.
 
     Args:
-        source: folder, or address of litdata's (`s3://`, `gs://`, `azure://`, `r2://`, `hf://`).
-        cache_dir: where shards from an address are kept.
+        source: folder, or an address that litdata supports (`s3://`, `gs://`, `azure://`, `r2://`, `hf://`).
+        cache_dir: folder for downloaded shards.
 
     Raises:
-        ValueError: if the index is missing or damaged, or a shard in a folder is missing or of another length.
+        ValueError: if the index is missing or damaged, or a shard in a folder is missing or has the wrong length.
     """
 
     def __init__(self, source: str, cache_dir: Path) -> None:
         self.source = source
         self.remote = is_address(source)
         text = fetch_text(source, INDEX, cache_dir)
-        # shards belong to their index: a set that was written anew is fetched anew
+        # the folder depends on the index, so a rewritten data set is downloaded again
         name = hashlib.sha256(f"{source}\n{text}".encode()).hexdigest()[:16]
         self.folder = cache_dir / name if self.remote else Path(source)
         self.shards = _read_index(text, f"{source}/{INDEX}")
@@ -67,7 +68,7 @@ class ShardSet(Dataset[Sample]):
         view = self._view(shard)
         begin, end = struct.unpack_from("<II", view, 4 + 4 * row)
         try:
-            # litdata puts the length of every part in front; a sample is one part
+            # litdata stores the length of each part before it; a sample is one part
             return decode_sample(view[begin + 4 : end])
         except (ValueError, KeyError, OSError) as error:
             raise ValueError(
@@ -76,25 +77,25 @@ class ShardSet(Dataset[Sample]):
             ) from error
 
     def __getstate__(self) -> dict[str, Any]:
-        # open files and threads stay in their process
+        # open files and threads are not pickled
         return {**self.__dict__, "_open": OrderedDict(), "_ahead": None}
 
     def verify(self) -> None:
-        """Read every sample once; the first damaged one raises."""
+        """Read each sample once; raises an error for the first damaged sample."""
         for index in range(len(self)):
             self[index]
 
     def fetch_ahead(self, shards: Iterable[int]) -> None:
-        """Begin to download shards that are needed soon; nothing for a folder.
+        """Start to download shards that are needed soon; does nothing for a folder.
 
         Args:
-            shards: their numbers.
+            shards: indices of the shards.
         """
         wanted = [s for s in shards if not (self.folder / self.shards[s]["filename"]).exists()] if self.remote else []
         if wanted and self._ahead is None:
             self._ahead = ThreadPoolExecutor(2, "shards")
         for shard in wanted:
-            # what fails here is asked for again, and told, by the process that needs it
+            # errors are ignored here: the process that needs the shard retries and raises them
             assert self._ahead is not None
             self._ahead.submit(self._path, shard)
 
@@ -110,16 +111,19 @@ class ShardSet(Dataset[Sample]):
         return view
 
     def _path(self, shard: int) -> Path:
-        """The shard's file, whole; downloaded where it is not there yet."""
+        """The complete file of a shard, downloaded if missing."""
         path: Path = self.folder / self.shards[shard]["filename"]
         deadline = time.monotonic() + _PATIENCE_S
         while self.remote and not path.exists():
-            # returns at once, without the file, while another process downloads it
+            # returns immediately without the file while another process downloads it
             _download(self.source, path.name, path)
             if not path.exists():
                 time.sleep(0.1)
                 if time.monotonic() > deadline:
-                    raise RuntimeError(f"shard {self.source}/{path.name} was not there after {_PATIENCE_S:.0f} s.")
+                    raise RuntimeError(
+                        f"timed out after {_PATIENCE_S:.0f} s waiting for another process to download shard "
+                        f"{self.source}/{path.name}."
+                    )
         _check_length(path, self.shards[shard])
         return path
 
@@ -130,20 +134,20 @@ def write_shards(dataset: Dataset[Sample], folder: Path, shard_bytes: int = 64_0
     Args:
         dataset: the samples.
         folder: an empty or new folder.
-        shard_bytes: size of a shard; a few hundred samples each are good for shuffling.
-        png: pack the pictures as PNG.
+        shard_bytes: size of a shard; a few hundred samples per shard shuffle well.
+        png: compress the pictures as PNG.
 
     Returns:
-        How many shards there are.
+        The number of shards.
 
     Raises:
-        ValueError: if the folder is not empty, or the size has no meaning.
-        ImportError: without litdata, with the command that installs it.
+        ValueError: if the folder is not empty, or `shard_bytes` is out of range.
+        ImportError: if litdata is not installed.
     """
     if not 0 < shard_bytes < 2**31:
-        raise ValueError(f"shard_bytes={shard_bytes} must lie within 1..{2**31 - 1}: offsets in a shard have 32 bits.")
+        raise ValueError(f"shard_bytes={shard_bytes} must be within 1..{2**31 - 1}: offsets in a shard have 32 bits.")
     if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{str(folder)!r} is not empty. Choose another folder, or delete what is in it.")
+        raise ValueError(f"{str(folder)!r} is not empty. Choose another folder, or delete its contents.")
     streaming = import_optional("litdata.streaming", "streaming")
     writer = streaming.Cache(str(folder), chunk_bytes=shard_bytes)
     for index in range(len(dataset)):  # type: ignore[arg-type]
@@ -154,34 +158,34 @@ def write_shards(dataset: Dataset[Sample], folder: Path, shard_bytes: int = 64_0
 
 
 def is_address(source: str) -> bool:
-    """Whether the data are fetched (`s3://...`), not in a folder.
+    """Whether the source has to be downloaded (`s3://...`).
 
     Args:
-        source: folder or address; `local:FOLDER` fetches from a folder, as from slow storage.
+        source: folder or address; `local:FOLDER` downloads from a folder, for slow storage.
     """
     return "://" in source or source.startswith("local:")
 
 
 def fetch_text(source: str, name: str, cache_dir: Path) -> str:
-    """A small text file beside the shards, always the newest.
+    """A small text file beside the shards, in its newest version.
 
     Args:
         source: folder or address.
         name: name of the file.
-        cache_dir: where files from an address are kept.
+        cache_dir: folder for downloads.
 
     Raises:
-        ValueError: if it is not there.
+        ValueError: if the file is missing.
     """
     if not is_address(source):
         path = Path(source) / name
         if not path.is_file():
             raise ValueError(
-                f"there is no {str(path)!r} (working directory {str(Path.cwd())!r}). Correct `root`, or write the "
+                f"{str(path)!r} does not exist (working directory {str(Path.cwd())!r}). Correct `root`, or write the "
                 "shards: python -m mtl.cli.write_shards --config CONFIG --to FOLDER."
             )
         return path.read_text("utf-8")
-    # of this process alone, so that nobody reads it half
+    # a name that only this process uses, so that no other process reads a partial file
     path = cache_dir / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.{time.time_ns()}.{name}"
     path.parent.mkdir(parents=True, exist_ok=True)
     _download(source, name, path)
@@ -195,10 +199,10 @@ def _download(source: str, name: str, path: Path) -> None:
     downloader = import_optional("litdata.streaming.downloader", "streaming")
     try:
         downloader.get_downloader(source, str(path.parent), []).download_file(f"{source}/{name}", str(path))
-    except Exception as error:  # every storage has its own
+    except Exception as error:  # each storage client has different exceptions
         raise ValueError(
-            f"cannot fetch {source}/{name}: {type(error).__name__}: {error}. Correct `root`, or see whether the "
-            "storage can be reached and this account may read it."
+            f"cannot download {source}/{name}: {type(error).__name__}: {error}. Correct `root`, or check that the "
+            "storage is reachable and this account can read it."
         ) from error
 
 
@@ -214,11 +218,11 @@ def _read_index(text: str, where: str) -> list[dict[str, Any]]:
         raise ValueError(
             f"{where} is damaged ({type(error).__name__}: {error}). Copy it again, or write the shards again."
         ) from error
-    # anything else than bytes may be a pickle, which runs code
+    # other formats may be pickles, which run code
     if form != {"data_format": ["bytes"], "compression": None, "encryption": None} or not shards:
         raise ValueError(
-            f"{where} lists {len(shards)} shards of form {form}; expected shards of samples as bytes, as "
-            "`python -m mtl.cli.write_shards` makes them. Write them from the data's own source."
+            f"{where} lists {len(shards)} shards of form {form}; expected shards of bytes, as written by "
+            "`python -m mtl.cli.write_shards`. Write them again from the original data."
         )
     return shards
 
@@ -226,9 +230,9 @@ def _read_index(text: str, where: str) -> list[dict[str, Any]]:
 def _check_length(path: Path, shard: dict[str, Any], may_be_missing: bool = False) -> None:
     if may_be_missing and not path.exists():
         return
-    found = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
-    if found != f"{shard['chunk_bytes']} bytes":
+    length = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
+    if length != f"{shard['chunk_bytes']} bytes":
         raise ValueError(
-            f"shard {str(path)!r} is damaged or missing: found {found}, {INDEX} says {shard['chunk_bytes']} bytes. "
-            "Delete what is left of it and copy it again, or write the shards again."
+            f"shard {str(path)!r} is damaged or missing: found {length}, {INDEX} says {shard['chunk_bytes']} bytes. "
+            "Delete it and copy it again, or write the shards again."
         )

@@ -1,1 +1,1 @@
-"""Heads with boxes."""
+"""Heads that predict boxes."""

@@ -1,9 +1,9 @@
 """CenterNet-style detection: a heat map of object centres and the distances to the four sides. No NMS, no anchors.
 
-Source: Zhou, Wang, Kraehenbuehl, "Objects as Points", arXiv:1904.07850: the penalty-reduced focal loss (eq. 1), the
-Gaussian radius of Law and Deng (CornerNet). Differs from the paper in the box: the distances left, top, right, bottom
-from the middle of the centre cell, trained with a GIoU loss, so no offset is learned. Boxes trained on every cell under
-a Gaussian (TTFNet, AAAI 2020) were tried: the same mAP within 0.004 after 600 steps on digit scenes.
+Source: Zhou, Wang, Kraehenbuehl, "Objects as Points", arXiv:1904.07850: the penalty-reduced focal loss (eq. 1); the
+Gaussian radius is from Law and Deng (CornerNet). Unlike in the paper, a box is the distances left, top, right, bottom
+from the middle of the centre cell, trained with a GIoU loss, so no offset is learned. Training boxes on all cells under
+the Gaussian (TTFNet, AAAI 2020) gave the same mAP within 0.004 after 600 steps on digit scenes.
 Shapes: B images, C classes, M padded boxes, H x W cells of the finest level, K best peaks.
 """
 
@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl.batch import Batch, box_mask, labelled
+from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec
 from mtl.functional.boxes import giou_loss
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.detection_map import DetectionMetrics
 from mtl.metrics.task_metrics import Predictions
+from mtl.targets.detection import box_mask
 from mtl.task import Task
 
 
@@ -29,11 +30,11 @@ class CenterNetHead(Head):
     Args:
         task: a task of kind `detection`.
         features: widths and strides of the features.
-        level: the level it reads; the finest pyramid level by default.
-        width: channels of the two towers; as wide as the level by default.
-        max_detections: most boxes of an image.
-        min_overlap: IoU that a box moved within the Gaussian radius keeps with the true one.
-        box_weight: weight of the GIoU term beside the heat map's (the TTFNet paper takes 5).
+        level: input level; the finest pyramid level by default.
+        width: channels of the two towers; the level's channels by default.
+        max_detections: maximum number of boxes per image.
+        min_overlap: IoU with the true box that a box keeps when it moves by the Gaussian radius.
+        box_weight: weight of the GIoU loss relative to the heat map's loss (the TTFNet paper uses 5).
     """
 
     kinds = ("detection",)
@@ -51,7 +52,7 @@ class CenterNetHead(Head):
     ) -> None:
         super().__init__(task, features)
         who = f"head {task.name!r}"
-        self.level = features.require([level], who)[0] if level else features.pyramid(who)[0]
+        self.level = features.require([level], who, ["map"])[0] if level else features.pyramid(who)[0]
         self.stride = features.strides[self.level]
         self.max_detections = max_detections
         self.min_overlap = min_overlap
@@ -60,7 +61,7 @@ class CenterNetHead(Head):
         width = width or channels
         self.heat = _tower(channels, width, task.num_classes)
         self.sides = _tower(channels, width, 4)
-        # a cell holds an object with probability 0.01 at the start, as focal losses need
+        # initial probability of 0.01 for an object in a cell, as focal losses need
         nn.init.constant_(self.heat[-1].bias, -math.log(99.0))  # type: ignore[arg-type]
 
     def forward(self, features: Features) -> Outputs:
@@ -73,7 +74,7 @@ class CenterNetHead(Head):
 
     def _loss(self, heat_BCHW: Tensor, sides_B4HW: Tensor, batch: Batch) -> Tensor:
         real_BM = box_mask(batch, self.task)
-        # whatever stands in padding and in unlabelled images, NaN as well, must not get near a product
+        # replace values in padding and unlabelled images, which may be NaN: NaN * 0 is NaN
         boxes_BM4 = torch.where(real_BM[..., None], batch[self.task.name], 0.0)
         labels_BM = torch.where(real_BM, batch[self.task.labels_field], 0)
         height, width = heat_BCHW.shape[-2:]
@@ -117,7 +118,7 @@ class CenterNetHead(Head):
     def _heat_target(
         self, boxes_BM4: Tensor, labels_BM: Tensor, real_BM: Tensor, x_BM: Tensor, y_BM: Tensor, shape: torch.Size
     ) -> Tensor:
-        """1 at the centre cells, a Gaussian around them, the larger value where two overlap: [B,C,H,W]."""
+        """Target heat map [B,C,H,W]: 1 at the centre cells, a Gaussian around them, the maximum where two overlap."""
         size_BM2 = (boxes_BM4[..., 2:] - boxes_BM4[..., :2]) / self.stride
         sigma_BM = (2 * gaussian_radius(size_BM2[..., 1], size_BM2[..., 0], self.min_overlap) + 1) / 6
         cells_x = torch.arange(shape[3], device=x_BM.device)
@@ -131,10 +132,10 @@ class CenterNetHead(Head):
 
 
 def gaussian_radius(height: Tensor, width: Tensor, min_overlap: float) -> Tensor:
-    """Largest radius, at least 0, by which the corners of a box can move with IoU still above `min_overlap`.
+    """Largest radius, at least 0, by which the corners of a box can move while its IoU stays above `min_overlap`.
 
-    The smallest of the three cases of CornerNet's appendix, with the quadratic roots done right: the widely copied
-    code divides by 2 where the formula has 2a, which makes two of its three radii too large.
+    The minimum over the three cases in CornerNet's appendix. The widely copied code divides by 2 where the quadratic
+    formula has 2a, which makes two of the three radii too large; this is corrected here.
 
     Args:
         height: box heights in cells, any shape.
@@ -142,7 +143,7 @@ def gaussian_radius(height: Tensor, width: Tensor, min_overlap: float) -> Tensor
         min_overlap: IoU to keep, 0 to 1.
     """
     total, area, keep = height + width, height * width, min_overlap
-    # one corner in, one out; both in; both out
+    # one corner inside, one outside; both inside; both outside
     cases = ((1.0, -total, area * (1 - keep) / (1 + keep)), (4.0, -2 * total, (1 - keep) * area))
     radii = [(-b - (b * b - 4 * a * c).clamp(min=0).sqrt()) / (2 * a) for a, b, c in cases]
     a, b, c = 4 * keep, 2 * keep * total, (keep - 1) * area
@@ -151,7 +152,7 @@ def gaussian_radius(height: Tensor, width: Tensor, min_overlap: float) -> Tensor
 
 
 def _focal(logits: Tensor, target: Tensor) -> Tensor:
-    """Penalty-reduced focal loss of every cell (alpha 2, beta 4)."""
+    """Penalty-reduced focal loss of each cell (alpha 2, beta 4)."""
     log_p, log_not_p = F.logsigmoid(logits), F.logsigmoid(-logits)
     p = log_p.exp()
     positive = target.eq(1)

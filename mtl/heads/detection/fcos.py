@@ -1,9 +1,9 @@
-"""FCOS-style dense detection: every cell near an object's centre predicts its class and its four sides.
+"""FCOS-style dense detection: each cell near an object's centre predicts its class and the distances to its four sides.
 
 Source: Tian, Shen, Chen, He, "FCOS: Fully Convolutional One-Stage Object Detection", ICCV 2019, arXiv:1904.01355:
-focal loss, GIoU, centre-ness, centre sampling and size ranges per level. Differs from torchvision's: centres lie half a
-stride inside, positives are counted over all ranks, targets are padded tensors (one graph under `torch.compile`), sides
-come out of a softplus, so that no side is born dead.
+focal loss, GIoU, centre-ness, centre sampling and size ranges per level. Differences from torchvision: cell centres are
+offset by half a stride, positives are counted over all ranks, targets are padded tensors (one graph under
+`torch.compile`), and sides use softplus instead of ReLU, so that no side starts with a zero gradient.
 Shapes: B images, P cells of all levels, M padded boxes, C classes, N candidates, K detections.
 """
 
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, nms
 
-from mtl.batch import PADDING_LABEL, Batch, box_mask, labelled
+from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec
 from mtl.functional.boxes import giou_loss
@@ -24,26 +24,28 @@ from mtl.functional.focal import focal_loss
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.detection_map import DetectionMetrics
 from mtl.metrics.task_metrics import Predictions
+from mtl.targets.detection import PADDING_LABEL, box_mask
 from mtl.task import Task
 
 
 class FCOSHead(Head):
-    """Class, sides and centre-ness of every cell of one or more pyramid levels.
+    """Class, sides and centre-ness of each cell of one or more pyramid levels.
 
     Args:
         task: a task of kind `detection`.
         features: widths and strides of the features.
-        levels: levels it works on, of equal width; all pyramid levels (`p*`) by default.
-        num_convs: layers of each of the two towers.
-        norm: `batch`, `group`, or `auto`: `batch` for one level, `group` for several, whose statistics differ too much
-            to share a batch norm.
-        center_radius: how far from an object's centre a cell still learns it, in strides.
-        size_factor: a level takes objects whose farthest side is up to so many strides away; the last takes the rest.
-        box_weight: weight of the GIoU term beside focal loss and centre-ness.
-        score_threshold: candidates below it are dropped before suppression, 0 to 1.
-        nms_iou: of two boxes of one class with a larger IoU only the better one stays, 0 to 1.
-        num_candidates: best candidates of an image that go into suppression.
-        max_detections: most boxes of an image.
+        levels: input levels, of equal width; all pyramid levels (`p*`) by default.
+        num_convs: number of layers in each of the two towers.
+        norm: `batch`, `group`, or `auto`: `batch` for one level, `group` for several levels, whose statistics differ
+            too much for one batch norm.
+        center_radius: maximum distance of a positive cell from the object's centre, in strides.
+        size_factor: maximum distance from a cell to the farthest side of its object, in strides; larger objects go to
+            the next level, and the last level has no limit.
+        box_weight: weight of the GIoU loss relative to focal loss and centre-ness.
+        score_threshold: candidates with a lower score are dropped before NMS, 0 to 1.
+        nms_iou: IoU threshold of the NMS within a class, 0 to 1.
+        num_candidates: number of best candidates per image that enter the NMS.
+        max_detections: maximum number of boxes per image.
     """
 
     kinds = ("detection",)
@@ -66,14 +68,14 @@ class FCOSHead(Head):
     ) -> None:
         super().__init__(task, features)
         who = f"head {task.name!r}"
-        levels = features.require(levels, who) if levels else features.pyramid(who)
+        levels = features.require(levels, who, ["map"]) if levels else features.pyramid(who)
         self.levels = sorted(levels, key=lambda level: features.strides[level])
         self.strides = [features.strides[level] for level in self.levels]
         widths = {features.channels[level] for level in self.levels}
         if len(widths) > 1 or len(set(self.strides)) < len(self.strides):
             raise ValueError(
-                f"{who} shares one tower over levels of equal width and different strides; {', '.join(self.levels)} "
-                f"have widths {sorted(widths)} and strides {self.strides}. Name other `levels`."
+                f"{who} shares one tower over levels, which need equal widths and different strides; "
+                f"{', '.join(self.levels)} have widths {sorted(widths)} and strides {self.strides}. Set other `levels`."
             )
         self.center_radius, self.size_factor, self.box_weight = center_radius, size_factor, box_weight
         self.score_threshold, self.nms_iou = score_threshold, nms_iou
@@ -89,7 +91,7 @@ class FCOSHead(Head):
         for conv in (self.class_logits, self.sides, self.centerness):
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-        # a cell holds an object with probability 0.01 at the start, as focal losses need
+        # initial probability of 0.01 for an object in a cell, as focal losses need
         nn.init.constant_(self.class_logits.bias, -math.log(99.0))  # type: ignore[arg-type]
 
     def forward(self, features: Features) -> Outputs:
@@ -101,7 +103,7 @@ class FCOSHead(Head):
             sides.append(_cells_last(self.sides(box_x)) * self.scales[index])
             central.append(_cells_last(self.centerness(box_x)))
         cells_P3 = cell_centers(maps, self.strides)
-        # pixels need float32: bfloat16 rounds a coordinate above 256 to 2 px
+        # pixels need float32: bfloat16 rounds coordinates above 256 to 2 px
         with torch.autocast(maps[0].device.type, enabled=False):
             sides_BP4 = F.softplus(torch.cat(sides, 1).float()) * cells_P3[:, 2:]
             low_BP2, high_BP2 = cells_P3[:, :2] - sides_BP4[..., :2], cells_P3[:, :2] + sides_BP4[..., 2:]
@@ -129,11 +131,12 @@ class FCOSHead(Head):
         focal_BPC = focal_loss(outputs["logits"], target_BPC)
         class_loss = (focal_BPC.sum((1, 2)) * known_B).sum()
 
-        found_BP4 = outputs["boxes"]
+        predicted_BP4 = outputs["boxes"]
         truth_BP4 = batch[self.task.name].gather(1, index_BP[..., None].expand(-1, -1, 4))
-        # a cell without an object gets its own box as target: finite, and its zero weight makes the gradient zero
-        truth_BP4 = torch.where(positive_BP[..., None], truth_BP4, found_BP4.detach())
-        box_loss = (giou_loss(found_BP4, truth_BP4) * positive_BP).sum()
+        # the target of a cell without an object is its predicted box: a finite loss, whose weight 0 makes the gradient
+        # 0
+        truth_BP4 = torch.where(positive_BP[..., None], truth_BP4, predicted_BP4.detach())
+        box_loss = (giou_loss(predicted_BP4, truth_BP4) * positive_BP).sum()
         central_BP = F.binary_cross_entropy_with_logits(
             outputs["centerness"], centerness(cells_P3, truth_BP4), reduction="none"
         )
@@ -154,10 +157,10 @@ class FCOSHead(Head):
         }
 
     def candidates(self, outputs: Outputs) -> tuple[Tensor, Tensor, Tensor]:
-        """The best candidates before suppression: boxes inside the image [B,N,4], scores [B,N], labels [B,N].
+        """The best candidates before NMS: boxes clipped to the image [B,N,4], scores [B,N], labels [B,N].
 
         Args:
-            outputs: what `forward` returned.
+            outputs: result of `forward`.
         """
         quality_BP1 = outputs["centerness"].float().sigmoid()[..., None]
         scores_BPC = (outputs["logits"].float().sigmoid() * quality_BP1).sqrt()
@@ -165,7 +168,7 @@ class FCOSHead(Head):
         scores_BN, index_BN = scores_BPC.flatten(1).topk(most)
         cell_BN = index_BN.div(self.task.num_classes, rounding_mode="floor")
         boxes_BN4 = outputs["boxes"].float().gather(1, cell_BN[..., None].expand(-1, -1, 4))
-        # the finest level ends nearest to the image's own edge
+        # the cells of the finest level end nearest to the edge of the image
         cells_BP3 = outputs["cells"]
         edge_BP2 = (cells_BP3[..., :2] + cells_BP3[..., 2:] / 2) * (cells_BP3[..., 2:] == self.strides[0])
         limit_B14 = edge_BP2.amax(1, keepdim=True).repeat(1, 1, 2)
@@ -175,11 +178,11 @@ class FCOSHead(Head):
         return DetectionMetrics(self.task)
 
     def _suppress(self, boxes_BN4: Tensor, scores_BN: Tensor, labels_BN: Tensor) -> Tensor:
-        """Which candidates stay, bool [B,N]: one greedy suppression for each image and class."""
+        """Which candidates the NMS keeps, bool [B,N]; it runs per image and class."""
         image_BN = torch.arange(len(boxes_BN4), device=boxes_BN4.device)[:, None].expand_as(labels_BN)
         keep_BN = torch.zeros_like(scores_BN, dtype=torch.bool)
         if torch.compiler.is_compiling():
-            # fixed shapes for export: images lie side by side and classes below each other, so none overlap
+            # fixed shapes for export: shift images along x and classes along y, so that their boxes do not overlap
             step = boxes_BN4.detach().amax() + 1
             shift_BN4 = torch.stack((image_BN, labels_BN), -1).repeat(1, 1, 2) * step
             kept = nms((boxes_BN4 + shift_BN4).flatten(0, 1), scores_BN.flatten(), self.nms_iou)

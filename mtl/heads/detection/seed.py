@@ -1,7 +1,7 @@
-"""The two heads of the program that this template grew from: flatten, 256 hidden units, dropout, one linear layer.
+"""The two heads of the program from which this template grew: flatten, 256 hidden units, dropout, one linear layer.
 
-They are kept as the baseline to beat. The box head is a plain regression onto the padded list of boxes: it knows no
-classes, no scores and no order of objects, so with more than one object it learns the mean box.
+They are a baseline to beat. The box head is a plain regression onto the padded list of boxes: it has no classes, no
+scores and no matching of objects, so with more than one object it learns the mean box.
 Shapes: B samples, D flattened width, N boxes of the head, M padded true boxes.
 """
 
@@ -9,19 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl.batch import PADDING_LABEL, Batch, box_mask, labelled
+from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import masked_mean
 from mtl.features import Features, FeatureSpec
 from mtl.functional.on_host import numbers_on
 from mtl.heads.head import Head, Outputs
-from mtl.heads.whole.classification import ClassificationHead, mlp
+from mtl.heads.whole.classification import ClassificationHead
+from mtl.heads.whole.pooling import mlp
 from mtl.metrics.detection_map import DetectionMetrics
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
+from mtl.targets.detection import PADDING_LABEL, box_mask
 from mtl.task import Task
 
 
 class FlattenGrid(nn.Module):
-    """One level as one vector; a map of another size than the grid is averaged down to it first.
+    """Flatten one level to a vector; a map of another size is average-pooled to the grid first.
 
     Args:
         features: widths of the levels.
@@ -42,12 +44,12 @@ class FlattenGrid(nn.Module):
 
 
 class FlattenClassificationHead(ClassificationHead):
-    """One class for the whole image, from the flattened map: position counts, unlike in a pooled head.
+    """One class for the whole image, from the flattened map, so unlike with pooling, positions matter.
 
     Args:
         task: a task of kind `classification`.
         features: widths and strides of the features.
-        level: the level that is flattened; the deepest one by default.
+        level: the level to flatten; the deepest level by default.
         grid: rows and columns of the flattened map; 4 for 32 x 32 images at stride 8.
         hidden: width of the hidden layer.
         dropout: share of hidden units dropped in training, 0 to 1.
@@ -62,7 +64,7 @@ class FlattenClassificationHead(ClassificationHead):
         hidden: int = 256,
         dropout: float = 0.5,
     ) -> None:
-        level = level or features.deepest
+        (level,) = features.require([level or features.deepest], f"head {task.name!r}", ["map"])
         super().__init__(task, features, levels=[level])
         flatten = FlattenGrid(features, level, grid)
         self.pool: nn.Module = flatten  # type: ignore[assignment]
@@ -72,20 +74,20 @@ class FlattenClassificationHead(ClassificationHead):
 class SeedBoxHead(Head):
     """`num_boxes` boxes in unit coordinates, trained with mean squared error against the padded list of true boxes.
 
-    The target is xyxy divided by the image's size: the first `num_boxes` true boxes in the order of the data set, then
-    zeros. The mean runs over all `4 * num_boxes` numbers, zeros included: in pixels the loss would be larger by the
-    square of the image's size and drown the other task. `decode` gives score 1 to every box that is at least
-    `min_size_px` wide and high, and class 0 to all of them; the others are padding (label -1, score 0).
+    The target is xyxy divided by the image size: the first `num_boxes` true boxes in the order of the data set, then
+    zeros. The mean is over all `4 * num_boxes` numbers, including zeros. In pixels, the loss would be larger by the
+    square of the image size and dominate the other task. `decode` gives class 0 and score 1 to each box that is at
+    least `min_size_px` wide and high; the other boxes are padding (label -1, score 0).
 
     Args:
         task: a task of kind `detection`; its classes are not learned.
         features: widths and strides of the features.
-        level: the level that is flattened; the deepest one by default.
+        level: the level to flatten; the deepest level by default.
         num_boxes: boxes per image.
         grid: rows and columns of the flattened map; 4 for 32 x 32 images at stride 8.
         hidden: width of the hidden layer.
         dropout: share of hidden units dropped in training, 0 to 1.
-        min_size_px: width and height from which a predicted box counts as one.
+        min_size_px: minimum width and height of a predicted box.
     """
 
     kinds = ("detection",)
@@ -103,7 +105,7 @@ class SeedBoxHead(Head):
         min_size_px: float = 1.0,
     ) -> None:
         super().__init__(task, features)
-        (self.level,) = features.require([level or features.deepest], f"head {task.name!r}")
+        (self.level,) = features.require([level or features.deepest], f"head {task.name!r}", ["map"])
         self.stride = features.strides[self.level]
         self.num_boxes, self.min_size_px = num_boxes, min_size_px
         self.pool = FlattenGrid(features, self.level, grid)
@@ -138,7 +140,7 @@ class SeedBoxHead(Head):
 
 
 class AgnosticDetectionMetrics(TaskMetrics):
-    """The usual detection metrics, and `map_agnostic`, `map50_agnostic`: the same as if there was one class.
+    """The usual detection metrics, and `map_agnostic` and `map50_agnostic`, which ignore classes.
 
     Args:
         task: a task of kind `detection`.

@@ -1,9 +1,9 @@
-"""Set detection: a fixed number of slots, each a box with classes or nothing; no NMS, no anchors.
+"""Set detection: a fixed number of slots, each of which predicts a box with a class or nothing; no NMS, no anchors.
 
-Source: Carion et al., "End-to-End Object Detection with Transformers" (DETR), ECCV 2020, arXiv:2005.12872: matching,
-L1 + GIoU + class. With three later ideas that make it learn in hours instead of days: slots carry a reference box that
-each stage refines (Zhu et al., Deformable DETR, arXiv:2010.04159), focal loss instead of softmax (the same), and
-features sampled inside the reference box (Sun et al., Sparse R-CNN, arXiv:2011.12450).
+Source: Carion et al., "End-to-End Object Detection with Transformers" (DETR), ECCV 2020, arXiv:2005.12872: matching, L1
++ GIoU + class loss. Three later ideas make it learn in hours instead of days: each slot has a reference box that each
+stage refines (Zhu et al., Deformable DETR, arXiv:2010.04159), focal loss instead of softmax (same paper), and features
+sampled inside the reference box (Sun et al., Sparse R-CNN, arXiv:2011.12450).
 Shapes: B images, L stages, S slots, C classes, M padded boxes, D width, T cells, G x G points in a box.
 """
 
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl.batch import Batch, box_mask, labelled
+from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec
 from mtl.functional.boxes import giou_loss
@@ -23,26 +23,27 @@ from mtl.functional.matching import match_slots
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.detection_map import DetectionMetrics
 from mtl.metrics.task_metrics import Predictions
+from mtl.targets.detection import box_mask
 from mtl.task import Task
 
 _FREQUENCIES = 8  # sines and cosines per coordinate
 
 
 class SetDetectionHead(Head):
-    """`num_boxes` slots that look at the whole map, and at the inside of their own box, in a few stages.
+    """`num_boxes` slots that attend to the whole map and to the inside of their boxes, in a few stages.
 
     Args:
         task: a task of kind `detection`.
         features: widths and strides of the features.
-        level: the level it reads; the finest pyramid level by default.
-        num_boxes: slots per image: the most boxes it can find.
+        level: input level; the finest pyramid level by default.
+        num_boxes: number of slots, and so the maximum number of boxes, per image.
         width: channels of a slot, a multiple of `num_heads`.
-        num_heads: attention heads.
-        num_stages: refinements of the boxes.
+        num_heads: number of attention heads.
+        num_stages: number of refinements of the boxes.
         grid: rows and columns of the points sampled inside a box.
         class_weight: weight of the focal loss, in the loss and in the matching.
-        l1_weight: weight of the distance of the boxes (centre and size as shares of the image), likewise.
-        giou_weight: weight of the GIoU loss, likewise.
+        l1_weight: weight of the L1 distance of boxes (centre and size as shares of the image), in both.
+        giou_weight: weight of the GIoU loss, in both.
     """
 
     kinds = ("detection",)
@@ -67,14 +68,14 @@ class SetDetectionHead(Head):
         who = f"head {task.name!r}"
         if width % num_heads:
             raise ValueError(f"{who} splits width={width} over num_heads={num_heads}; make it a multiple.")
-        self.level = features.require([level], who)[0] if level else features.pyramid(who)[0]
+        self.level = features.require([level], who, ["map"])[0] if level else features.pyramid(who)[0]
         self.stride = features.strides[self.level]
         self.class_weight, self.l1_weight, self.giou_weight = class_weight, l1_weight, giou_weight
         self.project = nn.Conv2d(features.channels[self.level], width, 1)
         self.norm = nn.LayerNorm(width)
         self.cell_position = nn.Linear(4 * _FREQUENCIES, width)
         self.slots = nn.Parameter(torch.randn(num_boxes, width))
-        # slots start spread over the image, a quarter of it wide and high
+        # initial boxes: random centres, a quarter of the image wide and high
         start_S4 = torch.cat((torch.rand(num_boxes, 2), torch.full((num_boxes, 2), 0.25)), 1)
         self.references = nn.Parameter(torch.logit(start_S4, eps=0.05))
         self.stages = nn.ModuleList(_Stage(width, num_heads, grid, task.num_classes) for _ in range(num_stages))
@@ -92,7 +93,7 @@ class SetDetectionHead(Head):
         logits: list[Tensor] = []
         boxes: list[Tensor] = []
         for stage in self.stages:
-            # each stage learns its own step from where the last one ended
+            # detached: each stage learns only its refinement of the previous stage's boxes
             reference = boxes_BS4.detach() if boxes else boxes_BS4
             slots_BSD, logits_BSC, boxes_BS4 = stage(slots_BSD, reference, keys_BTD, tokens_BTD, maps_BDHW)
             logits.append(logits_BSC)
@@ -113,36 +114,36 @@ class SetDetectionHead(Head):
         boxes_BM4 = torch.where(real_BM[..., None], batch[self.task.name], 0.0) / outputs["size_px"][:, None]
         size_BM2 = boxes_BM4[..., 2:] - boxes_BM4[..., :2]
         truth_BM4 = torch.cat((boxes_BM4[..., :2] + size_BM2 / 2, size_BM2), -1)
-        # all stages at once: B becomes B * L, and the cost matrices travel together
+        # all stages at once: B becomes B * L, so that one copy to the host carries all cost matrices
         stages = outputs["logits"].shape[1]
-        logits_BSC, found_BS4 = outputs["logits"].flatten(0, 1), outputs["boxes_cxcywh_unit"].flatten(0, 1)
+        logits_BSC, predicted_BS4 = outputs["logits"].flatten(0, 1), outputs["boxes_cxcywh_unit"].flatten(0, 1)
         label_BM, truth_BM4, real_BM, known_B = (
             tensor.repeat_interleave(stages, 0) for tensor in (label_BM, truth_BM4, real_BM, known_B)
         )
-        slot_BM, matched_BM = match_slots(self._cost(logits_BSC, found_BS4, label_BM, truth_BM4), real_BM)
+        slot_BM, matched_BM = match_slots(self._cost(logits_BSC, predicted_BS4, label_BM, truth_BM4), real_BM)
         count = global_count(real_BM.sum())
 
         owner_BMS = F.one_hot(slot_BM, logits_BSC.shape[1]) * matched_BM[..., None]
         target_BSC = owner_BMS.transpose(1, 2).float() @ F.one_hot(label_BM, self.task.num_classes).float()
         class_loss = (focal_loss(logits_BSC, target_BSC > 0.5).sum((1, 2)) * known_B).sum()
-        found_BM4 = found_BS4.gather(1, slot_BM[..., None].expand(-1, -1, 4))
-        truth_BM4 = torch.where(matched_BM[..., None], truth_BM4, found_BM4.detach())
-        l1_loss = (found_BM4 - truth_BM4).abs().sum()
-        giou_BM = giou_loss(_to_xyxy(found_BM4), _to_xyxy(truth_BM4))
+        predicted_BM4 = predicted_BS4.gather(1, slot_BM[..., None].expand(-1, -1, 4))
+        truth_BM4 = torch.where(matched_BM[..., None], truth_BM4, predicted_BM4.detach())
+        l1_loss = (predicted_BM4 - truth_BM4).abs().sum()
+        giou_BM = giou_loss(_to_xyxy(predicted_BM4), _to_xyxy(truth_BM4))
         box_loss = self.l1_weight * l1_loss + self.giou_weight * (giou_BM * matched_BM).sum()
         total: Tensor = (self.class_weight * class_loss + box_loss) / count
         return total
 
     @torch.no_grad()
-    def _cost(self, logits_BSC: Tensor, found_BS4: Tensor, label_BM: Tensor, truth_BM4: Tensor) -> Tensor:
-        """What it costs that a slot takes an object, [B,S,M]."""
+    def _cost(self, logits_BSC: Tensor, predicted_BS4: Tensor, label_BM: Tensor, truth_BM4: Tensor) -> Tensor:
+        """Cost of matching each slot with each object, [B,S,M]."""
         p_BSC = logits_BSC.sigmoid()
         yes_BSC = 0.25 * (1 - p_BSC) ** 2 * F.softplus(-logits_BSC)
         no_BSC = 0.75 * p_BSC**2 * F.softplus(logits_BSC)
         class_BSM = (yes_BSC - no_BSC).gather(2, label_BM[:, None].expand(-1, logits_BSC.shape[1], -1))
-        found_BS14, truth_B1M4 = found_BS4[:, :, None], truth_BM4[:, None]
-        l1_BSM = (found_BS14 - truth_B1M4).abs().sum(-1)
-        giou_BSM = giou_loss(_to_xyxy(found_BS14), _to_xyxy(truth_B1M4))
+        predicted_BS14, truth_B1M4 = predicted_BS4[:, :, None], truth_BM4[:, None]
+        l1_BSM = (predicted_BS14 - truth_B1M4).abs().sum(-1)
+        giou_BSM = giou_loss(_to_xyxy(predicted_BS14), _to_xyxy(truth_B1M4))
         return self.class_weight * class_BSM + self.l1_weight * l1_BSM + self.giou_weight * giou_BSM
 
     def decode(self, outputs: Outputs) -> Predictions:
@@ -156,7 +157,7 @@ class SetDetectionHead(Head):
 
 
 class _Stage(nn.Module):
-    """Slots look at each other, at the map, and inside their boxes; then they move their boxes."""
+    """Slots attend to each other, to the map, and to the inside of their boxes; then they move their boxes."""
 
     def __init__(self, width: int, num_heads: int, grid: int, num_classes: int) -> None:
         super().__init__()
@@ -169,7 +170,7 @@ class _Stage(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(4))
         self.classes = nn.Linear(width, num_classes)
         self.box = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
-        # a slot holds an object of a class with probability 0.01 at the start, and leaves its box where it is
+        # initially, a slot predicts each class with probability 0.01 and does not move its box
         nn.init.constant_(self.classes.bias, -math.log(99.0))
         nn.init.zeros_(self.box[-1].weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.box[-1].bias)  # type: ignore[arg-type]
@@ -189,7 +190,7 @@ class _Stage(nn.Module):
 
 
 def _sample_inside(maps_BDHW: Tensor, boxes_BS4: Tensor, grid: int) -> Tensor:
-    """Features at G x G points spread evenly inside each box, [B,S,D*G*G]."""
+    """Features at a regular grid of G x G points inside each box, [B,S,D*G*G]."""
     steps_G = (torch.arange(grid, device=boxes_BS4.device) + 0.5) / grid - 0.5
     offsets = torch.stack(torch.meshgrid(steps_G, steps_G, indexing="xy"), -1).flatten(0, 1)
     boxes_BS4 = boxes_BS4.detach()
@@ -199,7 +200,7 @@ def _sample_inside(maps_BDHW: Tensor, boxes_BS4: Tensor, grid: int) -> Tensor:
 
 
 def _waves(positions: Tensor) -> Tensor:
-    """Sines and cosines of numbers in 0..1 at rising frequencies; the last dimension grows 2 * frequencies times."""
+    """Sines and cosines of numbers in 0..1 at rising frequencies: [..., N] -> [..., 2 * frequencies * N]."""
     frequencies = math.pi * 2.0 ** torch.arange(_FREQUENCIES, device=positions.device)
     angles = (positions[..., None] * frequencies).flatten(-2)
     return torch.cat((angles.sin(), angles.cos()), -1)

@@ -1,1 +1,1 @@
-"""Heads with one answer for a whole sample."""
+"""Heads with one prediction for a whole sample."""

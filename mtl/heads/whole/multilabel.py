@@ -13,22 +13,22 @@ from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import masked_mean
 from mtl.features import Features, FeatureSpec
 from mtl.heads.head import Head, Outputs
-from mtl.heads.whole.classification import Pool, Pooling, mlp
+from mtl.heads.whole.pooling import Pool, Pooling, mlp
 from mtl.metrics.multilabel import MultilabelMetrics
 from mtl.metrics.task_metrics import Predictions
 from mtl.task import Task
 
 
 class MultilabelHead(Head):
-    """A yes or no for each class.
+    """A binary prediction per class.
 
-    A class is predicted above a probability of 0.5. A NaN among the targets of a labelled sample means that this one
-    class is unknown: it adds nothing to the loss.
+    A class is predicted if its probability is above 0.5. NaN in the targets of a labelled sample means that the class
+    is unknown; it is ignored in the loss.
 
     Args:
         task: a task of kind `multilabel`.
         features: widths and strides of the features.
-        levels: levels that are pooled; the deepest one by default.
+        levels: levels to pool; the deepest level by default.
         pooling: ways of pooling a level, any of `mean`, `max`, `attention`.
         hidden: width of the hidden layer; 0 for a single linear layer.
         dropout: share of hidden units dropped in training, 0 to 1.

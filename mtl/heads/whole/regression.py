@@ -14,7 +14,7 @@ from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import masked_mean
 from mtl.features import Features, FeatureSpec
 from mtl.heads.head import Head, Outputs
-from mtl.heads.whole.classification import Pool, Pooling, mlp
+from mtl.heads.whole.pooling import Pool, Pooling, mlp
 from mtl.metrics.regression import RegressionMetrics
 from mtl.metrics.task_metrics import Predictions
 from mtl.task import Task
@@ -26,13 +26,13 @@ class RegressionHead(Head):
     Args:
         task: a task of kind `regression`.
         features: widths and strides of the features.
-        levels: levels that are pooled; the deepest one by default.
+        levels: levels to pool; the deepest level by default.
         pooling: ways of pooling a level, any of `mean`, `max`, `attention`.
         hidden: width of the hidden layer; 0 for a single linear layer.
         dropout: share of hidden units dropped in training, 0 to 1.
         error: `smooth_l1` (squared below one `target_std`, linear above it) or `mse`.
-        target_mean: mean of the targets, in their own unit.
-        target_std: spread of the targets, in their own unit, above 0.
+        target_mean: mean of the targets, in the unit of the target.
+        target_std: standard deviation of the targets, in the unit of the target, above 0.
 
     Raises:
         ValueError: if `target_std` is not above 0.
@@ -67,7 +67,7 @@ class RegressionHead(Head):
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         target_B = (batch[self.task.name].float() - self.target_mean) / self.target_std
         known_B = labelled(batch, self.task) & torch.isfinite(target_B)
-        # NaN * 0 is NaN, in the gradient as well: the missing ones get a finite target
+        # a finite value for missing targets: NaN * 0 is NaN, also in the gradient
         target_B = torch.where(known_B, target_B, 0.0)
         measure = F.smooth_l1_loss if self.error == "smooth_l1" else F.mse_loss
         return masked_mean(measure(outputs["standardised"], target_B, reduction="none"), known_B)

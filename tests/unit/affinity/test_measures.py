@@ -114,7 +114,7 @@ def test_lookahead_is_what_a_step_by_hand_does(evidence: Evidence) -> None:
     joint, batch = model(), planted(1)[0]
     found_KK = Lookahead(step=1e-2).measure(Evidence(TASKS, [batch], joint))[0]
     before = joint.losses(joint(batch["image"]), batch)
-    shared = list(joint.backbone.parameters())
+    shared = list(joint.trunk.parameters())
     rows = torch.autograd.grad(before["b1"], shared)
     length = math.sqrt(sum(float(p.detach().square().sum()) for p in shared))
     size = 1e-2 * length / math.sqrt(sum(float(row.square().sum()) for row in rows))

@@ -1,4 +1,4 @@
-"""From equal weights to others."""
+"""Curriculum: from equal weights to other weights."""
 
 import pytest
 import torch

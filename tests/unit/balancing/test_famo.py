@@ -1,4 +1,4 @@
-"""FAMO, with its own Adam against torch's."""
+"""FAMO: its internal Adam against torch's."""
 
 import pytest
 import torch
@@ -58,7 +58,7 @@ def test_the_lowest_losses_are_subtracted() -> None:
 
 def test_it_asks_for_the_losses_after_the_step() -> None:
     assert FAMO.losses_after_step
-    with pytest.raises(ValueError, match="min_losses has 1 entries, and there are 2 tasks"):
+    with pytest.raises(ValueError, match="min_losses has 1 entries for 2 tasks"):
         FAMO(min_losses=[0.0])(torch.ones(2))
     with pytest.raises(ValueError, match="lr=0 must be above 0"):
         FAMO(lr=0)

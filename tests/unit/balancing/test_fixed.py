@@ -1,4 +1,4 @@
-"""Fixed weights and the checks of what a user writes."""
+"""Fixed weights, and the checks of user-given lists."""
 
 import pytest
 import torch
@@ -17,10 +17,10 @@ def test_the_weight_stays_with_its_task_when_another_is_missing() -> None:
 
 @pytest.mark.parametrize("weights", [[], [0.0, 0.0], [1.0, -0.1], [1.0, float("nan")]])
 def test_senseless_weights_are_refused(weights: list[float]) -> None:
-    with pytest.raises(ValueError, match="at least 0, and not all of them 0"):
+    with pytest.raises(ValueError, match="at least 0, and at least one must be above 0"):
         Fixed(weights)
 
 
 def test_a_wrong_number_of_weights_is_refused() -> None:
-    with pytest.raises(ValueError, match="weights has 2 entries, and there are 3 tasks; write one for each"):
+    with pytest.raises(ValueError, match="weights has 2 entries for 3 tasks.*Give one entry per task"):
         Fixed([0.7, 0.3])(torch.ones(3))

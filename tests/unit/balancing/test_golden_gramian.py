@@ -1,6 +1,6 @@
 """Gramian methods against golden values: 60-digit solutions of the papers' formulas, and sequences of the peers.
 
-Tolerances are those of tests/golden/README.md.
+The tolerances come from tests/golden/README.md.
 """
 
 import json

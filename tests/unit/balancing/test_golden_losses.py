@@ -1,7 +1,6 @@
-"""Loss methods and gradient aggregations against golden values of LibMTL and TorchJD, with settings made equal.
+"""Loss methods and gradient aggregations against golden values of LibMTL and TorchJD, with equal settings.
 
-Where a peer adds a small number (LibMTL
-divides by a norm + 1e-8) the tolerance says so.
+Where a peer adds a small number (LibMTL divides by a norm + 1e-8), the tolerance accounts for it.
 """
 
 import json

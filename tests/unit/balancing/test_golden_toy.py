@@ -1,7 +1,7 @@
 """Methods on the toy landscape of the Nash-MTL paper: which starts reach the front, and after how many steps.
 
-The landscape, Adam and the criterion are written out here in plain numbers; the golden file has what a reference run
-with TorchJD's methods found. Adam hardly sees the length of an update, so conventions do not matter.
+The landscape, Adam and the criterion are written here in plain numbers; the golden file holds the results of a
+reference run with TorchJD's methods. Adam hardly depends on the norm of an update, so scale conventions do not matter.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The loss half of impartial learning."""
+"""IMTL-L, the loss part of impartial learning."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The protocols: building, missing tasks, groups of learned weights, status and state."""
+"""The protocols: building, missing tasks, parameter groups of learned weights, status and state."""
 
 import pytest
 import torch
@@ -115,5 +115,5 @@ def _built(method: LossWeighting, num_tasks: int) -> LossWeighting:
 def test_building_again_for_another_number_is_refused() -> None:
     method = _built(Equal(), 2)
     method.build(2)
-    with pytest.raises(ValueError, match="Equal was built for 2 tasks and now gets 3"):
+    with pytest.raises(ValueError, match="Equal was built for 2 tasks but got 3"):
         method.build(3)

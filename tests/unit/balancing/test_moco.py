@@ -49,7 +49,7 @@ def test_features_that_change_their_number_are_refused() -> None:
     method = MoCo()
     method(torch.ones(2, 4))
     assert method.at == ("parameters",)
-    with pytest.raises(ValueError, match="gradients of 4 shared values and now gets 6. Use at='parameters'"):
+    with pytest.raises(ValueError, match="gradients of 4 values; now it gets 6. Use at='parameters'"):
         method(torch.ones(2, 6))
 
 

@@ -1,4 +1,4 @@
-"""The sum of logarithms."""
+"""Scale-invariant loss: the sum of the log losses."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Smooth Tchebycheff scalarisation, both methods of that name."""
+"""Smooth Tchebycheff scalarisation: both methods with this name."""
 
 import math
 
@@ -36,5 +36,5 @@ def test_settings_without_effect_are_refused() -> None:
         STCH(ideal=[0.0, 0.0])
     with pytest.raises(ValueError, match="mu=0 must be above 0"):
         STCH(mu=0)
-    with pytest.raises(ValueError, match="preferences has 3 entries, and there are 2 tasks"):
+    with pytest.raises(ValueError, match="preferences has 3 entries for 2 tasks"):
         STCH(preferences=[1.0, 1.0, 1.0])(torch.ones(2))

@@ -1,4 +1,4 @@
-"""The adapter for TorchJD's methods, against TorchJD called by hand; and what it says without TorchJD."""
+"""The TorchJD adapter against TorchJD called directly, and its error without TorchJD."""
 
 import importlib.util
 import sys
@@ -71,7 +71,7 @@ def test_what_torchjd_leaves_out_of_its_state_is_saved_too() -> None:
 
 @needs_torchjd
 def test_a_method_with_state_cannot_leave_tasks_out() -> None:
-    with pytest.raises(ValueError, match="2 of 3 have labels in this batch. Use a method of mtl"):
+    with pytest.raises(ValueError, match="has labels of 2 of 3 tasks. Use a method of mtl"):
         TorchJDScalarizer("UW")(LOSSES.float(), present=[True, True, False])
     weights = TorchJDWeighting("MeanWeighting")(ROWS @ ROWS.T, present=[True, True, False])
     torch.testing.assert_close(weights, torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64))

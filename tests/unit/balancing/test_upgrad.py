@@ -22,5 +22,5 @@ def test_a_tiny_task_is_not_sacrificed() -> None:
 
 
 def test_rejects_preferences_that_are_not_positive() -> None:
-    with pytest.raises(ValueError, match="above 0 for every task"):
+    with pytest.raises(ValueError, match="above 0 per task"):
         UPGrad(preferences=[1.0, 0.0])

@@ -1,6 +1,6 @@
 """A tiny joint run on digit scenes that the tests of the callbacks look at, trained once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,8 +44,8 @@ def tiny_data() -> DigitScenes:
     )
 
 
-def tiny_module(**options: Any) -> MultiTaskLightningModule:
-    heads = {"boxes": CenterNetHead, "largest": partial(ClassificationHead, levels=["c4"])}
+def tiny_module(levels: Sequence[str] = ("c4", "p2"), **options: Any) -> MultiTaskLightningModule:
+    heads = {"boxes": CenterNetHead, "largest": partial(ClassificationHead, levels=list(levels))}
     return MultiTaskLightningModule(tiny_data().tasks, ResidualFPN(width=4, pyramid_width=8), heads, **options)
 
 

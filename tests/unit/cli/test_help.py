@@ -22,7 +22,7 @@ def test_help_all_holds_every_setting(capsys: pytest.CaptureFixture[str]) -> Non
         main(["fit", "--help-all"])
     said = capsys.readouterr().out
     assert "--trainer.reload_dataloaders_every_n_epochs" in said
-    assert "the shared trunk" in said
+    assert "a backbone class with its own arguments" in said
 
 
 def test_help_needs_no_config_and_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

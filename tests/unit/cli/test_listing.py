@@ -1,13 +1,12 @@
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from mtl.cli import listing
 from mtl.cli.listing import entries
 from mtl.cli.main import main
+from mtl.scheduling.round_robin import RoundRobin
 
 
 def listed(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, list[dict[str, object]]]:
@@ -25,6 +24,8 @@ def test_every_kind_is_listed_for_programs(capsys: pytest.CaptureFixture[str]) -
         "affinity",
         "backbones",
         "architectures",
+        "inputs",
+        "targets",
         "data",
         "callbacks",
         "configs",
@@ -69,33 +70,12 @@ def test_configs_are_described_by_their_first_sentence(tmp_path: Path, capsys: p
     assert [entry["description"] for entry in found] == ["Find digits in scenes", ""]
 
 
-def test_a_package_that_is_not_there_yet_lists_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(listing.PACKAGES, "methods", "mtl.nothing_here")
-    assert entries("methods") == []
+def test_a_class_of_a_test_or_a_notebook_is_not_listed() -> None:
+    class Mine(RoundRobin):
+        """Not a part of the package."""
 
-
-def test_methods_are_found_by_their_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
-    from typing import Protocol
-
-    class Weighting(Protocol):
-        def forward(self) -> None: ...
-
-    class Equal(Weighting):
-        """All weigh the same.
-
-        Args:
-            nothing: at all.
-        """
-
-        def forward(self) -> None: ...
-
-    for name in ("fake", "fake.methods"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    for cls in (Weighting, Equal):
-        cls.__module__ = "fake.methods"
-        setattr(sys.modules["fake.methods"], cls.__name__, cls)
-    monkeypatch.setitem(listing.PACKAGES, "methods", "fake")
-    assert [(entry["name"], entry["description"]) for entry in entries("methods")] == [("Equal", "All weigh the same.")]
+    assert "RoundRobin" in [entry["name"] for entry in entries("schedules")]
+    assert Mine.__name__ not in [entry["name"] for entry in entries("schedules")]
 
 
 @pytest.mark.parametrize(

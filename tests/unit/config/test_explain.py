@@ -162,7 +162,7 @@ CONSTRUCTORS = {
     ),
     "data": (
         "data:\n  init_args:\n    min_digit_px: 100\n",
-        "digit sizes 100..14 px must lie within",
+        "digit sizes 100..14 px must be within",
         "",
     ),
     "weights without effect": (

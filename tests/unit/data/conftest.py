@@ -1,4 +1,4 @@
-"""Small picture folders made on the spot, in the layouts that the loaders read."""
+"""Small picture folders, generated in the layouts that the loaders read."""
 
 import csv
 import json

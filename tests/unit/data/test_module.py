@@ -1,4 +1,4 @@
-"""The data module's contract: batches, reproducible order and augmentation, colour on the device, exact resume."""
+"""The data module: batches, reproducible order and augmentation, colour on the device, exact resume."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from mtl.batch import Batch, Sample
+from mtl.batch import LABELLED, Batch, Sample
 from mtl.data.augment.augment import COLOR, Augment
 from mtl.data.module import JointDataModule
 from mtl.task import Task
@@ -149,6 +149,7 @@ def test_samples_do_not_depend_on_the_number_of_workers() -> None:
     assert len(epochs[0]) == len(epochs[1]) == 6
     for one, other in zip(*epochs, strict=True):
         assert one.keys() == other.keys()
+        assert one.pop(LABELLED) == other.pop(LABELLED)
         for key in one:
             torch.testing.assert_close(one[key], other[key], equal_nan=True)
     assert not torch.equal(epochs[0][0]["image"], epochs[0][3]["image"])

@@ -1,4 +1,4 @@
-"""Resizing to one size and the exact way back to original pixels."""
+"""Resizing to one size, and the exact mapping back to original pixels."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mtl.batch import boxes_to_original
 from mtl.data.resize import FILL, FitMode, boxes_from_original, fit_geometry, fit_image, fit_mask, read_fitted
+from mtl.targets.overlay import boxes_to_original
 
 
 def test_letterbox_keeps_proportions_between_grey_bars() -> None:

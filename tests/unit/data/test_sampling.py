@@ -1,4 +1,4 @@
-"""The order of training samples: drawn from the seed and the epoch, shared by the ranks, resumable."""
+"""The order of training samples depends on seed and epoch, is shared by the ranks, and can be resumed."""
 
 from typing import Any
 

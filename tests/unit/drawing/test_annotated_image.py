@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from mtl.drawing.annotated_image import annotate
-from mtl.drawing.sample import Answer, Boxes, Picture
+from mtl.drawing.sample import Picture
+from mtl.targets.overlay import Answer, Boxes, ClassMap, Overlay
 from mtl.task import Task
 
 TASKS = {
@@ -17,7 +18,8 @@ ORANGE = (0xFF, 0x7F, 0x0E)
 def picture(size: tuple[int, int], box: list[float], answers: bool = True) -> Picture:
     found = Boxes(torch.tensor([box]), torch.tensor([1]), torch.tensor([0.75]))
     image = torch.full((3, *size), 40, dtype=torch.uint8)
-    return Picture(image, {"boxes": found}, {}, {"scene": Answer("in", score=0.5)} if answers else {})
+    answer = {"scene": Overlay(answer=Answer("in", score=0.5))} if answers else {}
+    return Picture(image, {"boxes": Overlay(found), **answer})
 
 
 def test_a_box_is_drawn_where_it_is() -> None:
@@ -44,3 +46,12 @@ def test_answers_stand_in_a_strip_above_the_picture() -> None:
 def test_boxes_beyond_the_edge_do_not_fail() -> None:
     drawn = annotate(picture((64, 64), [-50.0, -50.0, 500.0, 500.0], answers=False), TASKS)
     assert ORANGE in {tuple(pixel) for pixel in np.asarray(drawn).reshape(-1, 3)}
+
+
+def test_a_class_map_is_laid_over_the_picture_and_the_unknown_is_left_as_it_is() -> None:
+    image = torch.full((3, 600, 800), 40, dtype=torch.uint8)
+    labels = torch.full((600, 800), -100)
+    labels[:, 400:] = 1
+    drawn = np.asarray(annotate(Picture(image, {"mask": Overlay(ClassMap(labels))}), {}))
+    assert tuple(drawn[300, 100]) == (40, 40, 40)
+    assert tuple(drawn[300, 700]) == tuple(round((40 + value) / 2) for value in ORANGE)

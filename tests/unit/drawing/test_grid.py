@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from mtl.drawing.grid import draw_grid
-from mtl.drawing.sample import Answer, Boxes, Picture
+from mtl.drawing.sample import Picture
+from mtl.targets.overlay import Answer, Boxes, Overlay
 from mtl.task import Task
 
 TASKS = {
@@ -19,10 +20,10 @@ TASKS = {
 
 def picture(correct: bool | None = True, with_boxes: bool = True) -> Picture:
     box = torch.tensor([[8.0, 8.0, 24.0, 24.0]])
-    found = {"boxes": Boxes(box, torch.tensor([1]), torch.tensor([0.75]))} if with_boxes else {}
-    true = {"boxes": Boxes(box + 2, torch.tensor([1]))} if with_boxes else {}
+    found = Overlay(Boxes(box, torch.tensor([1]), torch.tensor([0.75])), Boxes(box + 2, torch.tensor([1])))
     image = torch.full((3, 32, 48), 40, dtype=torch.uint8)
-    return Picture(image, found, true, {"scene": Answer("in", "in" if correct else "out", 0.5, correct)})
+    scene = Overlay(answer=Answer("in", "in" if correct else "out", 0.5, correct))
+    return Picture(image, {**({"boxes": found} if with_boxes else {}), "scene": scene})
 
 
 def colours(path: Path) -> set[tuple[int, ...]]:

@@ -6,7 +6,9 @@ import itertools
 import pytest
 import torch
 
-from mtl.drawing.sample import Answer, answer_text, class_colour, image_answer, take_picture
+from mtl.drawing.sample import as_rgb, class_colour, take_picture
+from mtl.targets.overlay import Answer, Boxes
+from mtl.targets.target import target_of
 from mtl.task import Task
 
 TASKS = {
@@ -44,17 +46,19 @@ def predictions() -> dict[str, dict[str, torch.Tensor]]:
 
 def test_detections_are_kept_from_a_score_on_best_first_without_padding() -> None:
     picture = take_picture(batch(), predictions(), 0, TASKS, min_score=0.3)
-    found = picture.predicted["boxes"]
+    found, true = picture.overlays["boxes"].predicted, picture.overlays["boxes"].true
+    assert isinstance(found, Boxes)
+    assert isinstance(true, Boxes)
     assert found.scores is not None
     assert found.scores.tolist() == pytest.approx([0.9, 0.5])
     assert found.labels.tolist() == [1, 0]
     assert found.boxes.tolist() == [[4, 5, 6, 7], [8, 9, 10, 11]]
-    assert picture.true["boxes"].boxes.tolist() == [[0, 0, 2, 2]]
+    assert true.boxes.tolist() == [[0, 0, 2, 2]]
 
 
 def test_what_is_not_annotated_is_neither_true_nor_wrong() -> None:
     picture = take_picture(batch(), predictions(), 2, TASKS)
-    assert picture.true == {}
+    assert picture.overlays["boxes"].true is None
     assert picture.answers == {
         "scene": Answer("outdoor", score=pytest.approx(0.7)),
         "count": Answer("0.00"),
@@ -66,20 +70,25 @@ def test_right_and_wrong_answers_are_told_apart() -> None:
     assert right["scene"].correct is True
     assert wrong["scene"] == Answer("outdoor", "indoor", pytest.approx(0.8), False)
     assert wrong["count"] == Answer("1.00", "3")
-    assert (answer_text(right["scene"]), answer_text(wrong["scene"])) == ("outdoor", "outdoor, is indoor")
+    assert (str(right["scene"]), str(wrong["scene"])) == ("outdoor", "outdoor, is indoor")
 
 
 def test_several_labels_are_listed() -> None:
     found = {"labels": torch.tensor([[1, 0, 1]]), "probabilities": torch.zeros(1, 3)}
-    assert image_answer(found, 0, TASKS["tags"], torch.tensor([1.0, 0, 1])) == Answer(
-        "red blue", "red blue", None, True
-    )
-    assert image_answer(found, 0, TASKS["tags"], torch.zeros(3)) == Answer("red blue", "none", None, False)
-    assert image_answer(found, 0, TASKS["tags"]) == Answer("red blue")
+    tags = target_of(TASKS["tags"])
+    same, none = {"tags": torch.tensor([[1.0, 0, 1]])}, {"tags": torch.zeros(1, 3)}
+    assert tags.overlay(found, 0, same).answer == Answer("red blue", "red blue", None, True)
+    assert tags.overlay(found, 0, none).answer == Answer("red blue", "none", None, False)
+    assert tags.overlay(found, 0).answer == Answer("red blue")
 
 
-def test_a_prediction_that_is_no_answer_is_left_out() -> None:
-    assert image_answer({"mask": torch.zeros(1, 4, 4)}, 0, TASKS["scene"]) is None
+@pytest.mark.parametrize(
+    ("channels", "shown"), [(1, [1, 1, 1]), (2, [1, 2, 0]), (3, [1, 2, 3]), (5, [1, 2, 3])], ids=str
+)
+def test_images_of_any_number_of_channels_are_shown(channels: int, shown: list[int]) -> None:
+    image = torch.arange(1, channels + 1, dtype=torch.uint8)[:, None, None].expand(channels, 4, 6)
+    assert as_rgb(image)[:, 2, 3].tolist() == shown
+    assert as_rgb(image).shape == (3, 4, 6)
 
 
 @pytest.mark.parametrize(("index", "grey"), [(0, 0), (1, 128), (2, 255)])

@@ -2,8 +2,9 @@
 
 import torch
 
-from mtl.drawing.sample import Answer, Boxes, Picture
+from mtl.drawing.sample import Picture
 from mtl.drawing.wandb_image import wandb_image
+from mtl.targets.overlay import Answer, Boxes, ClassMap, Overlay
 from mtl.task import Task
 
 TASKS = {
@@ -15,9 +16,10 @@ IMAGE = torch.zeros(3, 16, 16, dtype=torch.uint8)
 
 
 def test_boxes_are_python_numbers_in_pixels_with_names() -> None:
-    found = {"boxes": Boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), torch.tensor([1]), torch.tensor([0.5]))}
-    true = {"boxes": Boxes(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long))}
-    image = wandb_image(Picture(IMAGE, found, true, {"scene": Answer("in", "out", 0.5, False)}), TASKS)
+    found = Boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), torch.tensor([1]), torch.tensor([0.5]))
+    true = Boxes(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long))
+    shown = {"boxes": Overlay(found, true), "scene": Overlay(answer=Answer("in", "out", 0.5, False))}
+    image = wandb_image(Picture(IMAGE, shown), TASKS)
     layers = image._boxes
     assert layers is not None
     (box,) = layers["predictions"]._val
@@ -36,11 +38,22 @@ def test_boxes_are_python_numbers_in_pixels_with_names() -> None:
 
 def test_two_detection_tasks_have_layers_of_their_own() -> None:
     boxes = Boxes(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0))
-    image = wandb_image(Picture(IMAGE, {"boxes": boxes, "faces": boxes}, {}, {}), TASKS)
+    image = wandb_image(Picture(IMAGE, {"boxes": Overlay(boxes), "faces": Overlay(boxes)}), TASKS)
     assert image._boxes is not None
     assert set(image._boxes) == {"predictions_boxes", "predictions_faces"}
 
 
 def test_a_picture_without_boxes_is_a_plain_image() -> None:
-    image = wandb_image(Picture(IMAGE, {}, {}, {}), TASKS)
+    image = wandb_image(Picture(IMAGE, {}), TASKS)
     assert image._boxes is None
+
+
+def test_masks_are_bytes_with_a_class_for_what_nobody_annotated() -> None:
+    tasks = {"mask": Task("mask", "segmentation", class_names=("road", "sky"))}
+    true = torch.full((16, 16), -100)
+    true[0, 0] = 1
+    shown = Overlay(ClassMap(torch.ones(16, 16, dtype=torch.long)), ClassMap(true))
+    image = wandb_image(Picture(IMAGE, {"mask": shown}), tasks)
+    assert image._masks is not None
+    assert set(image._masks) == {"predictions", "ground_truth"}
+    assert image._masks["ground_truth"]._val["class_labels"] == {0: "road", 1: "sky", 2: "not annotated"}

@@ -31,7 +31,7 @@ def make_run(folder: Path, **changes: Any) -> Path:
     from mtl.task import Task
 
     task = Task("boxes", "detection", class_names=("a", "b"))
-    model = MultiTaskLightningModule({"boxes": task}, ResidualFPN(4, 8), {"boxes": CenterNetHead})
+    model = MultiTaskLightningModule({"boxes": task}, ResidualFPN(width=4, pyramid_width=8), {"boxes": CenterNetHead})
     state = {"state_dict": model.state_dict(), "hyper_parameters": {**SETTINGS, "_instantiator": "x.y"}, **changes}
     (folder / "checkpoints").mkdir(parents=True)
     torch.save(state, folder / "checkpoints" / "best.ckpt")

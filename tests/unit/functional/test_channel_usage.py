@@ -1,4 +1,4 @@
-"""Shares, overlaps and blocks of channels, by hand."""
+"""Shares, overlaps and blocks of channels, against values computed by hand."""
 
 import pytest
 import torch

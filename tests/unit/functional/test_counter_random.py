@@ -1,4 +1,4 @@
-"""Random numbers from a counter: their distribution, and that nothing but the counter decides them."""
+"""Random numbers from a counter: their distribution, and that they depend on the counter alone."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Cells and their objects, against a slow loop that follows the paper's words."""
+"""Cells and their assigned boxes, against a slow loop written from the paper."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Cosines and magnitude similarity against values taken by hand."""
+"""Cosines and magnitude similarity, against values computed by hand."""
 
 import pytest
 import torch

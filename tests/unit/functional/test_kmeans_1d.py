@@ -1,4 +1,4 @@
-"""Exact k-means on a line, against every possible grouping."""
+"""Exact one-dimensional k-means, against all possible groupings."""
 
 from itertools import combinations, pairwise
 

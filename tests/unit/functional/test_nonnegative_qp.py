@@ -1,4 +1,4 @@
-"""Against scipy's NNLS, and the conditions of optimality."""
+"""Quadratic programs against scipy's NNLS and the optimality conditions."""
 
 import pytest
 import torch

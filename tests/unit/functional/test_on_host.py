@@ -1,4 +1,4 @@
-"""Small problems of a GPU are solved on the CPU."""
+"""Small GPU problems are solved on the CPU."""
 
 from typing import NamedTuple
 

@@ -21,7 +21,7 @@ class TestWithTimm:
         pytest.importorskip("timm")
 
     def test_networks_with_channels_last_are_turned(self) -> None:
-        backbone = TimmBackbone("swin_tiny_patch4_window7_224", levels=("p3", "c2", "c5"), image_size=64)
+        backbone = TimmBackbone(name="swin_tiny_patch4_window7_224", levels=("p3", "c2", "c5"), image_size=64)
         features = backbone(torch.randn(1, 3, 64, 64))
         assert {level: tuple(feature.shape) for level, feature in features.items()} == {
             "p3": (1, 128, 8, 8),
@@ -31,9 +31,12 @@ class TestWithTimm:
 
     def test_frozen_norms_keep_the_activation_inside_them(self) -> None:
         torch.manual_seed(3)
-        free = TimmBackbone("efficientnet_b0", levels=("c3",)).eval()
+        free = TimmBackbone(name="efficientnet_b0", levels=("c3",)).eval()
         torch.manual_seed(3)
-        frozen, images = TimmBackbone("efficientnet_b0", levels=("c3",), frozen_norm=True), torch.randn(1, 3, 64, 64)
+        frozen, images = (
+            TimmBackbone(name="efficientnet_b0", levels=("c3",), frozen_norm=True),
+            torch.randn(1, 3, 64, 64),
+        )
         assert not any(isinstance(module, nn.BatchNorm2d) for module in frozen.modules())
         torch.testing.assert_close(frozen.eval()(images)["c3"], free(images)["c3"])
 
@@ -62,4 +65,4 @@ class TestWithTimm:
 
         monkeypatch.setattr(timm, "create_model", refuse)
         with pytest.raises(RuntimeError, match="cannot be downloaded .*pretrained: false"):
-            TimmBackbone("resnet18", pretrained=True)
+            TimmBackbone(name="resnet18", pretrained=True)

@@ -23,7 +23,7 @@ C_LEVELS = ("c2", "c3", "c4", "c5")
     ],
 )
 def test_networks_are_cut_at_the_ends_of_their_stages(name: str, widths: list[int]) -> None:
-    backbone = TorchvisionBackbone(name, levels=C_LEVELS)
+    backbone = TorchvisionBackbone(name=name, levels=C_LEVELS)
     assert list(backbone.spec.channels.values()) == widths
     features = backbone(torch.randn(2, 3, 64, 64))
     assert [feature.shape[1:] for feature in features.values()] == [
@@ -35,7 +35,7 @@ def test_maps_are_the_networks_own() -> None:
     torch.manual_seed(3)
     network = models.resnet18().eval()
     torch.manual_seed(3)
-    backbone, images = TorchvisionBackbone("resnet18", levels=("c3", "c5")).eval(), torch.randn(1, 3, 64, 64)
+    backbone, images = TorchvisionBackbone(name="resnet18", levels=("c3", "c5")).eval(), torch.randn(1, 3, 64, 64)
     x = network.layer1(network.maxpool(network.relu(network.bn1(network.conv1(images)))))
     features = backbone(images)
     torch.testing.assert_close(features["c3"], network.layer2(x))
@@ -44,7 +44,7 @@ def test_maps_are_the_networks_own() -> None:
 
 @pytest.mark.parametrize("levels", [("p2",), ("p3", "p5"), ("c4",), ("p4", "c2")])
 def test_layers_that_no_level_needs_are_not_made(levels: tuple[str, ...]) -> None:
-    backbone = TorchvisionBackbone("resnet18", levels=levels, pyramid_channels=8)
+    backbone = TorchvisionBackbone(name="resnet18", levels=levels, pyramid_channels=8)
     features = backbone(torch.randn(2, 3, 64, 64))
     assert set(features) == set(levels)
     torch.stack([feature.square().mean() for feature in features.values()]).sum().backward()
@@ -53,9 +53,9 @@ def test_layers_that_no_level_needs_are_not_made(levels: tuple[str, ...]) -> Non
 
 def test_frozen_norms_keep_the_weights_and_are_not_trained() -> None:
     torch.manual_seed(3)
-    free = TorchvisionBackbone("resnet18", levels=("c5",)).eval()
+    free = TorchvisionBackbone(name="resnet18", levels=("c5",)).eval()
     torch.manual_seed(3)
-    frozen, images = TorchvisionBackbone("resnet18", levels=("c5",), frozen_norm=True), torch.randn(2, 3, 64, 64)
+    frozen, images = TorchvisionBackbone(name="resnet18", levels=("c5",), frozen_norm=True), torch.randn(2, 3, 64, 64)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in frozen.modules())
     # also in training mode
     torch.testing.assert_close(frozen.train()(images)["c5"], free(images)["c5"])
@@ -64,7 +64,7 @@ def test_frozen_norms_keep_the_weights_and_are_not_trained() -> None:
 def test_mode_reaches_the_network_and_its_twin_keeps_it() -> None:
     import copy
 
-    backbone = TorchvisionBackbone("resnet18", levels=("c5",)).eval()
+    backbone = TorchvisionBackbone(name="resnet18", levels=("c5",)).eval()
     twin = copy.deepcopy(backbone)
     assert not any(module.training for module in twin.modules())
     assert all(module.training for module in twin.train().modules())
@@ -93,4 +93,4 @@ def test_weights_that_cannot_be_downloaded_name_the_ways_out(monkeypatch: pytest
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
     with pytest.raises(RuntimeError, match="cannot be downloaded .*weights: null.*copy the file from a machine"):
-        TorchvisionBackbone("resnet18", weights="DEFAULT")
+        TorchvisionBackbone(name="resnet18", weights="DEFAULT")

@@ -37,7 +37,7 @@ def module(**options: Any) -> MultiTaskLightningModule:
     torch.manual_seed(0)
     heads = {"boxes": CenterNetHead, "largest": ClassificationHead, "parity": ClassificationHead}
     optim = Optim(partial(torch.optim.SGD, lr=0.1), schedule="constant", warmup_steps=0)
-    return MultiTaskLightningModule(data().tasks, ResidualFPN(4, 8), heads, optim=optim, **options)
+    return MultiTaskLightningModule(data().tasks, ResidualFPN(width=4, pyramid_width=8), heads, optim=optim, **options)
 
 
 def trainer(*callbacks: Callback, **options: Any) -> Trainer:
@@ -60,8 +60,8 @@ class Grab(Callback):
 def by_hand(loop: MultiTaskLightningModule, batch: Any, method: Method, at: str, heads: str) -> dict[str, Tensor]:
     """One backward for each task, an explicit Gramian, an explicit sum."""
     model = loop.model
-    shared = dict(model.backbone.named_parameters())
-    features = model.features(batch["image"].contiguous(memory_format=loop.memory_format))
+    shared = dict(model.trunk.named_parameters())
+    features = model.cut(batch)
     # levels of their own for the heads: in the trunk one level comes from another
     cut = (
         {level: value.detach().requires_grad_() for level, value in features.items()} if at == "features" else features
@@ -92,7 +92,7 @@ def by_hand(loop: MultiTaskLightningModule, batch: Any, method: Method, at: str,
     parts = [part.view(x.shape) for part, x in zip(combined_P.split([x.numel() for x in wanted]), wanted, strict=True)]
     if at == "features":
         parts = list(torch.autograd.grad(list(features.values()), list(shared.values()), parts))
-    out = {f"backbone.{name}": part for name, part in zip(shared, parts, strict=True)}
+    out = {f"trunk.{name}": part for name, part in zip(shared, parts, strict=True)}
     for name, loss, factor in zip(model.heads, losses, factor_K, strict=True):
         own = dict(model.heads[name].named_parameters())
         grads = torch.autograd.grad(loss, list(own.values()), retain_graph=True)
@@ -190,8 +190,8 @@ def test_rejects_two_of_them_fixed_weights_beside_them_and_a_frozen_trunk() -> N
     with pytest.raises(ValueError, match="loss_weights {'parity': 0.5} have no effect"):
         trainer(LossBalancing(Equal())).fit(module(loss_weights={"parity": 0.5}), data())
     frozen = module()
-    frozen.model.backbone.requires_grad_(False)
-    with pytest.raises(ValueError, match="needs a backbone that learns"):
+    frozen.model.trunk.requires_grad_(False)
+    with pytest.raises(ValueError, match="needs a trunk that learns"):
         trainer(LossBalancing(CAGrad(), at="parameters")).fit(frozen, data())
 
 

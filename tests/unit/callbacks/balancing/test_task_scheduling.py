@@ -18,7 +18,7 @@ from mtl.scheduling.affinity_groups import AffinityGroups
 from mtl.scheduling.loss_progress import LossProgress
 from mtl.scheduling.round_robin import RoundRobin
 from mtl.scheduling.schedule import TaskSchedule
-from tests.contract.balanced_run import HEADS, Norms, Scenes, module, trainer
+from tests.contract.kit.runs import HEADS, Norms, Scenes, module, trainer
 
 
 class Told(TaskSchedule):
@@ -54,9 +54,8 @@ class Seen(Callback):
         self.logged: list[dict[str, float]] = []
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        image = batch["image"].contiguous(memory_format=pl_module.memory_format)
         # leaves of their own: in the trunk one level comes from another
-        features = {k: v.detach().requires_grad_() for k, v in pl_module.model.features(image).items()}
+        features = {k: v.detach().requires_grad_() for k, v in pl_module.model.cut(batch).items()}
         losses = pl_module.model.losses({n: head(features) for n, head in pl_module.model.heads.items()}, batch)
         rows = []
         for loss in losses.values():

@@ -11,8 +11,8 @@ from mtl.balancing.uncertainty import Uncertainty
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.callbacks.distributed.multi_gpu import MultiGPU, team_numbers
 from tests.conftest import RunRanks
-from tests.contract.balanced_run import Norms, Scenes, module, trainer
-from tests.contract.test_methods_over_ranks import Team, without_batch_norm
+from tests.contract.kit.ranks import Team, without_batch_norm
+from tests.contract.kit.runs import Norms, Scenes, module, trainer
 
 
 class Rates(Callback):
@@ -27,7 +27,7 @@ class Rates(Callback):
 
 
 def fit(callbacks: list[Callback], rank: int = 0, ranks: int = 1, norms: bool = False, **settings: Any) -> Trainer:
-    loop = module(ResidualFPN(4, 8) if norms else Norms())
+    loop = module(ResidualFPN(width=4, pyramid_width=8) if norms else Norms())
     if not norms:
         without_batch_norm(loop)
     if ranks > 1:

@@ -12,7 +12,7 @@ from mtl.balancing.upgrad import UPGrad
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.callbacks.distributed.fully_sharded import FullySharded
 from mtl.callbacks.distributed.strategies import refuse_strategy
-from tests.contract.balanced_run import module
+from tests.contract.kit.runs import module
 
 
 class DeepSpeedStrategy(SingleDeviceStrategy):

@@ -17,9 +17,10 @@ from mtl.distributed.normaliser import masked_mean
 from mtl.features import Features, FeatureSpec
 from mtl.functional.channel_usage import usage_overlap, usage_shares
 from mtl.heads.head import Head, Outputs
+from mtl.inputs.image import ImageInput
 from mtl.model import MultiTaskModel
 from mtl.runs.metrics_csv import MetricsCSV
-from mtl.task import Task
+from mtl.task import IMAGE, Task
 
 
 class Colours(Backbone):
@@ -62,7 +63,8 @@ class OneChannel(Head):
 
 def colours(scale: float = 1.0, level: str = "fine") -> MultiTaskModel:
     heads = {name: OneChannel(name, channel, level, scale) for channel, name in enumerate(("red", "green", "blue"))}
-    return MultiTaskModel(Colours(), heads, image_mean=[0.0], image_std=[1.0]).eval()
+    image = ImageInput(IMAGE["image"], mean=[0.0] * 3, std=[1.0] * 3)
+    return MultiTaskModel(Colours(), heads, {"image": image}).eval()
 
 
 def batch(labelled: tuple[str, ...] = ("red", "green", "blue")) -> Batch:
@@ -132,7 +134,7 @@ def test_a_frozen_backbone_is_looked_at_like_any_other_and_nothing_is_left_behin
 
 def test_a_run_writes_pictures_and_tables(tiny: Any, tmp_path: Path) -> None:
     trainer = tiny.trainer([FeatureUsage(2, 2)], logger=MetricsCSV(tmp_path / "metrics.csv"))
-    trainer.test(tiny.module(), tiny.data(), verbose=False)
+    trainer.test(tiny.module(levels=["c4"]), tiny.data(), verbose=False)
     for name in ("saliency", "feature_usage"):
         with Image.open(tmp_path / f"pictures/{name}.png") as picture:
             assert min(picture.size) > 200
@@ -189,7 +191,7 @@ def test_wandb_gets_pictures_and_overlaps(tiny: Any, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(WandbRun, "experiment", Recorder())
     trainer = tiny.trainer([FeatureUsage(1, 1, tmp_path)], logger=WandbRun(tmp_path, mode="offline"))
-    trainer.test(tiny.module(), tiny.data(), verbose=False)
+    trainer.test(tiny.module(levels=["c4"]), tiny.data(), verbose=False)
     assert {"test/saliency", "test/feature_usage", "test/feature_overlap/boxes_largest"} <= set(sent)
     assert sent["test/feature_overlap/boxes_largest"] == pytest.approx(0, abs=1e-6)
 

@@ -29,7 +29,7 @@ def test_every_group_of_numbers_has_a_panel(tmp_path: Path, monkeypatch: pytest.
     line = ([0, 1, 2], [3.0, 2.0, 1.0])
     names = [
         "train/loss/boxes", "train/loss/scene", "train/loss", "val/loss/boxes", "val/boxes/map", "val/boxes/map/cat",
-        "val/score", "lr/model", "weights/boxes", "grad_norm/backbone", "epoch", "test/boxes/map",
+        "val/score", "lr/model", "weights/boxes", "grad_norm/trunk", "epoch", "test/boxes/map",
     ]  # fmt: skip
     assert titles(dict.fromkeys(names, line), tmp_path, monkeypatch) == [
         ("training loss", ["boxes", "scene"]),
@@ -37,7 +37,7 @@ def test_every_group_of_numbers_has_a_panel(tmp_path: Path, monkeypatch: pytest.
         ("joint validation score", [""]),
         ("boxes: validation metrics", ["map"]),
         ("task weights", ["boxes"]),
-        ("gradient norms", ["backbone"]),
+        ("gradient norms", ["trunk"]),
         ("learning rate", ["model"]),
     ]
 

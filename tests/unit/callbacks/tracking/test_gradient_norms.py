@@ -28,11 +28,11 @@ class Watch(Callback):
         self.logged: list[float] = []
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
-        squares = [float((p.grad**2).sum()) for p in pl_module.model.backbone.parameters() if p.grad is not None]
+        squares = [float((p.grad**2).sum()) for p in pl_module.model.trunk.parameters() if p.grad is not None]
         self.by_hand.append(sum(squares) ** 0.5)
 
     def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
-        self.logged.append(float(trainer.callback_metrics.get("grad_norm/backbone", torch.nan)))
+        self.logged.append(float(trainer.callback_metrics.get("grad_norm/trunk", torch.nan)))
 
 
 def test_the_logged_norm_is_the_one_before_clipping(tiny: Any) -> None:

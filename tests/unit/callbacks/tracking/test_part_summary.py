@@ -11,8 +11,8 @@ from mtl.callbacks.tracking.part_summary import summarise, table
 
 def test_parts_hold_all_parameters_and_say_their_outputs(tiny: Any) -> None:
     model = tiny.module().model
-    rows = summarise(model, torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
-    assert [row.name for row in rows] == ["backbone", "boxes", "largest"]
+    rows = summarise(model, {"image": torch.zeros(2, 3, 32, 32, dtype=torch.uint8)})
+    assert [row.name for row in rows] == ["trunk", "boxes", "largest"]
     assert sum(row.num_parameters for row in rows) == sum(p.numel() for p in model.parameters())
     assert rows[0].outputs == {"c4": (16, 2, 2), "p2": (8, 8, 8)}
     assert rows[1].outputs["heat"] == (10, 8, 8)
@@ -25,16 +25,16 @@ def test_measuring_leaves_the_model_as_it_was(tiny: Any) -> None:
     model.heads["largest"].eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     random = torch.get_rng_state()
-    summarise(model, torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8))
+    summarise(model, {"image": torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8)})
     torch.set_rng_state(random)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert model.backbone.training
+    assert model.trunk.training
     assert not model.heads["largest"].training
 
 
 def test_frozen_parameters_are_named(tiny: Any) -> None:
     model = tiny.module().model
-    for parameter in model.backbone.parameters():
+    for parameter in model.trunk.parameters():
         parameter.requires_grad_(False)
     row = summarise(model)[0]
     assert (row.num_trainable, row.outputs, row.forward_ms) == (0, {}, None)
@@ -55,7 +55,7 @@ def test_a_run_shows_one_summary_within_80_columns(finished_run: Any) -> None:
 
 
 @pytest.mark.parametrize("batch", [{"tokens": torch.zeros(2, 4)}, [1, 2]])
-def test_inputs_without_an_image_give_a_summary_without_shapes(tiny: Any, batch: Any) -> None:
+def test_batches_without_the_inputs_give_a_summary_without_shapes(tiny: Any, batch: Any) -> None:
     from mtl.callbacks.tracking.part_summary import PartSummary
 
     class Trainer:
@@ -65,5 +65,5 @@ def test_inputs_without_an_image_give_a_summary_without_shapes(tiny: Any, batch:
 
     with get_console().capture() as capture:
         PartSummary().on_train_batch_start(Trainer(), tiny.module(), batch, 0)  # type: ignore[arg-type]
-    assert "backbone" in capture.get()
+    assert "trunk" in capture.get()
     assert "outputs" not in capture.get()

@@ -84,7 +84,7 @@ def test_every_number_of_the_csv_is_in_the_offline_file(finished_run: Any, histo
         ("train/loss/largest", [0, 1, 2, 3, 4, 5]),
         ("weights/largest", [0, 1, 2, 3, 4, 5]),
         ("lr/model", [0, 1, 2, 3, 4, 5]),
-        ("grad_norm/backbone", [0, 1, 2, 3, 4, 5]),
+        ("grad_norm/trunk", [0, 1, 2, 3, 4, 5]),
         ("grad_norm/boxes", [0, 1, 2, 3, 4, 5]),
         ("throughput/samples_per_s", [0, 1, 2, 3, 4, 5]),
         ("val/boxes/map", [2, 5]),
@@ -170,7 +170,7 @@ def test_other_ranks_get_a_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("val/loss/boxes", "min"),
         ("val/count/mae", "min"),
         ("lr/model", None),
-        ("grad_norm/backbone", None),
+        ("grad_norm/trunk", None),
     ],
 )
 def test_scores_are_best_at_their_maximum_and_losses_at_their_minimum(name: str, best: str | None) -> None:

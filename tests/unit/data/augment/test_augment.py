@@ -1,4 +1,4 @@
-"""Augmentation: boxes follow the pixels, labels stay with their boxes, random numbers are the caller's."""
+"""Augmentation: boxes follow the pixels, labels stay with their boxes, random numbers come from the caller."""
 
 from typing import Any
 
@@ -247,7 +247,7 @@ def test_no_global_random_number_is_drawn() -> None:
     ("options", "message"),
     [
         ({"mosaic": 1.5}, "mosaic=1.5 is a probability"),
-        ({"zoom": (1.5, 0.5)}, "the smaller one first"),
+        ({"zoom": (1.5, 0.5)}, "the smaller first"),
         ({"zoom": (0.0, 1.0)}, "above 0"),
         ({"translate": 0.7}, "within 0..0.5"),
         ({"brightness": 1.5}, "within 0..1"),

@@ -1,4 +1,4 @@
-"""Colour augmentation of a batch: identity, range, and one draw for each sample."""
+"""Colour augmentation of a batch: identity, range, and one draw per sample."""
 
 import colorsys
 

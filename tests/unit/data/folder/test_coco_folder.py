@@ -1,4 +1,4 @@
-"""`COCOFolder`: categories, boxes and image-level classes out of a COCO JSON, and what is refused."""
+"""`COCOFolder`: categories, boxes and image-level classes from a COCO JSON, and errors."""
 
 import csv
 import json
@@ -88,7 +88,7 @@ def test_a_file_that_is_no_coco_file_is_an_error(root: Path) -> None:
         module(root, annotations="nope.json").setup("fit")
     for content in ("{", "[]", '{"images": []}'):
         (root / "train.json").write_text(content)
-        with pytest.raises(ValueError, match="train.json' is no COCO detection file"):
+        with pytest.raises(ValueError, match="train.json' is not a COCO detection file"):
             module(root).setup("fit")
     with pytest.raises(ValueError, match="split 'training'"):
         module(root, annotations={"training": "train.json"})

@@ -1,4 +1,4 @@
-"""Rows of a CSV and the pictures they are of, through `VOCFolder`."""
+"""Matching rows of a CSV to pictures, tested with `VOCFolder`."""
 
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def test_names_that_say_whose_boxes_count_must_name_somebody(voc_root: Path, wri
         ("image,a,b\np0,1\n", "line 2: the row has 2 cells, the header 3"),
         ("image,a\np0,1,2\n", "line 2: the row has 3 cells, the header 2"),
         ("image,a,a\np0,1,2\n", "two columns called 'a'"),
-        ("image;a\np0;1\n", "no column 'image'; it has image;a. Its cells are parted by another mark"),
+        ("image;a\np0;1\n", "no column 'image'; it has image;a. Its separator is not a comma"),
         ("", "no column 'image'; it is empty"),
         ("image,a\np0,1\np0 ,2\n", "two rows for 'p0'"),
     ],

@@ -1,4 +1,4 @@
-"""Boxes that are drawn twice, also in pictures with thousands of them."""
+"""Boxes annotated twice, also in pictures with thousands of boxes."""
 
 import tracemalloc
 

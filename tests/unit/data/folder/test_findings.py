@@ -1,4 +1,4 @@
-"""What a loader left out is reported once: how many, which files, why."""
+"""Skipped data is reported once: counts, files and reasons."""
 
 import csv
 import logging

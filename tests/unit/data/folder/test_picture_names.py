@@ -1,4 +1,4 @@
-"""Which picture a text means, and when nobody can know."""
+"""Matching written names to pictures, and ambiguous names."""
 
 from pathlib import Path
 
@@ -57,5 +57,5 @@ def test_an_index_of_a_folder_leaves_out_names_that_two_files_have(tmp_path: Pat
         (tmp_path / name).touch()
     assert list(picture_index(tmp_path)) == ["b"]
     assert picture_index(tmp_path / "nowhere") == {}
-    with pytest.raises(ValueError, match="two pictures are called 'a': a.jpg and a.png"):
+    with pytest.raises(ValueError, match="two pictures have the name 'a': a.jpg and a.png"):
         find_pictures(tmp_path)

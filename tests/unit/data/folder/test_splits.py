@@ -1,4 +1,4 @@
-"""Splits: by file or drawn from the seed, without overlap."""
+"""Splits from files or random from the seed, without overlap."""
 
 from pathlib import Path
 
@@ -38,5 +38,5 @@ def test_files_are_read_and_a_missing_one_is_left_out(tmp_path: Path) -> None:
 
 
 def test_without_files_the_error_names_both_ways(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no file 'train.txt'.*Write train.txt.*or draw a split: `fractions"):
+    with pytest.raises(ValueError, match="no file 'train.txt'.*Write train.txt.*or use a random split: `fractions"):
         read_splits(tmp_path)

@@ -1,4 +1,4 @@
-"""Text files in the encodings that people have."""
+"""Text files in common encodings."""
 
 from pathlib import Path
 
@@ -16,5 +16,5 @@ def test_utf_is_read_with_and_without_a_mark(tmp_path: Path, encoding: str) -> N
 @pytest.mark.parametrize(("encoding", "letter"), [("cp1252", "é"), ("gb2312", "狗")])
 def test_another_encoding_is_an_error_that_names_file_and_line(tmp_path: Path, encoding: str, letter: str) -> None:
     (tmp_path / "a.txt").write_bytes(b"one\ntwo\n" + letter.encode(encoding))
-    with pytest.raises(ValueError, match="a.txt' is not written in UTF-8 .byte 0x.. in line 3.*Save it again as UTF-8"):
+    with pytest.raises(ValueError, match="a.txt' is not valid UTF-8 .byte 0x.. in line 3.*Save it again as UTF-8"):
         read_text(tmp_path / "a.txt")

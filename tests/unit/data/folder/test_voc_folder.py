@@ -1,4 +1,4 @@
-"""`VOCFolder`: boxes out of VOC XML, and what is refused."""
+"""`VOCFolder`: boxes from VOC XML, and errors."""
 
 from pathlib import Path
 from typing import Any
@@ -91,10 +91,10 @@ def test_an_annotation_without_a_picture_is_reported(voc_root: Path, write: Any)
 
 def test_broken_xml_is_an_error(voc_root: Path) -> None:
     (voc_root / "annotations/p0.xml").write_text("<annotation>")
-    with pytest.raises(ValueError, match="p0.xml' is no XML"):
+    with pytest.raises(ValueError, match="p0.xml' is not valid XML"):
         module(voc_root).setup("fit")
     (voc_root / "annotations/p0.xml").write_text("<annotation><object><name>cat</name></object></annotation>")
-    with pytest.raises(ValueError, match="no numbers for"):
+    with pytest.raises(ValueError, match="needs numbers for"):
         module(voc_root).setup("fit")
 
 
@@ -170,7 +170,7 @@ def test_an_annotation_is_found_whatever_its_case(voc_root: Path, name: str) -> 
 @pytest.mark.parametrize("name", ["p0.XML", "p0.jpg.xml"])
 def test_two_annotations_of_one_picture_are_an_error(voc_root: Path, write: Any, name: str) -> None:
     write.voc(voc_root / "annotations" / name, [("dog", 1, 1, 9, 9)])
-    with pytest.raises(ValueError, match="picture 'p0' has two annotation files, .*keep the right one"):
+    with pytest.raises(ValueError, match="picture 'p0' has two annotation files, .*keep one"):
         module(voc_root).setup("fit")
 
 
@@ -187,7 +187,7 @@ def test_two_annotations_of_one_picture_are_an_error(voc_root: Path, write: Any,
 def test_an_object_without_a_usable_box_is_an_error_or_skipped(voc_root: Path, box: str) -> None:
     path = voc_root / "annotations/p0.xml"
     path.write_text(path.read_text().replace("</annotation>", f"<object><name>cat</name>{box}</object></annotation>"))
-    with pytest.raises(ValueError, match="p0.xml': an object 'cat' has no numbers for xmin.*on_bad_box: skip"):
+    with pytest.raises(ValueError, match="p0.xml': an object 'cat' needs numbers for xmin.*on_bad_box: skip"):
         module(voc_root).setup("fit")
     for choice in ("skip", "clip"):
         data = module(voc_root, on_bad_box=choice)
@@ -220,7 +220,7 @@ def test_xml_in_another_encoding_is_an_error_that_names_the_file(voc_root: Path,
     path = voc_root / "annotations/p0.xml"
     text = f'<?xml version="1.0" encoding="{encoding}"?>' + path.read_text().replace("cat", "é")
     path.write_bytes(text.encode("cp1252"))
-    with pytest.raises(ValueError, match="p0.xml' is no XML .*save it as UTF-8"):
+    with pytest.raises(ValueError, match="p0.xml' is not valid XML .*save it as UTF-8"):
         module(voc_root).setup("fit")
 
 
@@ -228,5 +228,7 @@ def test_boxes_that_are_shares_of_the_picture_are_an_error(voc_root: Path, write
     for i in range(6):
         write.voc(voc_root / f"annotations/p{i}.xml", [("cat", 0.1, 0.2, 0.9, 0.75), ("dog", 0, 0, 1, 1)])
     for one_based in (True, False):
-        with pytest.raises(ValueError, match="split 'train' are smaller than one pixel, .*'p0'.*write boxes in pixels"):
+        with pytest.raises(
+            ValueError, match="split 'train' are smaller than one pixel, .*'p0'.*convert boxes to pixels"
+        ):
             module(voc_root, one_based=one_based).setup("fit")

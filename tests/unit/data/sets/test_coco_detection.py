@@ -1,4 +1,4 @@
-"""COCO on a fake in the layout that torchvision's `CocoDetection` is used with."""
+"""COCO on a fake in the usual layout for torchvision's `CocoDetection`."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Digit scenes: the same seed gives the same scenes, no digit is shared between splits, targets are right."""
+"""Digit scenes: the seed determines the scenes, splits share no digit, targets are right."""
 
 from functools import cache
 from typing import Any
@@ -166,7 +166,7 @@ def test_batches_carry_every_target() -> None:
 
 @pytest.mark.parametrize("sizes", [{"max_digit_px": 80}, {"min_digit_px": 4}, {"min_digit_px": 30}])
 def test_rejects_digits_that_do_not_fit(sizes: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"digit sizes \d+..\d+ px must lie within 8..image_size=64"):
+    with pytest.raises(ValueError, match=r"digit sizes \d+..\d+ px must be within 8..image_size=64"):
         DigitScenes(**sizes)  # type: ignore[arg-type]
 
 

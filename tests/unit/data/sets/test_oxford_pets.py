@@ -108,14 +108,14 @@ def test_a_missing_or_misfitting_trimap_is_not_labelled(root: Path) -> None:
     Image.new("L", (10, 10)).save(trimaps / "Abyssinian_2.png")
     data = module(root, trimap=True)
     data.setup("fit")
-    assert data.data_report.images("missing_mask") == ["Abyssinian_1"]
-    assert data.data_report.images("mask_size_differs") == ["Abyssinian_2"]
+    assert data.data_report.images("missing_map") == ["Abyssinian_1"]
+    assert data.data_report.images("map_size_differs") == ["Abyssinian_2"]
     assert "trimap" not in by_name(data, "Abyssinian_1")
     assert torch.is_tensor(by_name(data, "Abyssinian_3")["trimap"])
 
 
 def test_missing_data_is_an_error_with_two_ways_out(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="pets are not below.*holds oxford-iiit-pet, or `download: true`"):
+    with pytest.raises(ValueError, match="pets are not in.*parent folder of oxford-iiit-pet, or `download: true`"):
         module(tmp_path).setup("fit")
 
 

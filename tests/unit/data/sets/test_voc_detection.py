@@ -53,7 +53,7 @@ def test_tasks_are_those_of_the_batches(root: Path) -> None:
 
 
 def test_missing_data_is_an_error_with_two_ways_out(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="VOC 2012 'train' is not below.*holds VOCdevkit, or `download: true`"):
+    with pytest.raises(ValueError, match="VOC 2012 'train' is not in.*parent folder of VOCdevkit, or `download: true`"):
         VOCDetectionData(str(tmp_path)).setup("fit")
 
 
@@ -81,5 +81,5 @@ def test_download_is_left_to_torchvision(root: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_folder_of_splits_has_no_meaning_here() -> None:
-    with pytest.raises(ValueError, match="splits of its own"):
+    with pytest.raises(ValueError, match="defines its splits"):
         VOCDetectionData("x", splits="mine")

@@ -1,4 +1,4 @@
-"""Samples as bytes: what goes in comes out, and damage is seen."""
+"""Samples as bytes: a round trip keeps them, and damage is detected."""
 
 import pytest
 import torch
@@ -71,5 +71,5 @@ def test_bytes_that_are_cut_off_are_seen() -> None:
 
 
 def test_refuses_what_would_need_a_pickle() -> None:
-    with pytest.raises(ValueError, match="'thing' is a set; shards keep tensors, numbers and strings"):
+    with pytest.raises(ValueError, match="'thing' is a set; shards store tensors, numbers and strings"):
         encode_sample({"thing": {1, 2}})

@@ -17,7 +17,8 @@ TINY = FeatureSpec({"c3": 1}, {"c3": 8})
 
 def test_backbone_has_the_seeds_layers_and_shapes() -> None:
     backbone, shapes, x = SeedCNN(), [], torch.randn(2, 3, 32, 32)
-    for layer in backbone.layers:
+    layers = [layer for block in backbone.blocks for layer in block.children()]
+    for layer in layers:
         x = layer(x)
         shapes.append((type(layer).__name__, tuple(x.shape[1:])))
     assert shapes == [
@@ -31,7 +32,7 @@ def test_backbone_has_the_seeds_layers_and_shapes() -> None:
         ("ReLU", (128, 8, 8)),
         ("MaxPool2d", (128, 4, 4)),
     ]
-    convs = [layer for layer in backbone.layers if isinstance(layer, nn.Conv2d)]
+    convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     assert [(conv.kernel_size, conv.padding, conv.bias is not None) for conv in convs] == [((3, 3), (1, 1), True)] * 3
     assert backbone.spec == FeatureSpec({"c3": 128}, {"c3": 8})
 

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 from mtl.batch import IGNORE_INDEX
 from mtl.features import FeatureSpec
-from mtl.heads.whole.classification import ClassificationHead, Pool
+from mtl.heads.whole.classification import ClassificationHead
+from mtl.heads.whole.pooling import Pool
 from mtl.task import Task
 
 TASK = Task("scene", "classification", 4)
@@ -63,7 +64,7 @@ def test_mean_and_max_pool_over_the_cells() -> None:
 def test_attention_without_preference_is_the_mean_and_with_one_picks_its_cell() -> None:
     pool = Pool(SPEC, ["p2"], ["attention"])
     (score,) = pool.attention.children()
-    assert isinstance(score, torch.nn.Conv2d)
+    assert isinstance(score, torch.nn.Conv1d)
     torch.nn.init.zeros_(score.weight)
     torch.testing.assert_close(pool(FEATURES), FEATURES["p2"].mean((2, 3)))
     score.weight.data[0, 0] = 1000.0  # all attention where channel 0 is largest

@@ -1,6 +1,7 @@
 """Tiny runs of four tasks on digit scenes under a balancing method, at every place where it can be put."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -21,7 +22,8 @@ from mtl.heads.whole.classification import ClassificationHead
 from mtl.heads.whole.regression import RegressionHead
 from mtl.module import MultiTaskLightningModule
 from mtl.optim import Optim
-from tests.contract.found_methods import example, found
+from tests.contract.kit.found import found
+from tests.contract.kit.methods import example
 
 HEADS = {"boxes": CenterNetHead, "largest": ClassificationHead, "count": RegressionHead, "parity": ClassificationHead}
 
@@ -118,7 +120,7 @@ def module(backbone: Backbone | None = None, lr: float = 0.05, **settings: Any) 
     """
     torch.manual_seed(1)
     optim = Optim(partial(torch.optim.SGD, lr=lr), schedule="constant", warmup_steps=0)
-    backbone = backbone or ResidualFPN(4, 8)
+    backbone = backbone or ResidualFPN(width=4, pyramid_width=8)
     tasks = Scenes.declare_tasks(["largest", "count", "parity"])
     return MultiTaskLightningModule(tasks, backbone, HEADS, optim=optim, **settings)
 
@@ -168,6 +170,17 @@ class Watch(Callback):
     ) -> None:
         logged = trainer.callback_metrics.items()
         self.weights.append({name: value.clone() for name, value in logged if name.startswith("weights/")})
+
+
+class Save(Callback):
+    """Writes a checkpoint in the middle of the first epoch, after all other callbacks, as Lightning's own does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 1 and batch_idx == 1:
+            trainer.save_checkpoint(self.path)
 
 
 def state(loop: MultiTaskLightningModule, method: Method) -> dict[str, Tensor]:

@@ -1,0 +1,82 @@
+"""`Architecture`: how tasks share a backbone, and where shared computation ends and a task's own begins.
+
+The *cut* is the set of tensors that pass from shared to own computation. Gradients of the tasks meet there; a
+balancing method at the features works on it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from mtl.backbones.backbone import Backbone
+from mtl.features import Features, FeatureSpec
+
+
+class Architecture(nn.Module, ABC):
+    """Prepared inputs -> cut -> the view of each task.
+
+    A subclass registers what belongs to one task in `self.of_task[name]`; every other parameter is shared, however
+    many tasks reach it.
+
+    Args:
+        backbone: the trunk.
+        names: names of the tasks that have a head.
+    """
+
+    shared_after_cut: ClassVar[bool] = False  # shared parameters are used in `view` too: the trunk runs once a task
+
+    spec: FeatureSpec  # of the views, which heads are built from
+    cut_spec: FeatureSpec  # of the cut
+
+    def __init__(self, backbone: Backbone, names: Sequence[str]) -> None:
+        super().__init__()
+        self.spec = self.cut_spec = backbone.spec
+        self.names = list(names)
+        self.of_task = nn.ModuleDict({name: nn.Module() for name in names})
+
+    @abstractmethod
+    def cut(self, prepared: Mapping[str, Tensor]) -> Features:
+        """What is shared, computed once.
+
+        Args:
+            prepared: what the kinds of inputs made of a batch.
+        """
+
+    def view(self, cut: Features, name: str) -> Features:
+        """The features of one task, as `spec` says.
+
+        Args:
+            cut: the tensors of the cut, as this task sees them.
+            name: the task.
+        """
+        return cut
+
+    def penalty(self) -> Tensor | None:
+        """What is added to the objective beside the losses of the tasks, such as load balance or sparsity.
+
+        A penalty on statistics of a batch takes those of all ranks, or N ranks are no longer one.
+        """
+        return None
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether `penalty` gives anything."""
+        return type(self).penalty is not Architecture.penalty
+
+    def harden(self, name: str) -> None:
+        """Settle what is only needed in training, before one task is exported: merge, or take the best branch.
+
+        Args:
+            name: the task that is exported.
+        """
+
+    def forward(self, prepared: Mapping[str, Tensor]) -> dict[str, Features]:
+        """The views of all tasks; the model calls `cut` and `view` itself, with the junction between them.
+
+        Args:
+            prepared: what the kinds of inputs made of a batch.
+        """
+        cut = self.cut(prepared)
+        return {name: self.view(cut, name) for name in self.names}

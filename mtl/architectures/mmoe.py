@@ -1,0 +1,86 @@
+"""Multi-gate mixture of experts: several trunks, and each task weighs them for each sample.
+
+Source: Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018:
+z_k = sum_e softmax(g_k(x))_e f_e(x). LibMTL's gates read the flattened raw picture, which fixes its size; here they
+read the pooled output of what the experts share.
+Shapes: B samples, E experts, C channels.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mtl.architectures.architecture import Architecture
+from mtl.architectures.copies import backbone_copies
+from mtl.architectures.stages import masked_mean, staged
+from mtl.backbones.backbone import Backbone, StagedBackbone, run_stages
+from mtl.features import MASK, Features, FeatureSpec
+
+_GATE = "gate"
+
+
+class MMoE(Architecture):
+    """Several experts, which a gate of each task weighs for each sample.
+
+    Experts are copies of the backbone behind its first stages; the cut is their levels.
+
+    Args:
+        backbone: the trunk, in stages.
+        names: names of the tasks.
+        experts: number of experts E.
+        shared_stages: the first stages, which all experts share; their pooled output is what the gates read.
+
+    Raises:
+        ValueError: for fewer than 2 experts, or if no stage is left to them.
+    """
+
+    def __init__(self, backbone: Backbone, names: Sequence[str], experts: int = 4, shared_stages: int = 1) -> None:
+        super().__init__(backbone, names)
+        trunk = staged(backbone, "MMoE")
+        stages = trunk.stages()
+        if experts < 2 or not 1 <= shared_stages < len(stages):
+            raise ValueError(
+                f"MMoE: experts={experts} must be at least 2, and shared_stages={shared_stages} from 1 to "
+                f"{len(stages) - 1}: {type(backbone).__name__} has {len(stages)} stages."
+            )
+        self.shared_stages = shared_stages
+        self.experts = nn.ModuleList(backbone_copies(trunk, experts, stages[:shared_stages]))
+        last = list(trunk.stage_spec.channels)[shared_stages - 1]
+        width = trunk.stage_spec.channels[last]
+        self.gate_layout = trunk.stage_spec.layouts[last]
+        for part in self.of_task.values():
+            part.gate = nn.Linear(width, experts)
+        places = {f"{expert}/{level}": level for expert in range(experts) for level in self.spec.channels}
+        self.cut_spec = FeatureSpec(
+            {place: self.spec.channels[level] for place, level in places.items()} | {_GATE: width},
+            {place: self.spec.strides[level] for place, level in places.items()},
+            {place: self.spec.layouts[level] for place, level in places.items()} | {_GATE: "vector"},
+        )
+
+    def cut(self, prepared: Mapping[str, Tensor]) -> Features:
+        trunk = self._expert(0)
+        first = trunk.begin(*(prepared[name] for name in trunk.inputs))
+        shared = run_stages(trunk.stages()[: self.shared_stages], first)
+        cut = {_GATE: masked_mean(*shared[-1], self.gate_layout)}
+        for index in range(len(self.experts)):
+            expert = self._expert(index)
+            found = expert.finish([*shared, *run_stages(expert.stages()[self.shared_stages :], shared[-1])])
+            cut |= {f"{index}/{level}": found[level] for level in self.spec.channels}
+            cut |= {key: value for key, value in found.items() if key.endswith(MASK)}
+        return cut
+
+    def view(self, cut: Features, name: str) -> Features:
+        # a softmax in 16 bits would round small gates to 0
+        gates_BE = self.of_task[name].get_submodule("gate")(cut[_GATE]).float().softmax(-1)
+        out = {key: value for key, value in cut.items() if key.endswith(MASK)}
+        for level in self.spec.channels:
+            parts = torch.stack([cut[f"{index}/{level}"] for index in range(len(self.experts))], 1)
+            weights = gates_BE.to(parts.dtype).view(*gates_BE.shape, *[1] * (parts.ndim - 2))
+            out[level] = (weights * parts).sum(1)
+        return out
+
+    def _expert(self, index: int) -> StagedBackbone:
+        expert = self.experts[index]
+        assert isinstance(expert, StagedBackbone)
+        return expert

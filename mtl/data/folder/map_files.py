@@ -1,0 +1,90 @@
+"""A file of values for each picture, one for every pixel: what it means, and how it is read.
+
+Shapes: H x W pixels.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+
+from mtl.data.folder.image_labels import from_spec
+from mtl.data.images import read_indices
+from mtl.data.resize import FitMode, fit_mask
+from mtl.targets.target import IGNORE_INDEX
+from mtl.task import Task
+
+
+@dataclass(frozen=True)
+class MapFiles:
+    """How the maps of one task are stored: picture files of one channel, or with a palette, named as their pictures.
+
+    Args:
+        folder: folder of the maps, relative to `root`.
+        classes: class names in the order of their index.
+        first: number in the file that stands for the first class.
+        ignore: numbers in the file that mean "not annotated".
+        suffix: extension of the files.
+    """
+
+    folder: str
+    classes: list[str]
+    first: int = 0
+    ignore: list[int] = field(default_factory=list)
+    suffix: str = ".png"
+
+    @classmethod
+    def of(cls, spec: Any) -> "MapFiles":
+        """The spec from whatever a config holds: itself, a mapping, or a namespace.
+
+        Args:
+            spec: keyword arguments in any of these forms.
+        """
+        return from_spec(cls, spec, "map task")
+
+    def task(self, name: str) -> Task:
+        """The task that these maps teach.
+
+        Args:
+            name: the task's name.
+        """
+        return Task(name, "segmentation", class_names=tuple(self.classes))
+
+    def file(self, root: Path, picture: str) -> Path:
+        """The map of one picture.
+
+        Args:
+            root: folder of the data set.
+            picture: the picture's name.
+        """
+        return root / self.folder / f"{picture}{self.suffix}"
+
+    def read(self, path: str, size: tuple[int, int], mode: FitMode, max_pixels: int | None) -> tv_tensors.Mask:
+        """Class indices [*size]; -100 in pixels that nobody annotated, and outside the picture.
+
+        Args:
+            path: the file.
+            size: height and width of the canvas.
+            mode: how the picture is made to fit.
+            max_pixels: most pixels of the file.
+
+        Raises:
+            ValueError: for a file with a number that is no class.
+        """
+        stored_HW = read_indices(path, max_pixels).long()
+        unknown_HW = torch.isin(stored_HW, torch.tensor(self.ignore, dtype=torch.long))
+        labels_HW = stored_HW - self.first
+        self._refuse_unknown(stored_HW[~unknown_HW & ((labels_HW < 0) | (labels_HW >= len(self.classes)))], path)
+        return tv_tensors.Mask(fit_mask(labels_HW.masked_fill(unknown_HW, IGNORE_INDEX), size, mode, IGNORE_INDEX))
+
+    def _refuse_unknown(self, numbers: Tensor, path: str) -> None:
+        if numbers.numel():
+            last = self.first + len(self.classes) - 1
+            found = ", ".join(map(str, numbers.unique().tolist()[:5]))
+            raise ValueError(
+                f"map {path!r} has numbers {found}; its classes are {self.first} to {last}. Correct the file, add the "
+                "class, or list the number in `ignore`."
+            )

@@ -1,0 +1,1 @@
+"""One answer for every step of a sequence."""

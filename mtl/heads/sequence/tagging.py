@@ -1,0 +1,71 @@
+"""Tagging head: a class for every step, cross-entropy over the steps that carry one.
+
+Shapes: B samples, T steps, C classes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mtl.batch import Batch, labelled
+from mtl.distributed.normaliser import global_count
+from mtl.features import Features, FeatureSpec, mask_of
+from mtl.heads.head import Head, Outputs
+from mtl.metrics.spans import TagMetrics, has_spans
+from mtl.metrics.task_metrics import Predictions
+from mtl.task import Task
+
+
+class TaggingHead(Head):
+    """One class for every step of a sequence.
+
+    Args:
+        task: a task of kind `tags`.
+        features: widths and layouts of the features.
+        level: a sequence; the first one by default.
+        dropout: share of the features dropped in training, 0 to 1.
+        label_smoothing: share of the target spread over all classes, 0 to 1.
+    """
+
+    kinds = ("tags",)
+    monitor = ("span_f1", "max")
+
+    def __init__(
+        self,
+        task: Task,
+        features: FeatureSpec,
+        level: str | None = None,
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(task, features)
+        (self.level,) = features.require([level or features.first("sequence")], f"head {task.name!r}", ["sequence"])
+        if not has_spans(task):
+            self.monitor = ("accuracy", "max")
+        self.label_smoothing = label_smoothing
+        self.dropout = nn.Dropout(dropout)
+        self.layer = nn.Linear(features.channels[self.level], task.num_classes)
+
+    def forward(self, features: Features) -> Outputs:
+        out = {"logits": self.layer(self.dropout(features[self.level])).float()}
+        mask_BT = mask_of(features, self.level)
+        return out if mask_BT is None else {**out, "mask": mask_BT}
+
+    def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        known_BT = (batch[self.task.name] >= 0) & labelled(batch, self.task)[:, None]
+        target_BT = batch[self.task.name].clamp(min=0)
+        losses_BT = F.cross_entropy(
+            outputs["logits"].transpose(1, 2), target_BT, reduction="none", label_smoothing=self.label_smoothing
+        )
+        # by the steps of all ranks, whose sentences differ in length
+        return (losses_BT * known_BT).sum() / global_count(known_BT.sum())
+
+    def decode(self, outputs: Outputs) -> Predictions:
+        probabilities_BTC = outputs["logits"].softmax(-1)
+        scores_BT, labels_BT = probabilities_BTC.max(-1)
+        if "mask" in outputs:
+            labels_BT = torch.where(outputs["mask"], labels_BT, -1)
+        return {"labels": labels_BT, "scores": scores_BT}
+
+    def metrics(self) -> TagMetrics:
+        return TagMetrics(self.task)

@@ -1,0 +1,101 @@
+"""From features of any layout to one vector for each sample; padding adds nothing.
+
+Shapes: B samples, C channels, N cells of a map or steps of a sequence.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mtl.features import Features, FeatureSpec, mask_of
+
+Pooling = Literal["mean", "max", "attention"]
+
+
+class Pool(nn.Module):
+    """Pool several levels to one vector, maps and sequences each in one or more ways; vectors as they are.
+
+    Args:
+        features: widths and layouts of the levels.
+        levels: the levels to pool.
+        ways: `mean`, `max`, or `attention` (a learned score for each cell, softmax over the cells).
+        tower: channels of a 3 x 3 convolution before the pooling of each map; 0 for none.
+
+    Raises:
+        ValueError: if a tower is asked for over a level that is no map.
+    """
+
+    def __init__(self, features: FeatureSpec, levels: Sequence[str], ways: Sequence[Pooling], tower: int = 0) -> None:
+        super().__init__()
+        self.levels, self.ways = tuple(levels), tuple(ways)
+        self.layouts = {level: features.layouts[level] for level in levels}
+        if tower and (flat := [level for level in levels if self.layouts[level] != "map"]):
+            raise ValueError(
+                f"tower={tower} convolves maps; level {flat[0]!r} is a {self.layouts[flat[0]]}. Set it to 0."
+            )
+        widths = {level: tower or features.channels[level] for level in levels}
+        copies = {level: 1 if self.layouts[level] == "vector" else len(self.ways) for level in levels}
+        self.width = sum(copies[level] * width for level, width in widths.items())
+        self.towers = nn.ModuleDict(
+            {level: conv_norm_relu(features.channels[level], tower) if tower else nn.Identity() for level in levels}
+        )
+        learned = [level for level in levels if "attention" in ways and self.layouts[level] != "vector"]
+        self.attention = nn.ModuleDict({level: nn.Conv1d(widths[level], 1, 1) for level in learned})
+
+    def forward(self, features: Features) -> Tensor:
+        """One vector for each sample, [B, width].
+
+        Args:
+            features: values and masks of the levels.
+        """
+        pooled = []
+        for level in self.levels:
+            x = self.towers[level](features[level])
+            if self.layouts[level] == "vector":
+                pooled.append(x)
+                continue
+            cells_BCN = x.flatten(2) if self.layouts[level] == "map" else x.transpose(1, 2)
+            mask = mask_of(features, level)
+            mask_BN = None if mask is None else mask.flatten(1)
+            pooled += [self._pooled(level, way, cells_BCN, mask_BN) for way in self.ways]
+        return torch.cat(pooled, 1)
+
+    def _pooled(self, level: str, way: Pooling, cells_BCN: Tensor, mask_BN: Tensor | None) -> Tensor:
+        if way == "attention":
+            scores_BN = self.attention[level](cells_BCN)[:, 0]
+            if mask_BN is not None:
+                scores_BN = scores_BN.masked_fill(~mask_BN, torch.finfo(scores_BN.dtype).min)
+            attended: Tensor = (cells_BCN * scores_BN.softmax(-1)[:, None]).sum(-1)
+            return attended
+        if mask_BN is None:
+            return cells_BCN.mean(-1) if way == "mean" else cells_BCN.amax(-1)
+        mask_B1N = mask_BN[:, None]
+        if way == "mean":
+            return (cells_BCN * mask_B1N).sum(-1) / mask_B1N.sum(-1).clamp(min=1)
+        return cells_BCN.masked_fill(~mask_B1N, torch.finfo(cells_BCN.dtype).min).amax(-1)
+
+
+def conv_norm_relu(before: int, after: int) -> nn.Sequential:
+    """A 3 x 3 convolution with batch norm and ReLU.
+
+    Args:
+        before: channels that come in.
+        after: channels that go out.
+    """
+    return nn.Sequential(nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
+
+
+def mlp(width: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
+    """One hidden layer with ReLU and dropout, or a single linear layer.
+
+    Args:
+        width: inputs.
+        hidden: hidden units; 0 for none.
+        out: outputs.
+        dropout: share of hidden units dropped in training.
+    """
+    if not hidden:
+        return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, out))
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, out))

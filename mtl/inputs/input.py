@@ -1,0 +1,101 @@
+"""`Input`: one kind of input, from the sample to what a backbone gets. Each kind is one file beside this one.
+
+The class pads batches; an object of it, part of the model, prepares them on the device.
+Shapes: B samples.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from mtl.discovery import concrete_subclasses
+from mtl.errors import did_you_mean
+from mtl.task import InputSpec
+
+
+class Input(nn.Module, ABC):
+    """Prepares one input for the backbone.
+
+    Args:
+        spec: what the data module says of it.
+    """
+
+    kind: ClassVar[str]  # the word in `InputSpec.kind`
+    form: ClassVar[str]  # what one sample holds, for people
+
+    def __init__(self, spec: InputSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    @classmethod
+    @abstractmethod
+    def collate(cls, spec: InputSpec, values: Sequence[Any]) -> dict[str, Tensor]:
+        """Batch entries: the padded values under the input's name, and `<name>_mask` where lengths differ.
+
+        Args:
+            spec: the input.
+            values: one for each sample.
+
+        Raises:
+            ValueError: if values of one batch do not fit each other, or one is missing.
+        """
+
+    @classmethod
+    @abstractmethod
+    def example(cls, spec: InputSpec, rng: np.random.Generator) -> Any:
+        """A random value of one sample, small; tests and checks are made of it.
+
+        Args:
+            spec: the input.
+            rng: random numbers.
+        """
+
+    @abstractmethod
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the backbone gets: the input under its name, and its mask where the batch has one.
+
+        Args:
+            batch: a batch on the device.
+        """
+
+    @staticmethod
+    def require(spec: InputSpec, values: Sequence[Any]) -> None:
+        """Refuse samples that lack an input.
+
+        Args:
+            spec: the input.
+            values: one for each sample.
+
+        Raises:
+            ValueError: saying how many.
+        """
+        lacking = sum(value is None for value in values)
+        if lacking:
+            raise ValueError(f"{lacking} of {len(values)} samples have no input {spec.name!r}; every sample needs it.")
+
+
+def input_kind(spec: InputSpec) -> type[Input]:
+    """The class that serves an input, by the word in its `kind`.
+
+    Args:
+        spec: the input.
+
+    Raises:
+        ValueError: for a kind that no imported file serves.
+    """
+    known = input_kinds()
+    if spec.kind not in known:
+        raise ValueError(
+            f"input {spec.name!r} is of kind {spec.kind!r}, which no file of mtl/inputs serves."
+            f"{did_you_mean(spec.kind, known)} There are {', '.join(known)}. Write a subclass of Input with "
+            f"kind = {spec.kind!r}, in mtl/inputs or imported by your own package."
+        )
+    return known[spec.kind]
+
+
+def input_kinds() -> dict[str, type[Input]]:
+    """Every kind of input that is imported, by its word."""
+    return {cls.kind: cls for cls in concrete_subclasses(Input)}  # type: ignore[type-abstract]

@@ -1,0 +1,62 @@
+"""Classification: one class for the whole sample.
+
+Shapes: B samples.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mtl.targets.overlay import Answer, Overlay
+from mtl.targets.target import IGNORE_INDEX, Sample, Target
+
+
+class Classification(Target):
+    """A class index; -100 in a batch where it is not annotated."""
+
+    kind = "classification"
+    form = "one class index (int64 scalar)"
+    needs_classes = True
+    whole_sample = True
+
+    def missing(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return torch.tensor(IGNORE_INDEX)
+
+    def example(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        return {self.task.name: torch.tensor(int(rng.integers(self.task.num_classes)))}
+
+    def perfect(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        labels_B = batch[self.task.name]
+        certain_BC = F.one_hot(labels_B, self.task.num_classes).float()
+        return {"labels": labels_B, "scores": torch.ones(len(labels_B)), "probabilities": certain_BC}
+
+    def overlay(
+        self,
+        predictions: Mapping[str, Tensor],
+        index: int,
+        batch: Mapping[str, Tensor] | None = None,
+        min_score: float = 0.0,
+    ) -> Overlay:
+        label = int(predictions["labels"][index])
+        score = float(predictions["scores"][index]) if "scores" in predictions else None
+        true = int(batch[self.task.name][index]) if batch is not None else IGNORE_INDEX
+        name = self.task.class_name(label)
+        if true < 0:
+            return Overlay(answer=Answer(name, score=score))
+        return Overlay(answer=Answer(name, self.task.class_name(true), score, label == true))
+
+    def parse(self, cells: Sequence[str], missing: Sequence[str], separator: str) -> Any:
+        (cell,) = cells
+        # a class that is listed is a class, even if it is called NONE
+        if cell in self.task.class_names:
+            return self.task.class_names.index(cell)
+        if cell in missing:
+            return None
+        raise self.unknown_class(cell)
+
+    def views(self, batch: Mapping[str, Tensor], known_B: Tensor) -> list[Tensor]:
+        return [torch.where(known_B, batch[self.task.name], -1)]

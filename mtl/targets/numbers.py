@@ -1,0 +1,22 @@
+"""Numbers in the cells of tables."""
+
+import math
+
+
+def number(cell: str, task: str) -> float | None:
+    """A finite number; None for NaN, which tables write where nothing is known.
+
+    Args:
+        cell: the cell.
+        task: name of the task, for the message.
+
+    Raises:
+        ValueError: for text, and for a number that is not finite.
+    """
+    try:
+        value = float(cell)
+    except ValueError as error:
+        raise ValueError(f"task {task!r}: {cell!r} is no number. Correct the cell, or list it in `missing`.") from error
+    if math.isinf(value):
+        raise ValueError(f"task {task!r}: {cell!r} is not finite. Correct the cell, or list it in `missing`.")
+    return None if math.isnan(value) else value

@@ -1,0 +1,131 @@
+"""Plain shapes that a prediction and its target come to; `mtl.drawing` renders them and knows no kind of task.
+
+Boxes are xyxy pixels of the picture that is drawn on. `in_file` moves a shape from the network's input to the file that
+it came from: original = pixel * scale + offset, by scale x, scale y, offset x, offset y.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes on one picture.
+
+    Args:
+        boxes: xyxy px, [N,4].
+        labels: class indices, [N].
+        scores: confidence of each, [N]; None for true boxes.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    scores: Tensor | None = None
+
+    def in_file(self, to_original: Tensor, height: int, width: int) -> "Boxes":
+        """The boxes in pixels of the file, cut at its edge; what lies in the bars of a letterbox is gone.
+
+        Args:
+            to_original: scales and offsets, [4].
+            height: of the file's picture.
+            width: of the file's picture.
+        """
+        boxes = boxes_to_original(self.boxes[None], to_original.cpu()[None])[0]
+        boxes = boxes.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
+        real = (boxes[:, 2:] > boxes[:, :2]).all(-1)
+        return Boxes(boxes[real], self.labels[real], None if self.scores is None else self.scores[real])
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """A class for every pixel of one picture.
+
+    Args:
+        labels: class indices, [H,W]; below 0 where nothing is known.
+    """
+
+    labels: Tensor
+
+    def in_file(self, to_original: Tensor, height: int, width: int) -> "ClassMap":
+        """The class of every pixel of the file: that of the nearest pixel of the network's input.
+
+        Args:
+            to_original: scales and offsets, [4].
+            height: of the file's picture.
+            width: of the file's picture.
+        """
+        scale_x, scale_y, offset_x, offset_y = to_original.tolist()
+        rows, columns = (
+            ((torch.arange(size) + 0.5 - offset) / scale).floor().long().clamp(0, limit - 1)
+            for size, offset, scale, limit in (
+                (height, offset_y, scale_y, self.labels.shape[0]),
+                (width, offset_x, scale_x, self.labels.shape[1]),
+            )
+        )
+        return ClassMap(self.labels[rows][:, columns])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said about a sample in words.
+
+    Args:
+        predicted: the predicted class, number or text.
+        true: the true one; None where it is not annotated.
+        score: confidence, where there is one.
+        correct: None where it cannot be told.
+    """
+
+    predicted: str
+    true: str | None = None
+    score: float | None = None
+    correct: bool | None = None
+
+    def __str__(self) -> str:
+        """`7`, or `1, is 7` where it is wrong."""
+        return self.predicted if self.true is None or self.correct else f"{self.predicted}, is {self.true}"
+
+
+Shape = Boxes | ClassMap
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What one task has to show for one sample.
+
+    Args:
+        predicted: a shape on the picture.
+        true: the same for the annotation; None where there is none.
+        answer: words above the picture.
+    """
+
+    predicted: Shape | None = None
+    true: Shape | None = None
+    answer: Answer | None = None
+
+    def in_file(self, to_original: Tensor, height: int, width: int) -> "Overlay":
+        """The prediction in pixels of the file that the sample came from.
+
+        Args:
+            to_original: scales and offsets, [4].
+            height: of the file's picture.
+            width: of the file's picture.
+        """
+        shape = self.predicted
+        return replace(self, predicted=None if shape is None else shape.in_file(to_original, height, width))
+
+
+def boxes_to_original(boxes: Tensor, to_original: Tensor) -> Tensor:
+    """Boxes of the network's input in pixels of the file they came from.
+
+    Args:
+        boxes: xyxy px, [B,M,4].
+        to_original: scale x, scale y, offset x, offset y of every sample, [B,4].
+
+    Returns:
+        xyxy in original pixels, [B,M,4].
+    """
+    scale, offset = to_original[:, None, :2], to_original[:, None, 2:]
+    return boxes * torch.cat((scale, scale), -1) + torch.cat((offset, offset), -1)

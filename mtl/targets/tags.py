@@ -1,0 +1,65 @@
+"""Tags: a class for every step of a sequence, such as the slot of each word.
+
+Shapes: B samples, T steps of the longest sequence.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl.targets.overlay import Answer, Overlay
+from mtl.targets.target import IGNORE_INDEX, Sample, Target
+
+
+class Tags(Target):
+    """Class indices [T], one for each step of the sequence input; -100 in steps that carry none, and in padding."""
+
+    kind = "tags"
+    form = "one class index per step (int64 [T], -100 = none)"
+    needs_classes = True
+
+    def missing(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return torch.full((0,), IGNORE_INDEX)
+
+    def collate(self, samples: Sequence[Sample], present: Sequence[bool], batch: Mapping[str, Tensor]) -> Sample:
+        name = self.task.name
+        # as long as the padded input, so that outputs and targets meet step by step
+        masks = [value for key, value in batch.items() if key.endswith("_mask")]
+        own = [len(sample[name]) for sample, here in zip(samples, present, strict=True) if here]
+        length = masks[0].shape[1] if masks else max(own, default=1)
+        tags = torch.full((len(samples), length), IGNORE_INDEX)
+        for row, (sample, here) in enumerate(zip(samples, present, strict=True)):
+            if here:
+                values = torch.as_tensor(sample[name])
+                if len(values) > length:
+                    raise ValueError(f"task {name!r} has {len(values)} tags where its input has {length} steps.")
+                tags[row, : len(values)] = values
+        return {name: tags}
+
+    def example(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        (length,) = {len(value) for value in sample.values() if isinstance(value, Tensor) and value.ndim == 1}
+        return {self.task.name: torch.from_numpy(rng.integers(self.task.num_classes, size=length))}
+
+    def perfect(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        labels_BT = batch[self.task.name]
+        return {"labels": labels_BT.clamp(min=-1), "scores": torch.ones(labels_BT.shape)}
+
+    def overlay(
+        self,
+        predictions: Mapping[str, Tensor],
+        index: int,
+        batch: Mapping[str, Tensor] | None = None,
+        min_score: float = 0.0,
+    ) -> Overlay:
+        labels_T = predictions["labels"][index].cpu()
+        if batch is None:
+            return Overlay(answer=Answer(self._words(labels_T[labels_T >= 0])))
+        true_T = batch[self.task.name][index].cpu()
+        known = true_T >= 0
+        words, true = self._words(labels_T[known]), self._words(true_T[known])
+        return Overlay(answer=Answer(words, true, None, words == true))
+
+    def _words(self, labels_T: Tensor) -> str:
+        return " ".join(self.task.class_name(int(label)) for label in labels_T)
