@@ -25,6 +25,7 @@ from mtl.cli.stopped_runs import end_other_ranks, say_how_to_go_on, say_what_is_
 from mtl.cli.weights import check_fits, choose_checkpoint
 from mtl.config.command_line import CommandLine
 from mtl.config.explain import blame
+from mtl.config.foreign_files import UnsafeFile
 from mtl.config.import_policy import Builder
 from mtl.config.yaml_lines import ConfigError, RunError
 from mtl.data.module import JointDataModule
@@ -70,6 +71,8 @@ class Run:
             self.trainer = self._make_trainer()
         except (ValueError, ImportError, OSError) as error:
             first = build.failed[0] if build.failed else error
+            if isinstance(first, ConfigError | UnsafeFile):  # it says itself what to do
+                raise first from error
             raise RunError(str(first), blame(first, self.settings.merged)) from first
         # the model's own config goes into its checkpoints, as plain values, so that they rebuild it anywhere
         self.model.save_hyperparameters(self.settings.values()["model"], logger=False)
@@ -81,7 +84,8 @@ class Run:
             self._start()
             code = 0
         except ValueError as error:
-            if self.trainer.global_step > 0 and self.line.command == "fit":
+            of_a_file = isinstance(error, ConfigError | UnsafeFile)
+            if of_a_file or (self.trainer.global_step > 0 and self.line.command == "fit"):
                 raise
             raise RunError(str(error), blame(error, self.settings.merged)) from error
         finally:

@@ -21,13 +21,12 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.report import TUNED, read_report, read_results
 from mtl.evaluation.report_files import markdown, write_report
 from mtl.experiments.cells import is_done, refuse_changed
-from mtl.experiments.comparison import Cell, Comparison, read_comparison
+from mtl.experiments.comparison import OWN_KEYS, Cell, Comparison, read_comparison
 from mtl.experiments.ray_launcher import RayLauncher, add_ray_flags
 from mtl.experiments.run_queue import RunQueue, duration, positive, sigterm_is_ctrl_c
 from mtl.experiments.settings_record import require_same_settings
 from mtl.runs.metrics_csv import read_series
 
-_OWN_KEYS = ("name", "experiment", "runs_root", "tracking.project", "tracking.group")  # of RunQueue.command
 RECORD = "comparison.yaml"  # what all runs have in common, in the folder of the comparison
 
 
@@ -121,7 +120,7 @@ def _refuse_own(flags: Sequence[str], comparison: Comparison) -> None:
     if line.run or line.resume or line.ckpt_path:
         raise ConfigError("every run of a comparison starts anew: leave out --run, --resume and --ckpt_path.")
     for key, value in line.flags:
-        if key in (*_OWN_KEYS, *comparison.seed_keys):
+        if key in (*OWN_KEYS, *comparison.seed_keys):
             raise ConfigError(
                 f"--{key} {value}: a comparison sets this itself, apart for every run. How many seeds there are is "
                 "`seeds` in its file; where the runs lie is --runs_root."

@@ -58,8 +58,9 @@ def predict(arguments: list[str]) -> None:
 
 def _as_in_training(run: Path) -> dict[str, Any]:
     """How the run brought its images to the network's size."""
-    arguments = read_config([run / "config.yaml"]).get(("data", "init_args")) or {}
-    return {name: arguments[name] for name in ("image_size", "fit") if arguments.get(name) is not None}
+    config = read_config([run / "config.yaml"])
+    found = {name: config.get(("data", "init_args", name)) for name in ("image_size", "fit")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -57,14 +57,14 @@ def check_fits(path: Path, model: nn.Module) -> None:
         model: the model the config describes.
 
     Raises:
-        ValueError: naming what differs.
+        ConfigError: naming what differs, and the version that wrote it if that is another one.
     """
     state = read_checkpoint(path)
     told = differences(state, model)
     if told and is_of_other_version(state):
-        raise ValueError(f"checkpoint {str(path)!r} ({written_by(state)}) does not fit this model: {told}.")
+        raise ConfigError(f"checkpoint {str(path)!r} ({written_by(state)}) does not fit this model: {told}.")
     if told:
-        raise ValueError(
+        raise ConfigError(
             f"checkpoint {str(path)!r} was made by another model than this config describes: {told}. "
             "Use the config of its own run: --run RUN_FOLDER."
         )

@@ -18,6 +18,7 @@ from mtl.config.yaml_lines import ConfigError, KeyPath, shown
 from mtl.errors import did_you_mean
 
 _MOST_NESTED = 4  # classes within classes; each takes the parser twice as long
+_LARGEST, _MOST_DIGITS = 2**63, 40  # of a number; torch and numpy hold 64 bits
 _ROOTS = ("root", "cache_dir", "labels_csv")  # arguments of data sets that are paths in a text
 
 
@@ -97,6 +98,10 @@ class _Walk:
                 self.value(item, items[min(index, len(items) - 1)], (*path, str(index)), depth)
         elif isinstance(value, str | Path):
             self.text(str(value), at, path, depth)
+        elif isinstance(value, int) and abs(value) >= _LARGEST:
+            raise self.error(
+                path, f"`{dotted(path)}` is a number of {len(f'{value:x}')} hexadecimal digits, too large."
+            )
         elif not isinstance(value, PLAIN) or not (at.anything or value in at.words or _is_one_of(value, at.plain)):
             raise self.wrong(value, at, path)
 
@@ -197,6 +202,8 @@ def _reads(text: str, kind: Any) -> bool:
     try:
         if kind is bool:
             return text.lower() in ("true", "false")
-        return (float(text) if kind is float else int(text, 0) if kind is int else None) is not None
+        if len(text) > _MOST_DIGITS or kind not in (int, float):
+            return False
+        return (kind is float and float(text) is not None) or (kind is int and abs(int(text, 0)) < _LARGEST)
     except ValueError:
         return False

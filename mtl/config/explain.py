@@ -4,10 +4,10 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-from mtl.config.import_policy import OWN, ImportRefused
+from mtl.config.import_policy import OWN, ImportRefused, refusal
 from mtl.config.import_policy import find_class as allowed_class
 from mtl.config.merge import CLASS_KEYS, Config
-from mtl.config.schema import family, find_class
+from mtl.config.schema import family, find_class, may_be_named
 from mtl.config.yaml_lines import ConfigError, KeyPath, Origin, shown
 from mtl.errors import did_you_mean
 
@@ -63,6 +63,9 @@ def class_of(name: str, bases: tuple[type, ...], path: KeyPath, config: Config) 
     if "." not in name:
         if (found := find_class(name, bases)) is not None:
             return found
+        if (foreign := next((cls for cls in family(*bases) if cls.__name__ == name), None)) is not None:
+            path_of = f"{foreign.__module__}.{foreign.__qualname__}"
+            raise ConfigError(str(ImportRefused(path_of, refusal(path_of))), origin)
         if (other := find_class(name, None)) is None:
             raise ConfigError(
                 f"there is no {wanted} {name!r}.{did_you_mean(name, names)} Known: {shown(names)}. A class of your own "
@@ -93,7 +96,7 @@ def names_of(bases: tuple[type, ...]) -> list[str]:
     Args:
         bases: the families.
     """
-    return sorted({cls.__name__ for cls in family(*bases)})
+    return sorted({cls.__name__ for cls in family(*bases) if may_be_named(cls)})
 
 
 def explain(complaint: str, config: Config) -> ConfigError:

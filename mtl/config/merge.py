@@ -113,7 +113,7 @@ class _Merge:
                 self.origins[here] = self.source[below]
 
     def _merged(self, old: Any, new: Any, path: KeyPath, at: KeyPath) -> Any:
-        if isinstance(new, str) and isinstance(old, dict):  # a class given by its name alone
+        if isinstance(new, str) and isinstance(old, dict) and _is_class(new):  # a class given by its name alone
             self.source[(*at, "class_path")] = self.source.get(at, Origin("?"))
             new = {"class_path": new}
         if not isinstance(new, dict):
@@ -206,6 +206,10 @@ def same_class(first: Any, second: Any) -> bool:
     names = [str(first).split("."), str(second).split(".")]
     short = min(len(name) for name in names) == 1
     return names[0] == names[1] or (short and names[0][-1] == names[1][-1])
+
+
+def _is_class(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
 
 
 def _paths(values: Any, path: KeyPath = ()) -> list[KeyPath]:

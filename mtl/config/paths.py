@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from mtl.config.yaml_lines import ConfigError, KeyPath, Origin
 
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 _NAME = re.compile(r"[\w+=@][\w.+=@-]*")
+_MOST_OF_PATH = 4_000
 _MOST_LETTERS = 120  # file systems take 255 bytes, and pictures and numbers are added
 # of a checkpoint or a profile: one name, in which numbers of the run may stand, as `{step}` or `{val/score:.3f}`
 _FILE_NAME = re.compile(r"(?![-.])(?:[\w.+=@ -]|\{[\w/]+(?::(?:0\d{1,2}d|\.\d{1,2}f))?\}){1,120}")
@@ -22,8 +24,10 @@ def expanded(text: str) -> str:
         text: the path as typed; an address (`s3://...`) is left as it is.
 
     Raises:
-        ValueError: for a variable that is not set, or a user who does not exist.
+        ValueError: for a variable that is not set, a user who does not exist, or letters that no path has.
     """
+    if len(text) > _MOST_OF_PATH or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+        raise ValueError(f"path {text!r:.100} holds letters that no path does, or is longer than {_MOST_OF_PATH}.")
     if "://" in text:
         return text
     for variable in _VARIABLE.findall(text):

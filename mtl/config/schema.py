@@ -147,11 +147,20 @@ def find_class(name: str, base: type | tuple[type, ...] | None) -> type | None:
     """
     if "." not in name:
         families = base if isinstance(base, tuple) else (base,) if base else _FAMILIES
-        return next((cls for cls in family(*families) if cls.__name__ == name), None)
+        return next((cls for cls in family(*families) if cls.__name__ == name and may_be_named(cls)), None)
     try:
         return allowed_class(name) if is_allowed(name) else None
     except (ImportError, ImportRefused):
         return None
+
+
+def may_be_named(cls: type) -> bool:
+    """Whether a config may name a class: Python knows many more, as soon as anything has imported them.
+
+    Args:
+        cls: the class.
+    """
+    return is_allowed(f"{cls.__module__}.{cls.__qualname__}") and getattr(cls, "from_config", True)
 
 
 def family(*bases: type) -> Iterator[type]:

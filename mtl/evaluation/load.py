@@ -47,9 +47,11 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
     try:
         model = build_model(settings)
     except ConfigError as error:
-        raise ValueError(f"checkpoint {str(path)!r} ({written_by(state)}) cannot be rebuilt here: {error}") from error
+        raise ConfigError(f"checkpoint {str(path)!r} ({written_by(state)}) cannot be rebuilt here: {error}") from error
     if told := differences(state, model):
-        raise ValueError(f"checkpoint {str(path)!r} ({written_by(state)}) does not fit the model it describes: {told}.")
+        raise ConfigError(
+            f"checkpoint {str(path)!r} ({written_by(state)}) does not fit the model it describes: {told}."
+        )
     model.load_state_dict(state["state_dict"])
     return model.eval()
 

@@ -62,7 +62,7 @@ class Row:
     def cost(self) -> tuple[float, float]:
         """Mean milliseconds of a step and mean peak memory in MB; NaN where a run did not say."""
         metas = [result["meta"] for result in self.results.values()]
-        steps = [1000 * meta["train_seconds"] / meta["steps"] for meta in metas if meta.get("steps")]
+        steps = [1000 * (meta["train_seconds"] or 0) / meta["steps"] for meta in metas if meta["steps"]]
         memory = [meta["peak_memory_mb"] for meta in metas if meta.get("peak_memory_mb")]
         return _mean(steps), _mean(memory)
 
@@ -210,8 +210,9 @@ def read_results(file: Path) -> dict[str, Any]:
             if not key.isprintable() or (key != "meta" and not _is_number(value)):
                 raise ValueError(f"{key!r:.80} has {value!r:.50} instead of a number")
         for key in ("steps", "train_seconds", "peak_memory_mb"):
-            if not _is_number(found["meta"].get(key)) or (found["meta"].get(key) or 0) < 0:
-                raise ValueError(f"meta.{key} is {found['meta'][key]!r:.50} instead of a number")
+            number = found["meta"].setdefault(key, None)
+            if not _is_number(number) or (number or 0) < 0:
+                raise ValueError(f"meta.{key} is {number!r:.50} instead of a number")
         tasks = found["meta"].setdefault("tasks", {})
         if not isinstance(tasks, dict) or len(tasks) > _MOST_TASKS or not all(map(str.isidentifier, tasks)):
             raise ValueError("meta.tasks does not name the tasks")

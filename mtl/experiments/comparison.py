@@ -35,6 +35,7 @@ from mtl.evaluation.report import TUNED
 Overlay = dict[str, Any]  # what is laid over the config
 KEYS = ("config", "seeds", "single_tasks", "tune", "methods", "seed_keys", "variants")
 ENTRY_KEYS = ("name", "method", "at", "every", "overlay")
+OWN_KEYS = ("name", "experiment", "runs_root", "tracking.project", "tracking.group")  # of RunQueue.command
 MOST_TASKS, MOST_SEEDS, MOST_RUNS = 200, 1_000, 100_000
 SEARCH = "search"  # folder of the fixed weights that were tried
 
@@ -166,6 +167,8 @@ def read_comparison(path: Path) -> Comparison:
     if not isinstance(seed_keys, list) or not all(isinstance(key, str) for key in seed_keys):
         raise ConfigError(f"{path}: `seed_keys` must be a list of keys of a config, found {seed_keys!r}.")
     refuse_options(seed_keys, f"{path}, seed_keys")
+    if own := [key for key in seed_keys if key in OWN_KEYS]:
+        raise ConfigError(f"{path}, seed_keys: {own[0]!r} is set by the comparison itself, apart for every run.")
     number = len(variants) * (len(rows) * numbers["seeds"] + numbers["tune"])
     if number > MOST_RUNS:
         raise ConfigError(f"{path}: this makes {number:,} runs; a comparison has at most {MOST_RUNS:,}.")

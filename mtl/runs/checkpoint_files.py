@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtl.config.foreign_files import UnsafeFile
 from mtl.errors import did_you_mean, printable
 from mtl.runs.checkpoint_pickle import MOST_BYTES, check_values, foreign_name
 
@@ -44,17 +45,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if it is missing.
-        ValueError: if it is an address, is damaged, holds code, or is no checkpoint; it says which checkpoint beside
-            it is good.
+        ValueError: if it is an address.
+        UnsafeFile: if it is damaged, holds code, or is no checkpoint; it says which checkpoint beside it is good.
     """
     path = checkpoint_file(path)
     try:
         return _read(path)
-    except ValueError as error:
+    except UnsafeFile as error:
         other = newest_good(path.parent, but=path)
         if other is None:
             raise
-        raise ValueError(f"{error} The newest good one beside it is {str(other[0])!r}, of step {other[1]}.") from error
+        raise UnsafeFile(f"{error} The newest good one beside it is {str(other[0])!r}, of step {other[1]}.") from error
 
 
 def newest_good(folder: Path, but: Path | None = None, complete: bool = False) -> tuple[Path, int] | None:
@@ -141,7 +142,7 @@ def _load(path: Path, peek: bool = False) -> dict[str, Any]:
         raise _damaged(path, printable(str(error).split(". ")[0].split("\n")[0], 200)) from error
     weights = state.get("state_dict") if isinstance(state, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
-        raise ValueError(f"{str(path)!r} is not a Lightning checkpoint: it has no 'state_dict'.")
+        raise UnsafeFile(f"{str(path)!r} is not a Lightning checkpoint: it has no 'state_dict'.")
     if not all(isinstance(weight, Tensor) for weight in weights.values()):
         raise _damaged(path, "its 'state_dict' holds more than tensors")
     step = state.get("global_step", 0)
@@ -170,13 +171,13 @@ def _unpickle(path: Path, mmap: bool) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
 
 
-def _refused(path: Path, detail: str) -> ValueError:
-    return ValueError(
+def _refused(path: Path, detail: str) -> UnsafeFile:
+    return UnsafeFile(
         f"checkpoint {str(path)!r} is damaged, or holds Python objects that could run code; only plain values are "
         f"read. {detail}".strip()
     )
 
 
-def _damaged(path: Path, reason: str) -> ValueError:
+def _damaged(path: Path, reason: str) -> UnsafeFile:
     size = path.stat().st_size
-    return ValueError(f"checkpoint {str(path)!r} ({size:,} bytes) is damaged or no checkpoint: {reason}.")
+    return UnsafeFile(f"checkpoint {str(path)!r} ({size:,} bytes) is damaged or no checkpoint: {reason}.")

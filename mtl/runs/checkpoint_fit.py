@@ -9,7 +9,6 @@ from mtl import __version__
 from mtl.errors import printable
 
 VERSION = "mtl_version"  # its key in a checkpoint
-_UNKNOWN = "before 0.2"  # those did not say
 
 
 def written_by(state: Mapping[str, Any]) -> str:
@@ -18,7 +17,10 @@ def written_by(state: Mapping[str, Any]) -> str:
     Args:
         state: the content of the checkpoint.
     """
-    return f"written by mtl {printable(str(state.get(VERSION, _UNKNOWN)), 40)}, read by mtl {__version__}"
+    writer = (
+        f"mtl {printable(str(state[VERSION]), 40)}" if VERSION in state else "an older mtl, which did not say which"
+    )
+    return f"written by {writer}, read by mtl {__version__}"
 
 
 def is_of_other_version(state: Mapping[str, Any]) -> bool:

@@ -69,4 +69,4 @@ def check_values(state: Any, file_bytes: int) -> None:
     try:
         count(state, children, _MOST_VALUES)
     except TooLarge as error:
-        raise ValueError(f"it {str(error).partition(';')[0]}") from error
+        raise ValueError(f"it {str(error).partition(';')[0].rstrip('.')}") from error
