@@ -65,6 +65,7 @@ class _Walk:
             if not bases or bases[0] not in family(*bases):
                 if bases and values.get(name) is None:
                     raise self.missing((name,), annotation)
+                refuse_outside((name,), values.get(name), Place(annotation).path, self.config.origin((name,)))
                 self.value(values.get(name), annotation, (name,), 0)
             elif not isinstance(values.get(name, {}), dict):
                 shape = f"must hold settings, `key: value` each; found {values[name]!r:.80}"

@@ -6,6 +6,7 @@ would be after every anchor is replaced, before anything is built from them; tok
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 import yaml
@@ -16,10 +17,8 @@ MOST_LEVELS = 50
 _MOST_TOKENS = 5 * MOST_VALUES
 _MOST_LETTERS = 100  # of a number, of true, false or null; the patterns for them are slow on long texts
 
-# the parser reads texts as YAML, in which a text may be a whole config; this is one plain word or number
-_PLAIN_TEXT = re.compile(
-    r"(?![-?:](?:\s|$)|[\[\]{},#&*!|>'\"%@`]|[\d_.:+-]{100})(?:(?!: |:$| #)[^\n\r\t\x85\u2028\u2029])*"
-)
+# the parser reads texts as YAML, in which a text may be a whole config
+_SHORT_LINE = re.compile(r"(?![\d_.:+-]{100})[^\n\r\t\x85\u2028\u2029]{0,10000}")
 
 T = TypeVar("T")
 
@@ -76,7 +75,13 @@ def is_plain_text(text: str) -> bool:
     Args:
         text: the text.
     """
-    return _PLAIN_TEXT.fullmatch(text) is not None
+    if _SHORT_LINE.fullmatch(text) is None:
+        return False
+    try:  # a fourth token is one too many, and no more are read
+        tokens = list(islice(yaml.scan(text, Loader=yaml.SafeLoader), 4))[1:-1]
+    except yaml.YAMLError:
+        return False
+    return not tokens or (len(tokens) == 1 and isinstance(tokens[0], yaml.ScalarToken) and tokens[0].plain)
 
 
 def compose(loader: Loader) -> yaml.Node | None:

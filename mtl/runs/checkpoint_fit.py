@@ -17,9 +17,7 @@ def written_by(state: Mapping[str, Any]) -> str:
     Args:
         state: the content of the checkpoint.
     """
-    writer = (
-        f"mtl {printable(str(state[VERSION]), 40)}" if VERSION in state else "an older mtl, which did not say which"
-    )
+    writer = f"mtl {printable(str(state[VERSION]), 40)}" if VERSION in state else "an older mtl"
     return f"written by {writer}, read by mtl {__version__}"
 
 

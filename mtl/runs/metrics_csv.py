@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from mtl.config.foreign_files import read_small
+from mtl.config.foreign_files import UnsafeFile, read_small
 from mtl.errors import printable
 
 _MOST_BYTES, _MOST_CELLS = 100_000_000, 5_000_000  # a million steps, logged every 50, with 100 columns: 2,000,000
@@ -109,11 +109,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         path: the file.
 
     Raises:
-        ValueError: if it is damaged, or larger than a run writes.
+        UnsafeFile: if it is damaged, or larger than a run writes.
     """
     columns, rows = _table(path)
     if len(columns) * len(rows) > _MOST_CELLS:
-        raise ValueError(f"{str(path)!r} has {len(columns):,} columns and {len(rows):,} rows, more than a run writes.")
+        raise UnsafeFile(f"{str(path)!r} has {len(columns):,} columns and {len(rows):,} rows, more than a run writes.")
     return [dict(zip(columns, [*row, *[""] * (len(columns) - len(row))], strict=False)) for row in rows]
 
 
@@ -126,7 +126,7 @@ def read_series(path: Path) -> dict[str, tuple[list[int], list[float]]]:
         path: a `metrics.csv`.
 
     Raises:
-        ValueError: as `read_rows`.
+        UnsafeFile: as `read_rows`.
     """
     columns, rows = _table(path)
     series: dict[str, dict[int, float]] = {}
@@ -138,7 +138,7 @@ def read_series(path: Path) -> dict[str, tuple[list[int], list[float]]]:
                 if name != "step" and text:
                     series.setdefault(name, {})[step] = float(text)
     except (ValueError, IndexError) as error:
-        raise ValueError(
+        raise UnsafeFile(
             f"{str(path)!r} is damaged: {printable(str(error), 100)}. Delete it, or correct it."
         ) from error
     return {name: (sorted(points), [points[step] for step in sorted(points)]) for name, points in series.items()}
@@ -150,7 +150,7 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
         text = read_small(path, _MOST_BYTES).decode("utf-8")
         head, *rows = csv.reader(io.StringIO(text, newline="")) if text else [[]]
     except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{str(path)!r} is damaged: {error}. Delete it, or correct it.") from error
+        raise UnsafeFile(f"{str(path)!r} is damaged: {error}. Delete it, or correct it.") from error
     if sum(map(len, rows)) + len(head) > _MOST_CELLS:
-        raise ValueError(f"{str(path)!r} has more than {_MOST_CELLS:,} cells, more than a run writes.")
+        raise UnsafeFile(f"{str(path)!r} has more than {_MOST_CELLS:,} cells, more than a run writes.")
     return head, [row for row in rows if row]

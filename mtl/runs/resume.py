@@ -9,6 +9,7 @@ from pathlib import Path
 from mtl.config.foreign_files import own_folder
 from mtl.config.yaml_lines import ConfigError, read_yaml
 from mtl.runs.checkpoint_files import newest_good, read_checkpoint
+from mtl.runs.metrics_csv import read_series
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ def resume_point(run: Path, folder: Path | None = None) -> Path | None:
 
     Raises:
         ConfigError: if it is no run folder.
-        UnsafeFile: if what is written there would land elsewhere.
+        UnsafeFile: if what is written there would land elsewhere, or its numbers are damaged.
         ValueError: if every checkpoint is damaged.
     """
     if not (run / "config.yaml").is_file():
@@ -30,6 +31,8 @@ def resume_point(run: Path, folder: Path | None = None) -> Path | None:
     folder = folder or run / "checkpoints"
     for root in (run, folder):
         own_folder(root)
+    if (run / "metrics.csv").is_file():
+        read_series(run / "metrics.csv")  # it is continued, and drawn at the end
     found = newest_good(folder, complete=True)
     last = folder / "last.ckpt"
     if last.is_file() and (found is None or found[0] != last):

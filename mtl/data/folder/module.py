@@ -60,7 +60,7 @@ class FolderDataModule(JointDataModule):
         boxes_on: coordinates of boxes if a picture has an EXIF orientation: of the `upright` picture, or of the
             `stored` pixels. By default upright, and an error if the annotation declares the stored size.
         cache: keep all resized pictures in memory (3 x height x width bytes each); they are decoded at the start.
-        report_csv: also write the findings of the checks to this file.
+        report_csv: also write the findings of the checks to this file; in a config, a name in the run's folder.
         **kwargs: arguments of `JointDataModule`.
     """
 
@@ -255,7 +255,8 @@ class FolderDataModule(JointDataModule):
         self.release()
         self.data_report.log_summary()
         if self.report_csv:
-            self.data_report.write_csv(Path(self.report_csv))
+            folder = Path(self.trainer.default_root_dir) if self.trainer else Path()
+            self.data_report.write_csv(folder / self.report_csv)
 
     def _known_pictures(self, splits: dict[str, list[str]], names: list[str]) -> dict[str, list[str]]:
         """The splits, with each written name replaced by the name of the picture that it matches."""
