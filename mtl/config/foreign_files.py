@@ -37,10 +37,12 @@ def read_small(path: str | Path, most: int, follow: bool = False) -> bytes:
             raise
         raise UnsafeFile(f"{str(path)!r} is a link. Put the file itself there, or delete it.") from error
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
             raise UnsafeFile(f"{str(path)!r} is no regular file. Put one there, or delete it.")
-        content = file.read(most + 1)
-    if len(content) > most:
+        # a sparse file tells its size, and one of /proc says 0 and has more
+        content = b"" if found.st_size > most else file.read(most + 1)
+    if max(found.st_size, len(content)) > most:
         raise UnsafeFile(f"{str(path)!r} has more than {most:,} bytes, far more than a file of this kind holds.")
     return content
 

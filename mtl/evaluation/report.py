@@ -182,6 +182,8 @@ def read_report(root: Path) -> Report:
         results, failed = found.setdefault(file.parent.parent.name, ({}, {}))
         try:
             result = read_results(file)
+            if not result["meta"]["tasks"]:
+                raise ValueError(f"{str(file)!r} names no tasks. Delete it, and test the run again.")
         except ValueError as error:
             failed[file.parent.name] = str(error)
             continue
@@ -214,7 +216,7 @@ def read_results(file: Path) -> dict[str, Any]:
             if not _is_number(number) or (number or 0) < 0:
                 raise ValueError(f"meta.{key} is {number!r:.50} instead of a number")
         tasks = found["meta"].setdefault("tasks", {})
-        if not isinstance(tasks, dict) or not 0 < len(tasks) <= _MOST_TASKS or not all(map(str.isidentifier, tasks)):
+        if not isinstance(tasks, dict) or len(tasks) > _MOST_TASKS or not all(map(str.isidentifier, tasks)):
             raise ValueError("meta.tasks does not name the tasks")
         for task, judged in tasks.items():
             lower = judged["lower_is_better"]
