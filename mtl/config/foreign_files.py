@@ -2,10 +2,12 @@
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+_OF_WANDB = re.compile(r"/wandb/(offline-)?run-[\w-]+/logs/debug-core\.log$")
 _FLAGS = ("O_CLOEXEC", "O_NONBLOCK", "O_BINARY")  # where the system has them; a FIFO without a writer must not block
 
 
@@ -67,7 +69,7 @@ def read_end(path: str | Path, most: int) -> str:
 def own_folder(root: Path) -> None:
     """Check a folder before anything is written into it: what lies in it must lie there, not elsewhere.
 
-    Links that stay inside are as good as files: W&B makes some. The root itself may be a link, or on another disk.
+    Links that stay inside are as good as files: W&B makes some, and one to its log elsewhere, which nobody writes. The root itself may be a link, or on another disk.
 
     Args:
         root: the folder; it may be missing.
@@ -79,7 +81,8 @@ def own_folder(root: Path) -> None:
     for path, found in _entries(inside):
         shown = os.path.join(root, os.path.relpath(path, inside))
         if stat.S_ISLNK(found.st_mode):
-            if not os.path.realpath(path).startswith(inside + os.sep):
+            out = not os.path.realpath(path).startswith(inside + os.sep)
+            if out and not _OF_WANDB.search(Path(path).as_posix()):
                 where = os.readlink(path)
                 raise UnsafeFile(f"{shown!r} is a link to {where!r}. Put the file itself there, or delete the link.")
         elif stat.S_ISREG(found.st_mode):

@@ -14,6 +14,7 @@ import yaml
 
 import mtl
 from mtl.cli.main import main
+from mtl.config.foreign_files import UnsafeFile, own_folder
 from mtl.runs.record import git_state
 from tests.unit.config.test_hostile_configs import Capture, refused
 
@@ -95,6 +96,17 @@ LINKS = ["checkpoints", "pictures", "wandb", "wandb/id.txt", "metrics.csv", "com
 def test_a_run_with_a_link_that_leads_out_is_not_continued(run: Path, capsys: Capture, name: str) -> None:
     replace_by_link(run / name, run.parents[2] / "other")
     assert "is a link to" in refused(["fit", "--resume", str(run)], run.parents[2], capsys)
+
+
+def test_the_links_that_wandb_makes_are_no_fault(run: Path) -> None:
+    logs = run / "wandb" / "offline-run-20260101_000000-abc" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "debug-core.log").symlink_to(run.parents[2] / "other" / "precious")
+    (run / "wandb" / "latest-run").symlink_to("offline-run-20260101_000000-abc")
+    own_folder(run)
+    (logs / "other.log").symlink_to(run.parents[2] / "other" / "precious")
+    with pytest.raises(UnsafeFile, match=r"other\.log' is a link to"):
+        own_folder(run)
 
 
 def test_a_run_with_a_second_name_of_a_file_is_not_continued(run: Path, capsys: Capture) -> None:
