@@ -69,7 +69,8 @@ def read_end(path: str | Path, most: int) -> str:
 def own_folder(root: Path) -> None:
     """Check a folder before anything is written into it: what lies in it must lie there, not elsewhere.
 
-    Links that stay inside are as good as files: W&B makes some, and one to its log elsewhere, which nobody writes. The root itself may be a link, or on another disk.
+    Links that stay inside are as good as files: W&B makes some, and one to its log elsewhere, which nobody writes.
+    The root itself may be a link, or on another disk.
 
     Args:
         root: the folder; it may be missing.
