@@ -105,9 +105,13 @@ class MultiTaskLightningModule(LightningModule):
         )
 
     def setup(self, stage: str) -> None:
-        # labels that no file name leads to look like a perfect run; any data module of ours can tell
-        if (check_labels := getattr(self.trainer.datamodule, "check_labels", None)) is not None:  # type: ignore[attr-defined]
+        # any data module of ours can do both; another one may lack them
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        # labels that no file name leads to look like a perfect run
+        if (check_labels := getattr(data, "check_labels", None)) is not None:
             check_labels(self.tasks)
+        if stage == "fit" and (adapt := getattr(data, "adapt", None)) is not None:
+            adapt(self.model.inputs)
 
     def configure_optimizers(self) -> Any:
         steps = int(self.trainer.estimated_stepping_batches)

@@ -1,5 +1,6 @@
 """Entry point of the command line: choose the subcommand, run it, say in a few lines what went wrong."""
 
+import importlib
 import logging
 import os
 import sys
@@ -23,6 +24,8 @@ from mtl.errors import MOST_LETTERS, did_you_mean, printable
 from mtl.runs.run_folder import rank
 
 _MOST_LINES = 4  # of a message
+# module and function of a command, where they are not called like it
+PLACES = {"list": ("listing", "show_list"), "group": ("affinity", "group")}
 WITHOUT_PAPERS = ("paper", "report")  # they build no class
 
 
@@ -78,33 +81,12 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _command(name: str) -> Callable[[list[str]], None]:
-    # imported late: `list` and `--help` need neither Lightning's CLI nor a model
-    if name == "list":
-        from mtl.cli.listing import show_list
-
-        return show_list
-    if name == "predict":
-        from mtl.cli.predict import predict
-
-        return predict
-    if name in ("compare", "report"):
-        from mtl.cli import compare
-
-        return compare.compare if name == "compare" else compare.report
-    if name == "sweep":
-        from mtl.cli.sweep import sweep
-
-        return sweep
-    if name in ("affinity", "group"):
-        from mtl.cli import affinity
-
-        return affinity.affinity if name == "affinity" else affinity.group
-    if name == "paper":
-        from mtl.cli.paper import paper
-
-        return paper
-    assert name in TRAINER_COMMANDS
-    return lambda rest: _train_or_test(name, rest)
+    if name in TRAINER_COMMANDS:
+        return lambda rest: _train_or_test(name, rest)
+    # imported late: `list` and `--help` need no model
+    module, function = PLACES.get(name, (name, name))
+    command: Callable[[list[str]], None] = getattr(importlib.import_module(f"mtl.cli.{module}"), function)
+    return command
 
 
 def _train_or_test(command: str, rest: list[str]) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from mtl.config.foreign_files import read_end, read_small
 from mtl.config.paths import is_name
+from mtl.errors import did_you_mean
 from mtl.evaluation.delta_m import Metric, Values, delta_m, delta_m_flat, delta_m_per_task, mean_rank
 from mtl.evaluation.intervals import Draws, holm, interval, paired_p
 
@@ -165,30 +166,34 @@ class Report:
         return {metric.key: result[f"test/{metric.key}"] for metric in self.metrics}
 
 
-def read_report(root: Path) -> Report:
+def read_report(root: Path, rows: Sequence[str] | None = None) -> Report:
     """The report of a folder of runs.
 
     Args:
         root: the folder.
+        rows: folders in it, whose runs may have any name; by default all that have runs called `seed<number>`.
 
     Raises:
-        ValueError: if there is nothing to report.
+        ValueError: if there is nothing to report, or no such row.
     """
+    there = sorted({file.parent.parent.name for file in root.glob("*/*/results.json")})
+    if missing := [row for row in rows or () if row not in there]:
+        near = f"{did_you_mean(missing[0], there)} There are {', '.join(there) or 'none'}."
+        raise ValueError(f"{str(root)!r} has no results of {missing[0]!r}.{near}")
     found: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
-    for file in _of_runs(root, FAILED):
+    for file in _of_runs(root, FAILED, rows):
         text = read_end(file, 4000).strip() or "it left no message"
         found.setdefault(file.parent.parent.name, ({}, {}))[1][file.parent.name] = text
-    for file in _of_runs(root, "results.json"):
+    for file in _of_runs(root, "results.json", rows):
         results, failed = found.setdefault(file.parent.parent.name, ({}, {}))
         try:
             result = read_results(file)
-            if not result["meta"]["tasks"]:
+            if lost := _not_a_number(result):
+                raise ValueError(f"{lost} of the test is not a finite number")
+            if not rows and not result["meta"]["tasks"]:
                 raise ValueError(f"{str(file)!r} names no tasks. Delete it, and test the run again.")
         except ValueError as error:
             failed[file.parent.name] = str(error)
-            continue
-        if lost := _not_a_number(result):
-            failed[file.parent.name] = f"{lost} of the test is not a finite number"
         else:
             results[file.parent.name] = result
             failed.pop(file.parent.name, None)
@@ -236,10 +241,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
-def _of_runs(root: Path, name: str) -> list[Path]:
-    """Files of one name in the folders of all runs; folders with names that none of ours has are not runs."""
-    files = sorted(root.glob(f"*/seed*/{name}"))
-    return [file for file in files if is_name(file.parent.name) and is_name(file.parent.parent.name)]
+def _of_runs(root: Path, name: str, rows: Sequence[str] | None) -> list[Path]:
+    """Files of one name in the folders of runs; folders with names that none of ours has are not runs."""
+    found = [file for file in sorted(root.glob(f"*/*/{name}")) if all(is_name(p.name) for p in file.parents[:2])]
+    return [file for file in found if (file.parts[-3] in rows if rows else file.parts[-2].startswith("seed"))]
 
 
 def _not_a_number(result: Mapping[str, Any]) -> str:

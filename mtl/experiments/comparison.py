@@ -15,7 +15,7 @@ A comparison file names the config that every run starts from and what is laid o
 import inspect
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,35 +31,40 @@ from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.report import TUNED
+from mtl.experiments.queued_run import PLACE_KEYS, QueuedRun
 
-Overlay = dict[str, Any]  # what is laid over the config
+Overlay = dict[str, Any]  # overrides of the config
 KEYS = ("config", "seeds", "single_tasks", "tune", "methods", "seed_keys", "variants")
 ENTRY_KEYS = ("name", "method", "at", "every", "overlay")
-OWN_KEYS = ("name", "experiment", "runs_root", "tracking.project", "tracking.group")  # of RunQueue.command
 MOST_TASKS, MOST_SEEDS, MOST_RUNS = 200, 1_000, 100_000
 SEARCH = "search"  # folder of the fixed weights that were tried
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One run.
+@dataclass(eq=False)
+class Cell(QueuedRun):
+    """One run of a comparison: `seed<n>` in the folder of its row, or `try<n>` in the folder of a search.
 
     Args:
-        folder: of the row; the run's folder is `seed<n>`, or `try<n>` in a search.
+        folder: of the row.
         name: of the run.
-        seed: of data, model and order.
-        overlay: what is laid over the config.
+        config: what every run starts from.
+        overlay: overrides of the config.
+        seeds: the run's seed by key of the config.
     """
 
-    folder: Path
-    name: str
-    seed: int
+    config: Path
     overlay: Overlay
+    seeds: Mapping[str, int]
 
-    @property
-    def path(self) -> Path:
-        """The run's folder."""
-        return self.folder / self.name
+    def settings(self) -> Overlay:
+        return self.overlay
+
+    def words(self, flags: Sequence[str]) -> list[str]:
+        seeds = [word for key, seed in self.seeds.items() for word in (f"--{key}", str(seed))]
+        return [
+            "--config", str(self.config), "--config", str(self.settings_file),
+            "--tracking.project", self.folder.parent.name, "--tracking.group", self.folder.name, *seeds, *flags,
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ class Comparison:
         """
         weights = list(enumerate(self.candidates() if self.tune else []))
         return {
-            variant: [Cell(root / variant / SEARCH, f"try{number}", 0, merged(over, w)) for number, w in weights]
+            variant: [self._cell(root / variant / SEARCH, f"try{number}", 0, merged(over, w)) for number, w in weights]
             for variant, over in self.variants.items()
         }
 
@@ -109,7 +114,8 @@ class Comparison:
             for variant, over in self.variants.items():
                 if self.tune:
                     rows[TUNED] = weights[(tuned or {}).get(variant, 0)]
-                found += [Cell(root / variant / r, f"seed{seed}", seed, merged(over, o)) for r, o in rows.items()]
+                for row, own in rows.items():
+                    found.append(self._cell(root / variant / row, f"seed{seed}", seed, merged(over, own)))
         return found
 
     def candidates(self) -> list[Overlay]:
@@ -119,6 +125,9 @@ class Comparison:
         for _ in range(self.tune - 1):
             found.append({"model": {"loss_weights": {t: round(10 ** draw.uniform(-1, 1), 2) for t in self.tasks[1:]}}})
         return found
+
+    def _cell(self, folder: Path, name: str, seed: int, overlay: Overlay) -> Cell:
+        return Cell(folder, name, self.config, overlay, dict.fromkeys(self.seed_keys, seed))
 
 
 def read_comparison(path: Path) -> Comparison:
@@ -167,7 +176,7 @@ def read_comparison(path: Path) -> Comparison:
     if not isinstance(seed_keys, list) or not all(isinstance(key, str) for key in seed_keys):
         raise ConfigError(f"{path}: `seed_keys` must be a list of keys of a config, found {seed_keys!r}.")
     refuse_options(seed_keys, f"{path}, seed_keys")
-    if own := [key for key in seed_keys if key in OWN_KEYS]:
+    if own := [key for key in seed_keys if key in PLACE_KEYS]:
         raise ConfigError(f"{path}, seed_keys: {own[0]!r} is set by the comparison itself, apart for every run.")
     number = len(variants) * (len(rows) * numbers["seeds"] + numbers["tune"])
     if number > MOST_RUNS:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtl.targets.overlay import Answer, Overlay
-from mtl.targets.target import IGNORE_INDEX, Sample, Target
+from mtl.targets.target import IGNORE_INDEX, Sample, Target, reindex
 
 
 class Tags(Target):
@@ -46,6 +46,10 @@ class Tags(Target):
         labels_BT = batch[self.task.name]
         return {"labels": labels_BT.clamp(min=-1), "scores": torch.ones(labels_BT.shape)}
 
+    def correct(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        target_BT = batch[self.task.name]
+        return ((predictions["labels"] == target_BT) | (target_BT < 0)).all(1)
+
     def overlay(
         self,
         predictions: Mapping[str, Tensor],
@@ -60,6 +64,9 @@ class Tags(Target):
         known = true_T >= 0
         words, true = self._words(labels_T[known]), self._words(true_T[known])
         return Overlay(answer=Answer(words, true, None, words == true))
+
+    def reindexed(self, sample: Sample, places: Tensor) -> Sample:
+        return {self.task.name: reindex(sample[self.task.name], places)}
 
     def _words(self, labels_T: Tensor) -> str:
         return " ".join(self.task.class_name(int(label)) for label in labels_T)

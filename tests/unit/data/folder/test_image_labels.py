@@ -39,7 +39,7 @@ def test_names_in_one_column_are_one_multilabel_task() -> None:
 def test_numbers_are_a_regression() -> None:
     spec = ImageLabels("regression", column="n")
     assert spec.value("count", {"n": "2.5"}) == 2.5
-    with pytest.raises(ValueError, match="'many' is not a number.*list it in `missing`"):
+    with pytest.raises(ValueError, match="'many' is no number.*list it in `missing`"):
         spec.value("count", {"n": "many"})
 
 
@@ -74,7 +74,7 @@ def test_a_spec_comes_in_any_form_a_config_has() -> None:
     ("spec", "message"),
     [
         (ImageLabels(), "needs its `classes`"),
-        (ImageLabels("regression", classes=["a"]), "has no `classes`"),
+        (ImageLabels("regression", classes=["a"]), "takes no classes"),
         (ImageLabels(classes=["a"], columns=["b"]), "`columns` is for kind multilabel"),
         (ImageLabels("multilabel", classes=["a"], columns=["b", "c"]), "2 columns and 1 classes"),
     ],
@@ -94,3 +94,13 @@ def test_a_csv_is_read_by_the_name_of_the_picture(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("image,x\np0,1\np0,2\n")
     with pytest.raises(ValueError, match="two rows for 'p0'"):
         read_rows(tmp_path / "a.csv", "image")
+
+
+def test_cells_stand_for_classes_in_their_order() -> None:
+    spec = ImageLabels(classes=["healthy", "ill"], cells=["0", "1"])
+    assert [spec.value("t", {"t": cell}) for cell in ("0", "1", "")] == [0, 1, None]
+    with pytest.raises(ValueError, match="label '2' that is not among its `cells` 0, 1"):
+        spec.value("t", {"t": "2"})
+    for wrong in (ImageLabels(classes=["a", "b"], cells=["0"]), ImageLabels("regression", cells=["0"])):
+        with pytest.raises(ValueError, match="`cells` is for kind classification"):
+            wrong.task("t")

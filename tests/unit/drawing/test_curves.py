@@ -1,15 +1,13 @@
-"""The panels of `curves.png`, of whole and of interrupted runs."""
+"""The panels of `curves.png`."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lightning.pytorch import Callback
 from PIL import Image
 
-from mtl.callbacks.tracking import curves
-from mtl.callbacks.tracking.curves import Curves, draw_curves, smoothed
-from mtl.runs.metrics_csv import MetricsCSV
+from mtl.drawing import curves
+from mtl.drawing.curves import draw_curves, smoothed
 
 
 def titles(series: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
@@ -57,36 +55,3 @@ def test_smoothing_shifts_nothing() -> None:
     straight = [float(value) for value in range(100)]
     assert smoothed(straight) == pytest.approx(straight)
     assert smoothed([0.0, 3.0, 0.0] * 20)[30] == pytest.approx(1.0)
-
-
-def test_a_run_leaves_its_curves(finished_run: Any) -> None:
-    with Image.open(finished_run.folder / "pictures/curves.png") as picture:
-        assert picture.width > 1500
-        assert len(picture.convert("RGB").getcolors(1 << 24)) > 50
-
-
-class Interrupt(Callback):
-    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
-        if trainer.global_step == 2:
-            raise RuntimeError("the power went")
-
-
-def test_an_interrupted_run_leaves_its_curves(tiny: Any, tmp_path: Path) -> None:
-    metrics = tmp_path / "metrics.csv"
-    trainer = tiny.trainer([Curves(), Interrupt()], logger=MetricsCSV(metrics))
-    with pytest.raises(RuntimeError, match="the power went"):
-        trainer.fit(tiny.module(), tiny.data())
-    assert (tmp_path / "pictures/curves.png").is_file()
-
-
-def test_an_error_while_drawing_does_not_hide_why_the_run_failed(
-    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(*_: Any) -> None:
-        raise ImportError("killed by signal")
-
-    monkeypatch.setattr(curves, "draw_curves", broken)
-    trainer = tiny.trainer([Curves(), Interrupt()], logger=MetricsCSV(tmp_path / "metrics.csv"))
-    with pytest.raises(RuntimeError, match="the power went"):
-        trainer.fit(tiny.module(), tiny.data())
-    assert "no curves of this run, which failed with RuntimeError: killed by signal" in caplog.text
