@@ -119,7 +119,7 @@ def test_a_run_with_a_second_name_of_a_file_is_not_continued(run: Path, capsys: 
 def test_a_run_with_a_pipe_is_refused_without_waiting_for_it(run: Path, capsys: Capture, name: str) -> None:
     (run / name).unlink(missing_ok=True)
     os.mkfifo(run / name)
-    refused(["fit", "--resume", str(run)], run.parents[2], capsys)
+    assert refused(["fit", "--resume", str(run)], run.parents[2], capsys)
 
 
 @pytest.mark.parametrize("text", ["step,a\nx,1\n", "a,b\n1,2\n", "step,a\n1," + "9" * 200_000 + "\n", "step\n\xff\n"])
@@ -130,7 +130,7 @@ def test_damaged_numbers_are_refused_before_training_continues(run: Path, capsys
 
 def test_numbers_of_an_endless_file_are_not_read(run: Path, capsys: Capture) -> None:
     os.truncate(run / "metrics.csv", 20 * 2**30)  # sparse: it takes no room
-    refused(["fit", "--resume", str(run)], run.parents[2], capsys)
+    assert refused(["fit", "--resume", str(run)], run.parents[2], capsys)
 
 
 @pytest.mark.parametrize("where", ["other", "runs/tiny/first/../../../other"])
@@ -200,7 +200,7 @@ CHECKPOINTS: dict[str, Callable[[dict[str, Any]], object]] = {
 @pytest.mark.parametrize("case", CHECKPOINTS)
 def test_a_hostile_checkpoint_is_refused_before_anything_is_built(run: Path, capsys: Capture, case: str) -> None:
     spoil(run, CHECKPOINTS[case])
-    refused(["predict", "--run", str(run), "--images", "images"], run.parents[2], capsys)
+    assert refused(["predict", "--run", str(run), "--images", "images"], run.parents[2], capsys)
 
 
 def test_a_checkpoint_of_another_version_is_refused_in_one_line_with_that_version(run: Path, capsys: Capture) -> None:
@@ -242,7 +242,7 @@ COMPARISONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", COMPARISONS)
 def test_a_strange_comparison_is_refused(folder: Path, capsys: Capture, case: str) -> None:
-    refused([*compared(folder, **COMPARISONS[case]), "--dry_run"], folder, capsys)
+    assert refused([*compared(folder, **COMPARISONS[case]), "--dry_run"], folder, capsys)
 
 
 @pytest.mark.parametrize("name", ["../../../escape", "/escape", "-rf", "a b"])
@@ -250,7 +250,7 @@ def test_the_name_of_a_head_is_no_folder_elsewhere(folder: Path, capsys: Capture
     (folder / "evil.yaml").write_text(
         yaml.safe_dump({"base": "tiny.yaml", "model": {"heads": {name: {"class_path": "CenterNetHead"}}}})
     )
-    refused(compared(folder, config="evil.yaml", single_tasks=True, methods=[]), folder, capsys)
+    assert refused(compared(folder, config="evil.yaml", single_tasks=True, methods=[]), folder, capsys)
 
 
 @pytest.mark.parametrize("name", ["UPGrad", "UPGrad/seed0", "UPGrad/seed0.log", "UPGrad/seed0.yaml", "comparison.yaml"])

@@ -120,7 +120,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("case", PLACES)
 def test_a_value_at_the_wrong_place_is_refused(folder: Path, capsys: Capture, case: str) -> None:
-    refused(overlay(folder, PLACES[case]), folder, capsys)
+    assert refused(overlay(folder, PLACES[case]), folder, capsys)
 
 
 @pytest.mark.parametrize("case", TEXTS)
