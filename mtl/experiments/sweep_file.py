@@ -19,6 +19,7 @@ from mtl.config.command_line import read_command_line, refuse_options
 from mtl.config.paths import refuse_name
 from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.errors import did_you_mean
+from mtl.experiments.queued_run import PLACE_KEYS
 
 KEYS = {"command", "early_terminate", "method", "metric", "parameters", "program", "run_cap"}
 KEYS |= {"description", "entity", "name", "project"}  # of W&B alone
@@ -104,6 +105,8 @@ def read_sweep(path: Path) -> Sweep:
     given = values.get("parameters") or {}
     known_keys(given, list(given), f"{path}, parameters")
     refuse_options(map(str, given), f"{path}, parameters")
+    if own := [name for name in given if name in PLACE_KEYS and name != "experiment"]:
+        raise ConfigError(f"{path}, parameters: {own[0]!r} is set by the sweep itself, differently for every run.")
     parameters = {str(name): _parameter(str(name), parameter, method, path) for name, parameter in given.items()}
     experiment = str(parameters.pop("experiment", {"values": [path.stem]}).get("values", [None])[0])
     refuse_name(f"{path}: experiment", experiment)

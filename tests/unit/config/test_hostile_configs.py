@@ -232,6 +232,13 @@ SWEEPS: dict[str, dict[str, Any]] = {
     "a command that allows code": {"command": ["-m", "mtl", "fit", "--config=tiny.yaml", "--allow=os", "${args}"]},
     "a command that loads": {"command": ["-m", "mtl", "fit", "--ckpt_path=evil.ckpt", "${args}"]},
     "an experiment elsewhere": {"parameters": {"experiment": {"value": "../escape"}}},
+    "runs elsewhere": {"parameters": {"runs_root": {"values": ["../escape"]}}},
+    "trials without end": {"run_cap": 10**9},
+    "a grid without end": {"method": "grid", "parameters": {f"a.b{n}": {"values": [0] * 10} for n in range(40)}},
+    "control codes in a command": {"command": ["-m", "mtl", "fit", "--name=\x1b]0;x\a", "${args}"]},
+    "a metric that is markup": {"metric": {"name": "val/[/nope]", "goal": "maximize"}},
+    "a metric that is a list": {"metric": [1]},
+    "values that are a text": {"parameters": {"data.seed": {"values": "abc"}}},
 }
 
 
