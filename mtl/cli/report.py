@@ -6,10 +6,10 @@ from pathlib import Path
 from rich.console import Console
 
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
+from mtl.config.foreign_files import own_folder
 from mtl.evaluation.published import beside_published, read_published
 from mtl.evaluation.report import read_report
 from mtl.evaluation.report_files import markdown, write_report
-from mtl.runs.resume import refuse_links
 
 
 def report(arguments: list[str]) -> None:
@@ -58,13 +58,12 @@ def write_comparison(console: Console, root: Path, wandb: str) -> None:
         wandb: mode of Weights & Biases, `off` for none.
 
     Raises:
-        ConfigError: if a file of the folder is a link.
+        UnsafeFile: if what is written into the folder would land elsewhere.
         ValueError: if there is nothing to report.
     """
+    own_folder(root)
     variants = sorted({path.parents[2] for path in root.glob("*/*/seed*/results.json")})
     sections = []
-    for folder in [root, *variants]:
-        refuse_links(folder)
     for folder in variants or [root]:
         found = read_report(folder)
         files = write_report(found, folder)
