@@ -223,5 +223,7 @@ def test_rejects_a_weight_without_a_head() -> None:
 
 
 def test_rejects_a_head_that_does_not_serve_the_kind_of_task() -> None:
-    with pytest.raises(ValueError, match="ClassificationHead supports tasks of kind classification.*'boxes' is of kind"):
+    with pytest.raises(
+        ValueError, match="ClassificationHead supports tasks of kind classification.*'boxes' is of kind"
+    ):
         module(heads={"boxes": ClassificationHead})
