@@ -153,3 +153,8 @@ def test_example_of_a_config_is_yaml(code: str) -> None:
 def run(words: list[str]) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
     return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
+
+
+def test_it_stays_short() -> None:
+    assert len(TEXT.splitlines()) <= 260, "tables stand beside what reprints them"
+    assert len(TEXT.encode()) <= 18_000

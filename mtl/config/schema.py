@@ -133,7 +133,8 @@ def signature(cls: type) -> tuple[dict[str, tuple[Any, bool]], bool]:
                 needed = one.default is one.empty and not passed_on
                 found.setdefault(one.name, (hints.get(one.name, Any), needed))
         if not any(one.kind is one.VAR_KEYWORD for one in arguments):
-            return found, False
+            # classes of others may pass their `**kwargs` to something else: DDPStrategy to DistributedDataParallel
+            return found, passed_on and not cls.__module__.startswith("mtl.")
         passed_on = True
     return found, True
 
