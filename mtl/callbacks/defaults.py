@@ -11,6 +11,7 @@ from mtl.callbacks.balancing.telemetry import BalancingTelemetry, looks_at_gradi
 from mtl.callbacks.checkpoints.step_seeds import StepSeeds
 from mtl.callbacks.pictures.box_pictures import BoxPictures
 from mtl.callbacks.pictures.curves import Curves
+from mtl.callbacks.pictures.text_examples import TextExamples
 from mtl.callbacks.tracking.gradient_norms import GradientNorms
 from mtl.callbacks.tracking.learning_rates import LearningRates
 from mtl.callbacks.tracking.metrics_by_part import MetricsByPart
@@ -28,7 +29,7 @@ _SAME_KIND: dict[type[Callback], type[Callback]] = {
 
 
 def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Callback]:
-    """Seeds, a watch on losses, progress, telemetry, pictures, results; more telemetry where a run balances.
+    """Seeds, a watch on losses, progress, telemetry, pictures, examples, results; more telemetry where a run balances.
 
     Args:
         run_dir: folder of the run.
@@ -45,6 +46,7 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
         Throughput(),
         MetricsByPart(),
         BoxPictures(pictures),
+        TextExamples(pictures),
         Curves(pictures / "curves.png"),
         Results(run_dir),
     ]

@@ -6,6 +6,7 @@ test set, which a run looks at once, with the checkpoint of its best validation 
 
 import argparse
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from mtl.cli.queue_flags import add_queue_flags, launcher, refuse_own_flags
 from mtl.cli.report import write_comparison
 from mtl.cli.tables_to_wandb import add_wandb_flag
+from mtl.config.foreign_files import own_folder
 from mtl.config.merge import read_config
 from mtl.evaluation.report import TUNED, read_results
 from mtl.experiments.comparison import Cell, Comparison, read_comparison
@@ -45,6 +47,7 @@ def compare(arguments: list[str]) -> None:
     if options.dry_run:
         _plan(console, comparison, [*tries, *comparison.cells(root)], options.jobs)
         return
+    own_folder(root)
     # which weights the tuned row has is known after the search
     refuse_changed([*tries, *(cell for cell in comparison.cells(root) if cell.folder.name != TUNED)])
     shared = shared_settings(["--config", str(comparison.config), *flags])
@@ -65,23 +68,24 @@ def compare(arguments: list[str]) -> None:
 
 def _best(tries: Sequence[Cell]) -> int | None:
     """The try with the best validation score; None without any that finished."""
-    scores = {}
+    scores: dict[int, float] = {}
     for number, cell in enumerate(tries):
         if cell.is_done:
-            scores[number] = max(read_series(cell.path / "metrics.csv")["val/score"][1])
+            found = read_series(cell.path / "metrics.csv").get("val/score", ([], []))[1]
+            scores |= {number: max(found)} if found else {}
     return max(scores, key=lambda number: scores[number]) if scores else None
 
 
 def _plan(console: Console, comparison: Comparison, cells: Sequence[Cell], jobs: int) -> None:
     todo = [cell for cell in cells if not cell.is_done]
-    rows = len(dict.fromkeys(cell.folder for cell in cells))
-    console.print(f"{comparison.config}: {rows} rows, {len(cells)} runs, {len(cells) - len(todo)} done", soft_wrap=True)
-    for folder in dict.fromkeys(cell.folder for cell in cells):
-        own = [cell for cell in cells if cell.folder == folder]
-        console.print(f"  {folder.name}: {sum(cell.is_done for cell in own)} of {len(own)} done", soft_wrap=True)
+    rows, left = Counter(cell.folder for cell in cells), Counter(cell.folder for cell in todo)
+    runs = f"{len(rows)} rows, {len(cells)} runs, {len(cells) - len(todo)} done"
+    console.print(f"{comparison.config}: {runs}", markup=False, soft_wrap=True)
+    for folder, number in rows.items():
+        console.print(f"  {folder.name}: {number - left[folder]} of {number} done", markup=False, soft_wrap=True)
     finished = [read_results(cell.path / "results.json") for cell in cells if cell.is_done]
     if finished:
-        seconds = statistics.fmean(result["meta"]["train_seconds"] for result in finished)
+        seconds = statistics.fmean(result["meta"]["train_seconds"] or 0 for result in finished)
         console.print(f"about {duration(seconds * len(todo) / jobs)} with --jobs {jobs}, from the runs that are done")
     else:
         steps = read_config([comparison.config]).get(("trainer", "max_steps"))

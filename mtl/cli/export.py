@@ -23,12 +23,13 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.data.module import JointDataModule
 from mtl.evaluation import exported
 from mtl.evaluation.build import build_data
-from mtl.evaluation.load import find_checkpoint, load_checkpoint
+from mtl.evaluation.load import load_checkpoint
 from mtl.export.exportable import ExportableModel
 from mtl.export.onnx_file import OnnxModel, require_onnx, without_scopes, write_onnx
 from mtl.export.quantize import quantize
 from mtl.inputs.image import ImageInput
 from mtl.model import MultiTaskModel
+from mtl.runs.checkpoint_files import find_checkpoint
 
 COMPARED = 64  # samples whose outputs are compared
 INFER = Path(__file__).resolve().parents[1] / "export" / "infer.py"

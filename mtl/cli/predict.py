@@ -7,17 +7,18 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from mtl.config.foreign_files import own_folder
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.table.module import TableDataModule
 from mtl.evaluation.build import build_data
-from mtl.evaluation.load import find_checkpoint, load_checkpoint
+from mtl.evaluation.load import load_checkpoint
 from mtl.evaluation.predict_folder import channels_of_pictures, predict_folder
 from mtl.evaluation.predict_table import predict_table
 from mtl.evaluation.predict_text import predict_text
 from mtl.module import MultiTaskLightningModule
-from mtl.runs.checkpoint_files import checkpoint_file
+from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint
 
 
 def predict(arguments: list[str]) -> None:
@@ -52,6 +53,7 @@ def predict(arguments: list[str]) -> None:
     if "image_size" not in settings:
         raise ConfigError(f"no config.yaml in {str(run)!r} says how large the images were; give --image_size.")
     output = options.output or (run / "predictions" if settings and options.run else Path("predictions"))
+    own_folder(run if settings and options.run and options.output is None else output)
     found = predict_folder(
         model,
         images=options.images,
@@ -91,8 +93,9 @@ def _model(checkpoint: Path) -> MultiTaskLightningModule:
 
 def _as_in_training(run: Path) -> dict[str, Any]:
     """How the run brought its images to the network's size."""
-    arguments = read_config([run / "config.yaml"]).get(("data", "init_args")) or {}
-    return {name: arguments[name] for name in ("image_size", "fit") if arguments.get(name) is not None}
+    config = read_config([run / "config.yaml"])
+    found = {name: config.get(("data", "init_args", name)) for name in ("image_size", "fit")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _parser() -> argparse.ArgumentParser:

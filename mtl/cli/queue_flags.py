@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from mtl.config.command_line import read_command_line
 from mtl.config.yaml_lines import ConfigError
+from mtl.experiments.queued_run import PLACE_KEYS
 from mtl.experiments.ray_launcher import RayLauncher
-
-_OWN_KEYS = ("name", "experiment", "runs_root")  # of RunQueue.command
 
 
 def add_queue_flags(parser: ArgumentParser) -> None:
@@ -49,7 +48,7 @@ def refuse_own_flags(flags: Sequence[str], keys: Iterable[str], what: str) -> No
     if line.run or line.resume or line.ckpt_path:
         raise ConfigError(f"every run of a {what} starts anew: leave out --run, --resume and --ckpt_path.")
     for key, value in line.flags:
-        if key in (*_OWN_KEYS, *keys):
+        if key in (*PLACE_KEYS, *keys):
             raise ConfigError(
                 f"--{key} {value}: a {what} sets this itself, differently for every run. Leave it out, or change the "
                 f"file of the {what}; the folder of the runs is --runs_root."

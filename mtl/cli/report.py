@@ -6,9 +6,10 @@ from pathlib import Path
 from rich.console import Console
 
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
+from mtl.config.foreign_files import own_folder
+from mtl.evaluation.published import beside_published, read_published
 from mtl.evaluation.report import read_report
 from mtl.evaluation.report_files import markdown, write_report
-from mtl.runs.resume import refuse_links
 
 
 def report(arguments: list[str]) -> None:
@@ -26,17 +27,24 @@ def report(arguments: list[str]) -> None:
     parser.add_argument("--runs", type=Path, required=True, help="folder of the rows: runs/compare/<name>, or runs")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="print the table of these experiments, write no file")
     parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="with --rows: columns, as boxes/map50")
+    parser.add_argument("--published", metavar="TABLE", help="also show the rows in a table of configs/published")
     add_wandb_flag(parser)
     options = parser.parse_args(arguments)
     console = Console(highlight=False)
+    table = read_published(options.published) if options.published else None
     if not options.rows:
         if options.metrics:
             parser.error("--metrics needs --rows; the report of a comparison shows what its tasks are judged by")
         write_comparison(console, options.runs, options.wandb)
+        if table is not None:
+            text = beside_published(read_report(options.runs), table)
+            (options.runs / "published.md").write_text(text + "\n", encoding="utf-8")
+            console.print(text, markup=False, soft_wrap=True)
         return
     if options.wandb != "off":
         parser.error("--rows writes no file that could go to W&B; leave out --wandb")
-    text = markdown(read_report(options.runs, options.rows), options.metrics)
+    found = read_report(options.runs, options.rows)
+    text = markdown(found, options.metrics) if table is None else beside_published(found, table)
     # not wrapped: it is pasted into a README
     console.print(text, markup=False, soft_wrap=True)
 
@@ -50,13 +58,12 @@ def write_comparison(console: Console, root: Path, wandb: str) -> None:
         wandb: mode of Weights & Biases, `off` for none.
 
     Raises:
-        ConfigError: if a file of the folder is a link.
+        UnsafeFile: if what is written into the folder would land elsewhere.
         ValueError: if there is nothing to report.
     """
+    own_folder(root)
     variants = sorted({path.parents[2] for path in root.glob("*/*/seed*/results.json")})
     sections = []
-    for folder in [root, *variants]:
-        refuse_links(folder)
     for folder in variants or [root]:
         found = read_report(folder)
         files = write_report(found, folder)

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mtl.cli.queue_flags import add_queue_flags, launcher, positive, refuse_own_flags
 from mtl.config.yaml_lines import read_yaml
+from mtl.errors import printable
 from mtl.experiments.run_queue import RunQueue
 from mtl.experiments.search import Trial, trials_of
 from mtl.experiments.settings_record import require_same_settings, shared_settings
@@ -38,9 +40,9 @@ def sweep(arguments: list[str]) -> None:
         start = (
             f"{len(trials)} trials by {plan.method} for the {'best' if plan.sign > 0 else 'least'} {plan.metric}{ends}"
         )
-        console.print(f"{start}, in {folder}", soft_wrap=True)
+        console.print(f"{start}, in {folder}", markup=False, soft_wrap=True)
         for name, parameter in plan.parameters.items():
-            console.print(f"  {name}: {parameter}", soft_wrap=True)
+            console.print(printable(f"  {name}: {parameter}"), markup=False, soft_wrap=True)
         return
     file = {key: value for key, value in read_yaml(plan.path).items() if key != "run_cap"}
     record = {"sweep": file, **shared_settings([*plan.words, *flags])}
@@ -66,7 +68,7 @@ def _show(console: Console, trials: list[Trial], flags: Sequence[str]) -> None:
 
 
 def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else escape(printable(str(value), 60))
 
 
 def _parser() -> argparse.ArgumentParser:

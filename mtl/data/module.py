@@ -38,7 +38,8 @@ class JointDataModule(LightningDataModule, ABC):
         batch_size: samples per training step and process.
         eval_batch_size: samples per validation and test step; twice `batch_size` by default.
         num_workers: loader processes; 0 loads in the main process.
-        seed: seed of the order of training samples and of their augmentation.
+        seed: seed of the order of training samples and of their augmentation; on the command line, where a config does
+            not set it, that of `seed_everything`.
         augment: augmentation of training samples; none by default.
         on_unlabelled: if a task with a head has no labels in the training or validation samples: `error` before the
             first step, or `warn` and train; the task then learns nothing, or has no metric.

@@ -153,17 +153,36 @@ class ResumableLoader(DataLoader[Batch]):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch, and the number of batches yielded in it."""
+        """The epoch, the batches yielded in it and the batches it has, and the samples of a batch on all ranks."""
         epoch = self.sampler.epoch if isinstance(self.sampler, EpochSampler) else 0
-        return {"epoch": epoch, "batches": self.batches}
+        return {"epoch": epoch, "batches": self.batches, "of": len(self), **self._sizes()}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Resume after the batches that were yielded.
 
         Args:
             state: result of `state_dict`.
+
+        Raises:
+            ValueError: if they were batches of another size, in the middle of an epoch.
         """
+        now = self._sizes()
+        then = {name: state.get(name, size) for name, size in now.items()}
+        unfinished = 0 < state["batches"] < state.get("of", len(self))
+        if unfinished and then["ranks"] * then["batch_size"] != now["ranks"] * now["batch_size"]:
+            total = then["ranks"] * then["batch_size"]
+            fits = f"data.batch_size to {total // now['ranks']}" if total % now["ranks"] == 0 else "the same devices"
+            raise ValueError(
+                f"the checkpoint was saved after {state['batches']} of {state.get('of', '?')} batches of an epoch, "
+                f"with {then['batch_size']} samples on each of {then['ranks']} ranks; this run has {now['batch_size']} "
+                f"on each of {now['ranks']}, so samples of the epoch would be left out or seen twice. Set {fits}, so "
+                f"that a step has {total} samples, or go on from a checkpoint at the end of an epoch."
+            )
         if isinstance(self.sampler, EpochSampler):
             self.batches = state["batches"]
             # without a batch size, the sampler yields batches
             self.sampler.skipped = (state["epoch"], state["batches"] * (self.batch_size or 1))
+
+    def _sizes(self) -> dict[str, int]:
+        ranks = self.sampler.num_replicas if isinstance(self.sampler, EpochSampler) else 1
+        return {"batch_size": self.batch_size or 1, "ranks": ranks}

@@ -1,6 +1,8 @@
 """Losses, metrics, learning rates, task weights and gradient norms of a run as one PNG."""
 
+import math
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +39,7 @@ _PANELS = (
     Panel("gradient norms", "grad_norm/", log=True, smooth=True),
     Panel("learning rate", "lr/"),
 )
+_MOST_PANELS, _MOST_LINES, _MOST_POINTS = 60, 40, 4_000  # of a picture, a panel and a line
 _SHARED = {"trunk": "0.35", "backbone": "0.35", "model": "0.35"}  # what belongs to no task is grey
 
 
@@ -53,7 +56,7 @@ def draw_curves(series: Series, path: Path) -> bool:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [(panel, lines) for panel in _panels(series) if (lines := lines_of(series, panel.start))]
+    panels = [(panel, lines) for panel in _panels(series) if (lines := lines_of(series, panel.start))][:_MOST_PANELS]
     if not panels:
         return False
     columns = min(3, len(panels))
@@ -71,18 +74,21 @@ def draw_curves(series: Series, path: Path) -> bool:
 
 
 def smoothed(values: list[float], share: float = 0.05) -> list[float]:
-    """Centred moving mean; the window shrinks at both ends, so nothing is shifted.
+    """Centred moving mean of finite values; the window shrinks at both ends, so nothing is shifted.
 
     Args:
         values: the values in order.
         share: window as a share of all values.
     """
     half = max(1, int(len(values) * share / 2))
-    means = []
+    finite = [math.isfinite(value) for value in values]
+    sums = [0.0, *accumulate(value if known else 0.0 for value, known in zip(values, finite, strict=True))]
+    counts, means = [0, *accumulate(finite)], []
     for index in range(len(values)):
         reach = min(half, index, len(values) - 1 - index)
-        window = values[index - reach : index + reach + 1]
-        means.append(sum(window) / len(window))
+        start, end = index - reach, index + reach + 1
+        number = counts[end] - counts[start]
+        means.append((sums[end] - sums[start]) / number if number else math.nan)
     return means
 
 
@@ -101,11 +107,12 @@ def lines_of(series: Series, start: str) -> Series:
         start: of the log keys.
     """
     # a metric of a single class is found in results.json
-    return {
+    found = {
         key.removeprefix(start): values
         for key, values in series.items()
         if key.startswith(start) and "/" not in key.removeprefix(start)
     }
+    return dict(list(found.items())[:_MOST_LINES])
 
 
 def draw_panel(axis: "Axes", panel: Panel, lines: Series, colours: dict[str, str]) -> None:
@@ -120,18 +127,26 @@ def draw_panel(axis: "Axes", panel: Panel, lines: Series, colours: dict[str, str
     for index, (label, (steps, values)) in enumerate(lines.items()):
         # a task has one colour in every panel
         colour = colours.get(label, class_colour(index))
+        label = label.replace("$", r"\$")  # no mathematics
         if panel.smooth and len(values) >= 20:
-            axis.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
-            axis.plot(steps, smoothed(values), color=colour, linewidth=1.6, label=label)
+            axis.plot(*_thinned(steps, values), color=colour, alpha=0.25, linewidth=0.8)
+            axis.plot(*_thinned(steps, smoothed(values)), color=colour, linewidth=1.6, label=label)
         else:
             marker = "o" if len(values) < 20 else None
-            axis.plot(steps, values, color=colour, linewidth=1.6, marker=marker, markersize=3, label=label)
+            shown = _thinned(steps, values)
+            axis.plot(*shown, color=colour, linewidth=1.6, marker=marker, markersize=3, label=label)
     if panel.log and all(value > 0 for _, values in lines.values() for value in values):
         axis.set_yscale("log")
-    axis.set_title(panel.title, fontsize=10)
+    axis.set_title(panel.title.replace("$", r"\$"), fontsize=10)
     axis.set_xlabel("step", fontsize=8)
     axis.tick_params(labelsize=8)
     axis.grid(True, which="major", color="0.9")
     axis.spines[["top", "right"]].set_visible(False)
     if any(lines):
         axis.legend(fontsize=7, frameon=False)
+
+
+def _thinned(steps: list[int], values: list[float]) -> tuple[list[int], list[float]]:
+    """No more points than a picture shows; the last one stays."""
+    every = -(-len(steps) // _MOST_POINTS) or 1
+    return steps[::-1][::every][::-1], values[::-1][::every][::-1]

@@ -103,7 +103,7 @@ def _with_maps(picture: Picture) -> tuple[Tensor, dict[int, str]]:
 def _caption(axis: "Axes", middle: float, words: str, line: int, colour: str) -> None:
     axis.annotate(
         words, (middle - 0.5, -0.5), xytext=(0, 3 + 10 * line), textcoords="offset points", ha="center", va="bottom",
-        fontsize=8, color=colour, annotation_clip=False,
+        fontsize=8, color=colour, annotation_clip=False, parse_math=False,
     )  # fmt: skip
 
 
@@ -124,6 +124,7 @@ def _draw_predicted(axis: "Axes", boxes: Boxes, task: Task, height: int) -> None
             bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8},
             zorder=4,
             clip_on=True,
+            parse_math=False,
         )
 
 

@@ -2,11 +2,12 @@
 
 import csv
 import math
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtl.errors import did_you_mean
+from mtl.errors import did_you_mean, printable
 from mtl.evaluation.report import EQUAL, GAINS, TUNED, Report
 
 SIGNIFICANT = 0.05
@@ -52,7 +53,7 @@ def markdown(report: Report, metrics: Sequence[str] | None = None) -> str:
     text = "\n".join(f"| {' | '.join(line)} |" for line in table)
     parts = [text, _legend(report)]
     if report.failed:
-        lines = [f"* {run}: {why.splitlines()[-1]}" for run, why in report.failed.items()]
+        lines = [f"* {run}: {_as_markdown(why.splitlines()[-1])}" for run, why in report.failed.items()]
         parts.append("Failed runs:\n" + "\n".join(lines))
     return "\n\n".join(parts)
 
@@ -172,6 +173,11 @@ def _p(value: float | None) -> str:
     if value is None or math.isnan(value):
         return ""
     return f"{value:.2f}" + ("*" if value < SIGNIFICANT else "")
+
+
+def _as_markdown(text: str) -> str:
+    """The end of a log in a table that is pasted into a README: no control codes, no HTML, no links."""
+    return re.sub(r"([<>|`\[\]])", r"\\\1", printable(text))
 
 
 def _escaped(text: str) -> str:

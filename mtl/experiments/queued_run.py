@@ -9,6 +9,7 @@ from typing import Any
 from mtl.config.yaml_lines import ConfigError, read_yaml
 from mtl.evaluation.report import FAILED
 
+PLACE_KEYS = ("name", "experiment", "runs_root")  # keys of the config that a queue sets for every run
 STOPPED_EARLY = "stopped_early.txt"  # in the folder of a run that was ended because it fell behind: why
 
 

@@ -1,7 +1,6 @@
 """Many runs of `python -m mtl fit`, several at once, each a process and a folder of its own, here or elsewhere."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +16,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from mtl.config.foreign_files import own_folder, read_end
+from mtl.config.search_path import of_children
 from mtl.config.yaml_lines import dump_yaml
+from mtl.errors import printable
 from mtl.evaluation.report import FAILED
 from mtl.experiments.queued_run import QueuedRun
-from mtl.runs.resume import RunLock, is_in_use, refuse_links
+from mtl.runs.resume import RunLock, is_in_use
+from mtl.runs.run_folder import discard
 
 
 class Process(Protocol):
@@ -47,14 +50,15 @@ class RunQueue:
         start: starts a run, from its words, its log and more variables of its environment; on this machine by default.
 
     Raises:
-        ConfigError: if another queue works in the folder, or a file in it is a link.
+        ConfigError: if another queue works in the folder.
+        UnsafeFile: if what is written into the folder would land elsewhere.
     """
 
     def __init__(
         self, root: Path, jobs: int, flags: Sequence[str], console: Console, start: Start | None = None
     ) -> None:
         root.mkdir(parents=True, exist_ok=True)
-        refuse_links(root)
+        own_folder(root)
         self._folder_lock = RunLock(root)
         self.start = start or start_here
         self.jobs, self.flags, self.console = jobs, list(flags), console
@@ -110,13 +114,13 @@ class RunQueue:
         if (run.path / "config.yaml").is_file() and run.state != "FAILED" and run.is_unchanged():
             command += ["--resume", str(run.path)]  # it was cut off
         else:
-            shutil.rmtree(run.path, ignore_errors=True)
+            discard(run.path, FAILED)
             run.log.unlink(missing_ok=True)
         run.folder.mkdir(parents=True, exist_ok=True)
         run.settings_file.write_text(dump_yaml(settings), "utf-8")
         threads = max(1, (os.cpu_count() or 1) // self.jobs)
         start = time.monotonic()
-        env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+        env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)), **of_children()}
         with self._lock:  # so that none is started behind the back of `_stop`
             if self._stopped.is_set():
                 return
@@ -127,9 +131,9 @@ class RunQueue:
             del self._running[run.path]
             self.seconds.append(time.monotonic() - start)
         if not self._stopped.is_set() and not run.is_closed:
-            text = run.log.read_text("utf-8", errors="replace").strip()
+            text = read_end(run.log, 4000).strip()
             run.path.mkdir(parents=True, exist_ok=True)
-            (run.path / FAILED).write_text(f"exit code {code}\n{text[-4000:]}\n", "utf-8")
+            (run.path / FAILED).write_text(f"exit code {code}\n{text}\n", "utf-8")
             self.failed.append(run)
         ended.append(run)
 
@@ -246,5 +250,5 @@ def _sigterm_is_ctrl_c() -> Iterator[None]:
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text("utf-8", errors="replace").strip().splitlines() if log.is_file() else []
-    return lines[-1][:90] if lines else "starts"
+    lines = read_end(log, 4000).strip().splitlines()
+    return printable(lines[-1], 90) if lines else "starts"

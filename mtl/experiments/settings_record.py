@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.config.command_line import read_command_line
+from mtl.config.foreign_files import own_folder
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError, dump_yaml, read_yaml
 
@@ -39,7 +40,9 @@ def require_same_settings(file: Path, record: Mapping[str, Any], what: str) -> N
 
     Raises:
         ConfigError: if the record there is another one.
+        UnsafeFile: if what is written into the folder would land elsewhere.
     """
+    own_folder(file.parent)
     own = json.loads(json.dumps(record))
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ run_cap: 20
 """
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from mtl.config.command_line import read_command_line, refuse_options
 from mtl.config.paths import refuse_name
 from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.errors import did_you_mean
+from mtl.experiments.queued_run import PLACE_KEYS
 
 KEYS = {"command", "early_terminate", "method", "metric", "parameters", "program", "run_cap"}
 KEYS |= {"description", "entity", "name", "project"}  # of W&B alone
+MOST_RUNS = 100_000
 METHODS = ("bayes", "grid", "random")
 _STOP_KEYS = ("eta", "min_iter", "type")
 
@@ -79,10 +82,13 @@ def read_sweep(path: Path) -> Sweep:
         raise ConfigError(f"there is no sweep file {str(path)!r}; the ones that come along are in configs/sweeps.")
     values = read_yaml(path)
     known_keys(values, sorted(KEYS), str(path))
+    for key in ("metric", "early_terminate", "parameters"):
+        if not isinstance(values.get(key) or {}, dict):
+            raise ConfigError(f"{path}: `{key}` must be keys with values, found {values[key]!r:.80}.")
     method, metric, stop = values.get("method"), values.get("metric") or {}, values.get("early_terminate") or {}
     if method not in METHODS:
         raise ConfigError(f"{path}: `method` must be one of {', '.join(METHODS)}, found {method!r}.")
-    if not isinstance(metric.get("name"), str) or metric.get("goal") not in ("maximize", "minimize"):
+    if not _is_key(metric.get("name")) or metric.get("goal") not in ("maximize", "minimize"):
         raise ConfigError(f"{path}: `metric` needs a `name` and a `goal` of maximize or minimize, found {metric!r}.")
     known_keys(stop, _STOP_KEYS, f"{path}, early_terminate")
     eta = stop.get("eta", 3)
@@ -92,15 +98,23 @@ def read_sweep(path: Path) -> Sweep:
             f"given, both whole numbers; found {stop!r}."
         )
     if "run_cap" in values and not _is_count(values["run_cap"]):
-        raise ConfigError(f"{path}: `run_cap` must be a whole number of at least 1, found {values['run_cap']!r}.")
+        raise ConfigError(
+            f"{path}: `run_cap` must be a whole number of at least 1 and at most {MOST_RUNS:,}, found "
+            f"{values['run_cap']!r:.80}."
+        )
     given = values.get("parameters") or {}
     known_keys(given, list(given), f"{path}, parameters")
     refuse_options(map(str, given), f"{path}, parameters")
+    if own := [name for name in given if name in PLACE_KEYS and name != "experiment"]:
+        raise ConfigError(f"{path}, parameters: {own[0]!r} is set by the sweep itself, differently for every run.")
     parameters = {str(name): _parameter(str(name), parameter, method, path) for name, parameter in given.items()}
     experiment = str(parameters.pop("experiment", {"values": [path.stem]}).get("values", [None])[0])
     refuse_name(f"{path}: experiment", experiment)
     if not parameters:
         raise ConfigError(f"{path}: `parameters` names nothing to sweep.")
+    grid = math.prod(len(parameter.get("values", [0])) for parameter in parameters.values())
+    if method == "grid" and grid > MOST_RUNS:
+        raise ConfigError(f"{path}: the grid has {grid:.3g} points; a sweep has at most {MOST_RUNS:,} trials.")
     return Sweep(
         path=path,
         method=method,
@@ -117,10 +131,12 @@ def read_sweep(path: Path) -> Sweep:
 
 def _words(command: Any, path: Path) -> list[str]:
     """What stands between `fit` and the values, in the form that W&B's agents use."""
-    words = [str(word) for word in command or []]
+    words = [str(word) for word in command] if isinstance(command, list) else []
     if "fit" not in words or words[-1] != "${args}":
         raise ConfigError(f"{path}: `command` must be `... -m mtl fit --config=... ${{args}}`, found {command!r}.")
     between = words[words.index("fit") + 1 : -1]
+    if strange := [word for word in between if not word.isprintable()]:
+        raise ConfigError(f"{path}: {strange[0]!r} in `command` holds letters that no command does.")
     if strange := [word for word in between if "${" in word]:
         raise ConfigError(f"{path}: {strange[0]!r} in `command` is known to W&B's agents only.")
     line = read_command_line("fit", between)
@@ -173,4 +189,9 @@ def _parameter(name: str, parameter: Any, method: str, path: Path) -> Parameter:
 
 
 def _is_count(value: Any, least: int = 1) -> bool:
-    return isinstance(value, int) and value >= least
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST_RUNS
+
+
+def _is_key(value: Any) -> bool:
+    """Whether a value can be the key of a logged number."""
+    return isinstance(value, str) and re.fullmatch(r"[\w./@+-]{1,200}", value) is not None

@@ -48,8 +48,8 @@ class TableInput(Input):
                 f"input {spec.name!r} has {spec.channels} columns; mean has {len(mean)} numbers and std {len(std)}; "
                 "give as many, std above 0."
             )
-        self.register_buffer("mean", torch.tensor(list(mean)))
-        self.register_buffer("scale", 1 / torch.tensor(list(std)))
+        self.register_buffer("mean", torch.tensor([float(value) for value in mean]))
+        self.register_buffer("scale", 1 / torch.tensor([float(value) for value in std]))
 
     @classmethod
     def collate(cls, spec: InputSpec, values: Sequence[Any]) -> dict[str, Tensor]:

@@ -65,6 +65,21 @@ class Tags(Target):
         words, true = self._words(labels_T[known]), self._words(true_T[known])
         return Overlay(answer=Answer(words, true, None, words == true))
 
+    def readable(self, answer: str, words: Sequence[str]) -> str:
+        """`city: new york; day: monday` for IOB tags, and the tags as they are for others."""
+        tags = answer.split(" ") if answer else []
+        if len(tags) != len(words) or not all(tag == "O" or tag[:2] in ("B-", "I-") for tag in tags):
+            return answer
+        spans: list[list[str]] = []
+        before = ""
+        for tag, word in zip(tags, words, strict=True):
+            if tag != "O" and (tag.startswith("B-") or before != tag[2:]):
+                spans.append([f"{tag[2:]}:"])
+            if tag != "O":
+                spans[-1].append(word)
+            before = tag[2:]
+        return "; ".join(" ".join(span) for span in spans)
+
     def reindexed(self, sample: Sample, places: Tensor) -> Sample:
         return {self.task.name: reindex(sample[self.task.name], places)}
 

@@ -260,6 +260,15 @@ class Target(ABC):
         score = {} if answer.score is None else {f"{self.task.name}_score": round(answer.score, 5)}
         return {self.task.name: answer.predicted, **score}
 
+    def readable(self, answer: str, words: Sequence[str]) -> str:
+        """An answer about a sentence as people read it beside the sentence.
+
+        Args:
+            answer: predicted or true, as `overlay` gives it.
+            words: of the sentence.
+        """
+        return answer
+
     def unknown_class(self, cell: str) -> ValueError:
         """The error for a name that is no class of the task.
 

@@ -7,7 +7,6 @@ Source: Vaswani et al., "Attention Is All You Need", NeurIPS 2017; norms as in X
 Shapes: B samples, T steps, C channels, H heads.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from mtl.backbones.backbone import StagedBackbone, State
 from mtl.backbones.text.words import embeddings, with_spelling
 from mtl.features import MASK, Features, FeatureSpec
+from mtl.functional.positions import positions
 from mtl.task import Inputs
 
 
@@ -128,17 +128,6 @@ class _Embedded(nn.Module):
         values_BTC = self.project(self.words(packed))
         dropped: Tensor = self.dropout(values_BTC + positions(values_BTC.shape[1], values_BTC.shape[2]).to(values_BTC))
         return dropped
-
-
-def positions(steps: int, width: int) -> Tensor:
-    """Sines and cosines of the step at falling frequencies, [T,C].
-
-    Args:
-        steps: number of steps.
-        width: channels, even.
-    """
-    angle_TC = torch.arange(steps)[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
-    return torch.stack((angle_TC.sin(), angle_TC.cos()), -1).flatten(1)
 
 
 def _some_key(mask_BT: Tensor) -> Tensor:

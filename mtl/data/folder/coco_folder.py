@@ -109,7 +109,12 @@ class COCOFolder(FolderDataModule):
     def _keep(self, entry: "_Entry", name: str) -> None:
         picture, earlier = entry.picture, self._records.get(name)
         record = AnnotatedImage(
-            name, entry.path, np.array(picture.boxes).reshape(-1, 4), picture.classes, declared=picture.declared
+            name,
+            entry.path,
+            np.array(picture.boxes).reshape(-1, 4),
+            picture.classes,
+            ignored=frozenset(picture.ignored),
+            declared=picture.declared,
         )
         if earlier is not None:
             # the JSON files of two splits may list the same picture

@@ -57,7 +57,7 @@ class FolderDataModule(JointDataModule):
         boxes_on: coordinates of boxes if a picture has an EXIF orientation: of the `upright` picture, or of the
             `stored` pixels. By default upright, and an error if the annotation declares the stored size.
         cache: keep all resized pictures in memory (3 x height x width bytes each); they are decoded at the start.
-        report_csv: also write the findings of the checks to this file.
+        report_csv: also write the findings of the checks to this file; in a config, a name in the run's folder.
         **kwargs: arguments of `JointDataModule`.
     """
 
@@ -223,7 +223,8 @@ class FolderDataModule(JointDataModule):
             self.release()
             self.data_report.log_summary()
             if self.report_csv:
-                self.data_report.write_csv(Path(self.report_csv))
+                folder = Path(self.trainer.default_root_dir) if self.trainer else Path()
+                self.data_report.write_csv(folder / self.report_csv)
         for split in _STAGES[stage]:
             if split not in self._contents.annotations:
                 raise ValueError(

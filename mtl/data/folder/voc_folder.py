@@ -21,7 +21,7 @@ class VOCFolder(FolderDataModule):
         annotations: folder of the XML files, relative to `root`.
         one_based: whether the first pixel has number 1, as in Pascal VOC and in most tools: the box 1 1 10 10 then
             covers ten pixels, 0..10. Set it to false if the first pixel has number 0.
-        difficult: `keep` or `skip` boxes marked difficult.
+        difficult: boxes marked difficult are objects (`keep`), or not trained on and ignored by the metric (`skip`).
         **kwargs: arguments of `FolderDataModule`.
     """
 

@@ -14,7 +14,9 @@ from torch import Tensor
 SHAPES = ("box", "ball", "column")
 BOX, BALL, COLUMN = range(3)
 ROOMS = ("storeroom", "playroom", "hall", "lounge")
-_MIX = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [1 / 3, 1 / 3, 1 / 3]])  # shapes in each room
+_MIX = torch.tensor(
+    [[0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.05, 0.05, 0.9], [1 / 3, 1 / 3, 1 / 3]]
+)  # shapes in each room
 _TRIES = 12  # to place an object before it is dropped
 _NEAREST_M = 1.1  # of an object to the camera
 # which axes a pattern counts its steps along: plain, checks, boards along z, boards along x, bands
@@ -105,7 +107,7 @@ def random_rooms(count: int, max_objects: int, generator: torch.Generator) -> Ro
     centre, there = _place(wanted, half, sides, camera, uniform)
     surfaces = max_objects + 3
     step = uniform(0.15, 0.5, surfaces)
-    usual = (uniform(0, 1) < 0.7, _FLOORS[kind])
+    usual = (uniform(0, 1) < 0.85, _FLOORS[kind])
     numbers = torch.randint(len(_PATTERNS), (count, surfaces), generator=generator)
     numbers[:, -2] = torch.where(*usual, numbers[:, -2])
     colours = uniform(0.15, 0.95, surfaces, 2, 3)

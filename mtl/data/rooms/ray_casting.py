@@ -25,7 +25,9 @@ def room_exit(rooms: Rooms, origin_3NP: Tensor, direction_3NP: Tensor) -> tuple[
         t [N,P], and the axis (0, 1, 2) of the wall that is met [N,P].
     """
     ahead = torch.where(direction_3NP > 0, rooms.high.T[..., None], rooms.low.T[..., None])
-    x, y, z = ((ahead - origin_3NP) / _not_zero(direction_3NP)).unbind(0)
+    t_3NP = (ahead - origin_3NP) / direction_3NP
+    # a ray along a wall never meets it; divided by a tiny number of the wrong sign it would lie behind
+    x, y, z = torch.where(direction_3NP.abs() < _TINY, torch.inf, t_3NP).unbind(0)
     t_NP = torch.minimum(torch.minimum(x, y), z)
     return t_NP, torch.where(t_NP == x, 0, torch.where(t_NP == y, 1, 2))
 

@@ -61,7 +61,7 @@ class COCODetectionData(COCOFolder):
     def record(self, name: str) -> AnnotatedImage:
         record = super().record(name)
         if record.annotated:
-            record.labels["present_classes"] = [float(class_name in record.classes) for class_name in CLASSES]
+            record.labels["present_classes"] = record.present(CLASSES)
         return record
 
     def label_specs(self) -> dict[str, ImageLabels]:

@@ -47,7 +47,8 @@ class DigitScenes(JointDataModule):
         batch_size: scenes per training step and process.
         eval_batch_size: scenes per validation and test step.
         num_workers: loader processes; the scenes are in memory, so 0 is best.
-        seed: seed of the scenes, of their order and of augmentation.
+        seed: seed of the scenes, of their order and of augmentation; on the command line, where a config does not set
+            it, that of `seed_everything`.
         augment: augmentation of training scenes; none by default, since generating new scenes is cheaper.
     """
 

@@ -13,6 +13,7 @@ import torch
 
 from mtl.data.module import JointDataModule, OnUnlabelled
 from mtl.data.text.lines import check_length, read_lines, words_of
+from mtl.data.text.tags import iob, names_of_tags
 from mtl.data.text.text_set import TextSet
 from mtl.data.text.vocabulary import Names, fingerprint, vocabulary, written_once
 from mtl.errors import did_you_mean
@@ -164,7 +165,7 @@ def read_split(root: Path, split: str, max_words: int) -> Iterator[Sentence]:
             )
         if len(words_of(intent)) != 1:
             raise ValueError(f"{where['label']} is {intent!r}; expected one intent without spaces.")
-        yield Sentence(words, list(_begun(tags, where["seq.out"])), intent.strip(), where["seq.in"])
+        yield Sentence(words, list(iob(tags, where["seq.out"])), intent.strip(), where["seq.in"])
 
 
 def _folder(root: Path, split: str) -> Path:
@@ -175,17 +176,6 @@ def _folder(root: Path, split: str) -> Path:
         f"{str(root)!r} has no folder {' or '.join(FOLDERS[split])}; `root` holds train, valid and test, each with "
         f"{', '.join(FILES)}."
     )
-
-
-def _begun(tags: Sequence[str], where: str) -> Iterator[str]:
-    """The tags with `B-` wherever a span begins."""
-    before = ""
-    for tag in tags:
-        mark, _, name = tag.partition("-")
-        if tag != "O" and (mark not in ("B", "I") or not name):
-            raise ValueError(f"{where} has the tag {tag!r}; expected O, B-NAME or I-NAME.")
-        yield f"B-{name}" if mark == "I" and before != name else tag
-        before = name
 
 
 def _of_names(init_args: dict[str, Any]) -> dict[str, Any]:
@@ -224,14 +214,13 @@ def _read_names(
         intents = sorted({sentence.intent for sentence in everything})
     if slots is None:
         slots = sorted({tag[2:] for sentence in everything for tag in sentence.tags if tag != "O"})
-    tags = ["O", *(f"{mark}-{slot}" for slot in slots for mark in "BI")]
     as_words = [word.lower() for word in words] if settings["lower"] else words
     as_words = [without_digits(word) for word in as_words] if settings["digits"] else as_words
     return {
         "words": vocabulary(as_words, settings["min_count"]),
         "characters": vocabulary(letter for word in words for letter in word),
         "intents": tuple(intents),
-        "tags": tuple(tags),
+        "tags": names_of_tags(slots),
     }
 
 

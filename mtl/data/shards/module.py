@@ -105,7 +105,7 @@ class ShardedData(JointDataModule):
         text = fetch_text(self.root, TASKS, self.cache_dir)
         try:
             written = self.declare_tasks(tasks=json.loads(text))
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"{self.root}/{TASKS} is damaged ({error}). Copy it again, or write the shards again."
             ) from error

@@ -20,7 +20,7 @@ from mtl.functional.boxes import giou_loss
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.detection_map import DetectionMetrics
 from mtl.metrics.task_metrics import Predictions
-from mtl.targets.detection import box_mask
+from mtl.targets.detection import PADDING_LABEL, box_mask
 from mtl.task import Task
 
 
@@ -106,11 +106,12 @@ class CenterNetHead(Head):
         return {
             "boxes": boxes_BK4.clamp(min=0).minimum(limit),
             "scores": scores_BK,
-            "labels": label_BK,
+            # where there are fewer peaks than boxes, the rest are cells that are none
+            "labels": torch.where(scores_BK > 0, label_BK, PADDING_LABEL),
         }
 
     def metrics(self) -> DetectionMetrics:
-        return DetectionMetrics(self.task)
+        return DetectionMetrics(self.task, self.max_detections)
 
     def _center_cells(self, boxes_BM4: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         center_BM2 = (boxes_BM4[..., :2] + boxes_BM4[..., 2:]) / (2 * self.stride)

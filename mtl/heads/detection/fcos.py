@@ -175,7 +175,7 @@ class FCOSHead(Head):
         return boxes_BN4.clamp(min=0).minimum(limit_B14), scores_BN, index_BN % self.task.num_classes
 
     def metrics(self) -> DetectionMetrics:
-        return DetectionMetrics(self.task)
+        return DetectionMetrics(self.task, self.max_detections)
 
     def _suppress(self, boxes_BN4: Tensor, scores_BN: Tensor, labels_BN: Tensor) -> Tensor:
         """Which candidates the NMS keeps, bool [B,N]; it runs per image and class."""

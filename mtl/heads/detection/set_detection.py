@@ -153,7 +153,7 @@ class SetDetectionHead(Head):
         return {"boxes": boxes_BS4.clamp(min=0).minimum(size_B14), "scores": scores_BS, "labels": labels_BS}
 
     def metrics(self) -> DetectionMetrics:
-        return DetectionMetrics(self.task)
+        return DetectionMetrics(self.task, len(self.slots))
 
 
 class _Stage(nn.Module):

@@ -39,7 +39,7 @@ def test_names_in_one_column_are_one_multilabel_task() -> None:
 def test_numbers_are_a_regression() -> None:
     spec = ImageLabels("regression", column="n")
     assert spec.value("count", {"n": "2.5"}) == 2.5
-    with pytest.raises(ValueError, match="'many' is no number.*list it in `missing`"):
+    with pytest.raises(ValueError, match="'many' is not a number.*list it in `missing`"):
         spec.value("count", {"n": "many"})
 
 
@@ -74,7 +74,7 @@ def test_a_spec_comes_in_any_form_a_config_has() -> None:
     ("spec", "message"),
     [
         (ImageLabels(), "needs its `classes`"),
-        (ImageLabels("regression", classes=["a"]), "takes no classes"),
+        (ImageLabels("regression", classes=["a"]), "has no `classes`"),
         (ImageLabels(classes=["a"], columns=["b"]), "`columns` is for kind multilabel"),
         (ImageLabels("multilabel", classes=["a"], columns=["b", "c"]), "2 columns and 1 classes"),
     ],
