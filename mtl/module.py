@@ -118,9 +118,8 @@ class MultiTaskLightningModule(LightningModule):
             )
         if stage == "fit" and self.init_from is not None:
             self.init_from.load_into(self.model)
-        # any data module of ours can do both; another one may lack them
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        # labels that no file name leads to look like a perfect run
+        # a data module of others may lack both; labels that no file name leads to look like a perfect run
         if (check_labels := getattr(data, "check_labels", None)) is not None:
             check_labels(self.tasks)
         if stage == "fit" and (adapt := getattr(data, "adapt", None)) is not None:

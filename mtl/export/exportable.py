@@ -55,8 +55,8 @@ class ExportableModel(nn.Module):
         for name in list(self.model.heads):
             if name not in self.tasks:
                 del self.model.heads[name]
-        for name in self.tasks:
-            self.model.trunk.harden(name)
+        if len(self.tasks) == 1:  # hardened for one task, an architecture has nothing left for another
+            self.model.trunk.harden(self.tasks[0])
         self.model.set_memory_format(channels_last=False)  # some exporters fail on the other one
         self.model.requires_grad_(False)
         example = self.example(2)

@@ -55,10 +55,10 @@ def test_there_is_a_quick_start() -> None:
 
 
 def roots(settings: Any) -> list[str]:
-    """Every `root` in the settings of the data, also of its parts."""
+    """Every `root` and `path` in the settings of the data, also of its parts."""
     if not isinstance(settings, dict):
         return []
-    own = [value for key, value in settings.items() if key == "root"]
+    own = [value for key, value in settings.items() if key in ("root", "path")]
     return own + [root for value in settings.values() for root in roots(value)]
 
 
@@ -67,7 +67,7 @@ def test_every_config_trains_a_step_and_its_checkpoint_rebuilds_the_model(path: 
     config = read_config([path])
     data = find_class(str(config.get(("data", "class_path")) or config.get(("data",))), JointDataModule)
     assert data is not None
-    missing = [root for root in roots(config.get(("data",))) if not Path(root).is_dir()]
+    missing = [root for root in roots(config.get(("data",))) if not Path(root).exists()]
     if missing:
         pytest.skip(f"its data, {missing[0]}, is not here")
     flags = {f"trainer.{name}": value for name, value in TRAINER.items()}

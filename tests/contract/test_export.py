@@ -20,6 +20,8 @@ from mtl.heads.whole.classification import ClassificationHead
 from mtl.inputs.input import Input, input_kind
 from mtl.model import MultiTaskModel
 from mtl.task import Inputs, Task
+from tests.contract.kit.architectures import grounds_of
+from tests.contract.kit.architectures import model as model_of
 from tests.contract.kit.batches import PLACES, task_of
 from tests.contract.kit.found import found
 from tests.contract.kit.trunks import build
@@ -83,8 +85,4 @@ def test_each_backbone(cls: type[Backbone], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cls", found(Architecture))
 def test_each_architecture(cls: type[Architecture], tmp_path: Path) -> None:
-    inputs = PLACES["map"].inputs
-    torch.manual_seed(0)
-    trunk = cls(TRUNKS["map"](inputs), ["one", "two"])
-    heads = {name: ClassificationHead(Task(name, "classification", 3), trunk.spec) for name in ("one", "two")}
-    check(MultiTaskModel(trunk, heads, prepared(inputs)), tmp_path)
+    check(model_of(cls, grounds_of(cls)[0]), tmp_path)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.architectures.architecture import Architecture
+from mtl.architectures.whole_view import whole
 from mtl.backbones.backbone import Backbone
 from mtl.features import Features
 
@@ -32,4 +33,4 @@ class Scaled(Architecture):
         for level, layout in self.spec.layouts.items():
             factor_C = self.of_task.get_parameter(f"{name}.factors.{level}").to(cut[level].dtype)
             out[level] = cut[level] * (factor_C[:, None, None] if layout == "map" else factor_C)
-        return out
+        return whole(out)  # DDP waits for the factors of a level that no head reads
