@@ -14,11 +14,13 @@ from rich.text import Text
 
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
+from mtl.config.foreign_files import read_small
 from mtl.config.papers import is_of_a_paper
 from mtl.config.schema import describe, parameters
+from mtl.config.yaml_limits import MOST_BYTES
 from mtl.config.yaml_lines import ConfigError
 from mtl.discovery import concrete_subclasses
-from mtl.errors import did_you_mean
+from mtl.errors import did_you_mean, printable
 
 # the base class of every kind of part, and the package whose import knows all of them
 BASES = {
@@ -83,7 +85,7 @@ def entries(kind: str, configs: Path = Path("configs")) -> list[dict[str, Any]]:
         (`head_gradients`) and, if it sees gradients, where they can be taken (`at`).
     """
     if kind == "configs":
-        files = sorted(configs.rglob("*.y*ml"))
+        files = sorted(path for path in configs.rglob("*.y*ml") if path.is_file())
         return [{"name": str(file), "description": _first_comment(file)} for file in files]
     return [_entry(cls) for cls in _classes(kind)]
 
@@ -146,7 +148,7 @@ def _show(console: Console, kind: str, listed: list[dict[str, Any]]) -> None:
 def _show_one(console: Console, entry: dict[str, Any]) -> None:
     console.print(Text(entry.get("class_path", entry["name"]), style="bold"))
     if "class_path" not in entry:
-        console.print(Text(Path(entry["name"]).read_text(encoding="utf-8")))
+        console.print(Text(_text(Path(entry["name"]))))
         return
     module, _, name = entry["class_path"].rpartition(".")
     console.print(Text(inspect.getdoc(getattr(importlib.import_module(module), name)) or ""))
@@ -155,8 +157,12 @@ def _show_one(console: Console, entry: dict[str, Any]) -> None:
 def _first_comment(file: Path) -> str:
     """The first sentence of the comment that a config begins with."""
     words = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in _text(file).splitlines():
         if not line.startswith("#"):
             break
         words.append(line.lstrip("# ").strip())
-    return " ".join(words).split(". ")[0].rstrip(".")
+    return printable(" ".join(words).split(". ")[0].rstrip("."))
+
+
+def _text(file: Path) -> str:
+    return read_small(file, MOST_BYTES, follow=True).decode("utf-8", errors="replace")

@@ -15,7 +15,7 @@ from mtl.cli.help import show_settings
 from mtl.config.command_line import CommandLine
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import Config, read_config
-from mtl.config.parsing import expand, parse
+from mtl.config.parsing import expand, new_parser, parse
 from mtl.config.paths import refuse_name
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.module import JointDataModule
@@ -79,7 +79,7 @@ def make_parser(command: str) -> ArgumentParser:
     Args:
         command: the subcommand, for the help.
     """
-    parser = ArgumentParser(prog=f"mtl {command}", exit_on_error=False, allow_abbrev=False)
+    parser = new_parser(prog=f"mtl {command}", allow_abbrev=False)
     settings: Mapping[str, tuple[Any, Any, str]] = SETTINGS
     for name, (kind, default, text) in settings.items():
         parser.add_argument(f"--{name}", type=kind, default=default, help=text)

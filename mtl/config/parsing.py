@@ -1,16 +1,43 @@
 """From a merged config to what a parser makes of it: checked before, checked behind, with every path replaced."""
 
+import re
 from copy import deepcopy
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+import yaml
+from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader
 
 from mtl.config.checks import check
 from mtl.config.explain import explain
 from mtl.config.merge import Config
 from mtl.config.paths import expanded
 from mtl.config.schema import Schema
+from mtl.config.yaml_limits import Loader, TooLarge, compose
 from mtl.config.yaml_lines import ConfigError
+
+_MODE = "limited"
+_LONG_NUMBER = re.compile(r"[\d_.:+-]{100}")  # the patterns for numbers take long to refuse one
+
+
+def _load(text: str) -> Any:
+    # the parser reads every text as YAML, also where a text is wanted, before it decides what it is
+    try:
+        compose(Loader(text))
+    except (TooLarge, yaml.YAMLError):
+        return text
+    return text if _LONG_NUMBER.search(text) else get_loader("yaml")(text)
+
+
+set_loader(_MODE, _load, (yaml.YAMLError, ValueError))
+
+
+def new_parser(**options: Any) -> ArgumentParser:
+    """An empty parser, which takes no text for more than a config may hold.
+
+    Args:
+        options: of `ArgumentParser`.
+    """
+    return ArgumentParser(exit_on_error=False, parser_mode=_MODE, **options)
 
 
 def parse(parser: ArgumentParser, config: Config, schema: Schema) -> Namespace:

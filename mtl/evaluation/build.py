@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 from mtl.config.explain import blame
 from mtl.config.import_policy import Builder
 from mtl.config.merge import Config
-from mtl.config.parsing import expand, parse
+from mtl.config.parsing import expand, new_parser, parse
 from mtl.config.schema import Schema
 from mtl.config.yaml_lines import ConfigError, RunError
 from mtl.data.module import JointDataModule
@@ -27,7 +27,7 @@ def build_data(config: Config) -> JointDataModule:
     """
     if not config.get(("data",)):
         raise ConfigError("the config has no `data` section.")
-    parser = ArgumentParser(exit_on_error=False)
+    parser = new_parser()
     parser.add_subclass_arguments(JointDataModule, "data", fail_untyped=False)
     data = _build(parser, Config({"data": config.values["data"]}, config.origins), {"data": JointDataModule}).data
     assert isinstance(data, JointDataModule)
@@ -45,7 +45,7 @@ def build_model(settings: Mapping[str, Any]) -> MultiTaskLightningModule:
         ConfigError: for settings that the classes here do not take, and classes that may not be named.
         RunError: for settings that a class cannot work with.
     """
-    parser = ArgumentParser(exit_on_error=False)
+    parser = new_parser()
     parser.add_class_arguments(MultiTaskLightningModule, "model", fail_untyped=False)
     values = {"model": dict(settings)}
     model = _build(parser, Config(values), {"model": MultiTaskLightningModule}).model

@@ -1,5 +1,6 @@
 """A folder of pictures through a trained model: COCO JSON, a CSV, masks, and annotated copies."""
 
+import errno
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 from mtl.data.images import SUFFIXES
 from mtl.data.resize import FitMode, read_fitted
+from mtl.errors import printable
 from mtl.evaluation.prediction_files import Found, coco_document, write_csv, write_picture
 from mtl.inputs.image import ImageInput
 from mtl.inputs.input import Input
@@ -21,6 +23,7 @@ from mtl.module import MultiTaskLightningModule
 from mtl.targets.target import target_of
 from mtl.task import Task
 
+_ABOUT_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)  # such as a.png beside a.png.png/
 _MOST_NAMES = 10  # of skipped files on the screen
 
 
@@ -73,8 +76,16 @@ def predict_folder(
     try:
         read = _read(Path(images), files, size, fit, batch_size, channels, skipped)
         for one in _predict(plain, tasks, read, score_threshold):
-            write_picture(one, tasks, Path(output))
-            found.append(one)
+            try:
+                one.name.encode()  # the table is in UTF-8
+                write_picture(one, tasks, Path(output))
+            except (UnicodeEncodeError, OSError) as error:
+                if isinstance(error, OSError) and error.errno not in _ABOUT_NAMES:
+                    raise
+                skipped.names.append(one.name)
+                skipped.reasons.append(f"its copy cannot be named: {error}")
+            else:
+                found.append(one)
     finally:
         plain.train(training)
     _report(skipped)
@@ -195,7 +206,7 @@ def _predict(
 def _report(skipped: _Skipped) -> None:
     if not skipped.names:
         return
-    lines = [f"{name}: {reason}" for name, reason in zip(skipped.names, skipped.reasons, strict=True)]
+    lines = [printable(f"{name}: {reason}") for name, reason in zip(skipped.names, skipped.reasons, strict=True)]
     more = len(lines) - _MOST_NAMES
     lines = lines[:_MOST_NAMES] + ([f"and {more} more, all in predictions.json"] if more > 0 else [])
     text = f"skipped {len(skipped.names)} undecodable files:\n  " + "\n  ".join(lines)

@@ -89,6 +89,17 @@ def test_the_current_folder_does_not_choose_the_server_that_gets_the_key(
         assert f"'{name}/settings' of the current folder" in refused(words, folder, capsys)
 
 
+def test_the_list_of_configs_waits_for_no_pipe(folder: Path, capsys: Capture) -> None:
+    (folder / "configs").mkdir()
+    os.mkfifo(folder / "configs" / "pipe.yaml")
+    (folder / "configs" / "good.yaml").write_text("# Digits\x1b]0;x. And more.\nname: x\n")
+    assert main(["list", "configs"]) == 0
+    said = capsys.readouterr().out
+    assert "good.yaml" in said
+    assert "pipe.yaml" not in said
+    assert "\x1b]" not in said
+
+
 LINKS = ["checkpoints", "pictures", "wandb", "wandb/id.txt", "metrics.csv", "command.txt", ".lock"]
 
 

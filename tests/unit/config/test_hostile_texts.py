@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mtl.cli.main import main
+from mtl.config.parsing import new_parser
 from tests.unit.config.test_hostile_configs import CALLBACK, HEAD, LOGGER, TRAINER, Capture, overlay, refused
 
 BOMB = "{a: &a [1,1,1,1,1,1,1,1,1], " + ", ".join(
@@ -132,6 +133,15 @@ def test_a_text_or_a_number_that_stands_for_more_is_refused(folder: Path, capsys
 def test_a_strange_shape_is_told_in_a_few_printable_lines(folder: Path, capsys: Capture, case: str) -> None:
     said = refused(overlay(folder, SHAPES[case]), folder, capsys)
     assert all(line.isprintable() for line in said.splitlines())
+
+
+def test_a_text_that_looks_like_a_config_stays_a_text(folder: Path, capsys: Capture) -> None:
+    words = overlay(folder, f"model: {{backbone: {{class_path: TimmBackbone, init_args: {{name: '{BOMB}'}}}}}}\n")
+    assert main(words) == 1
+    assert f"timm has no network '{BOMB[:50]}" in capsys.readouterr().err
+    parser = new_parser()
+    parser.add_argument("--text", type=str)
+    assert parser.parse_object({"text": BOMB}).text == BOMB
 
 
 def test_bases_that_name_each_other_many_times_are_counted(folder: Path, capsys: Capture) -> None:

@@ -203,3 +203,16 @@ def test_rejects_a_missing_an_empty_and_a_broken_folder(tmp_path: Path) -> None:
     (tmp_path / "in/a.png").write_bytes(b"")
     with pytest.raises(ValueError, match="none of the 1 pictures.*could be decoded"):
         predict_folder(model(), tmp_path / "in", tmp_path / "out", 64)
+
+
+def test_a_name_that_no_copy_or_table_can_have_is_skipped_and_told_in_one_printable_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
+    for name in ("good.png", "a.png", "a.png.png/b.png", "l" * 251 + ".png", "\udcff.png", "\x1b]0;x.png"):
+        save(images / name, (32, 32))
+    found = predict_folder(model(), images, tmp_path / "out", 32)
+    assert set(found["skipped_files"]) == {"a.png.png/b.png", "l" * 251 + ".png", "\udcff.png"}
+    assert found["pictures"] == 3
+    assert "\x1b" not in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text())["skipped"]
