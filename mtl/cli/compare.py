@@ -12,17 +12,18 @@ from typing import Any
 
 from rich.console import Console
 
+from mtl.cli.compared_rows import refuse_wrong_rows
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.command_line import read_command_line
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.report import TUNED, read_report, read_results
 from mtl.evaluation.report_files import markdown, write_report
-from mtl.experiments.cells import is_done, refuse_changed
+from mtl.experiments.cells import begin_anew_with_other_settings, is_done, refuse_changed
 from mtl.experiments.comparison import Cell, Comparison, read_comparison
 from mtl.experiments.ray_launcher import RayLauncher, add_ray_flags
 from mtl.experiments.run_queue import RunQueue, duration, positive, sigterm_is_ctrl_c
-from mtl.experiments.settings_record import require_same_settings
+from mtl.experiments.settings_record import refuse_other_settings, require_same_settings
 from mtl.runs.metrics_csv import read_series
 from mtl.runs.resume import refuse_links
 
@@ -47,12 +48,18 @@ def compare(arguments: list[str]) -> None:
     console = Console(highlight=False)
     searched = comparison.searched(root)
     tries = [cell for own in searched.values() for cell in own]
-    if options.dry_run:
-        _plan(console, comparison, [*tries, *comparison.cells(root)], options.jobs)
-        return
+    planned = [*tries, *comparison.cells(root)]
     # which weights the tuned row has is known after the search
-    refuse_changed([*tries, *(cell for cell in comparison.cells(root) if cell.folder.name != TUNED)])
-    require_same_settings(root / RECORD, _record(comparison, flags), "comparison")
+    refuse_changed([cell for cell in planned if cell.folder.name != TUNED])
+    record = _record(comparison, flags)
+    if any(map(is_done, planned)):
+        refuse_other_settings(root / RECORD, record, "comparison")
+    refuse_wrong_rows(planned, comparison.config, comparison.seed_keys, flags)
+    if options.dry_run:
+        _plan(console, comparison, planned, options.jobs)
+        return
+    begin_anew_with_other_settings(planned, root / RECORD, record)
+    require_same_settings(root / RECORD, record, "comparison")
     place = RayLauncher(options.ray, options.cpus_per_run, options.gpus_per_run) if options.ray else None
     queue = RunQueue(comparison.config, options.jobs, flags, console, comparison.seed_keys, place)
     with sigterm_is_ctrl_c():

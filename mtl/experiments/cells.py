@@ -1,10 +1,13 @@
 """What lies on the disk for a run of a comparison, and whether it is what would be trained now."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mtl.config.yaml_lines import ConfigError, read_yaml
+from mtl.evaluation.report import FAILED
 from mtl.experiments.comparison import Cell
+from mtl.experiments.settings_record import is_other
 
 
 def overlay_file(cell: Cell) -> Path:
@@ -51,6 +54,22 @@ def refuse_changed(cells: Sequence[Cell]) -> None:
             f"the settings of these runs have changed since they were trained: {named}. Delete their folders to train "
             "them again, or give their rows another `name`."
         )
+
+
+def begin_anew_with_other_settings(cells: Sequence[Cell], file: Path, record: Mapping[str, Any]) -> None:
+    """Where no run has results, a corrected command replaces the settings; runs that were cut off begin anew.
+
+    Args:
+        cells: the runs.
+        file: the record of the settings, in the folder of the runs.
+        record: the settings now.
+    """
+    if any(map(is_done, cells)) or not is_other(file, record):
+        return
+    for cell in cells:
+        if (cell.path / "config.yaml").is_file():
+            (cell.path / FAILED).write_text("the settings of the comparison have changed\n", "utf-8")
+    file.unlink()
 
 
 def log_file(cell: Cell) -> Path:

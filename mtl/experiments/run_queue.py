@@ -159,7 +159,7 @@ class RunQueue:
                         self._line(cell, shown + skipped, len(todo) + skipped, len(todo) - shown)
 
     def _line(self, cell: Cell, number: int, total: int, left: int) -> None:
-        state = "done" if is_done(cell) else "FAILED"
+        state = "done" if is_done(cell) else f"FAILED ({reason(cell)})"
         self.console.print(
             f"{number}/{total} {cell.folder.name} {cell.name}: {state}, {self.left(left)} left", highlight=False
         )
@@ -242,6 +242,18 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is no number of runs; give a whole number of at least 1")
     return int(text)
+
+
+def reason(cell: Cell) -> str:
+    """Why a run failed: the error that it printed, else its last line.
+
+    Args:
+        cell: the run.
+    """
+    log = log_file(cell)
+    lines = log.read_text("utf-8", errors="replace").strip().splitlines() if log.is_file() else []
+    said = next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "no output")
+    return said.strip()[:200]
 
 
 def _last_line(cell: Cell) -> str:

@@ -21,12 +21,37 @@ def require_same_settings(file: Path, record: Mapping[str, Any], what: str) -> N
     Raises:
         ConfigError: if the record there is another one.
     """
-    own = json.loads(json.dumps(record))
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(dump_yaml(own), "utf-8")
+        file.write_text(dump_yaml(json.loads(json.dumps(record))), "utf-8")
         return
-    changed = list(_differences(read_yaml(file), own))
+    refuse_other_settings(file, record, what)
+
+
+def is_other(file: Path, record: Mapping[str, Any]) -> bool:
+    """Whether the record of a folder is another one.
+
+    Args:
+        file: the record, in the folder of the runs.
+        record: all that changes a result, as plain values.
+    """
+    return file.is_file() and any(True for _ in _differences(read_yaml(file), json.loads(json.dumps(record))))
+
+
+def refuse_other_settings(file: Path, record: Mapping[str, Any], what: str) -> None:
+    """Hold a record to the one that is there, if one is.
+
+    Args:
+        file: the record, in the folder of the runs.
+        record: all that changes a result, as plain values.
+        what: the runs are of.
+
+    Raises:
+        ConfigError: if the record there is another one.
+    """
+    if not file.is_file():
+        return
+    changed = list(_differences(read_yaml(file), json.loads(json.dumps(record))))
     if changed:
         named = ", ".join(changed[:_MOST_NAMED]) + (" and more" if len(changed) > _MOST_NAMED else "")
         raise ConfigError(
