@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.text import Text
 
@@ -42,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _say(error.message, str(error.origin) if error.origin else "")
         return error.exit_code
-    except (MisconfigurationException, ValueError, ImportError, OSError, RuntimeError) as error:
-        if _wants_traceback(words) or not _is_users(error):
+    except Exception as error:
+        expected = isinstance(error, ValueError | ImportError | OSError | RuntimeError) or _is_lightnings(error)
+        if not expected or _wants_traceback(words) or not _is_users(error):
             raise
         _say(str(error) or type(error).__name__, "the whole traceback: add --traceback")
         return 1
@@ -114,9 +114,14 @@ def _wants_traceback(words: list[str]) -> bool:
     return "--traceback" in words or os.environ.get("MTL_TRACEBACK", "0") not in ("", "0")
 
 
+def _is_lightnings(error: Exception) -> bool:
+    """Whether it is a MisconfigurationException; by name, since importing its class imports all of Lightning."""
+    return any(cls.__name__ == "MisconfigurationException" for cls in type(error).__mro__)
+
+
 def _is_users(error: Exception) -> bool:
     """Whether a message is enough: the error was raised on purpose, for something that a user can mend."""
-    if isinstance(error, MisconfigurationException | FileNotFoundError | NotADirectoryError | PermissionError):
+    if isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError) or _is_lightnings(error):
         return True
     if loader_error(str(error)) or rank_error(str(error)):
         return True
