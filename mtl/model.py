@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.architectures.architecture import Architecture
+from mtl.architectures.first_predictions import FIRST, FirstPredictions
 from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.balancing.engine.junction import Junction
@@ -49,6 +50,8 @@ class MultiTaskModel(nn.Module):
         self.inputs = nn.ModuleDict(inputs or {name: input_kind(spec)(spec) for name, spec in IMAGE.items()})
         self.trunk = trunk if isinstance(trunk, Architecture) else HardSharing(trunk, list(heads))
         self.heads = nn.ModuleDict(heads)
+        if isinstance(self.trunk, FirstPredictions):
+            self.trunk.take_heads(heads)
         self.junction = Junction()
         self.set_memory_format(self.channels_last)
 
@@ -66,7 +69,8 @@ class MultiTaskModel(nn.Module):
         layout = torch.channels_last if channels_last else torch.contiguous_format
         for parameter in self.parameters():
             if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=layout)
+                # `contiguous` would leave the strides of 1 x 1 filters, and DDP warns of their gradients
+                parameter.data = parameter.data.to(memory_format=layout)
         for prepare in self.inputs.values():
             if isinstance(prepare, ImageInput):
                 prepare.channels_last = channels_last
@@ -96,7 +100,7 @@ class MultiTaskModel(nn.Module):
         return self.trunk.cut(prepared)
 
     def outputs(self, name: str, cut: Features) -> Outputs:
-        """Raw outputs of one head.
+        """Raw outputs of one head; in training also of its first prediction, where the architecture has one.
 
         Args:
             name: the task.
@@ -104,6 +108,9 @@ class MultiTaskModel(nn.Module):
         """
         view = zero_padding(self.trunk.view(cut, name), self.trunk.spec)
         outputs: Outputs = self.heads[name](view)
+        if self.training and isinstance(self.trunk, FirstPredictions) and self.trunk.first_weight:
+            initial = zero_padding(self.trunk.initial(cut, name), self.trunk.spec)
+            outputs = outputs | {FIRST + key: value for key, value in self._first(name)(initial).items()}
         return outputs
 
     def partition(self) -> Partition:
@@ -132,7 +139,27 @@ class MultiTaskModel(nn.Module):
             outputs: what `forward` returned.
             batch: the batch it was computed from.
         """
-        return {name: self.head(name).loss(out, batch) for name, out in outputs.items()}
+        return {name: self.loss(name, out, batch) for name, out in outputs.items()}
+
+    def loss(self, name: str, outputs: Outputs, batch: Batch) -> Tensor:
+        """The loss of one task: of its head, and of its first prediction where there is one.
+
+        Args:
+            name: the task.
+            outputs: what `outputs` returned.
+            batch: the batch it was computed from.
+        """
+        first = {key.removeprefix(FIRST): value for key, value in outputs.items() if key.startswith(FIRST)}
+        loss = self.head(name).loss({key: value for key, value in outputs.items() if not key.startswith(FIRST)}, batch)
+        if first:
+            assert isinstance(self.trunk, FirstPredictions)
+            loss = loss + self.trunk.first_weight * self._first(name).loss(first, batch)
+        return loss
+
+    def _first(self, name: str) -> Head:
+        first = self.trunk.of_task[name].get_submodule("first")
+        assert isinstance(first, Head)
+        return first
 
     def decode(self, outputs: Mapping[str, Outputs]) -> dict[str, Predictions]:
         """Predictions of every task, in pixels of the network's input.

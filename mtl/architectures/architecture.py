@@ -6,7 +6,7 @@ balancing method at the features works on it.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -25,7 +25,7 @@ class Architecture(nn.Module, ABC):
         names: names of the tasks that have a head.
     """
 
-    shared_after_cut: ClassVar[bool] = False  # shared parameters are used in `view` too: the trunk runs once a task
+    shared_after_cut: bool = False  # shared parameters are used in `view` too: the trunk runs once a task
 
     spec: FeatureSpec  # of the views, which heads are built from
     cut_spec: FeatureSpec  # of the cut
@@ -35,6 +35,16 @@ class Architecture(nn.Module, ABC):
         self.spec = self.cut_spec = backbone.spec
         self.names = list(names)
         self.of_task = nn.ModuleDict({name: nn.Module() for name in names})
+
+    @classmethod
+    def example(cls, backbone: Backbone, names: Sequence[str]) -> Self:
+        """An instance for tests and listings; override it if the constructor has arguments without a default.
+
+        Args:
+            backbone: the trunk.
+            names: names of the tasks.
+        """
+        return cls(backbone, names)
 
     @abstractmethod
     def cut(self, prepared: Mapping[str, Tensor]) -> Features:
@@ -66,11 +76,15 @@ class Architecture(nn.Module, ABC):
         return type(self).penalty is not Architecture.penalty
 
     def harden(self, name: str) -> None:
-        """Settle what is only needed in training, before one task is exported: merge, or take the best branch.
+        """Drop what belongs to other tasks, before one task is exported; a subclass also merges or takes a branch.
 
         Args:
-            name: the task that is exported.
+            name: the task that is exported; from now on the only one with a view.
         """
+        for other in self.names:
+            if other != name:
+                self.of_task[other] = nn.Module()
+        self.names = [name]
 
     def forward(self, prepared: Mapping[str, Tensor]) -> dict[str, Features]:
         """The views of all tasks; the model calls `cut` and `view` itself, with the junction between them.

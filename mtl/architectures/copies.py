@@ -2,14 +2,18 @@
 
 import copy
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from mtl.backbones.backbone import Backbone
 
+B = TypeVar("B", bound=Backbone)
+M = TypeVar("M", bound=nn.Module)
 
-def backbone_copies(backbone: Backbone, number: int, keep: Iterable[nn.Module] = ()) -> list[Backbone]:
+
+def backbone_copies(backbone: B, number: int, keep: Iterable[nn.Module] = ()) -> list[B]:
     """The backbone and copies of it.
 
     Copies of a pretrained backbone start from its weights. Others get matrices and filters of their own: the same
@@ -26,9 +30,24 @@ def backbone_copies(backbone: Backbone, number: int, keep: Iterable[nn.Module] =
     for _ in range(number - 1):
         made = copy.deepcopy(backbone, {id(module): module for module in keep})
         if not backbone.pretrained:
-            for parameter in made.parameters():
-                if parameter.ndim > 1 and id(parameter) not in shared:
-                    order = torch.randperm(parameter.numel(), device=parameter.device)
-                    parameter.data = parameter.data.flatten()[order].view_as(parameter)
+            _shuffle(parameter for parameter in made.parameters() if id(parameter) not in shared)
         copies.append(made)
     return [backbone, *copies]
+
+
+def another(module: M) -> M:
+    """A copy with matrices and filters of its own, as random as the first.
+
+    Args:
+        module: a module that was not trained.
+    """
+    made = copy.deepcopy(module)
+    _shuffle(made.parameters())
+    return made
+
+
+def _shuffle(parameters: Iterable[nn.Parameter]) -> None:
+    for parameter in parameters:
+        if parameter.ndim > 1:
+            order = torch.randperm(parameter.numel(), device=parameter.device)
+            parameter.data = parameter.data.flatten()[order].view_as(parameter)

@@ -1,25 +1,24 @@
 """FiLM: one trunk that runs once for each task, with a factor and a shift for each channel that are the task's.
 
 Source: Perez et al., "FiLM: Visual Reasoning with a General Conditioning Layer", AAAI 2018, with the task as the
-condition: x <- gamma_k * x + beta_k behind every stage.
+condition: x <- gamma_k * x + beta_k behind every stage. With `squeeze` also x <- x * sigmoid(W2 relu(W1 mean(x))) with
+matrices of the task: the squeeze-and-excitation of Maninis et al., "Attentive Single-Tasking of Multiple Tasks", CVPR
+2019, arXiv:1904.08918; its adversarial loss is left out.
 Shapes: B samples, K tasks, C channels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from mtl.architectures.architecture import Architecture
-from mtl.architectures.stages import staged
-from mtl.architectures.task_norms import TaskNorms
-from mtl.backbones.backbone import Backbone, State, run_stage
-from mtl.features import MASK, Features, FeatureSpec, Layout
-
-_FIRST = "first"
+from mtl.architectures.pass_per_task import PassPerTask
+from mtl.architectures.stages import by_channel, masked_mean
+from mtl.backbones.backbone import Backbone, State
+from mtl.features import Layout
 
 
-class FiLM(Architecture):
+class FiLM(PassPerTask):
     """The trunk runs once for each task, with a factor and a shift of the task's own for each channel.
 
     The cut is the output of the first stage; the shared stages are used behind it.
@@ -29,49 +28,48 @@ class FiLM(Architecture):
         names: names of the tasks.
         own_norms: every batch norm that runs once a task is the task's own; a shared one would mix the statistics of
             all tasks, and be right for none in evaluation.
+        squeeze: with a number above 0, each task also weighs the channels of every sample by squeeze-and-excitation,
+            whose hidden layer is so many times smaller. The paper of ASTMT builds on networks with 16.
+        shared_stages: the first stages, which run once for all tasks.
 
     Raises:
-        ValueError: if the backbone is one piece.
+        ValueError: if the backbone is one piece, or `squeeze` is below 0.
     """
 
-    shared_after_cut = True
-
-    def __init__(self, backbone: Backbone, names: Sequence[str], own_norms: bool = True) -> None:
-        super().__init__(backbone, names)
-        self.backbone = staged(backbone, "FiLM")
-        channels = self.backbone.stage_spec.channels
+    def __init__(
+        self,
+        backbone: Backbone,
+        names: Sequence[str],
+        own_norms: bool = True,
+        squeeze: int = 0,
+        shared_stages: int = 1,
+    ) -> None:
+        super().__init__(backbone, names, shared_stages, own_norms)
+        if squeeze < 0:
+            raise ValueError(f"FiLM: squeeze={squeeze} must be 0, for none, or a factor above 0.")
+        self.squeeze = squeeze
         for part in self.of_task.values():
-            part.factors = nn.ParameterList(torch.ones(width) for width in channels.values())
-            part.shifts = nn.ParameterList(torch.zeros(width) for width in channels.values())
-        first = next(iter(channels))
-        self.norms = TaskNorms(self.backbone, self.of_task, keep=self.backbone.stages()[0]) if own_norms else None
-        self.cut_spec = FeatureSpec(
-            {_FIRST: channels[first]},
-            {_FIRST: self.backbone.stage_spec.strides[first]},
-            {_FIRST: self.backbone.stage_spec.layouts[first]},
-        )
+            part.factors = nn.ParameterList(torch.ones(width) for width in self.widths())
+            part.shifts = nn.ParameterList(torch.zeros(width) for width in self.widths())
+            if squeeze:
+                part.squeezes = nn.ModuleList(_Squeeze(width, squeeze) for width in self.widths())
 
-    def cut(self, prepared: Mapping[str, Tensor]) -> Features:
-        start = self.backbone.begin(*(prepared[name] for name in self.backbone.inputs))
-        values, mask = run_stage(self.backbone.stages()[0], start)
-        return {_FIRST: values} | ({} if mask is None else {_FIRST + MASK: mask})
-
-    def view(self, cut: Features, name: str) -> Features:
-        if self.norms is not None:
-            self.norms.take_turn(name)
-        layouts = list(self.backbone.stage_spec.layouts.values())
-        state: State = cut[_FIRST], cut.get(_FIRST + MASK)
-        outputs = []
-        for index, stage in enumerate(self.backbone.stages()):
-            if index:
-                state = run_stage(stage, state)
-            state = self._modulated(state[0], name, index, layouts[index]), state[1]
-            outputs.append(state)
-        return self.backbone.finish(outputs)
-
-    def _modulated(self, values: Tensor, name: str, index: int, layout: Layout) -> Tensor:
+    def change(self, state: State, name: str, stage: int) -> State:
+        (values, mask), layout, index = state, self.layout(stage), stage - self.shared_stages + 1
         factor_C: Tensor = self.of_task.get_parameter(f"{name}.factors.{index}")
         shift_C: Tensor = self.of_task.get_parameter(f"{name}.shifts.{index}")
-        if layout == "map":
-            factor_C, shift_C = factor_C[:, None, None], shift_C[:, None, None]
-        return (values * factor_C + shift_C).to(values.dtype)
+        out = (values * by_channel(factor_C, layout) + by_channel(shift_C, layout)).to(values.dtype)
+        if self.squeeze:
+            out = self.of_task.get_submodule(f"{name}.squeezes.{index}")(out, mask, layout)
+        return out, mask
+
+
+class _Squeeze(nn.Module):
+    def __init__(self, width: int, reduction: int) -> None:
+        super().__init__()
+        hidden = max(1, width // reduction)
+        self.weigh = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width), nn.Sigmoid())
+
+    def forward(self, values: Tensor, mask: Tensor | None, layout: Layout) -> Tensor:
+        share_BC: Tensor = self.weigh(masked_mean(values, mask, layout).to(values.dtype))
+        return values * by_channel(share_BC, layout)

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from mtl.architectures.architecture import Architecture
 from mtl.architectures.copies import backbone_copies
-from mtl.architectures.stages import masked_mean, staged
+from mtl.architectures.stages import begin, join, masked_mean, spec_of, staged
+from mtl.architectures.whole_view import whole
 from mtl.backbones.backbone import Backbone, StagedBackbone, run_stages
 from mtl.features import MASK, Features, FeatureSpec
 
-_GATE = "gate"
+GATE = "gate"
 
 
 class MMoE(Architecture):
@@ -37,12 +38,12 @@ class MMoE(Architecture):
 
     def __init__(self, backbone: Backbone, names: Sequence[str], experts: int = 4, shared_stages: int = 1) -> None:
         super().__init__(backbone, names)
-        trunk = staged(backbone, "MMoE")
+        trunk = staged(backbone, type(self).__name__)
         stages = trunk.stages()
         if experts < 2 or not 1 <= shared_stages < len(stages):
             raise ValueError(
-                f"MMoE: experts={experts} must be at least 2, and shared_stages={shared_stages} from 1 to "
-                f"{len(stages) - 1}: {type(backbone).__name__} has {len(stages)} stages."
+                f"{type(self).__name__}: experts={experts} must be at least 2, and shared_stages={shared_stages} from "
+                f"1 to {len(stages) - 1}: {type(backbone).__name__} has {len(stages)} stages."
             )
         self.shared_stages = shared_stages
         self.experts = nn.ModuleList(backbone_copies(trunk, experts, stages[:shared_stages]))
@@ -50,19 +51,34 @@ class MMoE(Architecture):
         width = trunk.stage_spec.channels[last]
         self.gate_layout = trunk.stage_spec.layouts[last]
         for part in self.of_task.values():
-            part.gate = nn.Linear(width, experts)
+            part.gate = self.make_gate(width, experts)
         places = {f"{expert}/{level}": level for expert in range(experts) for level in self.spec.channels}
-        self.cut_spec = FeatureSpec(
-            {place: self.spec.channels[level] for place, level in places.items()} | {_GATE: width},
-            {place: self.spec.strides[level] for place, level in places.items()},
-            {place: self.spec.layouts[level] for place, level in places.items()} | {_GATE: "vector"},
-        )
+        self.cut_spec = join(spec_of(places, self.spec), FeatureSpec({GATE: width}, layouts={GATE: "vector"}))
+
+    def make_gate(self, width: int, experts: int) -> nn.Module:
+        """The gate of one task.
+
+        Args:
+            width: channels that it reads.
+            experts: number of experts E.
+        """
+        return nn.Linear(width, experts)
+
+    def gates(self, pooled_BC: Tensor, name: str) -> Tensor:
+        """How much of each expert a task takes, [B,E], summing to 1.
+
+        Args:
+            pooled_BC: what the gate reads.
+            name: the task.
+        """
+        logits_BE: Tensor = self.of_task[name].get_submodule("gate")(pooled_BC)
+        # a softmax in 16 bits would round small gates to 0
+        return logits_BE.float().softmax(-1)
 
     def cut(self, prepared: Mapping[str, Tensor]) -> Features:
         trunk = self._expert(0)
-        first = trunk.begin(*(prepared[name] for name in trunk.inputs))
-        shared = run_stages(trunk.stages()[: self.shared_stages], first)
-        cut = {_GATE: masked_mean(*shared[-1], self.gate_layout)}
+        shared = run_stages(trunk.stages()[: self.shared_stages], begin(trunk, prepared))
+        cut = {GATE: masked_mean(*shared[-1], self.gate_layout)}
         for index in range(len(self.experts)):
             expert = self._expert(index)
             found = expert.finish([*shared, *run_stages(expert.stages()[self.shared_stages :], shared[-1])])
@@ -71,16 +87,26 @@ class MMoE(Architecture):
         return cut
 
     def view(self, cut: Features, name: str) -> Features:
-        # a softmax in 16 bits would round small gates to 0
-        gates_BE = self.of_task[name].get_submodule("gate")(cut[_GATE]).float().softmax(-1)
-        out = {key: value for key, value in cut.items() if key.endswith(MASK)}
-        for level in self.spec.channels:
-            parts = torch.stack([cut[f"{index}/{level}"] for index in range(len(self.experts))], 1)
-            weights = gates_BE.to(parts.dtype).view(*gates_BE.shape, *[1] * (parts.ndim - 2))
-            out[level] = (weights * parts).sum(1)
-        return out
+        gates_BE = self.gates(cut[GATE], name)
+        parts = [{level: cut[f"{index}/{level}"] for level in self.spec.channels} for index in range(len(self.experts))]
+        masks = {key: value for key, value in cut.items() if key.endswith(MASK)}
+        return whole(weighted(parts, gates_BE) | masks)
 
     def _expert(self, index: int) -> StagedBackbone:
         expert = self.experts[index]
         assert isinstance(expert, StagedBackbone)
         return expert
+
+
+def weighted(parts: Sequence[Mapping[str, Tensor]], gates_BE: Tensor) -> Features:
+    """The sum of features of several experts, under gates.
+
+    Args:
+        parts: levels of each expert, without masks.
+        gates_BE: weight of each expert for each sample.
+    """
+    out: Features = {}
+    for level in parts[0]:
+        values = torch.stack([part[level] for part in parts], 1)
+        out[level] = (gates_BE.to(values.dtype).view(*gates_BE.shape, *[1] * (values.ndim - 2)) * values).sum(1)
+    return out

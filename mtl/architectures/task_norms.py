@@ -1,34 +1,48 @@
-"""Batch norms of a trunk that runs once for each task: every task has its own factors and statistics."""
+"""Norms of a trunk that runs once for each task: every task has its own factors and statistics."""
 
 import copy
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mtl.architectures.memo import Memo
+
 
 class TaskNorms:
-    """Puts a `TaskNorm` in the place of every batch norm of a trunk; the norms themselves belong to the tasks.
+    """Puts a `TaskNorm` in the place of every norm of a trunk; the norms themselves belong to the tasks.
 
     Args:
         trunk: changed in place.
         of_task: takes the norms, `norms` of each task.
-        keep: a part of the trunk that runs once for all tasks, and keeps its norms.
+        keep: parts of the trunk that run once for all tasks, and keep their norms.
+        kinds: classes of the norms.
+        make: makes the norm of a task from that of the trunk; a copy by default.
     """
 
-    def __init__(self, trunk: nn.Module, of_task: nn.ModuleDict, keep: nn.Module) -> None:
-        self.turn: dict[str, str] = {"task": ""}
-        kept = {id(module) for module in keep.modules()}
+    def __init__(
+        self,
+        trunk: nn.Module,
+        of_task: nn.ModuleDict,
+        keep: Iterable[nn.Module],
+        kinds: tuple[type[nn.Module], ...] = (_BatchNorm,),
+        make: Callable[[nn.Module], nn.Module] = copy.deepcopy,
+    ) -> None:
+        self.turn = Memo()
+        self.trunk = trunk
+        self.of_task = of_task
+        kept = {id(module) for part in keep for module in part.modules()}
         found = [
-            (parent, name, child)
-            for parent in trunk.modules()
-            for name, child in parent.named_children()
-            if isinstance(child, _BatchNorm) and id(child) not in kept
+            (place, child)
+            for place, child in trunk.named_modules()
+            if isinstance(child, kinds) and place and id(child) not in kept
         ]
+        self.number = len(found)
         for part in of_task.values():
-            part.norms = nn.ModuleList(copy.deepcopy(norm) for _, _, norm in found)
-        for index, (parent, name, _) in enumerate(found):
-            setattr(parent, name, TaskNorm(of_task, index, self.turn))
+            part.norms = nn.ModuleList(make(norm) for _, norm in found)
+        for index, (place, _) in enumerate(found):
+            trunk.set_submodule(place, TaskNorm(of_task, index, self.turn))
 
     def take_turn(self, task: str) -> None:
         """Say whose norms work from now on.
@@ -36,7 +50,17 @@ class TaskNorms:
         Args:
             task: the task's name.
         """
-        self.turn["task"] = task
+        self.turn.task = task
+
+    def settle(self, task: str) -> None:
+        """Put the norms of one task into the trunk, for good.
+
+        Args:
+            task: the task's name.
+        """
+        for place, module in list(self.trunk.named_modules()):
+            if isinstance(module, TaskNorm):
+                self.trunk.set_submodule(place, self.of_task.get_submodule(f"{task}.norms.{module.index}"))
 
 
 class TaskNorm(nn.Module):
@@ -50,7 +74,7 @@ class TaskNorm(nn.Module):
 
     of_task: nn.ModuleDict
 
-    def __init__(self, of_task: nn.ModuleDict, index: int, turn: dict[str, str]) -> None:
+    def __init__(self, of_task: nn.ModuleDict, index: int, turn: Memo) -> None:
         super().__init__()
         # not registered here: the norms are the tasks', and have their names in checkpoints there
         self.__dict__["of_task"] = of_task
@@ -63,4 +87,4 @@ class TaskNorm(nn.Module):
         Args:
             x: as the norm takes it.
         """
-        return self.of_task.get_submodule(f"{self.turn['task']}.norms.{self.index}")(x)
+        return self.of_task.get_submodule(f"{self.turn.task}.norms.{self.index}")(x)

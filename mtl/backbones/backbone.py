@@ -65,6 +65,15 @@ class StagedBackbone(Backbone):
             outputs: values and mask behind each stage.
         """
 
+    def skippable(self) -> list[nn.Module]:
+        """Parts that give what they take in the same shape, so that a task may skip them; in their order.
+
+        By default the stages that do; a subclass adds blocks of its stages.
+        """
+        spec = self.stage_spec
+        sizes = [(spec.channels[level], spec.strides[level], spec.layouts[level]) for level in spec.channels]
+        return [stage for stage, a, b in zip(self.stages()[1:], sizes, sizes[1:], strict=False) if a == b]
+
     def begin(self, *inputs: Tensor) -> State:
         """What the first stage gets: the input and its mask.
 

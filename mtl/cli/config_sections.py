@@ -12,7 +12,6 @@ from lightning.pytorch import Trainer
 from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
 from mtl.callbacks.tracking.loggers import Tracking
 from mtl.config.command_line import OPTIONS
-from mtl.config.merge import Config
 from mtl.config.schema import Schema
 from mtl.data.module import JointDataModule
 from mtl.inputs.input import input_kind
@@ -28,12 +27,8 @@ SETTINGS: dict[str, tuple[Any, Any, str]] = {
 }
 
 
-def make_schema(config: Config) -> Schema:
-    """What may stand where in a config.
-
-    Args:
-        config: the merged config.
-    """
+def make_schema() -> Schema:
+    """What may stand where in a config."""
     sections: dict[str, Any] = {
         "data": JointDataModule,
         "model": MultiTaskLightningModule,
@@ -42,7 +37,9 @@ def make_schema(config: Config) -> Schema:
         "tracking": Tracking,
     }
     settings = {name: kind for name, (kind, _, _) in SETTINGS.items()}
-    return Schema({**sections, **settings}, config, [option[2:] for option in OPTIONS])
+    return Schema(
+        {**sections, **settings}, [("model", "tasks"), ("model", "inputs")], [option[2:] for option in OPTIONS]
+    )
 
 
 def experiment_of(configs: Sequence[Path]) -> str:

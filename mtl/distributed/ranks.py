@@ -3,7 +3,7 @@
 Shapes: K tasks, B samples, D values of a sample, P parameters.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -113,6 +113,24 @@ def gather_samples(rows_KBD: Tensor, group: "dist.ProcessGroup | None" = None) -
     parts = rows_KBD.new_empty(ranks * len(rows_KBD), *rows_KBD.shape[1:])
     _all_gather(parts, rows_KBD.contiguous(), group=group)
     return parts.view(ranks, *rows_KBD.shape).permute(1, 2, 0, 3).flatten(1, 2)
+
+
+def largest_sizes(
+    shapes: Sequence[torch.Size], device: torch.device, group: "dist.ProcessGroup | None" = None
+) -> list[torch.Size]:
+    """The largest size in every dimension among the ranks. The host waits for it.
+
+    Args:
+        shapes: of as many tensors, with as many dimensions, on every rank.
+        device: where the group talks.
+        group: process group; the default one if none is given.
+    """
+    if num_ranks() == 1:
+        return list(shapes)
+    sizes = torch.tensor([size for shape in shapes for size in shape], device=device)
+    dist.all_reduce(sizes, dist.ReduceOp.MAX, group=group)
+    found = iter(sizes.tolist())
+    return [torch.Size(next(found) for _ in shape) for shape in shapes]
 
 
 def own_samples(values_BD: Tensor) -> Tensor:

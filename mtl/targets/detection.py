@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 
 from mtl.targets.multilabel import as_number
 from mtl.targets.overlay import Boxes, Overlay
-from mtl.targets.target import Sample, Target
+from mtl.targets.target import Sample, Target, reindex
 from mtl.task import Task
 
 PADDING_LABEL = -1  # class index of a padded box; an ignored box of class c has -2 - c
@@ -32,6 +32,7 @@ class Detection(Target):
     kind = "detection"
     form = "boxes [N,4] with a class index each"
     needs_classes = True
+    silence_denies = True
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -81,6 +82,10 @@ class Detection(Target):
         labels = batch[self.task.labels_field][index]
         real = labels >= 0
         return Overlay(found, Boxes(batch[self.task.name][index][real].float().cpu(), labels[real].cpu()))
+
+    def reindexed(self, sample: Sample, places: Tensor) -> Sample:
+        name, labels = self.fields
+        return {name: sample[name], labels: reindex(sample[labels], places)}
 
     def is_missing(self, sample: Sample) -> bool:
         return False  # no box is an answer, too

@@ -1,29 +1,28 @@
 """What `affinity_validation.py` trains on: several tasks of one data set, small enough to train every pair of them.
 
-A table is an image of one pixel: its columns are channels, so that the package's own model, heads and metrics serve it.
 Shapes: N rows, D columns, K tasks.
 """
 
 import csv
 import gzip
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from mtl.backbones.backbone import Backbone
 from mtl.backbones.image.residual_fpn import ResidualFPN
+from mtl.backbones.table.mlp import TableMLP
 from mtl.batch import IGNORE_INDEX, Batch, collate
 from mtl.data.sets.digit_scenes import SceneSet
-from mtl.features import Features, FeatureSpec
+from mtl.features import FeatureSpec
 from mtl.heads.detection.centernet import CenterNetHead
 from mtl.heads.head import Head
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.heads.whole.regression import RegressionHead
-from mtl.task import Task
+from mtl.task import IMAGE, Inputs, InputSpec, Task
 
 Row = dict[str, str]
 DIGITS = tuple(str(digit) for digit in range(10))
@@ -41,7 +40,7 @@ class Problem:
         backbone: makes the shared trunk.
         heads: makes the head of a task out of the trunk's features.
         own_rows: whether a row belongs to one task, so that each draws its own.
-        pixels: whether inputs are images in 0..255.
+        inputs: what the model is fed.
     """
 
     name: str
@@ -51,24 +50,7 @@ class Problem:
     backbone: Callable[[], Backbone]
     heads: dict[str, Callable[[FeatureSpec], Head]]
     own_rows: bool = False
-    pixels: bool = False
-
-
-class TableTrunk(Backbone):
-    """Two hidden layers over the columns of a table.
-
-    Args:
-        columns: D.
-        width: of both layers.
-    """
-
-    def __init__(self, columns: int, width: int = 32) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(columns, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
-        self.spec = FeatureSpec({"row": width}, {"row": 1})
-
-    def forward(self, image: Tensor) -> Features:
-        return {"row": self.layers(image.flatten(1))[:, :, None, None]}
+    inputs: Inputs = field(default_factory=lambda: dict(IMAGE))
 
 
 def digits(num_train: int = 4000, num_test: int = 500) -> Problem:
@@ -94,7 +76,7 @@ def digits(num_train: int = 4000, num_test: int = 500) -> Problem:
             heads[name] = partial(CenterNetHead, task)
         else:
             heads[name] = _head(task, train, levels=["p2"], pooling=["mean", "max"], hidden=32)
-    return Problem("digits", tasks, train, test, partial(ResidualFPN, 8, 16), heads, pixels=True)
+    return Problem("digits", tasks, train, test, partial(ResidualFPN, 8, 16), heads)
 
 
 def _scenes(split: str, number: int, tasks: dict[str, Task]) -> Batch:
@@ -178,7 +160,7 @@ def _table(
     spread_D = (values_ND[learn_N] - mean_D).square().nanmean(0).sqrt()
     # a column that never changes says nothing, and what is missing stands at the mean
     inputs_ND = ((values_ND - mean_D) / torch.where(spread_D > 0, spread_D, 1)).nan_to_num()
-    batch: Batch = {"image": inputs_ND[:, :, None, None]}
+    batch: Batch = {"row": inputs_ND}
     for task in tasks.values():
         target_N = torch.tensor([float(row[task.name] or "nan") for row in rows])
         batch[task.labelled_field] = target_N.isfinite()
@@ -186,7 +168,8 @@ def _table(
         batch[task.name] = target_N.nan_to_num(IGNORE_INDEX).long() if whole else target_N
     train, test = ({key: value[mask_N] for key, value in batch.items()} for mask_N in (learn_N, ~learn_N))
     heads = {task.name: _head(task, train) for task in tasks.values()}
-    return Problem(name, tasks, train, test, partial(TableTrunk, len(columns)), heads, own_rows)
+    inputs = {"row": InputSpec("row", "table", channels=len(columns))}
+    return Problem(name, tasks, train, test, partial(TableMLP, inputs, (32, 32)), heads, own_rows, inputs)
 
 
 def _head(task: Task, train: Batch, **options: object) -> Callable[[FeatureSpec], Head]:

@@ -32,6 +32,7 @@ from mtl.affinity.measure import AffinityMeasure, Evidence
 from mtl.batch import Batch
 from mtl.discovery import concrete_subclasses
 from mtl.evaluation.delta_m import Metric, delta_m_per_task
+from mtl.inputs.input import input_kind
 from mtl.model import MultiTaskModel
 from mtl.optim import Optim
 
@@ -57,8 +58,9 @@ class Study:
     def __init__(self, problem: Problem, steps: int, lr: float) -> None:
         self.problem, self.steps, self.lr = problem, steps, lr
         self.names = list(problem.tasks)
-        self.collected = list(combinations(range(len(self.names)), 2))
+        self.pairs = list(combinations(range(len(self.names)), 2))
         self.rows = [problem.train[task.labelled_field].nonzero()[:, 0] for task in problem.tasks.values()]
+        self.num_rows = len(next(iter(problem.train.values())))
         self.alone: list[list[Scores]] = []  # by seed and task
         self.together: list[dict[tuple[int, int], Scores]] = []  # by seed and pair
         self.affinity: dict[str, list[Tensor]] = {}  # by measure, one matrix for each seed
@@ -71,7 +73,7 @@ class Study:
         """
         singles = [self.train([task], seed) for task in range(len(self.names))]
         self.alone.append([self.test(model) for model in singles])
-        self.together.append({pair: self.test(self.train(pair, seed)) for pair in self.collected})
+        self.together.append({pair: self.test(self.train(pair, seed)) for pair in self.pairs})
         found: dict[str, list[Tensor]] = {}
         everything = range(len(self.names))
         batches = [batch for batch, _ in zip(self.batches(everything, seed + 1000), range(BATCHES), strict=False)]
@@ -106,15 +108,15 @@ class Study:
         for task in tasks:
             torch.manual_seed(1000 * seed + task + 1)
             heads[self.names[task]] = self.problem.heads[self.names[task]](backbone.spec)
-        settings = {} if self.problem.pixels else {"image_mean": [0.0], "image_std": [1.0]}
-        model = MultiTaskModel(backbone, heads, **settings).train()
+        prepare = {name: input_kind(spec)(spec) for name, spec in self.problem.inputs.items()}
+        model = MultiTaskModel(backbone, heads, prepare).train()
         optimizer, schedule = Optim(lambda groups: AdamW(groups, lr=self.lr, weight_decay=0.05)).build(
             model, self.steps
         )
         points = {round(point * self.steps) for point in POINTS}
         for step, batch in zip(range(1, self.steps + 1), self.batches(tasks, seed), strict=False):
             optimizer.zero_grad()
-            torch.stack(list(model.losses(model(batch["image"]), batch).values())).sum().backward()
+            torch.stack(list(model.losses(model(batch), batch).values())).sum().backward()
             optimizer.step()
             schedule.step()
             if look is not None and step in points:
@@ -129,7 +131,7 @@ class Study:
             seed: of the draws.
         """
         own = self.problem.own_rows
-        sources = [self.rows[task] for task in tasks] if own else [torch.arange(len(self.problem.train["image"]))]
+        sources = [self.rows[task] for task in tasks] if own else [torch.arange(self.num_rows)]
         draws = [torch.Generator().manual_seed(1000 * seed + (task if own else 0)) for task in tasks][: len(sources)]
         while True:
             rows = torch.cat(
@@ -148,7 +150,7 @@ class Study:
             model: a trained model.
         """
         model.eval()
-        predictions = model.decode(model(self.problem.test["image"]))
+        predictions = model.decode(model(self.problem.test))
         scores = {}
         for name, found in predictions.items():
             metrics = model.head(name).metrics()
@@ -164,7 +166,7 @@ class Study:
             seeds: which of the seeds that were run.
         """
         gains_KK = torch.full((len(self.names), len(self.names)), torch.nan, dtype=torch.float64)
-        for pair in self.collected:
+        for pair in self.pairs:
             for other, task in (pair, pair[::-1]):
                 keys = list(self.alone[0][task])
                 alone = {key: sum(self.alone[seed][task][key] for seed in seeds) / len(seeds) for key in keys}

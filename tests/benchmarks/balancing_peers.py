@@ -54,7 +54,7 @@ def _jacobian_step(setting: Setting, mode: str, method: str) -> Step:
     def step() -> None:
         setting.optimizer.zero_grad()
         with setting.autocast():
-            features = setting.model.features(setting.batch["image"])
+            features = setting.model.cut(setting.batch)
             outputs = {name: head(features) for name, head in setting.model.heads.items()}
             losses = list(setting.model.losses(outputs, setting.batch).values())
         mtl_backward(
@@ -77,7 +77,7 @@ def _gramian_step(setting: Setting, method: str) -> Step:
 
     weighting = getattr(aggregation, f"{method}Weighting")()
     setting = copy.deepcopy(setting)  # the engine's hooks stay in the network, so it gets one of its own
-    engine = Engine(setting.model.backbone, batch_dim=None)
+    engine = Engine(setting.model.trunk, batch_dim=None)
 
     def step() -> None:
         setting.optimizer.zero_grad()

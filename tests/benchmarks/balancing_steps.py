@@ -21,7 +21,7 @@ from mtl.backbones.image.seed_cnn import SeedCNN
 from mtl.backbones.image.torchvision_network import TorchvisionBackbone
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import GradientWeighting, LossWeighting
-from mtl.batch import Batch
+from mtl.batch import LABELLED, Batch
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.data.module import JointDataModule
 from mtl.discovery import concrete_subclasses
@@ -101,11 +101,10 @@ class Setting:
         if self.arch.boxes:
             self.tasks[names[0]] = Task(names[0], "detection", NUM_CLASSES)
             heads[names[0]] = partial(FCOSHead, num_convs=1)
-        self.module = MultiTaskLightningModule(self.tasks, self.arch.backbone(), heads, channels_last=channels_last).to(
-            self.device
-        )
+        self.module = MultiTaskLightningModule(self.tasks, self.arch.backbone(), heads).to(self.device)
         self.model = self.module.model
-        self.shared = [p for p in self.model.backbone.parameters() if p.requires_grad]
+        self.model.set_memory_format(channels_last)
+        self.shared = self.model.partition().shared
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=fused)
         self.truth = [torch.randn(3 * 8 * 8, NUM_CLASSES, device=self.device) for _ in names]
         self.batch = self.make_batch(batch or self.arch.batch)
@@ -115,7 +114,7 @@ class Setting:
     def make_batch(self, images: int) -> Batch:
         """Random images whose labels are a function of them, so that there is something to learn."""
         side, device = self.arch.side, self.device
-        image = torch.rand(images, 3, side, side, device=device).contiguous(memory_format=self.module.memory_format)
+        image = torch.rand(images, 3, side, side, device=device)
         coarse = nn.functional.adaptive_avg_pool2d(image, 8).flatten(1) - 0.5
         batch: Batch = {"image": image}
         for (name, task), truth in zip(self.tasks.items(), self.truth, strict=True):
@@ -134,7 +133,7 @@ class Setting:
 
     def losses(self) -> dict[str, Tensor]:
         with self.autocast():
-            return self.model.losses(self.model(self.batch["image"]), self.batch)
+            return self.model.losses(self.model(self.batch), self.batch)
 
     def shared_gradient(self) -> Tensor:
         found = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.shared]
@@ -160,7 +159,7 @@ class Setting:
         def step() -> None:
             self.optimizer.zero_grad()
             with self.autocast():
-                features = self.model.features(self.batch["image"])
+                features = self.model.cut(self.batch)
                 views = {name: {k: v.detach().requires_grad_() for k, v in features.items()} for name in self.tasks}
                 outputs = {name: head(views[name]) for name, head in self.model.heads.items()}
                 losses = self.model.losses(outputs, self.batch)
@@ -255,8 +254,8 @@ class Balanced:
         module.objective_steps, self.setting.model.junction.node = dict(self.steps), self.node
         self.setting.optimizer.zero_grad()
         # the loader has looked while the batch was on the host
-        self.trainer.datamodule.labelled_tasks = dict.fromkeys(self.setting.tasks, True)
-        self.callback.on_train_batch_start(self.trainer, module, self.setting.batch, step)
+        batch: Batch = {**self.setting.batch, LABELLED: tuple(self.setting.tasks)}
+        self.callback.on_train_batch_start(self.trainer, module, batch, step)
         objective, _ = module.objective(self.setting.losses())
         objective.backward()
         self.detach()

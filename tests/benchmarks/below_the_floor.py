@@ -43,14 +43,14 @@ class Estimates:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.backbone = setting.model.backbone
+        self.backbone = setting.model.trunk.backbone
         self.last = torch.eye(setting.num_tasks, dtype=torch.float64)
 
     def at_features(self, part: slice = slice(None)) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Features of a part of the batch, and the gradients of every task there, [K][L]."""
         setting = self.setting
         batch = {key: value[part] for key, value in setting.batch.items()}
-        features = setting.model.features(batch["image"])
+        features = setting.model.cut(batch)
         cut = {name: {k: v.detach().requires_grad_() for k, v in features.items()} for name in setting.tasks}
         losses = setting.model.losses({n: setting.model.head(n)(cut[n]) for n in setting.tasks}, batch)
         rows = []
@@ -98,7 +98,7 @@ class Estimates:
         rows_KD = torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
         named = {name: p for name, p in self.backbone.named_parameters() if p.requires_grad}
         model = self.setting.model
-        image = (self.setting.batch["image"] - model.image_mean) / model.image_std
+        image = model.inputs["image"](self.setting.batch)["image"]
 
         def trunk(parameters: dict[str, Tensor]) -> Tensor:
             levels = torch.func.functional_call(self.backbone, parameters, (image,))

@@ -37,7 +37,7 @@ def endless(data: JointDataModule) -> Iterator[Batch]:
 
 
 def step(module: MultiTaskLightningModule, optimizer: torch.optim.Optimizer, batch: Batch) -> None:
-    outputs = module.model(batch["image"].contiguous(memory_format=module.memory_format))
+    outputs = module.model(batch)
     losses = module.model.losses(outputs, batch)
     optimizer.zero_grad()
     torch.stack([module.loss_weights[name] * loss for name, loss in losses.items()]).sum().backward()

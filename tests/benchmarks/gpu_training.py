@@ -87,15 +87,12 @@ class Stopwatch(Callback):
 def by_hand(setting: Setting, batches: Batches) -> Callable[[], None]:
     """The whole loop."""
     parameters = list(setting.model.parameters())
-    module = setting.module
 
     def loop() -> None:
         for batch in batches:
             here = {name: value.to(setting.device, non_blocking=True) for name, value in batch.items()}
             with setting.autocast():
-                losses = setting.model.losses(
-                    setting.model(here["image"].contiguous(memory_format=module.memory_format)), here
-                )
+                losses = setting.model.losses(setting.model(here), here)
                 total = torch.stack(list(losses.values())).sum()
             setting.optimizer.zero_grad()
             total.backward()

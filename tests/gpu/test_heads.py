@@ -19,7 +19,7 @@ def on(device: torch.device, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def loss_and_gradients(head: Head, features: Features, batch: Batch) -> tuple[dict[str, Tensor], list[Tensor]]:
     """Outputs, and the loss with all its gradients."""
-    levels = {name: level.clone().requires_grad_() for name, level in features.items()}
+    levels = {name: level.clone().requires_grad_(level.is_floating_point()) for name, level in features.items()}
     outputs = head(levels)
     loss = head.loss(outputs, batch)
     loss.backward()
@@ -46,7 +46,8 @@ def test_outputs_loss_and_gradients_are_those_of_the_cpu(
 @every_head
 def test_predictions_are_those_of_the_cpu(cls: type[Head], kind: str, place: str, device: torch.device) -> None:
     head = build(cls, kind, place).eval()
-    outputs = head({level: 3 * feature for level, feature in random_features(place, 4).items()})
+    features = random_features(place, 4).items()
+    outputs = head({level: 3 * value if value.is_floating_point() else value for level, value in features})
     here = head.decode(outputs)
     there = head.to(device).decode(on(device, outputs))
     assert there.keys() == here.keys()

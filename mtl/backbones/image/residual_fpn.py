@@ -46,6 +46,10 @@ class ResidualFPN(StagedBackbone):
     def stages(self) -> Sequence[nn.Module]:
         return [self.stem, *self.blocks]
 
+    def skippable(self) -> list[nn.Module]:
+        stages = [stage for stage in self.blocks if isinstance(stage, nn.Sequential)]
+        return [block for stage in stages for block in list(stage)[1:]]
+
     def finish(self, outputs: Sequence[State]) -> Features:
         maps = [values for values, _ in outputs[1:]]
         merged = self.lateral[-1](maps[-1])

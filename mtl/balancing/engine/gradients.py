@@ -10,12 +10,12 @@ from typing import Literal
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl.balancing.engine.partition import Partition
 from mtl.balancing.method import NOT_FINITE, Method
 from mtl.balancing.protocols import GradientAggregation, GradientWeighting
-from mtl.distributed.ranks import gather_samples, num_ranks, own_samples, sum_over_ranks
+from mtl.distributed.ranks import gather_samples, largest_sizes, num_ranks, own_samples, sum_over_ranks
 from mtl.functional.gradient_rows import exact_dtype, gramian, weighted_sum
 
 
@@ -48,6 +48,7 @@ class TaskGradients(ABC):
         self.kept: Tensor | None = None  # [K], the last ones that the method gave for finite gradients
         self.kept_for: Sequence[bool] | None = None  # which tasks were present then
         self.gramian: Tensor | None = None  # [K,K], of the last step that had one; telemetry reads it
+        self.ragged = False  # levels of the cut may be longer on one rank than on another
         self.watched = False  # keep a Gramian also for methods that do not ask for one
         self.losses: Tensor = torch.zeros(0)
         self.present: Sequence[bool] | None = None
@@ -143,9 +144,11 @@ class TaskGradients(ABC):
     ) -> Sequence[Tensor]:
         """A method on the gradients themselves sees those of all samples of all ranks, as one process would."""
         like = [next(part for part in level if part is not None) for level in levels]
+        shapes = [part.shape[1:] for part in like]
+        padded = largest_sizes(shapes, like[0].device, self.group) if self.ragged else shapes
         rows_KBD = torch.stack(
             [
-                torch.cat([_flat(part, shape) for part, shape in zip(row, like, strict=True)], 1)
+                torch.cat([_flat(part, level, size) for part, level, size in zip(row, like, padded, strict=True)], 1)
                 for row in zip(*levels, strict=True)
             ]
         )
@@ -153,13 +156,23 @@ class TaskGradients(ABC):
         everywhere_KBD = gather_samples(rows_KBD, self.group)
         combined_P = self._aggregate(everywhere_KBD.flatten(1))
         combined_BD = own_samples(combined_P.view_as(everywhere_KBD[0])) * (scale * num_ranks())
-        sizes = [part[0].numel() for part in like]
+        combined = combined_BD.split([shape.numel() for shape in padded], dim=1)
         return [
-            part_BD.reshape(shape.shape).to(dtype or shape.dtype)
-            for part_BD, shape in zip(combined_BD.split(sizes, dim=1), like, strict=True)
+            _cut_to(part_BD.unflatten(1, shape), level).to(dtype or level.dtype)
+            for part_BD, shape, level in zip(combined, padded, like, strict=True)
         ]
 
 
-def _flat(part: Tensor | None, like: Tensor) -> Tensor:
-    """One row [B,D] for each sample, in float32."""
-    return torch.zeros_like(like).flatten(1).float() if part is None else part.flatten(1).float()
+def _flat(part: Tensor | None, like: Tensor, shape: torch.Size) -> Tensor:
+    """One row [B,D] for each sample, in float32, with zeros behind what a rank has less than others."""
+    values = torch.zeros_like(like) if part is None else part
+    if values.shape[1:] != shape:
+        lacking = [want - have for want, have in zip(reversed(shape), reversed(values.shape[1:]), strict=True)]
+        values = nn.functional.pad(values, [size for more in lacking for size in (0, more)])
+    return values.flatten(1).float()
+
+
+def _cut_to(values: Tensor, like: Tensor) -> Tensor:
+    for dim in range(1, like.ndim):
+        values = values.narrow(dim, 0, like.shape[dim])
+    return values

@@ -33,16 +33,21 @@ class BeforeBackward(TaskGradients):
     shared_after_cut = False
     # of FSDP, whose weights are gathered once for all passes
     trunk: nn.Module | None = None
+    # of a step; none where no tensor of the cut needs a gradient
+    levels: Sequence[Tensor] = ()
+    leaves: Sequence[Sequence[Tensor]] = ()
     _looked = False
 
     def split(self, levels: list[Tensor], num_tasks: int) -> list[list[Tensor]]:
         self.levels = levels
-        self.leaves = [[level.detach().requires_grad_() for level in levels] for _ in range(num_tasks)]
-        return self.leaves
+        leaves = [[level.detach().requires_grad_() for level in levels] for _ in range(num_tasks)]
+        self.leaves = leaves
+        return leaves
 
     def objective(self, losses: Sequence[Tensor], global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
         self.losses, self.present = global_K, present
         losses_K = torch.stack(list(losses))
+        self.leaves = self.leaves or [[] for _ in losses]
         # asked before the method itself, whose call moves its state
         own_K = self.method.head_weights(global_K, present).to(losses_K)
         learned = self.method.parameter_loss(global_K, present)
@@ -53,7 +58,7 @@ class BeforeBackward(TaskGradients):
         gathered = self.trunk is not None and not self._is_cheap()
         with kept_gathered(self.trunk) if gathered and self.trunk is not None else nullcontext():
             total = self._deliver(losses, losses_K, own_K)
-        self.levels, self.leaves = [], []
+        self.levels, self.leaves = (), ()
         if learned is not None:
             total = total + learned - learned.detach()
         return total + losses_K.detach().sum()
@@ -68,7 +73,7 @@ class BeforeBackward(TaskGradients):
         self._those_that_reach([[*row, *after] for row, after in zip(rows, behind, strict=True)])
         targets: list[Tensor]
         if self._is_cheap():
-            targets = self.levels
+            targets = list(self.levels)
             delivered = list(self._combine_features(rows, self.scale.expand(len(rows))))
         else:
             targets = list(trainable(self.partition.shared))

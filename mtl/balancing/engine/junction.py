@@ -10,13 +10,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mtl.features import Features
+from mtl.features import MASK, Features
 
 
 class GradientNode(Protocol):
     """What a balancing method puts between the cut and the tasks."""
 
     gramian: Tensor | None  # inner products of the task gradients [K,K], of the last step that had them
+    ragged: bool  # whether levels may be longer on one rank than on another; set at every call
     watched: bool  # whether somebody reads `gramian`, so that it is computed also for methods without one
 
     def split(self, levels: list[Tensor], num_tasks: int) -> list[list[Tensor]]:
@@ -69,6 +70,7 @@ class Junction:
         if self.node is None or not self.levels:
             views = [self.levels] * len(names)
         else:
+            self.node.ragged = any(key.endswith(MASK) for key in cut)
             views = self.node.split(self.levels, len(names))
         return {
             name: {key: view[places[id(level)]] if key in forked else level for key, level in cut.items()}

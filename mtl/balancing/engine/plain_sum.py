@@ -16,6 +16,7 @@ class PlainSum:
     def __init__(self) -> None:
         self.gramian: Tensor | None = None
         self.watched = True
+        self.ragged = False
 
     def split(self, levels: list[Tensor], num_tasks: int) -> list[list[Tensor]]:
         """A view of every level for each task.

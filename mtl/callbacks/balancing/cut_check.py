@@ -33,12 +33,14 @@ class Reach:
         behind: names of shared parameters that are used behind the cut.
         around: names of shared parameters that a loss reaches by another way than the cut.
         foreign: (task, owner, parameter): a task whose loss reaches what belongs to another.
+        before: (owner, parameter): what belongs to a task and is used before the cut.
     """
 
     levels: dict[str, frozenset[str]]
     behind: tuple[str, ...]
     around: tuple[str, ...]
     foreign: tuple[tuple[str, str, str], ...]
+    before: tuple[tuple[str, str], ...] = ()
 
     @property
     def apart(self) -> list[tuple[str, str]]:
@@ -75,7 +77,8 @@ def measure_reach(model: MultiTaskModel, batch: Batch) -> Reach:
         for name in model.heads:
             _, of_shared, _ = _reached(model, name, cut, few, shared, own)
             around |= {names[id(parameter)] for parameter in of_shared} - behind
-    return Reach(levels, tuple(sorted(behind)), tuple(sorted(around)), tuple(foreign))
+        before = [(owner, names[id(parameter)]) for owner, parameter in _before(cut, own)]
+    return Reach(levels, tuple(sorted(behind)), tuple(sorted(around)), tuple(foreign), tuple(before))
 
 
 def check_cut(model: MultiTaskModel, batch: Batch, at: str) -> Reach:
@@ -95,6 +98,12 @@ def check_cut(model: MultiTaskModel, batch: Batch, at: str) -> Reach:
         raise ValueError(
             f"{parameter} belongs to task {owner!r} by its place, and the loss of task {task!r} reaches it, too. "
             "Register it in the trunk itself, outside of `of_task` and the heads: then it is shared."
+        )
+    if reach.before:
+        owner, parameter = reach.before[0]
+        raise ValueError(
+            f"{parameter} belongs to task {owner!r} by its place, and {architecture} uses it before its cut, where "
+            "gradients of all tasks pass. Use it in `view`, or register it in the trunk itself: then it is shared."
         )
     if reach.around:
         raise ValueError(
@@ -137,7 +146,7 @@ def _reached(
         level: value.detach().requires_grad_() if value.is_floating_point() else value for level, value in cut.items()
     }
     floating = [level for level, value in leaves.items() if value.requires_grad]
-    loss = model.head(name).loss(model.outputs(name, leaves), batch)
+    loss = model.loss(name, model.outputs(name, leaves), batch)
     others = [(owner, parameter) for owner, parameters in own.items() if owner != name for parameter in parameters]
     inputs = [*(leaves[level] for level in floating), *shared, *(parameter for _, parameter in others)]
     found = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
@@ -145,6 +154,17 @@ def _reached(
     of_levels = frozenset(level for level in floating if next(there))
     of_shared = [parameter for parameter in shared if next(there)]
     return of_levels, of_shared, [other for other in others if next(there)]
+
+
+def _before(cut: Features, own: Mapping[str, Sequence[nn.Parameter]]) -> list[tuple[str, nn.Parameter]]:
+    """Parameters of tasks that the cut itself is made with."""
+    places = [(owner, parameter) for owner, parameters in own.items() for parameter in parameters]
+    roots = [level for level in cut.values() if level.requires_grad]
+    if not roots or not places:
+        return []
+    ones = [torch.ones_like(root) for root in roots]
+    found = torch.autograd.grad(roots, [parameter for _, parameter in places], ones, allow_unused=True)
+    return [place for place, gradient in zip(places, found, strict=True) if gradient is not None]
 
 
 @contextmanager

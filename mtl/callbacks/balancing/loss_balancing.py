@@ -212,7 +212,11 @@ class LossBalancing(Callback):
                 "them to the method Fixed, alone or as the transform of a TransformedWeighting."
             )
         if self.at == "parameters" and not trainable(module.model.partition().shared):
-            raise ValueError("LossBalancing at='parameters' needs a trunk that learns, and all of it is frozen.")
+            raise ValueError(
+                "LossBalancing at='parameters' needs shared parameters that learn, and all of them are frozen, or "
+                f"{type(module.model.trunk).__name__} shares none. Let some of the trunk learn, or take a method on "
+                "losses."
+            )
 
     def _know_shards(self, module: LightningModule) -> None:
         assert isinstance(module, MultiTaskLightningModule)

@@ -199,7 +199,7 @@ def _attributions(model: MultiTaskModel, batch: Batch) -> Iterator[Features]:
     for name in model.heads:
         # leaves of their own: nothing goes back into the trunk, which may be frozen
         leaves = {level: cut[level].detach().requires_grad_() for level in model.trunk.cut_spec.channels}
-        loss = model.head(name).loss(model.outputs(name, cut | leaves), batch)
+        loss = model.loss(name, model.outputs(name, cut | leaves), batch)
         found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
         yield {
             level: torch.zeros_like(value) if gradient is None else (gradient * value).detach().abs()

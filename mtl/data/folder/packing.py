@@ -5,6 +5,7 @@ Shapes: N pictures, T boxes of all pictures, n boxes of one picture.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from mtl.errors import did_you_mean
 from mtl.targets.detection import ignored
 
 _ROUNDING_PX = 1.0  # rounding may move a box this far beyond the border; it is clipped and reported
+_MOST_DOUBLED = 1000  # pairs to report in one picture: 10,000 equal boxes make 50,000,000
 _TINY_PX2 = 16.0  # smaller boxes are reported; they are usually slips of the mouse
 
 
@@ -178,7 +180,7 @@ def _check_boxes(
         if np.prod(inside[2:] - inside[:2]) < _TINY_PX2:
             report.add("tiny_box", split, record.name, detail, "kept")
         kept.append(i)
-    for a, b in doubled_boxes(record.boxes[kept], [record.classes[i] for i in kept]):
+    for a, b in islice(doubled_boxes(record.boxes[kept], [record.classes[i] for i in kept]), _MOST_DOUBLED):
         both = f"{record.boxes[kept[a]].round(1).tolist()} / {record.boxes[kept[b]].round(1).tolist()}"
         report.add("doubled_box", split, record.name, f"{record.classes[kept[a]]} {both}", "kept")
     return kept

@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mtl.config.foreign_files import read_small
 from mtl.data.folder.annotations import AnnotatedImage, Checks
 from mtl.data.folder.findings import DataReport
 
 Difficult = Literal["keep", "skip"]
+_MOST_BYTES = 20_000_000  # of one picture's annotations; they have some thousand
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _DECLARATION = re.compile(rb"^\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([\w.:-]+)[\"'][^>]*\?>")
 
@@ -70,7 +72,7 @@ def read_voc(
 
 
 def _parse(annotation: Path) -> ElementTree.Element:
-    content = annotation.read_bytes()
+    content = read_small(annotation, _MOST_BYTES, follow=True)
     try:
         try:
             return ElementTree.fromstring(content)

@@ -4,6 +4,7 @@ Source: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torchvision.models.detection import FCOS_ResNet50_FPN_Weights
@@ -41,6 +42,10 @@ class COCODetectionData(COCOFolder):
             annotations={split: f"annotations/instances_{part}.json" for split, part in parts.items()},
             **kwargs,
         )
+
+    @classmethod
+    def example_args(cls, folder: Path) -> None:
+        return None  # COCO's own layout, which the tests of this class write
 
     @classmethod
     def declare_tasks(

@@ -5,6 +5,7 @@ Alpaydin and Kaynak, 1998). Digits in training scenes never appear in validation
 Shapes: N scenes, S digit slots per scene, P pasted digits, H x W pixels.
 """
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -95,6 +96,11 @@ class DigitScenes(JointDataModule):
         }
         names = ["largest"] if image_tasks is None else image_tasks
         return {"boxes": Task("boxes", "detection", class_names=CLASS_NAMES), **{name: known[name] for name in names}}
+
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any]:
+        sizes = {"num_train": 6, "num_val": 3, "num_test": 3, "image_size": 32, "max_digit_px": 16}
+        return {"image_tasks": ["largest", "count", "parity"], **sizes}
 
     def setup(self, stage: str) -> None:
         # once: `fit` followed by `test` calls `setup` twice

@@ -115,7 +115,7 @@ class SeedBoxHead(Head):
         height, width = (size * self.stride for size in features[self.level].shape[-2:])
         boxes_BN4 = self.layers(self.pool(features)).float().unflatten(1, (self.num_boxes, 4))
         size_4 = numbers_on(boxes_BN4.device, [width, height, width, height], boxes_BN4.dtype)
-        return {"boxes_unit": boxes_BN4, "size_px": size_4.expand(len(boxes_BN4), 4)}
+        return {"boxes_unit": boxes_BN4, "size_px": size_4.expand(boxes_BN4.shape[0], 4)}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         boxes_BM4, real_BM = batch[self.task.name], box_mask(batch, self.task)

@@ -62,6 +62,11 @@ def found_configs(files: Iterable[Path]) -> list[Path]:
     return sorted(files) if chosen is None else [chosen] if isinstance(chosen, Path) else []
 
 
+def chosen_alone() -> bool:
+    """Whether `pytest --contract` named one class or config."""
+    return bool(os.environ.get(VARIABLE))
+
+
 def _chosen() -> type | Path | None:
     name = os.environ.get(VARIABLE)
     if not name:

@@ -118,7 +118,7 @@ def test_random_weights_are_tested_when_asked_for(folder: Path) -> None:
 def test_a_checkpoint_of_another_model_is_refused(beside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = str(beside / "checkpoints" / "best.ckpt")
     flags = ["--model.backbone.width", "6", "--name", "other"]
-    assert main(["test", "--config", "tiny.yaml", "--ckpt_path", checkpoint, *flags]) == 1
+    assert main(["test", "--config", "tiny.yaml", "--ckpt_path", checkpoint, *flags]) == 2
     said = capsys.readouterr().err
     assert "was made by another model than this config describes: " in said
     assert "more. Use the config of its own run: --run RUN_FOLDER." in said
