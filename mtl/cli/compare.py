@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mtl.cli.compared_rows import refuse_wrong_rows
 from mtl.cli.queue_flags import add_queue_flags, launcher, refuse_own_flags
 from mtl.cli.report import write_comparison
 from mtl.cli.tables_to_wandb import add_wandb_flag
@@ -19,9 +20,9 @@ from mtl.config.foreign_files import own_folder
 from mtl.config.merge import read_config
 from mtl.evaluation.report import TUNED, read_results
 from mtl.experiments.comparison import Cell, Comparison, read_comparison
-from mtl.experiments.queued_run import refuse_changed
+from mtl.experiments.queued_run import begin_anew_with_other_settings, refuse_changed
 from mtl.experiments.run_queue import RunQueue, duration
-from mtl.experiments.settings_record import require_same_settings, shared_settings
+from mtl.experiments.settings_record import refuse_other_settings, require_same_settings, shared_settings
 from mtl.runs.metrics_csv import read_series
 
 RECORD = "comparison.yaml"  # what all runs have in common, in the folder of the comparison
@@ -44,14 +45,20 @@ def compare(arguments: list[str]) -> None:
     console = Console(highlight=False)
     searched = comparison.searched(root)
     tries = [cell for own in searched.values() for cell in own]
-    if options.dry_run:
-        _plan(console, comparison, [*tries, *comparison.cells(root)], options.jobs)
-        return
+    planned = [*tries, *comparison.cells(root)]
     own_folder(root)
     # which weights the tuned row has is known after the search
-    refuse_changed([*tries, *(cell for cell in comparison.cells(root) if cell.folder.name != TUNED)])
+    refuse_changed([cell for cell in planned if cell.folder.name != TUNED])
     shared = shared_settings(["--config", str(comparison.config), *flags])
-    require_same_settings(root / RECORD, {**shared, "seed_keys": comparison.seed_keys}, "comparison")
+    record = {**shared, "seed_keys": comparison.seed_keys}
+    if any(cell.is_done for cell in planned):
+        refuse_other_settings(root / RECORD, record, "comparison")
+    refuse_wrong_rows(planned, flags)
+    if options.dry_run:
+        _plan(console, comparison, planned, options.jobs)
+        return
+    begin_anew_with_other_settings(planned, root / RECORD, record)
+    require_same_settings(root / RECORD, record, "comparison")
     queue = RunQueue(root, options.jobs, flags, console, launcher(options))
     queue.train(tries, "fixed weights")
     tuned = {variant: best for variant, own in searched.items() if (best := _best(own)) is not None}

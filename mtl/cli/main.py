@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from textwrap import wrap
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.text import Text
 
@@ -48,13 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # the one place that makes a few lines of every error, foreseen or not
         if _wants_traceback(words):
             raise
-        known = (MisconfigurationException, ValueError, ImportError, OSError, RuntimeError)
-        message = str(error) if isinstance(error, known) and str(error) else f"{type(error).__name__}: {error}"
+        known = isinstance(error, ValueError | ImportError | OSError | RuntimeError) or _is_lightnings(error)
+        message = str(error) if known and str(error) else f"{type(error).__name__}: {error}"
         if isinstance(error, ConfigError | UnsafeFile):
             _say(message, str(getattr(error, "origin", None) or ""))
             return error.exit_code
         _say(message, "the whole traceback: add --traceback")
         return 1
+
+
+def _is_lightnings(error: Exception) -> bool:
+    """Whether it is a MisconfigurationException; by name, since importing its class imports all of Lightning."""
+    return any(cls.__name__ == "MisconfigurationException" for cls in type(error).__mro__)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -15,6 +15,7 @@ from rich.table import Table
 from mtl.cli.queue_flags import add_queue_flags, launcher, positive, refuse_own_flags
 from mtl.config.yaml_lines import read_yaml
 from mtl.errors import printable
+from mtl.experiments.queued_run import begin_anew_with_other_settings
 from mtl.experiments.run_queue import RunQueue
 from mtl.experiments.search import Trial, trials_of
 from mtl.experiments.settings_record import require_same_settings, shared_settings
@@ -46,6 +47,7 @@ def sweep(arguments: list[str]) -> None:
         return
     file = {key: value for key, value in read_yaml(plan.path).items() if key != "run_cap"}
     record = {"sweep": file, **shared_settings([*plan.words, *flags])}
+    begin_anew_with_other_settings(trials, folder / "sweep.yaml", record)
     require_same_settings(folder / "sweep.yaml", record, "sweep")
     queue = RunQueue(folder, options.jobs, flags, console, launcher(options))
     queue.train(trials, "sweep")

@@ -1,13 +1,14 @@
 """A run that a queue trains, as files: its folder, and beside it the settings it was started with and its log."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mtl.config.yaml_lines import ConfigError, read_yaml
 from mtl.evaluation.report import FAILED
+from mtl.experiments.settings_record import differences
 
 PLACE_KEYS = ("name", "experiment", "runs_root")  # keys of the config that a queue sets for every run
 STOPPED_EARLY = "stopped_early.txt"  # in the folder of a run that was ended because it fell behind: why
@@ -95,3 +96,19 @@ def refuse_changed(runs: Sequence[QueuedRun]) -> None:
             f"the settings of these runs have changed since they were trained: {named}. Delete their folders to train "
             "them again, or give their rows another `name`."
         )
+
+
+def begin_anew_with_other_settings(runs: Sequence[QueuedRun], file: Path, record: Mapping[str, Any]) -> None:
+    """Where no run has results, a corrected command replaces the settings; runs that were cut off begin anew.
+
+    Args:
+        runs: the runs.
+        file: the record of the settings, in the folder of the runs.
+        record: the settings now.
+    """
+    if any(run.is_closed for run in runs) or not differences(file, record):
+        return
+    for run in runs:
+        if (run.path / "config.yaml").is_file():
+            (run.path / FAILED).write_text("the settings of all runs have changed\n", "utf-8")
+    file.unlink()

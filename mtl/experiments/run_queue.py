@@ -175,7 +175,8 @@ class RunQueue:
                     if live is None:
                         place = f"{shown + skipped}/{len(todo) + skipped} {run.folder.name} {run.name}"
                         left = f"{self.left(len(todo) - shown)} left"
-                        self.console.print(f"{place}: {run.state}, {left}", highlight=False)
+                        why = f" ({_reason(run.log)})" if run.state == "FAILED" else ""
+                        self.console.print(f"{place}: {run.state}{why}, {left}", highlight=False, markup=False)
 
     def _end_early(self) -> None:
         with self._lock:
@@ -247,6 +248,12 @@ def _sigterm_is_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _reason(log: Path) -> str:
+    """The error that a run printed, else its last line."""
+    lines = read_end(log, 4000).strip().splitlines() or ["no output"]
+    return printable(next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1]).strip(), 200)
 
 
 def _last_line(log: Path) -> str:

@@ -43,18 +43,41 @@ def require_same_settings(file: Path, record: Mapping[str, Any], what: str) -> N
         UnsafeFile: if what is written into the folder would land elsewhere.
     """
     own_folder(file.parent)
-    own = json.loads(json.dumps(record))
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(dump_yaml(own), "utf-8")
+        file.write_text(dump_yaml(json.loads(json.dumps(record))), "utf-8")
         return
-    changed = list(_differences(read_yaml(file), own))
+    refuse_other_settings(file, record, what)
+
+
+def refuse_other_settings(file: Path, record: Mapping[str, Any], what: str) -> None:
+    """Refuse a record that differs from the one in the folder; do nothing where there is none.
+
+    Args:
+        file: the record, in the folder of the runs.
+        record: all that changes a result, as plain values.
+        what: the runs are of.
+
+    Raises:
+        ConfigError: if the record there is another one.
+    """
+    changed = differences(file, record)
     if changed:
         named = ", ".join(changed[:_MOST_NAMED]) + (" and more" if len(changed) > _MOST_NAMED else "")
         raise ConfigError(
             f"{file.parent} holds another {what}; it differs in {named}. Give this one another --runs_root; or delete "
             f"{file} if no result depends on that."
         )
+
+
+def differences(file: Path, record: Mapping[str, Any]) -> list[str]:
+    """Keys in which a record differs from the one in the folder; none where there is no record.
+
+    Args:
+        file: the record, in the folder of the runs.
+        record: all that changes a result, as plain values.
+    """
+    return list(_differences(read_yaml(file), json.loads(json.dumps(record)))) if file.is_file() else []
 
 
 def _differences(before: Any, now: Any, key: str = "") -> Iterator[str]:

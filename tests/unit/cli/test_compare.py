@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mtl.cli import compare
 from mtl.cli.main import main
 from mtl.evaluation.report import FAILED
 from mtl.experiments import run_queue
@@ -58,6 +59,7 @@ def comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return [sys.executable, str(tmp_path / "stand_in.py"), "--overlay", str(cell.settings_file), *rest]
 
     monkeypatch.setattr(run_queue.RunQueue, "command", command)
+    monkeypatch.setattr(compare, "refuse_wrong_rows", lambda *_: None)  # the stand-in reads no config
     return file
 
 
@@ -265,3 +267,49 @@ def test_mistakes_are_named(comparison: Path, change: dict[str, Any], message: s
 def test_a_missing_file_is_named(capsys: Any) -> None:
     assert main(["compare", "--config", "nowhere.yaml"]) == 2
     assert "there is no comparison file 'nowhere.yaml'" in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry_run"]])
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--trainer.max_stepz", "4"], "has no setting 'max_stepz'. Did you mean 'max_steps'?"),
+        (["--seed_everything", "3"], "--seed_everything 3: a comparison sets this itself"),
+        (["--name", "foo"], "--name foo: a comparison sets this itself"),
+    ],
+)
+def test_what_the_runs_would_refuse_is_refused_before_the_first(
+    dry: list[str], flags: list[str], message: str, tmp_path: Path, capsys: Any
+) -> None:
+    file = ROOT / "configs/compare/digits.yaml"
+    words = ["compare", "--config", str(file), "--runs_root", str(tmp_path / "out"), *dry]
+    assert main([*words, *flags]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert message in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_row_that_is_wrong_is_named(tmp_path: Path, capsys: Any) -> None:
+    file = tmp_path / "c.yaml"
+    wrong = {"name": "wide", "overlay": {"model": {"backbone": {"init_args": {"widht": 8}}}}}
+    config = str(ROOT / "configs/digits.yaml")
+    file.write_text(yaml.safe_dump({"config": config, "single_tasks": False, "methods": ["Equal", wrong]}))
+    assert main(["compare", "--config", str(file), "--runs_root", str(tmp_path / "out"), "--dry_run"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "row 'wide' of the comparison" in said
+    assert "widht" in said
+
+
+def test_the_corrected_command_goes_on_after_runs_that_all_failed(
+    comparison: Path, tmp_path: Path, capsys: Any
+) -> None:
+    words = ["compare", "--config", str(comparison), "--runs_root", str(tmp_path / "out")]
+    (tmp_path / "stand_in.py").write_text('import sys; print("error: lr is too large"); sys.exit(2)')
+    assert main([*words, "--trainer.max_steps", "3"]) == 1
+    assert "FAILED (error: lr is too large)" in capsys.readouterr().out.replace("\n", " ")
+    (tmp_path / "stand_in.py").write_text(STAND_IN.replace('== "MGDA"', '== "none"'))
+    assert main([*words, "--trainer.max_steps", "4"]) == 0
+    # now there are results, which another command must not mix with its own; the dry run says it too
+    for dry in ([], ["--dry_run"]):
+        assert main([*words, "--trainer.max_steps", "5", *dry]) == 2
+        assert "holds another comparison" in capsys.readouterr().err

@@ -1,4 +1,6 @@
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -81,3 +83,28 @@ def test_python_m_mtl_is_the_program_and_gives_its_exit_code(monkeypatch: pytest
     with pytest.raises(SystemExit) as caught:
         runpy.run_module("mtl", run_name="__main__")
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["fti"], []])
+def test_what_needs_no_model_imports_no_framework(words: list[str]) -> None:
+    """By what is imported, not by a clock: torch, Lightning and what they bring cost seconds."""
+    heavy = ("torch", "lightning", "torchvision", "torchmetrics", "scipy", "matplotlib", "jsonargparse")
+    script = (
+        f"import sys\nfrom mtl.cli.main import main\ncode = main({words!r})\n"
+        f"print('imported', [name for name in {heavy!r} if name in sys.modules], code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ})
+    assert done.stdout.splitlines()[-1] == f"imported [] {2 if words == ['fti'] else 0}", done.stderr
+
+
+def test_lightnings_own_complaint_is_told_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    def refuse(words: list[str]) -> int:
+        raise MisconfigurationException("no such device")
+
+    monkeypatch.setattr("mtl.cli.main._dispatch", refuse)
+    assert main(["fit"]) == 1
+    assert "error: no such device" in capsys.readouterr().err
