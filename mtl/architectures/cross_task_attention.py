@@ -124,7 +124,7 @@ class _Block(nn.Module):
         return out
 
     def _split(self, rows_BMD: Tensor) -> Tensor:
-        heads: Tensor = rows_BMD.unflatten(-1, (self.heads, -1))  # type: ignore[no-untyped-call]
+        heads: Tensor = rows_BMD.unflatten(-1, (self.heads, -1))
         return heads.transpose(1, 2)
 
 
