@@ -89,11 +89,11 @@ joint-or-single: install ## train the quick start jointly and each task alone, 3
 	for seed in 0 1 2; do for config in $(JOINT); do \
 	  $(PY) -m mtl fit --config configs/$$config.yaml --seed_everything $$seed --data.seed $$seed --name seed$$seed \
 	  || exit 1; done; done
-	$(PY) -m mtl.evaluation.single_vs_joint --runs runs --experiments $(JOINT) --metrics boxes/map50 boxes/map largest/accuracy
+	$(PY) -m mtl report --runs runs --rows $(JOINT) --metrics boxes/map50 boxes/map largest/accuracy
 
 heads: install ## train every detection head on the quick start's data, and print the table of the README
 	for config in $(HEADS) seed; do $(PY) -m mtl fit --config configs/$$config.yaml --name seed0 || exit 1; done
-	$(PY) -m mtl.evaluation.single_vs_joint --runs runs --experiments $(HEADS) seed --metrics boxes/map50 boxes/map largest/accuracy
+	$(PY) -m mtl report --runs runs --rows $(HEADS) seed --metrics boxes/map50 boxes/map largest/accuracy
 
 methods: install ## train every balancing method on four tasks, 3 seeds each, and print the table of the README; ARGS="--jobs 2"
 	$(PY) -m mtl compare --config configs/compare/digits.yaml $(ARGS)

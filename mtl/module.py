@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.plugins.precision import HalfPrecision
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
@@ -18,13 +19,14 @@ from mtl.architectures.architecture import Architecture
 from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.batch import Batch, labelled
-from mtl.errors import did_you_mean
+from mtl.errors import check_names
 from mtl.features import FeatureSpec
 from mtl.heads.head import Head
 from mtl.inputs.input import Input, input_kind
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.model import MultiTaskModel
 from mtl.optim import Optim
+from mtl.runs.initial_weights import InitialWeights
 from mtl.task import IMAGE, InputSpec, Task
 
 # losses -> what is minimised, and the weights to log
@@ -58,6 +60,7 @@ class MultiTaskLightningModule(LightningModule):
             example `image: {class_path: ImageInput, init_args: {mean: [0.5], std: [0.2]}}`.
         loss_weights: fixed weight of each task's loss; 1 where none is given.
         optim: optimiser, learning rates and schedule; AdamW with warm-up and cosine by default.
+        init_from: weights of another run to start from; a checkpoint that training resumes from comes after them.
         compile: run the model through `torch.compile`.
 
     Raises:
@@ -74,13 +77,14 @@ class MultiTaskLightningModule(LightningModule):
         prepare: dict[str, Callable[[InputSpec], Input]] | None = None,
         loss_weights: dict[str, float] | None = None,
         optim: Optim | None = None,
+        init_from: InitialWeights | None = None,
         compile: bool = False,
     ) -> None:
         super().__init__()
         inputs, prepare = inputs or dict(IMAGE), prepare or {}
-        _check_names("head", heads, "data.tasks", tasks)
-        _check_names("loss weight", loss_weights or {}, "model.heads", heads)
-        _check_names("prepare", prepare, "data.inputs", inputs)
+        check_names("head", heads, "data.tasks", tasks)
+        check_names("loss weight", loss_weights or {}, "model.heads", heads)
+        check_names("prepare", prepare, "data.inputs", inputs)
         trunk = (architecture or HardSharing)(
             backbone if isinstance(backbone, Backbone) else backbone(inputs), list(heads)
         )
@@ -91,7 +95,9 @@ class MultiTaskLightningModule(LightningModule):
         self.loss_weights = {name: (loss_weights or {}).get(name, 1.0) for name in built}
         self.objective_steps: dict[str, ObjectiveStep] = {}
         self.more_parameter_groups: list[dict[str, Any]] = []  # for the optimiser: task weights that a method learns
+        self.latest_scores: dict[str, Tensor] = {}  # of the last evaluation: monitored metrics, higher is better
         self.optim = optim or Optim()
+        self.init_from = init_from
         self.metrics = nn.ModuleDict({name: head.metrics() for name, head in built.items()})
         self.eval_losses = nn.ModuleDict({name: MeanMetric() for name in built})
         if compile:
@@ -105,12 +111,23 @@ class MultiTaskLightningModule(LightningModule):
         )
 
     def setup(self, stage: str) -> None:
-        # labels that no file name leads to look like a perfect run; any data module of ours can tell
-        if (check_labels := getattr(self.trainer.datamodule, "check_labels", None)) is not None:  # type: ignore[attr-defined]
+        if isinstance(self.trainer.precision_plugin, HalfPrecision):
+            raise ValueError(
+                f"trainer.precision {self.trainer.precision} rounds every number of a batch to 16 bits, true boxes "
+                "too (501.3 to 502). Set it to bf16-mixed or 16-mixed, which keep boxes and weights in 32 bits."
+            )
+        if stage == "fit" and self.init_from is not None:
+            self.init_from.load_into(self.model)
+        # any data module of ours can do both; another one may lack them
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        # labels that no file name leads to look like a perfect run
+        if (check_labels := getattr(data, "check_labels", None)) is not None:
             check_labels(self.tasks)
+        if stage == "fit" and (adapt := getattr(data, "adapt", None)) is not None:
+            adapt(self.model.inputs)
 
     def configure_optimizers(self) -> Any:
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = self.trainer.estimated_stepping_batches
         optimizer, schedule = self.optim.build(self.model, steps, self.more_parameter_groups)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -201,7 +218,10 @@ class MultiTaskLightningModule(LightningModule):
         outputs = self.model(batch)
         for name, loss in self.model.losses(outputs, batch).items():
             # weight 0 for a batch without labels, so the mean is over what was labelled
-            self.eval_loss(name).update(loss, labelled(batch, self.tasks[name]).sum())
+            # torchmetrics leaves NaN out of a mean; as infinite it is seen
+            count = labelled(batch, self.tasks[name]).sum()
+            seen = torch.where(count > 0, loss.nan_to_num(float("inf"), float("inf"), float("-inf")), 0.0)
+            self.eval_loss(name).update(seen, count)
         predictions = self.model.decode(outputs)
         for name, metrics in self.task_metrics():
             metrics.update(predictions[name], batch)
@@ -211,6 +231,7 @@ class MultiTaskLightningModule(LightningModule):
         for name, metrics in self.task_metrics():
             metrics.reset()
             self.eval_loss(name).reset()
+        self.latest_scores = {}
 
     def _log_metrics(self, stage: str) -> None:
         scores = []
@@ -219,20 +240,12 @@ class MultiTaskLightningModule(LightningModule):
             # the values are already those of all ranks
             self.log_dict({f"{stage}/{name}/{key}": value.to(self.device) for key, value in values.items()})
             loss = self.eval_loss(name).compute()
-            if torch.isfinite(loss):
+            if not torch.isnan(loss):  # NaN: no sample had a label
                 self.log(f"{stage}/loss/{name}", loss)
             monitor, mode = self.model.head(name).monitor
             if monitor in values:
                 scores.append(values[monitor].cpu() if mode == "max" else 1 / (1 + values[monitor].cpu()))
+                self.latest_scores[name] = scores[-1]
         if scores:
             # one number to choose a checkpoint by: the mean of the tasks' monitored metrics, an error e as 1 / (1 + e)
             self.log(f"{stage}/score", torch.stack(scores).mean().to(self.device), prog_bar=True, sync_dist=True)
-
-
-def _check_names(what: str, names: Mapping[str, Any], where: str, known: Mapping[str, Any]) -> None:
-    for name in names:
-        if name not in known:
-            raise ValueError(
-                f"{what} {name!r} has no entry in {where}; there are {', '.join(known) or 'none'}."
-                f"{did_you_mean(name, known)} Rename it, or add it to {where}."
-            )

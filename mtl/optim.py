@@ -51,18 +51,22 @@ class Optim:
         self.fused = fused
 
     def build(
-        self, model: nn.Module, num_steps: int, more_groups: Sequence[dict[str, Any]] = ()
+        self, model: nn.Module, num_steps: float, more_groups: Sequence[dict[str, Any]] = ()
     ) -> tuple[Optimizer, LambdaLR]:
         """The optimiser and its schedule, stepped after every optimiser step.
 
         Args:
             model: the module whose trainable parameters are optimised.
-            num_steps: optimiser steps of the whole run.
+            num_steps: optimiser steps of the whole run; -1 or infinite if nobody knows, as Lightning says it.
             more_groups: parameter groups that are taken as they are, for learned task weights.
 
         Raises:
-            ValueError: if a key of `lr_factors` fits no parameter.
+            ValueError: if a key of `lr_factors` fits no parameter, the schedule needs a number of steps that is not
+                known, or the optimiser takes one group only.
         """
+        # no length of the training loader gives -1, a run that only the clock limits gives infinity
+        steps = int(num_steps) if 0 <= num_steps < math.inf else None
+        self._check_steps(steps)
         groups: dict[tuple[str, bool], dict[str, Any]] = {}
         used = set()
         for name, parameter in named_parts(model):
@@ -83,24 +87,49 @@ class Optim:
                     f"lr_factors names {key!r}, which holds no trainable parameter.{did_you_mean(key, parts)} "
                     f"Parts are {', '.join(sorted(parts))}."
                 )
-        optimizer = self.optimizer([*groups.values(), *more_groups])
-        for (part, _), group in zip(groups, optimizer.param_groups, strict=False):
-            group["lr"] *= self.lr_factors.get(part, 1.0)
+        optimizer = self._make([*groups.values(), *more_groups])
+        factors = [self.lr_factors.get(part, 1.0) for part, _ in groups] + [1.0] * len(more_groups)
+        for factor, group in zip(factors, optimizer.param_groups, strict=True):
+            # not in place: a learning rate that is a tensor is one and the same in all groups
+            group["lr"] = group["lr"] * factor
         if self.fused:
             _fuse(optimizer)
-        return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, num_steps))
+        return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, steps))
 
-    def factor(self, step: int, num_steps: int) -> float:
+    def _check_steps(self, num_steps: int | None) -> None:
+        needs = [f"schedule: {self.schedule}"] if self.schedule != "constant" else []
+        needs += [f"warmup_steps: {self.warmup_steps:g}, a share of all steps"] if 0 < self.warmup_steps < 1 else []
+        if num_steps is None and needs:
+            raise ValueError(
+                "nobody knows how many optimiser steps this run has: the training loader has no length, or the run has "
+                f"no limit but max_time. The learning rate needs it ({' and '.join(needs)}). Set trainer.max_steps, or "
+                "optim.schedule to constant and optim.warmup_steps to a number of steps (0 for none)."
+            )
+
+    def _make(self, groups: list[dict[str, Any]]) -> Optimizer:
+        try:
+            return self.optimizer(groups)
+        except ValueError as error:
+            if "per-parameter options" not in str(error):
+                raise
+            names = ", ".join(str(group.get("name")) for group in groups)
+            raise ValueError(
+                f"this optimiser takes all parameters as one group, and there are {len(groups)}: {names}. Set "
+                "optim.decay_matrices_only to false, remove optim.lr_factors and methods that learn task weights, or "
+                "take an optimiser with groups, such as AdamW."
+            ) from error
+
+    def factor(self, step: int, num_steps: int | None) -> float:
         """Share of the peak learning rate at a step.
 
         Args:
             step: optimiser steps done.
-            num_steps: optimiser steps of the whole run.
+            num_steps: optimiser steps of the whole run; None if nobody knows, for a schedule that does not need it.
         """
-        warmup = self.warmup_steps * num_steps if self.warmup_steps < 1 else self.warmup_steps
+        warmup = self.warmup_steps * (num_steps or 0) if self.warmup_steps < 1 else self.warmup_steps
         if step < warmup:
             return (step + 1) / (warmup + 1)
-        if self.schedule == "constant":
+        if self.schedule == "constant" or num_steps is None:
             return 1.0
         done = min(1.0, (step - warmup) / max(1.0, num_steps - warmup))
         return self.final_lr + (1 - self.final_lr) * (1 + math.cos(math.pi * done)) / 2

@@ -4,12 +4,17 @@ Shapes: N batches, K tasks, M measures.
 """
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from mtl.config.foreign_files import read_small
+
+_MOST_BYTES, _MOST_TASKS = 10_000_000, 200
 
 
 @dataclass(frozen=True)
@@ -73,15 +78,17 @@ def read_affinity(path: Path) -> Affinity:
     Raises:
         ValueError: if it is none.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or set(rows[0]) != {"from", "to", "mean", "std"}:
-        raise ValueError(f"{path} is no affinity; `python -m mtl affinity` writes them as from,to,mean,std.")
-    names = list(dict.fromkeys(row["from"] for row in rows))
-    mean_KK, spread_KK = (
-        torch.tensor([float(row[key]) for row in rows], dtype=torch.float64).view(len(names), -1)
-        for key in ("mean", "std")
-    )
+    wrong = f"{path} is no affinity; `python -m mtl affinity` writes them as from,to,mean,std."
+    try:
+        text = read_small(path, _MOST_BYTES, follow=True).decode("utf-8")
+        head, *rows = csv.reader(io.StringIO(text, newline=""))
+        names = list(dict.fromkeys(row[0] for row in rows))
+        if head != ["from", "to", "mean", "std"] or len(rows) != len(names) ** 2 or len(names) > _MOST_TASKS:
+            raise ValueError(wrong)
+        values = [[float(row[column]) for row in rows] for column in (2, 3)]
+    except (csv.Error, IndexError, ValueError) as error:
+        raise ValueError(wrong) from error
+    mean_KK, spread_KK = (torch.tensor(column, dtype=torch.float64).view(len(names), -1) for column in values)
     return Affinity(mean_KK, spread_KK, names)
 
 

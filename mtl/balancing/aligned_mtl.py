@@ -14,6 +14,7 @@ from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.upgrad import check_preferences, preferences_of
 from mtl.functional.gramian import decompose
 from mtl.functional.on_host import on_host
+from mtl.functional.optimality import inverse_error
 
 
 class AlignedMTL(GradientWeighting):
@@ -51,7 +52,7 @@ class AlignedMTL(GradientWeighting):
         kept_K = roots_K.square() > len(roots_K) * eps * roots_K[0].square()
         preferences_K = preferences_of(self.preferences, index_K, norms_K)
         inverse_K = torch.where(kept_K, 1 / torch.where(kept_K, roots_K, 1.0), 0.0)
-        self.report(singular=~kept_K.all())
+        self.report(singular=~kept_K.all(), inexact=inverse_error(gram) > gram.tolerance)
         weights_K: Tensor = (vectors_KK * inverse_K) @ (vectors_KK.T @ preferences_K)
         return self._scale(roots_K, kept_K) * weights_K
 

@@ -50,6 +50,6 @@ class CAGrad(GradientWeighting):
         if self.c == 0:
             self.report(gram.vanishes(weights_K))
             return weights_K
-        added_K, vanished, converged = conflict_averse_weights(gram, self.c)
-        self.report(vanished, ~converged)
+        added_K, vanished, solved = conflict_averse_weights(gram, self.c)
+        self.report(vanished, inexact=~solved)
         return (weights_K + added_K) / (1.0, 1 + self.c**2, 1 + self.c)[self.rescale]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.gramian import decompose
+from mtl.functional.optimality import equal_projections_error
 
 
 class ConFIG(GradientWeighting):
@@ -32,5 +33,5 @@ class ConFIG(GradientWeighting):
         projections_K = torch.where(gram.zero_K, 0.0, gram.norms_K * (gram.cosines_KK @ unit_K))
         squared = unit_K @ gram.cosines_KK @ unit_K
         none = squared <= 10 * gram.noise
-        self.report(none, gram.singular())
+        self.report(none, gram.singular(), equal_projections_error(gram, unit_K) > gram.tolerance)
         return torch.where(none, 0.0, projections_K.sum() / torch.where(none, 1.0, squared) * unit_K / gram.norms_K)

@@ -5,6 +5,7 @@ algorithm 1.
 Shapes: K tasks.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -42,13 +43,22 @@ class CRMOGM(GradientWeighting):
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha={alpha} must be within 0..1.")
         self.method = MGDA() if method is None else method
+        self.head_gradients = self.method.head_gradients
+        self.at = self.method.at
         self.alpha = alpha
         self.start = start
 
     def make_state(self, num_tasks: int) -> None:
         self.method.build(num_tasks)
+        self.losses_after_step = self.method.losses_after_step
         start = 1 / num_tasks if self.start == "equal" else torch.nan
         self.register_buffer("weights_K", torch.full((num_tasks,), start, dtype=torch.float64))
+
+    def head_weights(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor:
+        return self.method.head_weights(losses, present)
+
+    def parameter_loss(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor | None:
+        return self.method.parameter_loss(losses, present)
 
     def observe_step(self, losses: Tensor) -> None:
         self.method.observe_step(losses)

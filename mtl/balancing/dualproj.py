@@ -36,5 +36,5 @@ class DualProj(GradientWeighting):
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         gram = decompose(gramian_KK)
         projected_1K, solved = project_dual_cone(gram, preferences_of(self.preferences, index_K, gram.norms_K)[None])
-        self.report(gram.vanishes(projected_1K[0]), ~solved)
+        self.report(gram.vanishes(projected_1K[0]), inexact=~solved)
         return projected_1K[0]

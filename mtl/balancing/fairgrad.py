@@ -19,6 +19,7 @@ class FairGrad(GradientWeighting):
     method; the least-squares solver of the authors, LibMTL and TorchJD stops 50 % off if gradients are small or
     unequal. No finite weights exist at a Pareto-stationary point (see `status`). A zero gradient gets weight 0
     (`status` singular).
+    As in the authors' code, heads follow their own loss; LibMTL weighs them too (`head_gradients: weighted`).
 
         weights = FairGrad(alpha=2.0)(gramian, losses)
 
@@ -32,7 +33,6 @@ class FairGrad(GradientWeighting):
     """
 
     paper = "Ban, Ji, Fair Resource Allocation in Multi-Task Learning, ICML 2024"
-    head_gradients = "weighted"
     scaling = "common"
     never_conflicts = True
 
@@ -45,8 +45,8 @@ class FairGrad(GradientWeighting):
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         gram = decompose(gramian_KK)
-        weights_K, stationary, converged = solve_power_equation(gram, 1 / self.alpha)
-        self.report(stationary, gram.zero_K.any() | ~converged)
+        weights_K, stationary, solved = solve_power_equation(gram, 1 / self.alpha)
+        self.report(stationary, gram.zero_K.any(), ~solved)
         return clip_update(gram, weights_K, self.max_norm)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl.balancing.fixed import check_length
+from mtl.balancing.fixed import check_length, task_values
 from mtl.balancing.protocols import LossWeighting
 
 _EPS = 1e-8  # keeps the logarithm of a loss at its minimum finite, as in the authors' code
@@ -57,7 +57,7 @@ class FAMO(LossWeighting):
         self.min_losses = None if min_losses is None else [float(loss) for loss in min_losses]
 
     def make_state(self, num_tasks: int) -> None:
-        minimum_K = torch.zeros(num_tasks) if self.min_losses is None else torch.tensor(self.min_losses)
+        minimum_K = task_values(self.min_losses, num_tasks, 0.0)
         check_length(minimum_K, num_tasks, "min_losses")
         self.register_buffer("min_K", minimum_K)
         for name in ("logits_K", "mean_K", "square_K"):
@@ -68,7 +68,7 @@ class FAMO(LossWeighting):
 
     def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
         z_K = torch.softmax(self.logits_K[index_K].to(losses_K.dtype), dim=0)
-        excess_K = losses_K - self.min_K[index_K]
+        excess_K = losses_K - self.min_K[index_K].to(losses_K.dtype)
         # a loss at its minimum gets no gradient instead of a huge one
         log_K = torch.log(excess_K.clamp_min(0) + _EPS)
         c = (z_K / (excess_K.detach().clamp_min(0) + _EPS)).sum()
@@ -81,7 +81,9 @@ class FAMO(LossWeighting):
 
     @torch.no_grad()
     def observe_step(self, losses: Tensor) -> None:
-        after_K = torch.log((losses.detach().to(self.min_K) - self.min_K).clamp_min(0) + _EPS)
+        losses = losses.detach()
+        after_K = torch.log((losses - self.min_K.to(losses.dtype)).clamp_min(0) + _EPS)
+        after_K = after_K.to(self.logits_K.dtype)
         present_K = self.log_before_K.isfinite()
         valid = present_K.any() & (after_K.isfinite() | ~present_K).all()
         fall_K = torch.where(present_K, self.log_before_K - after_K, torch.zeros_like(after_K))

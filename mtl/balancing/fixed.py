@@ -42,7 +42,7 @@ class Fixed(LossWeighting):
         check_length(self.fixed_K, num_tasks, "weights")
 
     def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        return (self.fixed_K[index_K] * losses_K).sum()
+        return (self.fixed_K[index_K].to(losses_K.dtype) * losses_K).sum()
 
 
 def task_weights(weights: Sequence[float], name: str) -> Tensor:
@@ -55,10 +55,22 @@ def task_weights(weights: Sequence[float], name: str) -> Tensor:
     Raises:
         ValueError: if a weight is negative or not finite, or all are 0.
     """
-    tensor = torch.tensor([float(weight) for weight in weights])
+    tensor = torch.tensor([float(weight) for weight in weights], dtype=torch.float64)
     if not len(tensor) or not tensor.isfinite().all() or (tensor < 0).any() or not tensor.any():
         raise ValueError(f"{name}={list(weights)} must be numbers of at least 0, and at least one must be above 0.")
     return tensor
+
+
+def task_values(values: Sequence[float] | None, num_tasks: int, default: float) -> Tensor:
+    """User-given values of any sign as a tensor in float64, or the default for every task, [K].
+
+    Args:
+        values: one per task, or None.
+        num_tasks: number of tasks K.
+        default: the value without a list.
+    """
+    given = [default] * num_tasks if values is None else [float(value) for value in values]
+    return torch.tensor(given, dtype=torch.float64)
 
 
 def check_length(values: Tensor, num_tasks: int, name: str) -> None:

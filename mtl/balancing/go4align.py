@@ -17,21 +17,22 @@ class GO4Align(LossWeighting):
     The indicator is u_k = p_k (sum of L) / L_k; at each step p_k is multiplied by exp(-beta L_k) and p normalised. At
     every step the authors run scikit-learn's k-means on the CPU, which starts at random. Here the groups are optimal
     and computed on the device, which is possible because u is one-dimensional. As in the authors' code, the sum of the
-    weights is not fixed, and the weights also apply to the heads.
+    weights is not fixed, and the weights also apply to the heads. A loss at or below `floor` has no indicator: it gets
+    weight 0 and is in no group; at or below 0, `status` reports it.
 
         objective = GO4Align(num_groups=2)(losses)
 
     Args:
         num_groups: number of groups; the authors use 5. With as many groups as tasks, every task has its own weight.
         beta: how fast the indicator follows the losses.
-        floor: lower bound on the denominator L_k.
+        floor: losses at or below this value get weight 0; the indicator divides by the loss.
     """
 
     paper = "Shen et al., GO4Align: Group Optimization for Multi-Task Alignment, NeurIPS 2024"
     positive_losses = True
     log_share_K: Tensor
 
-    def __init__(self, num_groups: int = 5, beta: float = 1e-4, floor: float = 1e-12) -> None:
+    def __init__(self, num_groups: int = 5, beta: float = 1e-4, floor: float = 1e-6) -> None:
         super().__init__()
         if num_groups < 1:
             raise ValueError(f"num_groups={num_groups} must be at least 1; the authors use 5.")
@@ -51,5 +52,10 @@ class GO4Align(LossWeighting):
             kept_K = torch.where(known_K.isfinite().all(), moved_K, self.log_share_K.to(known_K.dtype))
             self.log_share_K.copy_(kept_K)
             share_K = torch.softmax(kept_K[index_K], dim=0)
-            weights_K = kmeans_1d(share_K * known_K.sum() / known_K.clamp_min(self.floor), self.num_groups)
+            low_K = known_K <= self.floor
+            risk_K = share_K * known_K.sum() / torch.where(low_K, 1.0, known_K)
+            # without an indicator of its own, a low loss counts as one of the others', so that it makes no group
+            highest = torch.where(low_K, -torch.inf, risk_K).max()
+            grouped_K = kmeans_1d(torch.where(low_K, highest.nan_to_num(0.0, 0.0, 0.0), risk_K), self.num_groups)
+            weights_K = torch.where(low_K, 0.0, grouped_K)
         return (weights_K * losses_K).sum()

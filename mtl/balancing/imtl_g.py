@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.gramian import decompose
+from mtl.functional.optimality import equal_projections_error
 
 
 class IMTLG(GradientWeighting):
@@ -27,8 +28,12 @@ class IMTLG(GradientWeighting):
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         gram = decompose(gramian_KK)
-        weights_K = gram.equal_projections() / gram.norms_K
+        factors_K = gram.equal_projections()
+        weights_K = factors_K / gram.norms_K
         total = weights_K.sum()
         no_sum = total.abs() <= 1e-12 * weights_K.abs().sum()
-        self.report(singular=no_sum | gram.singular())
+        # weights of both signs may cancel in their sum, which then has fewer digits than they
+        cancelled = weights_K.abs().sum() / total.abs()
+        error = equal_projections_error(gram, factors_K) * cancelled
+        self.report(singular=no_sum | gram.singular(), inexact=error > gram.tolerance)
         return weights_K / torch.where(no_sum, 1.0, total)

@@ -11,14 +11,16 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-OK, STATIONARY, SINGULAR, NOT_FINITE, NOT_POSITIVE = range(5)  # values of `status`, named in `STATUS`
-STATUS = ("ok", "Pareto-stationary", "singular", "not finite", "a loss is not above 0")
+OK, STATIONARY, SINGULAR, NOT_FINITE, NOT_POSITIVE, INEXACT = range(6)  # values of `status`, named in `STATUS`
+STATUS = ("ok", "Pareto-stationary", "singular", "not finite", "a loss is not above 0", "not solved to tolerance")
 
 
 class Method(nn.Module, ABC):
     """Base class of all balancing methods: the number of tasks, set at the first call, and an explicit status.
 
-    `status` is the outcome of the last call (see `STATUS`), so no method falls back to another rule silently.
+    `status` is the outcome of the last call (see `STATUS`), so no method falls back to another rule silently. `ok` of a
+    method that solves a problem means that its optimality conditions were checked on the given Gramian and hold to
+    `Gram.tolerance` (see `mtl.functional.optimality`).
     """
 
     paper: ClassVar[str]  # authors, title, venue and year

@@ -51,6 +51,6 @@ class MGDA(GradientWeighting):
             factor_K = factor_K / gram.norms_K
         if self.normalization in ("loss", "loss+"):
             factor_K = factor_K / losses_K.to(factor_K).clamp(min=torch.finfo(losses_K.dtype).tiny)
-        weights_K, stationary = min_norm_point(gram._replace(norms_K=gram.norms_K * factor_K))
-        self.report(stationary)
+        weights_K, stationary, solved = min_norm_point(gram._replace(norms_K=gram.norms_K * factor_K))
+        self.report(stationary, inexact=~solved)
         return weights_K * factor_K * (len(weights_K) if self.sum_to == "tasks" else 1)

@@ -76,8 +76,11 @@ class MoCo(GradientAggregation):
         beta = self.beta / count**self.beta_sigma
         average_KP = torch.lerp(self.read("average_KP", index_K), gradients_KP, beta)
         weights_K = self.weights_K[index_K].to(gradients_KP.dtype) / self.num_tasks
-        slope_K = average_KP @ (weights_K @ average_KP) + self.rho * weights_K
-        moved_K = weights_K - self.gamma / count**self.gamma_sigma * slope_K
+        gamma = self.gamma / count**self.gamma_sigma
+        slope_K, unit = _slopes(average_KP, weights_K)
+        # a projection does not see a common shift; without it, huge slopes would all be the same infinity
+        shift = torch.where(unit > 1, slope_K.min(), 0.0)
+        moved_K = weights_K - gamma * ((slope_K - shift) * unit + self.rho * weights_K)
         # the sum of the present tasks' weights does not change
         share = weights_K.sum()
         project = project_simplex if self.projection == "simplex" else _softmax
@@ -86,6 +89,15 @@ class MoCo(GradientAggregation):
         self.weights_K[index_K] = (torch.where(finite, new_K, weights_K) * self.num_tasks).to(self.weights_K.dtype)
         self.step.copy_(torch.where(finite, step, self.step))
         return new_K @ average_KP
+
+
+def _slopes(average_KP: Tensor, weights_K: Tensor) -> tuple[Tensor, Tensor]:
+    """Y Y' w over a unit, and the unit: 1, or for large gradients so large that no square overflows."""
+    direction_P = weights_K @ average_KP
+    largest = average_KP.abs().max()
+    limit = torch.finfo(average_KP.dtype).max
+    unit = torch.where(largest > limit**0.25, (largest * average_KP.shape[1]).clamp(max=limit), 1.0)
+    return average_KP @ (direction_P / unit), unit
 
 
 def _softmax(point_K: Tensor) -> Tensor:

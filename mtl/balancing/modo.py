@@ -46,5 +46,5 @@ class MoDo(GradientWeighting):
         slope_K = gramian_KK.to(weights_K.dtype) @ weights_K + self.rho * weights_K
         weights_K = project_simplex(weights_K - self.gamma * slope_K)
         self.weights_K[index_K] = share * weights_K
-        self.report()
+        self.report()  # the base class reports a weighted sum that vanishes
         return weights_K

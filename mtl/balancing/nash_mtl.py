@@ -39,6 +39,6 @@ class NashMTL(GradientWeighting):
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         gram = decompose(gramian_KK)
-        weights_K, stationary, converged = solve_power_equation(gram, 1.0)
-        self.report(stationary, gram.zero_K.any() | ~converged)
+        weights_K, stationary, solved = solve_power_equation(gram, 1.0)
+        self.report(stationary, gram.zero_K.any(), ~solved)
         return clip_update(gram, weights_K, self.max_norm)

@@ -18,6 +18,7 @@ class NTKMTL(GradientWeighting):
     The weights need only the norms. This is the paper's n = 1. Its variant NTKMTL-SR replaces G_kk by the largest
     eigenvalue of each task's kernel over n = 4 parts of the batch, which the Gramian does not contain. A zero gradient
     gets weight 0 (`status` singular).
+    As in the authors' code, heads follow their own loss (`head_gradients: weighted` weighs them too).
 
         weights = NTKMTL()(gramian, losses)
 
@@ -29,7 +30,6 @@ class NTKMTL(GradientWeighting):
     """
 
     paper = "Qin et al., NTKMTL: Mitigating Task Imbalance in MTL from Neural Tangent Kernel Perspective, NeurIPS 2025"
-    head_gradients = "weighted"
     scaling = "common"
 
     def __init__(self, power: float = 0.5) -> None:

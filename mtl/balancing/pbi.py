@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl.balancing.fixed import check_length, task_weights
+from mtl.balancing.fixed import check_length, task_values, task_weights
 from mtl.balancing.protocols import LossWeighting
 
 
@@ -40,17 +40,18 @@ class PBI(LossWeighting):
             raise ValueError(f"theta={theta} must be at least 0; the paper uses 5.")
         self.theta = theta
         self.preferences = None if preferences is None else task_weights(preferences, "preferences")
-        self.ideal = None if ideal is None else torch.tensor([float(value) for value in ideal])
+        self.ideal = ideal
 
     def make_state(self, num_tasks: int) -> None:
-        self.register_buffer("preference_K", torch.ones(num_tasks) if self.preferences is None else self.preferences)
-        self.register_buffer("ideal_K", torch.zeros(num_tasks) if self.ideal is None else self.ideal)
+        given = self.preferences
+        self.register_buffer("preference_K", task_values(None, num_tasks, 1.0) if given is None else given)
+        self.register_buffer("ideal_K", task_values(self.ideal, num_tasks, 0.0))
         check_length(self.preference_K, num_tasks, "preferences")
         check_length(self.ideal_K, num_tasks, "ideal")
 
     def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
-        direction_K = torch.nn.functional.normalize(self.preference_K[index_K].to(losses_K.dtype), dim=0)
-        gap_K = losses_K - self.ideal_K[index_K]
+        direction_K = torch.nn.functional.normalize(self.preference_K[index_K], dim=0).to(losses_K.dtype)
+        gap_K = losses_K - self.ideal_K[index_K].to(losses_K.dtype)
         along = (gap_K * direction_K).sum()
         distance: Tensor = torch.linalg.vector_norm(gap_K - along * direction_K)
         return along + self.theta * distance

@@ -23,6 +23,7 @@ class PIVRG(GradientWeighting):
     T = max((largest - smallest drop) / log(bound), min_temperature). s changes at the end of every epoch. The score is
     the monitored validation metric; the authors' code uses training metrics of the last epoch on NYUv2 and Cityscapes,
     and validation metrics elsewhere.
+    As in the authors' code, heads follow their own loss (`head_gradients: weighted` weighs them too).
 
         method = PIVRG(baselines=[0.75, 0.61])
         method.observe_epoch(losses, scores)
@@ -41,7 +42,6 @@ class PIVRG(GradientWeighting):
     """
 
     paper = "Qin et al., Revisiting Fairness in Multitask Learning: A Performance-Driven Approach, CVPR 2025"
-    head_gradients = "weighted"
     scaling = "common"
     never_conflicts = True
     preference_K: Tensor
@@ -83,6 +83,6 @@ class PIVRG(GradientWeighting):
 
     def weigh(self, gramian_KK: Tensor, losses_K: Tensor, index_K: Tensor) -> Tensor:
         gram = decompose(gramian_KK)
-        weights_K, stationary, converged = solve_power_equation(gram, 0.5, self.preference_K[index_K])
-        self.report(stationary, gram.zero_K.any() | ~converged)
+        weights_K, stationary, solved = solve_power_equation(gram, 0.5, self.preference_K[index_K])
+        self.report(stationary, gram.zero_K.any(), ~solved)
         return clip_update(gram, weights_K, self.max_norm)

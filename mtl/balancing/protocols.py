@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mtl.balancing.method import NOT_FINITE, NOT_POSITIVE, OK, SINGULAR, STATIONARY, Method
+from mtl.balancing.method import INEXACT, NOT_FINITE, NOT_POSITIVE, OK, SINGULAR, STATIONARY, Method
+from mtl.functional.gramian import widest
 from mtl.functional.on_host import numbers_on
 
 
@@ -124,21 +125,36 @@ class GradientWeighting(Method):
         before = [] if gramian.device.type == "cpu" else [buffer.clone() for buffer in self.buffers()]
         gramian_KK = torch.where(finite, gramian_KK, torch.eye(len(index_K), device=gramian.device))
         weights_K = self.weigh(gramian_KK, torch.where(finite, losses_K, 1.0), index_K)
+        self._see_no_update(gramian_KK, weights_K)
         for buffer, old in zip(self.buffers(), before, strict=False):
             buffer.copy_(torch.where(finite, buffer, old))
         self.status.copy_(torch.where(finite, self.status, NOT_FINITE))
         weights[index_K] = torch.where(finite, weights_K, 0.0).to(weights.dtype)
         return weights
 
-    def report(self, stationary: Tensor | None = None, singular: Tensor | None = None) -> None:
+    def report(
+        self, stationary: Tensor | None = None, singular: Tensor | None = None, inexact: Tensor | None = None
+    ) -> None:
         """Set `status`; `weigh` calls it.
 
         Args:
             stationary: whether 0 is in the convex hull of the gradients, bool scalar.
             singular: whether the method's problem has no solution or several, bool scalar; `stationary` overrides it.
+            inexact: whether the optimality conditions do not hold to the tolerance, bool scalar; both override it.
         """
-        status = torch.full_like(self.status, OK) if singular is None else torch.where(singular, SINGULAR, OK)
+        status = torch.full_like(self.status, OK) if inexact is None else torch.where(inexact, INEXACT, OK)
+        status = status if singular is None else torch.where(singular, SINGULAR, status)
         self.status.copy_(status if stationary is None else torch.where(stationary, STATIONARY, status))
+
+    def _see_no_update(self, gramian_KK: Tensor, weights_K: Tensor) -> None:
+        """No method is ok where its update is 0 to working precision: the trunk stands still."""
+        work_KK = widest(gramian_KK)
+        weights_K = weights_K.to(work_KK)
+        noise = 20 * len(work_KK) * torch.finfo(gramian_KK.dtype).eps
+        parts = (weights_K.square() * work_KK.diagonal().clamp(min=0)).sum()
+        still = weights_K @ work_KK @ weights_K <= noise * parts
+        said = torch.where((weights_K >= 0).all(), STATIONARY, SINGULAR)
+        self.status.copy_(torch.where(still & (self.status == OK), said, self.status))
 
 
 class GradientAggregation(Method):

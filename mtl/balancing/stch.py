@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mtl.balancing.fixed import check_length, task_weights
+from mtl.balancing.fixed import check_length, task_values, task_weights
 from mtl.balancing.protocols import LossWeighting
 
 
@@ -59,14 +59,14 @@ class STCH(LossWeighting):
         self.values = values
         self.warmup_epochs = warmup_epochs
         self.preferences = None if preferences is None else task_weights(preferences, "preferences")
-        self.ideal = None if ideal is None else torch.tensor([float(value) for value in ideal])
+        self.ideal = ideal
         self.sum_to = sum_to or ("tasks" if values == "log" else "one")
         self.positive_losses = values == "log"
 
     def make_state(self, num_tasks: int) -> None:
-        default = torch.full((num_tasks,), 1.0 if self.values == "log" else 1 / num_tasks)
+        default = task_values(None, num_tasks, 1.0 if self.values == "log" else 1 / num_tasks)
         self.register_buffer("preference_K", default if self.preferences is None else self.preferences)
-        self.register_buffer("ideal_K", torch.zeros(num_tasks) if self.ideal is None else self.ideal)
+        self.register_buffer("ideal_K", task_values(self.ideal, num_tasks, 0.0))
         check_length(self.preference_K, num_tasks, "preferences")
         check_length(self.ideal_K, num_tasks, "ideal")
         self.register_buffer("nadir_K", torch.full((num_tasks,), torch.nan))
@@ -74,9 +74,9 @@ class STCH(LossWeighting):
 
     def objective(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
         factor = len(losses_K) if self.sum_to == "tasks" else 1
-        preference_K = self.preference_K[index_K]
+        preference_K = self.preference_K[index_K].to(losses_K.dtype)
         if self.values == "raw":
-            shifted_K = preference_K * (losses_K - self.ideal_K[index_K])
+            shifted_K = preference_K * (losses_K - self.ideal_K[index_K].to(losses_K.dtype))
             return factor * self.mu * torch.logsumexp(shifted_K / self.mu, dim=0)
         log_K = torch.log(losses_K.clamp_min(torch.finfo(losses_K.dtype).tiny))
         nadir_K = self.nadir_K[index_K].to(losses_K.dtype)

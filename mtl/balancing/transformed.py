@@ -23,27 +23,33 @@ class _Transformed(Method):
     adapter = True
     transform: LossWeighting
     method: Method | None
+    factors: Tensor | None = None  # of the last call, [K]; the method's losses after the step get the same ones
 
     def make_state(self, num_tasks: int) -> None:
-        self.losses_after_step = self.transform.losses_after_step
         self.transform.build(num_tasks)
+        self.losses_after_step = self.transform.losses_after_step
         if self.method is not None:
             self.method.build(num_tasks)
+            self.losses_after_step = self.losses_after_step or self.method.losses_after_step
 
     def head_weights(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor:
-        with torch.enable_grad():
-            leaf = losses.detach().clone().requires_grad_()
-            factors = torch.autograd.grad(self._peek(leaf, present), leaf)[0]
+        factors = self._peek_factors(losses, present)
         return factors if self.method is None else factors * self.method.head_weights(factors * losses, present)
 
     def parameter_loss(self, losses: Tensor, present: Sequence[bool] | None = None) -> Tensor | None:
         self.build(len(losses))
-        if not any(parameter.requires_grad for parameter in self.transform.parameters()):
-            return None
-        return self._peek(losses.detach(), present)
+        terms: list[Tensor | None] = []
+        if any(parameter.requires_grad for parameter in self.transform.parameters()):
+            terms.append(self._peek(losses.detach(), present))
+        if self.method is not None and any(parameter.requires_grad for parameter in self.method.parameters()):
+            terms.append(self.method.parameter_loss(self._peek_factors(losses, present) * losses.detach(), present))
+        known = [term for term in terms if term is not None]
+        return sum(known[1:], known[0]) if known else None
 
     def observe_step(self, losses: Tensor) -> None:
         self.transform.observe_step(losses)
+        if self.method is not None and self.method.losses_after_step and self.factors is not None:
+            self.method.observe_step(self.factors * losses)
 
     def observe_epoch(self, losses: Tensor, scores: Tensor | None = None) -> None:
         self.transform.observe_epoch(losses, scores)
@@ -57,11 +63,18 @@ class _Transformed(Method):
         objective: Tensor = functional_call(self.transform, buffers, (losses, present))
         return objective
 
+    def _peek_factors(self, losses: Tensor, present: Sequence[bool] | None) -> Tensor:
+        with torch.enable_grad():
+            leaf = losses.detach().clone().requires_grad_()
+            return torch.autograd.grad(self._peek(leaf, present), leaf)[0]
+
     def _factors(self, losses_K: Tensor, index_K: Tensor) -> Tensor:
         with torch.enable_grad():
             leaf_K = losses_K.detach().clone().requires_grad_()
             self.transform.check_losses(leaf_K.detach())
-            return torch.autograd.grad(self.transform.objective(leaf_K, index_K), leaf_K)[0]
+            factor_K = torch.autograd.grad(self.transform.objective(leaf_K, index_K), leaf_K)[0]
+        self.factors = factor_K.new_zeros(self.num_tasks).index_copy(0, index_K, factor_K)
+        return factor_K
 
 
 class TransformedWeighting(_Transformed, GradientWeighting):
@@ -125,7 +138,7 @@ class TransformedAggregation(_Transformed, GradientAggregation):
         self.method.status.copy_(torch.where(factor_K.isfinite().all(), self.status, NOT_FINITE))
         update_P = self.method.combine(rows_KP, factor_K * losses_K, index_K)
         if self.method.task_weights is not None:
-            factors = factor_K.new_zeros(self.num_tasks).index_copy(0, index_K, factor_K)
-            self.task_weights = factors * self.method.task_weights
+            assert self.factors is not None
+            self.task_weights = self.factors * self.method.task_weights
         self.status.copy_(torch.maximum(self.transform.status, self.method.status))
         return update_P

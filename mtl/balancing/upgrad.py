@@ -38,7 +38,7 @@ class UPGrad(GradientWeighting):
         gram = decompose(gramian_KK)
         projected_KK, solved = project_dual_cone(gram, preferences_of(self.preferences, index_K, gram.norms_K).diag())
         weights_K = projected_KK.sum(0)
-        self.report(gram.vanishes(weights_K), ~solved)
+        self.report(gram.vanishes(weights_K), inexact=~solved)
         return weights_K
 
 

@@ -10,9 +10,11 @@ from mtl.callbacks.balancing.finite_losses import FiniteLosses
 from mtl.callbacks.balancing.telemetry import BalancingTelemetry, looks_at_gradients
 from mtl.callbacks.checkpoints.step_seeds import StepSeeds
 from mtl.callbacks.pictures.box_pictures import BoxPictures
-from mtl.callbacks.tracking.curves import Curves
+from mtl.callbacks.pictures.curves import Curves
+from mtl.callbacks.pictures.text_examples import TextExamples
 from mtl.callbacks.tracking.gradient_norms import GradientNorms
 from mtl.callbacks.tracking.learning_rates import LearningRates
+from mtl.callbacks.tracking.metrics_by_part import MetricsByPart
 from mtl.callbacks.tracking.part_summary import PartSummary
 from mtl.callbacks.tracking.progress import RunProgress
 from mtl.callbacks.tracking.results import Results
@@ -27,7 +29,7 @@ _SAME_KIND: dict[type[Callback], type[Callback]] = {
 
 
 def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Callback]:
-    """Seeds, a watch on losses, progress, telemetry, pictures, results; more telemetry where a run balances.
+    """Seeds, a watch on losses, progress, telemetry, pictures, examples, results; more telemetry where a run balances.
 
     Args:
         run_dir: folder of the run.
@@ -42,7 +44,9 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
         LearningRates(),
         GradientNorms(),
         Throughput(),
+        MetricsByPart(),
         BoxPictures(pictures),
+        TextExamples(pictures),
         Curves(pictures / "curves.png"),
         Results(run_dir),
     ]

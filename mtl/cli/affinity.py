@@ -19,16 +19,18 @@ from mtl.affinity.over_training import write_over_training
 from mtl.affinity.tables import Affinity, read_affinity, summarise, write_affinities
 from mtl.batch import Batch
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
+from mtl.config.foreign_files import own_folder
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
-from mtl.config.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError, shown
 from mtl.data.module import JointDataModule
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.build import build_data
-from mtl.evaluation.load import find_checkpoint, load_run
+from mtl.evaluation.load import load_run
+from mtl.experiments.comparison import head_names
 from mtl.model import MultiTaskModel
-from mtl.runs.checkpoint_files import read_checkpoint
+from mtl.runs.checkpoint_files import find_checkpoint, read_checkpoint
 
 
 def affinity(arguments: list[str]) -> None:
@@ -47,6 +49,8 @@ def affinity(arguments: list[str]) -> None:
     source = options.config or options.run / "config.yaml"
     if not source.is_file():
         raise FileNotFoundError(f"there is no {str(source)!r}; --run takes a run folder, --config a config file.")
+    output = options.output or (options.run / "affinity" if options.run else Path("affinity"))
+    own_folder(options.run if options.run and not options.output else output)
     data = _data(source)
     models = {} if options.run is None else _models(options.run, options.checkpoints or ["best"])
     singles = {name: found for run in options.single for name, found in _single(run).items()}
@@ -63,7 +67,6 @@ def affinity(arguments: list[str]) -> None:
             if model is not None:
                 over_training[step][cls.__name__] = summarise(matrices[-1], names)
         found[cls.__name__] = summarise(torch.cat(matrices), names)
-    output = options.output or (options.run / "affinity" if options.run else Path("affinity"))
     console = Console(highlight=False)
     for name, result in found.items():
         console.print(_table(name, result))
@@ -84,13 +87,12 @@ def group(arguments: list[str]) -> None:
     if not options.affinity.is_file():
         raise FileNotFoundError(f"there is no {str(options.affinity)!r}; `python -m mtl affinity` writes it.")
     found = read_affinity(options.affinity)
-    heads = list(read_config([options.config]).get(("model", "heads")) or {})
+    heads = head_names(options.config)
     if set(heads) != set(found.names):
-        raise ConfigError(
-            f"{options.config} has heads {', '.join(heads)}; the affinity is of {', '.join(found.names)}."
-        )
+        raise ConfigError(f"{options.config} has heads {shown(heads)}; the affinity is of {shown(list(found.names))}.")
     groups, total = group_tasks(found.mean_KK, options.networks, options.alone)
     console = Console(highlight=False)
+    own_folder(options.output)
     options.output.mkdir(parents=True, exist_ok=True)
     for members in groups:
         names = [found.names[task] for task in members]

@@ -25,13 +25,14 @@ from mtl.cli.stopped_runs import end_other_ranks, say_how_to_go_on, say_what_is_
 from mtl.cli.weights import check_fits, choose_checkpoint
 from mtl.config.command_line import CommandLine
 from mtl.config.explain import blame
+from mtl.config.foreign_files import UnsafeFile
 from mtl.config.import_policy import Builder
 from mtl.config.yaml_lines import ConfigError, RunError
 from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_io import AtomicCheckpointIO
 from mtl.runs.record import add_record, write_record
-from mtl.runs.resume import RunLock, resume_point
+from mtl.runs.resume import RunLock, refuse_used, resume_point
 from mtl.runs.run_folder import earlier_attempt, make_run_folder, rank, started_from_outside
 
 _SEEDS = 2**32
@@ -49,6 +50,7 @@ class Run:
     """
 
     lock: RunLock  # of the first rank
+    continues = False  # in the folder of an interrupted run
 
     def __init__(self, line: CommandLine, arguments: Sequence[str]) -> None:
         self.line = line
@@ -60,13 +62,17 @@ class Run:
         self._seed()
         build = Builder()
         try:
-            self.built: Namespace = self.settings.parser.instantiate(self.config, instantiators=[(build, object, True)])
+            self.built: Namespace = self.settings.parser.instantiate(
+                self.settings.expanded, instantiators=[(build, object, True)]
+            )
             self.data: JointDataModule = self.built.data
             self.model: MultiTaskLightningModule = self.built.model
             self.run_dir = self._make_run_folder()
             self.trainer = self._make_trainer()
         except (ValueError, ImportError, OSError) as error:
             first = build.failed[0] if build.failed else error
+            if isinstance(first, ConfigError | UnsafeFile):  # it says itself what to do
+                raise first from error
             raise RunError(str(first), blame(first, self.settings.merged)) from first
         # the model's own config goes into its checkpoints, as plain values, so that they rebuild it anywhere
         self.model.save_hyperparameters(self.settings.values()["model"], logger=False)
@@ -78,7 +84,8 @@ class Run:
             self._start()
             code = 0
         except ValueError as error:
-            if self.trainer.global_step > 0 and self.line.command == "fit":
+            of_a_file = isinstance(error, ConfigError | UnsafeFile)
+            if of_a_file or (self.trainer.global_step > 0 and self.line.command == "fit"):
                 raise
             raise RunError(str(error), blame(error, self.settings.merged)) from error
         finally:
@@ -89,6 +96,7 @@ class Run:
     def _start(self) -> None:
         if self.checkpoint is not None:
             check_fits(self.checkpoint, self.model)
+            self.model.init_from = None  # the checkpoint has all weights; the other run may be gone
         options: dict[str, Any] = {"datamodule": self.data, "ckpt_path": self.checkpoint, "weights_only": True}
         if self.line.command == "fit":
             try:
@@ -118,9 +126,14 @@ class Run:
         if not 0 <= seed < _SEEDS:
             raise ConfigError(f"seed_everything={seed} must lie within 0..{_SEEDS - 1:,}, or be true or false.", origin)
         self.config.seed_everything = seed_everything(seed, workers=True, verbose=False)
+        # one seed for everything random: the data has an own one only where somebody wrote it
+        arguments = self.config.data.get("init_args") or {}
+        written = self.settings.merged.get(("data", "init_args"))
+        if "seed" in arguments and "seed" not in (written if isinstance(written, dict) else {}):
+            arguments["seed"] = self.config.seed_everything
 
     def _make_run_folder(self) -> Path:
-        config, command = self.config, self.line.command
+        config, command = self.settings.expanded, self.line.command
         if command == "fit":
             earlier = self.line.resume or earlier_attempt(Path(config.runs_root))
             if earlier is not None:
@@ -139,10 +152,12 @@ class Run:
 
     def _continue(self, folder: Path) -> Path:
         """The folder of an interrupted run, taken again."""
+        self.continues = True
         if rank() == 0:
             self.lock = RunLock(folder)
         if self.line.resume is None:  # torchrun or SLURM has started the same command again
-            self.checkpoint = resume_point(folder)
+            chosen = self.settings.expanded.checkpoint.dirpath
+            self.checkpoint = resume_point(folder, Path(chosen) if chosen else None)
         if rank() == 0:
             add_record(folder, self.settings.text(), self.arguments)
         return folder
@@ -178,6 +193,8 @@ class Run:
         )
         switched_off = tuple(kind for kind, switch in switches if switch is False)
         best = self.built.checkpoint
+        if best.dirpath and self.line.command == "fit" and not self.continues and rank() == 0:
+            refuse_used(Path(best.dirpath))
         best.dirpath = best.dirpath or str(self.run_dir / "checkpoints")
         ours = [best, *default_callbacks(self.run_dir, given=callbacks)]
         return [*callbacks, *(callback for callback in ours if not isinstance(callback, switched_off))]

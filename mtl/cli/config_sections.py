@@ -12,7 +12,6 @@ from lightning.pytorch import Trainer
 from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
 from mtl.callbacks.tracking.loggers import Tracking
 from mtl.config.command_line import OPTIONS
-from mtl.config.merge import Config
 from mtl.config.schema import Schema
 from mtl.data.module import JointDataModule
 from mtl.inputs.input import input_kind
@@ -20,7 +19,7 @@ from mtl.module import MultiTaskLightningModule
 from mtl.targets.target import target_of
 
 SETTINGS: dict[str, tuple[Any, Any, str]] = {
-    "seed_everything": (bool | int, 0, "seed of everything random; true draws one"),
+    "seed_everything": (bool | int, 0, "seed of everything random, the data too; true draws one"),
     "experiment": (str | None, None, "folder of this experiment's runs, and W&B project; the config's name by default"),
     "name": (str | None, None, "name of this run's folder; time and a word by default"),
     "runs_root": (str | Path, "runs", "folder of all experiments"),
@@ -28,12 +27,8 @@ SETTINGS: dict[str, tuple[Any, Any, str]] = {
 }
 
 
-def make_schema(config: Config) -> Schema:
-    """What may stand where in a config.
-
-    Args:
-        config: the merged config.
-    """
+def make_schema() -> Schema:
+    """What may stand where in a config."""
     sections: dict[str, Any] = {
         "data": JointDataModule,
         "model": MultiTaskLightningModule,
@@ -42,7 +37,9 @@ def make_schema(config: Config) -> Schema:
         "tracking": Tracking,
     }
     settings = {name: kind for name, (kind, _, _) in SETTINGS.items()}
-    return Schema({**sections, **settings}, config, [option[2:] for option in OPTIONS])
+    return Schema(
+        {**sections, **settings}, [("model", "tasks"), ("model", "inputs")], [option[2:] for option in OPTIONS]
+    )
 
 
 def experiment_of(configs: Sequence[Path]) -> str:

@@ -16,6 +16,7 @@ mtl: one shared network, many tasks.
   python -m mtl validate --run runs/digits/NAME       numbers of validation data
   python -m mtl test --run runs/digits/NAME           numbers of test data
   python -m mtl predict --run RUN --images FOLDER     boxes and classes of files
+  python -m mtl export --run RUN                      an ONNX file, and a check
   python -m mtl compare --config configs/compare/digits.yaml   methods x seeds
   python -m mtl report --runs runs/compare/digits     its table and pictures
   python -m mtl sweep --config configs/sweeps/digits.yaml --trials 20   by Ray

@@ -1,12 +1,12 @@
 """Entry point of the command line: choose the subcommand, run it, say in a few lines what went wrong."""
 
+import importlib
 import logging
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from textwrap import wrap
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
@@ -17,11 +17,15 @@ from mtl.cli.help import show_overview
 from mtl.cli.loader_errors import loader_error
 from mtl.cli.rank_errors import rank_error
 from mtl.config.command_line import COMMANDS, TRAINER_COMMANDS, read_command_line
-from mtl.config.papers import import_papers, is_of_a_paper
+from mtl.config.foreign_files import UnsafeFile
+from mtl.config.papers import import_papers
 from mtl.config.yaml_lines import ConfigError
-from mtl.errors import did_you_mean
+from mtl.errors import MOST_LETTERS, did_you_mean, printable
 from mtl.runs.run_folder import rank
 
+_MOST_LINES = 4  # of a message
+# module and function of a command, where they are not called like it
+PLACES = {"list": ("listing", "show_list"), "group": ("affinity", "group")}
 WITHOUT_PAPERS = ("paper", "report")  # they build no class
 
 
@@ -37,27 +41,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _dispatch(words)
-    except ConfigError as error:
-        if _wants_traceback(words):
-            raise
-        _say(error.message, str(error.origin) if error.origin else "")
-        return error.exit_code
-    except (MisconfigurationException, ValueError, ImportError, OSError, RuntimeError) as error:
-        if _wants_traceback(words) or not _is_users(error):
-            raise
-        _say(str(error) or type(error).__name__, "the whole traceback: add --traceback")
-        return 1
     except KeyboardInterrupt:
         if _wants_traceback(words):
             raise
         return 130
+    except Exception as error:  # the one place that makes a few lines of every error, foreseen or not
+        if _wants_traceback(words):
+            raise
+        known = (MisconfigurationException, ValueError, ImportError, OSError, RuntimeError)
+        message = str(error) if isinstance(error, known) and str(error) else f"{type(error).__name__}: {error}"
+        if isinstance(error, ConfigError | UnsafeFile):
+            _say(message, str(getattr(error, "origin", None) or ""))
+            return error.exit_code
+        _say(message, "the whole traceback: add --traceback")
+        return 1
 
 
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         show_overview()
         return 0
-    command, rest = words[0], words[1:]
+    command, rest = words[0], [word for word in words[1:] if word != "--traceback"]
     if command in ("--version", "version"):
         Console().print(f"mtl {__version__}", highlight=False)
         return 0
@@ -66,6 +70,10 @@ def _dispatch(words: list[str]) -> int:
             f"there is no subcommand {command!r}.{did_you_mean(command, COMMANDS)} There are {', '.join(COMMANDS)}."
         )
     run = _command(command)
+    if command != "list":
+        import matplotlib
+
+        matplotlib.rcdefaults()  # whatever a matplotlibrc of the current folder says, LaTeX as a program among it
     if command not in WITHOUT_PAPERS:
         import_papers()
     run(rest)
@@ -73,33 +81,12 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _command(name: str) -> Callable[[list[str]], None]:
-    # imported late: `list` and `--help` need neither Lightning's CLI nor a model
-    if name == "list":
-        from mtl.cli.listing import show_list
-
-        return show_list
-    if name == "predict":
-        from mtl.cli.predict import predict
-
-        return predict
-    if name in ("compare", "report"):
-        from mtl.cli import compare
-
-        return compare.compare if name == "compare" else compare.report
-    if name == "sweep":
-        from mtl.cli.sweep import sweep
-
-        return sweep
-    if name in ("affinity", "group"):
-        from mtl.cli import affinity
-
-        return affinity.affinity if name == "affinity" else affinity.group
-    if name == "paper":
-        from mtl.cli.paper import paper
-
-        return paper
-    assert name in TRAINER_COMMANDS
-    return lambda rest: _train_or_test(name, rest)
+    if name in TRAINER_COMMANDS:
+        return lambda rest: _train_or_test(name, rest)
+    # imported late: `list` and `--help` need no model
+    module, function = PLACES.get(name, (name, name))
+    command: Callable[[list[str]], None] = getattr(importlib.import_module(f"mtl.cli.{module}"), function)
+    return command
 
 
 def _train_or_test(command: str, rest: list[str]) -> None:
@@ -112,20 +99,6 @@ def _train_or_test(command: str, rest: list[str]) -> None:
 
 def _wants_traceback(words: list[str]) -> bool:
     return "--traceback" in words or os.environ.get("MTL_TRACEBACK", "0") not in ("", "0")
-
-
-def _is_users(error: Exception) -> bool:
-    """Whether a message is enough: the error was raised on purpose, for something that a user can mend."""
-    if isinstance(error, MisconfigurationException | FileNotFoundError | NotADirectoryError | PermissionError):
-        return True
-    if loader_error(str(error)) or rank_error(str(error)):
-        return True
-    frames = traceback.extract_tb(error.__traceback__)
-    file = Path(frames[-1].filename) if frames else Path()
-    ours = file.is_relative_to(Path(__file__).resolve().parents[1])
-    theirs = file.is_relative_to(Path.cwd()) and "site-packages" not in file.parts  # such as paper/heads.py
-    frame = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
-    return ours or theirs or any(is_of_a_paper(each.f_globals.get("__name__", "")) for each in frame)
 
 
 def _be_quiet() -> None:
@@ -144,9 +117,13 @@ def _be_quiet() -> None:
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
 
-def _say(message: str, where: str) -> None:
+def _say(message: str, where: str = "") -> None:
+    """A message of a few lines, and the place it is about; names and texts in it may be anybody's."""
     console = Console(stderr=True, highlight=False)
     message = loader_error(message) or rank_error(message) or message
-    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    lines = [part for line in message.splitlines() for part in wrap(printable(line, 1000), MOST_LETTERS)]
+    if len(lines) > _MOST_LINES:  # the last one says what to do
+        lines = [*lines[: _MOST_LINES - 1], lines[-1]]
+    console.print(Text.assemble(("error: ", "bold red"), "\n".join(lines)), soft_wrap=True)
     if where:
-        console.print(Text(f"  {where}", style="dim"), soft_wrap=True)
+        console.print(Text(f"  {printable(where)}", style="dim"), soft_wrap=True)

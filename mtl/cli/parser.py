@@ -2,23 +2,20 @@
 
 import sys
 from collections.abc import Mapping
-from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch import Trainer
 
 from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
 from mtl.callbacks.tracking.loggers import Tracking
 from mtl.cli.config_sections import SETTINGS, experiment_of, inputs_of, make_schema, tasks_of
 from mtl.cli.help import show_settings
-from mtl.config.checks import expand_paths, refuse_ignored_keys, refuse_unsafe
 from mtl.config.command_line import CommandLine
-from mtl.config.explain import explain, locate, unknown_key
-from mtl.config.import_policy import ImportRefused, allow_imports, check_parsed
+from mtl.config.import_policy import allow_imports
 from mtl.config.merge import Config, read_config
+from mtl.config.parsing import expand, parse
 from mtl.config.paths import refuse_name
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.module import JointDataModule
@@ -38,8 +35,6 @@ class Settings:
 
     def __init__(self, line: CommandLine) -> None:
         self.line = line
-        if str(Path.cwd()) not in sys.path:  # `paper.heads.MyHead` lies beside `mtl`; last, so it hides nothing
-            sys.path.append(str(Path.cwd()))
         allow_imports(line.allow)
         self.merged = _read_config(line)
         self.parser = make_parser(line.command)
@@ -47,6 +42,7 @@ class Settings:
             show_settings(self.parser, line.command, everything="--help-all" in line.switches)
             raise SystemExit(0)
         self.config = self._parse()
+        self.expanded = expand(self.config, self.merged, make_schema())
         if "--print_config" in line.switches:
             sys.stdout.write(self.text())
             raise SystemExit(0)
@@ -62,33 +58,13 @@ class Settings:
         return values
 
     def _parse(self) -> Namespace:
-        merged, schema = self.merged, make_schema(self.merged)
-        schema.drop_removed()
-        for key in merged.values:
-            if key not in schema.sections:
-                raise unknown_key((key,), merged, schema)
-        refuse_unsafe(merged, schema)
-        expand_paths(merged, schema)
-        if not merged.values.get("data"):
-            if not self.line.configs and self.line.run is None:
-                raise ConfigError(
-                    f"`{self.line.command}` needs a config: --config configs/digits.yaml. "
-                    "`python -m mtl list configs` shows what there is."
-                )
-            raise explain("the following arguments are required: data", merged, schema)
-        for linked in ("tasks", "inputs"):
-            if merged.get(("model", linked)) is not None:
-                origin = merged.origin(("model", linked))
-                raise ConfigError(f"`model.{linked}` comes from the data module; remove it here.", origin)
-        try:
-            config: Namespace = self.parser.parse_object(deepcopy(merged.values))
-            check_parsed(config)
-        except ArgumentError as error:
-            raise explain(str(error), merged, schema) from error
-        except ImportRefused as error:
-            place = locate(error.name, (), merged, as_value=True) or ()
-            raise ConfigError(str(error), merged.origin(place)) from error
-        refuse_ignored_keys(merged, config, schema)
+        merged, schema = self.merged, make_schema()
+        if not merged.values.get("data") and not self.line.configs and self.line.run is None:
+            raise ConfigError(
+                f"`{self.line.command}` needs a config: --config configs/digits.yaml. "
+                "`python -m mtl list configs` shows what there is."
+            )
+        config = parse(self.parser, merged, schema)
         if config.experiment is None:
             config.experiment = experiment_of(self.line.configs)
         for key in ("experiment", "name"):

@@ -1,4 +1,4 @@
-"""`python -m mtl predict`: a folder of pictures through a trained model."""
+"""`python -m mtl predict`: pictures, rows of a table, or sentences through a trained model."""
 
 import argparse
 from pathlib import Path
@@ -7,16 +7,22 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from mtl.config.foreign_files import own_folder
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
-from mtl.evaluation.load import find_checkpoint, load_checkpoint
-from mtl.evaluation.predict_folder import predict_folder
-from mtl.runs.checkpoint_files import checkpoint_file
+from mtl.data.table.module import TableDataModule
+from mtl.evaluation.build import build_data
+from mtl.evaluation.load import load_checkpoint
+from mtl.evaluation.predict_folder import channels_of_pictures, predict_folder
+from mtl.evaluation.predict_table import predict_table
+from mtl.evaluation.predict_text import predict_text
+from mtl.module import MultiTaskLightningModule
+from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint
 
 
 def predict(arguments: list[str]) -> None:
-    """Write COCO JSON, a CSV and annotated PNGs.
+    """Write a JSON file and a CSV; of pictures also annotated PNGs; of a table a CSV alone.
 
     Args:
         arguments: what follows `predict`.
@@ -28,19 +34,28 @@ def predict(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     if options.run is None and options.ckpt_path is None:
         raise ConfigError("`predict` needs a trained model: --run runs/<experiment>/<name>, or --ckpt_path FILE.")
-    if not options.images.is_dir():
+    if options.images is not None and not options.images.is_dir():
         raise FileNotFoundError(f"there is no folder {str(options.images)!r}; --images takes a folder of pictures.")
     allow_imports(options.allow.split(",") if options.allow else ())
     checkpoint = checkpoint_file(options.ckpt_path) if options.ckpt_path else find_checkpoint(options.run)
     run = options.run or checkpoint.resolve().parents[1]
+    if options.table is not None:
+        _predict_table(options, checkpoint, run)
+        return
+    if options.text is not None:
+        _predict_text(options, checkpoint, run)
+        return
+    model = _model(checkpoint)
+    channels_of_pictures(model.model)  # a model of something else is refused before its size is asked for
     settings = _as_in_training(run) if (run / "config.yaml").is_file() else {}
     if options.image_size:
         settings["image_size"] = options.image_size if len(options.image_size) == 2 else options.image_size[0]
     if "image_size" not in settings:
         raise ConfigError(f"no config.yaml in {str(run)!r} says how large the images were; give --image_size.")
     output = options.output or (run / "predictions" if settings and options.run else Path("predictions"))
+    own_folder(run if settings and options.run and options.output is None else output)
     found = predict_folder(
-        load_checkpoint(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu"),
+        model,
         images=options.images,
         output=output,
         score_threshold=options.score_threshold,
@@ -54,20 +69,46 @@ def predict(arguments: list[str]) -> None:
     )
 
 
+def _predict_table(options: argparse.Namespace, checkpoint: Path, run: Path) -> None:
+    if not (run / "config.yaml").is_file():
+        raise ConfigError(f"no config.yaml in {str(run)!r} says what the columns mean; give --run.")
+    data = build_data(read_config([run / "config.yaml"]))
+    if not isinstance(data, TableDataModule):
+        raise ConfigError(f"--table: this run learned from {type(data).__name__}, which is no table; give --images.")
+    output = (options.output or run / "predictions") / "predictions.csv"
+    number = predict_table(_model(checkpoint), data, options.table, output, options.batch_size)
+    Console(highlight=False).print(f"{number} rows: {output}", soft_wrap=True)
+
+
+def _predict_text(options: argparse.Namespace, checkpoint: Path, run: Path) -> None:
+    output = options.output or (run / "predictions" if options.run else Path("predictions"))
+    found = predict_text(_model(checkpoint), options.text, output, options.batch_size)
+    text = f"{found['sentences']} sentences, {found['skipped']} lines skipped: {output}"
+    Console(highlight=False).print(text, soft_wrap=True)
+
+
+def _model(checkpoint: Path) -> MultiTaskLightningModule:
+    return load_checkpoint(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def _as_in_training(run: Path) -> dict[str, Any]:
     """How the run brought its images to the network's size."""
-    arguments = read_config([run / "config.yaml"]).get(("data", "init_args")) or {}
-    return {name: arguments[name] for name in ("image_size", "fit") if arguments.get(name) is not None}
+    config = read_config([run / "config.yaml"])
+    found = {name: config.get(("data", "init_args", name)) for name in ("image_size", "fit")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("mtl predict", description=__doc__, allow_abbrev=False)
     parser.add_argument("--run", type=Path, help="folder of the run; its best checkpoint is used")
     parser.add_argument("--ckpt_path", help="another checkpoint")
-    parser.add_argument("--images", type=Path, required=True, help="folder of pictures")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--images", type=Path, help="folder of pictures")
+    source.add_argument("--table", type=Path, help="CSV with the input columns")
+    source.add_argument("--text", type=Path, help="file with one sentence a line")
     parser.add_argument("--output", type=Path, help="folder to write to [RUN/predictions]")
     parser.add_argument("--score_threshold", type=float, default=0.3, help="leave out boxes below it [0.3]")
-    parser.add_argument("--batch_size", type=int, default=16, help="pictures at a time [16]")
+    parser.add_argument("--batch_size", type=int, default=16, help="pictures, rows or sentences at a time [16]")
     parser.add_argument(
         "--image_size",
         type=int,

@@ -1,15 +1,16 @@
 """Which weights a subcommand starts from. Numbers from random weights look like results, so they are refused."""
 
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from mtl.config.command_line import CommandLine
+from mtl.config.merge import read_config
+from mtl.config.paths import expanded
 from mtl.config.yaml_lines import ConfigError
-from mtl.evaluation.load import find_checkpoint
-from mtl.runs.checkpoint_files import checkpoint_file, read_checkpoint
-from mtl.runs.resume import resume_point
+from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint, read_checkpoint
+from mtl.runs.checkpoint_fit import differences, is_of_other_version, written_by
+from mtl.runs.resume import resume_point, saved_checkpoints
 
 
 def choose_checkpoint(line: CommandLine) -> Path | None:
@@ -24,7 +25,7 @@ def choose_checkpoint(line: CommandLine) -> Path | None:
     """
     training = line.command == "fit"
     if line.resume is not None:
-        return resume_point(line.resume)
+        return resume_point(line.resume, _checkpoints_of(line, line.resume))
     if line.run is not None and (line.ckpt_path is None or line.ckpt_path in ("best", "last")):
         return find_checkpoint(line.run, line.ckpt_path or ("last" if training else "best"))
     if line.ckpt_path in ("best", "last"):
@@ -39,6 +40,14 @@ def choose_checkpoint(line: CommandLine) -> Path | None:
     )
 
 
+def _checkpoints_of(line: CommandLine, run: Path) -> Path | None:
+    """Where a run that goes on keeps its checkpoints, as the user says it, or else the run."""
+    said = read_config(line.configs, line.flags).get(("checkpoint", "dirpath"))
+    if isinstance(said, str):
+        return Path(expanded(said))
+    return None if line.configs else saved_checkpoints(run)
+
+
 def check_fits(path: Path, model: nn.Module) -> None:
     """Compare a checkpoint with the model it is meant for, before anything runs.
 
@@ -47,20 +56,14 @@ def check_fits(path: Path, model: nn.Module) -> None:
         model: the model the config describes.
 
     Raises:
-        ValueError: naming what differs.
+        ConfigError: naming what differs, and the version that wrote it if that is another one.
     """
-    found: dict[str, Any] = read_checkpoint(path)["state_dict"]
-    wanted = model.state_dict()
-    differences = [f"{name} is missing" for name in wanted.keys() - found.keys()]
-    differences += [f"{name} is not in the model" for name in found.keys() - wanted.keys()]
-    differences += [
-        f"{name} is {list(found[name].shape)} there and {list(wanted[name].shape)} here"
-        for name in wanted.keys() & found.keys()
-        if found[name].shape != wanted[name].shape
-    ]
-    if differences:
-        shown = "; ".join(sorted(differences)[:3]) + (f"; {len(differences) - 3} more" if len(differences) > 3 else "")
-        raise ValueError(
-            f"checkpoint {str(path)!r} was made by another model than this config describes: {shown}. "
+    state = read_checkpoint(path)
+    told = differences(state, model)
+    if told and is_of_other_version(state):
+        raise ConfigError(f"checkpoint {str(path)!r} ({written_by(state)}) does not fit this model: {told}.")
+    if told:
+        raise ConfigError(
+            f"checkpoint {str(path)!r} was made by another model than this config describes: {told}. "
             "Use the config of its own run: --run RUN_FOLDER."
         )

@@ -7,8 +7,8 @@ sweeps). Three rules close that door:
    or by installing it as a paper (`mtl.config.papers`). Every other name is refused before anything is imported.
 2. What the name leads to is a class that is defined where rule 1 allows it, and a subclass of what the place expects.
    Functions, methods, instances and modules are refused, in allowed modules too; so are aliases of foreign classes.
-3. Both are checked before anything is built: names by `is_allowed`, what the parser found by `check_parsed`, and once
-   more at the call by `Builder`.
+3. Both are checked before anything is built: what a config says and what the parser made of it by
+   `mtl.config.checks`, and every class once more at the call by `Builder`.
 """
 
 import importlib
@@ -20,42 +20,38 @@ from functools import cache
 from pathlib import PurePath
 from typing import Any
 
-from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse import set_parsing_settings
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from mtl.config.papers import installed_papers
+from mtl.config.search_path import add_current_folder
 
 ENV = "MTL_ALLOW"  # modules that a user allows, with commas between
 OWN = "mtl"
-# By the module that users import them from. Left out is what takes functions (LambdaCallback), sends data or keys to an
-# address of the config (MLFlowLogger, WandbLogger, ...), or reads checkpoints in its own way (TorchCheckpointIO).
+# By the module that users import them from. Left out is what takes functions (LambdaCallback, ModelPruning), sends data
+# or keys to an address of the config (MLFlowLogger, WandbLogger, ...), reads checkpoints in its own way
+# (TorchCheckpointIO), deletes files that a checkpoint names (ModelCheckpoint), or cannot train what is here.
 EXTERNAL: Mapping[str, tuple[str, ...]] = {
     "torch.optim": (
         "ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam",
         "RMSprop", "Rprop", "SGD", "SparseAdam",
     ),
     "lightning.pytorch.callbacks": (
-        "BackboneFinetuning", "BatchSizeFinder", "DeviceStatsMonitor", "EMAWeightAveraging", "EarlyStopping",
-        "GradientAccumulationScheduler", "LearningRateFinder", "LearningRateMonitor", "ModelCheckpoint", "ModelPruning",
-        "ModelSummary", "OnExceptionCheckpoint", "RichModelSummary", "RichProgressBar", "StochasticWeightAveraging",
-        "TQDMProgressBar", "ThroughputMonitor", "Timer", "WeightAveraging",
+        "BatchSizeFinder", "DeviceStatsMonitor", "EarlyStopping", "GradientAccumulationScheduler",
+        "LearningRateMonitor", "ModelSummary", "RichModelSummary", "RichProgressBar", "TQDMProgressBar", "Timer",
     ),
     "lightning.pytorch.loggers": ("CSVLogger", "TensorBoardLogger"),
     "lightning.pytorch.profilers": ("AdvancedProfiler", "PassThroughProfiler", "PyTorchProfiler", "SimpleProfiler"),
-    "lightning.pytorch.strategies": (
-        "DDPStrategy", "DeepSpeedStrategy", "FSDPStrategy", "ModelParallelStrategy", "SingleDeviceStrategy",
-    ),
-    "lightning.pytorch.accelerators": ("CPUAccelerator", "CUDAAccelerator", "MPSAccelerator", "XLAAccelerator"),
+    "lightning.pytorch.strategies": ("DDPStrategy", "SingleDeviceStrategy"),
+    "lightning.pytorch.accelerators": ("CPUAccelerator", "CUDAAccelerator", "MPSAccelerator"),
     "lightning.pytorch.plugins": ("DoublePrecision", "HalfPrecision", "MixedPrecision", "TorchSyncBatchNorm"),
     "lightning.pytorch.plugins.environments": (
-        "KubeflowEnvironment", "LSFEnvironment", "LightningEnvironment", "MPIEnvironment", "SLURMEnvironment",
-        "TorchElasticEnvironment",
+        "KubeflowEnvironment", "LSFEnvironment", "LightningEnvironment", "SLURMEnvironment", "TorchElasticEnvironment",
     ),
 }  # fmt: skip
-# the only functions that a value may be: defaults, which a saved config spells out
-FUNCTIONS = ("lightning.pytorch.callbacks.finetuning.multiplicative",)
 # `dict_kwargs` reaches arguments that no signature shows; these pass it on to DistributedDataParallel
-TAKES_DICT_KWARGS = ("lightning.pytorch.strategies.DDPStrategy", "lightning.pytorch.strategies.ModelParallelStrategy")
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, PurePath, timedelta, Enum)
+TAKES_DICT_KWARGS = (DDPStrategy, ModelParallelStrategy)
+PLAIN = (type(None), bool, int, float, complex, str, bytes, PurePath, timedelta, Enum)
 
 _user_modules: set[str] = set()
 
@@ -87,10 +83,11 @@ def allow_imports(modules: Iterable[str] = ()) -> None:
         if not all(part.isidentifier() for part in module.split(".")):
             raise ValueError(f"{module!r} is not the dotted name of a module, such as `paper` or `paper.heads`.")
         _user_modules.add(module)
+    add_current_folder(_user_modules)  # an installed paper needs none
     _user_modules.update(installed_papers())
     settings: dict[str, Any] = {
         "import_path_denylist": ["*"],
-        "import_path_allowlist": [OWN, *external_paths(), *FUNCTIONS, *sorted(_user_modules)],
+        "import_path_allowlist": [OWN, *external_paths(), *sorted(_user_modules)],
         # a spec inside an untyped argument stays a dict, and no config is fetched from an address
         "instantiate_subclass_spec_in_any": False,
         "config_read_mode_urls_enabled": False,
@@ -118,9 +115,11 @@ def is_allowed(class_path: str) -> bool:
     Args:
         class_path: dotted path of a class.
     """
+    parts = class_path.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return False
     if any(_within(class_path, module) for module in _user_modules):
         return True
-    parts = class_path.split(".")
     if parts[0] == OWN:
         return not any(part.startswith("_") for part in parts)
     return class_path in external_paths()
@@ -165,7 +164,7 @@ def check_class(value: Any, class_path: str) -> None:
         raise ImportRefused(class_path, "it is built from other sections of the config; see the classes beside it.")
     real = f"{value.__module__}.{value.__qualname__}"
     if real != class_path and not is_allowed(real):
-        raise ImportRefused(class_path, f"it is another name of {real!r}. {refusal(real).capitalize()}")
+        raise ImportRefused(class_path, f"it is another name of {real!r}, and {refusal(real)}")
 
 
 def refusal(class_path: str) -> str:
@@ -182,34 +181,6 @@ def refusal(class_path: str) -> str:
         f"torch and Lightning that {__name__}.EXTERNAL lists. If you know and trust that code, allow its classes with "
         f"`--allow {wanted}` or {ENV}={wanted}."
     )
-
-
-def check_parsed(parsed: Any) -> None:
-    """Check what a parser made of a config, before anything of it is built.
-
-    Args:
-        parsed: a namespace, or any value inside it.
-
-    Raises:
-        ImportRefused: for a class that may not be named, `dict_kwargs` of a class that does not take them, and for
-            every value that is more than plain data.
-    """
-    if isinstance(parsed, Namespace | dict):
-        name = parsed.get("class_path")
-        if isinstance(name, str):
-            cls = find_class(name)
-            if parsed.get("dict_kwargs") and not takes_dict_kwargs(cls):
-                raise ImportRefused(name, "it takes no dict_kwargs; write its settings into init_args.")
-        for key, value in vars(parsed).items() if isinstance(parsed, Namespace) else parsed.items():
-            if key != "class_path":
-                check_parsed(value)
-    elif isinstance(parsed, list | tuple | set):
-        for value in parsed:
-            check_parsed(value)
-    elif not isinstance(parsed, _PLAIN):
-        module, name = getattr(parsed, "__module__", "?"), getattr(parsed, "__qualname__", type(parsed).__name__)
-        if f"{module}.{name}" not in FUNCTIONS:
-            raise ImportRefused(f"{module}.{name}", "only classes may be named, and this place takes plain values.")
 
 
 class Builder:
@@ -243,9 +214,16 @@ def takes_dict_kwargs(cls: type) -> bool:
     Args:
         cls: the class.
     """
-    path = f"{cls.__module__}.{cls.__qualname__}"
-    passes_on = tuple(external_paths()[name] for name in TAKES_DICT_KWARGS)
-    return issubclass(cls, passes_on) or any(_within(path, module) for module in _user_modules)
+    return issubclass(cls, TAKES_DICT_KWARGS) or is_of_user(cls)
+
+
+def is_of_user(cls: type) -> bool:
+    """Whether a class is of a module that the user allows.
+
+    Args:
+        cls: the class.
+    """
+    return any(_within(f"{cls.__module__}.{cls.__qualname__}", module) for module in _user_modules)
 
 
 def _module_or_class(path: str) -> Any:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtl.config.paths import expanded_everywhere
+from mtl.config.yaml_limits import MOST_LEVELS, MOST_VALUES
 from mtl.config.yaml_lines import ConfigError, KeyPath, Origin, Origins, load_yaml, parse_flag_value
 
 CLASS_KEYS = frozenset({"class_path", "init_args", "dict_kwargs"})
+MOST_FILES = 100  # that one config may consist of; each may name several in `base:`
 
 
 @dataclass
@@ -71,8 +72,10 @@ class Config:
             text: its value as typed.
         """
         keys = name.split(".")
-        values: Any = parse_flag_value(text)
         origin = Origin(f"--{name} {text}")
+        if len(keys) > MOST_LEVELS:
+            raise ConfigError(f"--{name} names a key {len(keys)} levels deep; a config has at most {MOST_LEVELS}.")
+        values: Any = parse_flag_value(text)
         source: Origins = {(*keys, *below): origin for below in _paths(values)}
         for key in reversed(keys):
             values = {key: values}
@@ -110,7 +113,7 @@ class _Merge:
                 self.origins[here] = self.source[below]
 
     def _merged(self, old: Any, new: Any, path: KeyPath, at: KeyPath) -> Any:
-        if isinstance(new, str) and isinstance(old, dict):  # a class given by its name alone
+        if isinstance(new, str) and isinstance(old, dict) and _is_class(new):  # a class given by its name alone
             self.source[(*at, "class_path")] = self.source.get(at, Origin("?"))
             new = {"class_path": new}
         if not isinstance(new, dict):
@@ -150,6 +153,9 @@ class _Merge:
         return old
 
     def _appended(self, old: Any, new: Any, path: KeyPath, at: KeyPath) -> list[Any]:
+        if old is not None and not isinstance(old, list):
+            self._move(path, (*path, "0"))
+            self.origins[(*path, "0")] = self.origins.get(path, Origin("?"))
         items = [] if old is None else old if isinstance(old, list) else [old]
         for index, item in enumerate(new if isinstance(new, list) else [new]):
             self._adopt((*path, str(len(items))), (*at, str(index)) if isinstance(new, list) else at)
@@ -180,14 +186,13 @@ def read_config(files: Iterable[Path], flags: Iterable[tuple[str, str]] = ()) ->
         flags: names without dashes, and values as typed.
 
     Raises:
-        ConfigError: if a file cannot be read, or includes itself.
+        ConfigError: if a file cannot be read, or includes itself, or they are too many or too large together.
     """
-    config = Config()
+    config, sizes = Config(), list[int]()
     for path in files:
-        _lay(config, path, ())
+        _lay(config, path, (), sizes)
     for name, text in flags:
         config.set_flag(name, text)
-    config.values = expanded_everywhere(config.values)
     return config
 
 
@@ -203,6 +208,10 @@ def same_class(first: Any, second: Any) -> bool:
     return names[0] == names[1] or (short and names[0][-1] == names[1][-1])
 
 
+def _is_class(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
+
+
 def _paths(values: Any, path: KeyPath = ()) -> list[KeyPath]:
     """Every key path inside a value."""
     items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
@@ -212,20 +221,33 @@ def _paths(values: Any, path: KeyPath = ()) -> list[KeyPath]:
     return found
 
 
-def _lay(config: Config, path: Path, chain: tuple[Path, ...]) -> None:
-    """Lay a file over the config, and before it the files of its `base:`."""
+def _lay(config: Config, path: Path, chain: tuple[Path, ...], sizes: list[int]) -> None:
+    """Lay a file over the config, and before it the files of its `base:`; `sizes` counts the values of each file."""
     here = path.resolve()
     if here in chain:
         circle = " -> ".join(file.name for file in (*chain[chain.index(here) :], here))
         raise ConfigError(f"configs include each other in a circle: {circle}. Remove one `base:`.")
     values, origins = load_yaml(path)
+    sizes.append(len(origins))
+    if len(sizes) > MOST_FILES or sum(sizes) > MOST_VALUES:
+        raise ConfigError(
+            f"the config reads {len(sizes)} files of {sum(sizes):,} values by `base:`, up to {str(path)!r}; it may be "
+            f"{MOST_FILES} files of {MOST_VALUES:,} values."
+        )
     base, origin = values.pop("base", None), origins.get(("base",))
     for name in [] if base is None else base if isinstance(base, list) else [base]:
-        if not isinstance(name, str) or not (path.parent / name).is_file():
+        if not isinstance(name, str) or not _is_file(path.parent / name):
             raise ConfigError(
-                f"`base` must name a file, or a list of files, beside this config; there is no {name!r} in "
+                f"`base` must name a file, or a list of files, beside this config; there is no {name!r:.200} in "
                 f"{str(path.parent)!r}.",
                 origin,
             )
-        _lay(config, path.parent / name, (*chain, here))
+        _lay(config, path.parent / name, (*chain, here), sizes)
     _Merge(config.origins, origins).into(config.values, values)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False

@@ -2,16 +2,19 @@
 
 import os
 import re
-import types
-from pathlib import Path, PurePath
-from typing import Any, Union, get_args, get_origin
+import unicodedata
+from pathlib import Path
+from typing import Any
 
-from mtl.config.yaml_lines import ConfigError, Origin
+from mtl.config.yaml_lines import ConfigError, KeyPath, Origin
 
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
-_SURELY = re.compile(r"(~|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\})(/.*)?", re.DOTALL)  # what only a path begins with
 _NAME = re.compile(r"[\w+=@][\w.+=@-]*")
+_MOST_OF_PATH = 4_000
 _MOST_LETTERS = 120  # file systems take 255 bytes, and pictures and numbers are added
+# of a checkpoint or a profile: one name, in which numbers of the run may stand, as `{step}` or `{val/score:.3f}`
+_FILE_NAME = re.compile(r"(?![-.])(?:[\w.+=@ -]|\{[\w/]+(?::(?:0\d{1,2}d|\.\d{1,2}f))?\}){1,120}")
+_NAMES = ("filename_suffix", "name", "report_csv", "sub_dir")  # settings that become part of a name in a run's folder
 
 
 def expanded(text: str) -> str:
@@ -21,8 +24,10 @@ def expanded(text: str) -> str:
         text: the path as typed; an address (`s3://...`) is left as it is.
 
     Raises:
-        ValueError: for a variable that is not set, or a user who does not exist.
+        ValueError: for a variable that is not set, a user who does not exist, or letters that no path has.
     """
+    if len(text) > _MOST_OF_PATH or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+        raise ValueError(f"path {text!r:.100} holds letters that no path does, or is longer than {_MOST_OF_PATH}.")
     if "://" in text:
         return text
     for variable in _VARIABLE.findall(text):
@@ -32,37 +37,6 @@ def expanded(text: str) -> str:
     if path.startswith("~"):
         raise ValueError(f"path {text!r} begins with '~', and there is no such user here. Write the whole path.")
     return path
-
-
-def is_path_type(annotation: Any) -> bool:
-    """Whether an annotation asks for a path: `Path`, or a union with it.
-
-    Args:
-        annotation: a type annotation.
-    """
-    if get_origin(annotation) in (Union, types.UnionType):
-        return any(is_path_type(option) for option in get_args(annotation))
-    return isinstance(annotation, type) and issubclass(annotation, PurePath | os.PathLike)
-
-
-def expanded_everywhere(values: Any) -> Any:
-    """Plain values with every text expanded that begins as only a path does: `~/data`, `$DATA`, `$DATA/set`.
-
-    A text whose variable is not set stays as it is: it may be something else than a path.
-
-    Args:
-        values: dicts and lists of plain values; they are not changed.
-    """
-    if isinstance(values, dict):
-        return {key: expanded_everywhere(value) for key, value in values.items()}
-    if isinstance(values, list):
-        return [expanded_everywhere(value) for value in values]
-    if isinstance(values, str) and "/" in values + "/" * values.startswith("$") and _SURELY.fullmatch(values):
-        try:
-            return expanded(values)
-        except ValueError:
-            return values
-    return values
 
 
 def path(text: str) -> Path:
@@ -105,11 +79,32 @@ def refuse_name(what: str, text: str, origin: Origin | None = None) -> None:
         )
 
 
-def stays_below(text: str) -> bool:
-    """Whether a relative file name stays in the folder that it is relative to.
+def refuse_outside(where: KeyPath, value: Any, is_path: bool, origin: Origin | None = None) -> None:
+    """Refuse a setting by which a run would write outside of its folder, or to an address.
+
+    Where runs and checkpoints lie is for the user to say: `runs_root`, `checkpoint.dirpath`, `save_dir` of a logger.
 
     Args:
-        text: the name, with folders or without.
+        where: the setting, keys from the top.
+        value: its value.
+        is_path: whether its type is a path.
+        origin: where it was written.
+
+    Raises:
+        ConfigError: saying what may stand there.
     """
-    file = Path(text)
-    return not file.is_absolute() and ".." not in file.parts
+    key, reason = where[-1], ""
+    of_run = where[0] in ("trainer", "checkpoint")
+    text = str(value) if isinstance(value, str | Path) else ""
+    if value is None:
+        return
+    if (is_path or of_run) and ("://" in text or "::" in text):
+        reason = "must be a folder of this machine, not an address"
+    elif where[0] == "trainer" and (key == "version" or (is_path and key != "save_dir")):
+        reason = "is set by the run itself, which writes into its own folder: leave it out"
+    elif of_run and key == "filename" and not _FILE_NAME.fullmatch(text):
+        reason = "is a file in the run's folder: one name, with numbers such as {step:06d} or {val/score:.3f}"
+    elif key in _NAMES and (of_run or key == "report_csv") and not is_name(text):
+        reason = "is a name in the run's folder: letters, digits and any of _ . + = @ -"
+    if reason:
+        raise ConfigError(f"`{'.'.join(where)}` {reason}; found {value!r:.200}.", origin)

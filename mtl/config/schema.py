@@ -1,13 +1,18 @@
-"""What may stand at a place of a config: the class or type expected there, and its known names.
+"""What a signature allows: the arguments of a class, what each may be, and the classes that it could be.
 
-The parser decides what is right; this only reads the same signatures, so that a message can say what would have been.
+The parser decides in the end; this reads the same signatures, so that a message can say what would have been right.
 """
 
-import collections.abc
 import inspect
+import os
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from functools import cache
+from pathlib import PurePath
 from typing import Any, Literal, Union
 
 from lightning.pytorch import Callback, LightningDataModule
@@ -17,114 +22,72 @@ from torch.optim import Optimizer
 
 from mtl.config.import_policy import ImportRefused, is_allowed
 from mtl.config.import_policy import find_class as allowed_class
-from mtl.config.merge import CLASS_KEYS, Config
 from mtl.config.yaml_lines import KeyPath
 from mtl.discovery import concrete_subclasses
 
+_LISTS = (list, tuple, set, frozenset, Sequence, Iterable, Collection)
+_DICTS = (dict, Mapping)
+_PATHS = (PurePath, os.PathLike)
+_FAMILIES = (nn.Module, LightningDataModule, Callback, Logger, Optimizer)
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "names with values"}
 
+
+@dataclass(frozen=True)
 class Schema:
-    """The tree of keys below some classes.
+    """What may stand where in a config.
 
     Args:
-        sections: class or type of every top-level key.
-        config: the values; they say which class was chosen where.
+        sections: class or type of every top-level key. A class that cannot be built itself is chosen by `class_path`.
+        linked: places whose values come from elsewhere, so that a config must leave them out.
         options: what else may stand on the command line, without dashes.
     """
 
-    def __init__(self, sections: Mapping[str, Any], config: Config, options: Sequence[str] = ()) -> None:
-        self.sections = dict(sections)
-        self.options = tuple(options)
-        self.config = config
-
-    def expected(self, path: KeyPath) -> Any:
-        """The annotation of a place, None if it is not known.
-
-        Args:
-            path: keys from the top.
-        """
-        if not path:
-            return None
-        here = self.sections.get(path[0])
-        for index, key in enumerate(path[1:], start=1):
-            if here is None:
-                return None
-            here = self._below(here, path[:index], key)
-        return here
-
-    def chosen(self, path: KeyPath) -> type | None:
-        """The class that a place builds: the one its `class_path` names, else the one its annotation names.
-
-        Args:
-            path: keys from the top; an ending on `init_args` means the class around it.
-        """
-        if path and path[-1] == "init_args":
-            path = path[:-1]
-        base = expected_class(self.expected(path))
-        value = self.config.get(path)
-        name = value.get("class_path") if isinstance(value, dict) else value if isinstance(value, str) else None
-        if isinstance(name, str):
-            return find_class(name, base)
-        return base
-
-    def names(self, path: KeyPath) -> list[str]:
-        """Keys that may stand below a place; empty where any may.
-
-        Args:
-            path: keys from the top.
-        """
-        if not path:
-            return sorted({*self.sections, "base"})
-        if typing.get_origin(_plain(self.expected(path))) is dict:
-            return []
-        cls = self.chosen(path)
-        if cls is None:
-            return []
-        given = _given(self.expected(path[:-1] if path[-1] == "init_args" else path))
-        return [name for name in list(parameters(cls))[given:] if (path, name) != (("model",), "tasks")]
-
-    def drop_removed(self) -> None:
-        """Take away the entries of dicts that an overlay set to `null`; an argument keeps its None."""
-        for path in [path for path in self.config.origins if path and self.config.get(path) is None]:
-            parent = self.config.get(path[:-1])
-            if isinstance(parent, dict) and path[-1] in parent and _is_dict(self.expected(path[:-1])):
-                del parent[path[-1]]
-
-    def _below(self, here: Any, path: KeyPath, key: str) -> Any:
-        here = _plain(here)
-        if key == "class_path" or (key in CLASS_KEYS and expected_class(here) is not None):
-            return here
-        if _is_dict(here):
-            return typing.get_args(here)[1] if len(typing.get_args(here)) == 2 else None
-        items = [option for option in _options(here) if _is_list(option)]
-        if key.isdigit() and items:
-            return next(iter(typing.get_args(items[0])), None)
-        cls = self.chosen(path)
-        return None if cls is None else parameters(cls).get(key)
+    sections: Mapping[str, Any]
+    linked: Collection[KeyPath] = ()
+    options: Collection[str] = ()
 
 
-def parameters(cls: type) -> dict[str, Any]:
-    """Name and annotation of every argument of a constructor, through `**kwargs` to the parents.
+class Place:
+    """What an annotation lets a value be.
 
     Args:
-        cls: the class.
+        annotation: a type annotation.
     """
-    found: dict[str, Any] = {}
-    for parent in inspect.getmro(cls):
-        init = vars(parent).get("__init__")
-        if init is None or parent is object:
-            continue
-        try:
-            hints = typing.get_type_hints(init)
-            signature = inspect.signature(init).parameters.values()
-        except (NameError, TypeError, ValueError):  # annotations that only a type checker can resolve
-            break
-        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        for parameter in list(signature)[1:]:
-            if parameter.kind in kinds:
-                found.setdefault(parameter.name, hints.get(parameter.name, Any))
-        if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature):
-            break
-    return found
+
+    def __init__(self, annotation: Any) -> None:
+        self.annotation = annotation
+        options = _options(annotation)
+        self.anything = not options
+        self.bases: tuple[type, ...] = ()  # what the objects are that a config describes here
+        self.given = 0  # arguments that the code adds, such as the task of a head
+        self.function = False  # one that returns no object of ours, so that a config cannot name it
+        self.words: list[Any] = []
+        self.values: Any = None  # annotation of the values of a dict
+        self.items: tuple[Any, ...] = ()  # annotations of the items of a list; the last one repeats
+        self.plain: set[Any] = set()
+        for option in options:
+            origin, arguments = typing.get_origin(option), typing.get_args(option)
+            if Callable in (option, origin):
+                made = Place(arguments[-1]).bases if arguments else ()
+                self.bases += made
+                self.function |= not made
+                self.given = len(arguments[0]) if arguments and isinstance(arguments[0], list) else 0
+            elif origin is Literal:
+                self.words += arguments
+            elif option in _DICTS or origin in _DICTS:
+                self.values = arguments[1] if len(arguments) == 2 else Any
+            elif option in _LISTS or origin in _LISTS:
+                self.items = tuple(item for item in arguments if item is not ...) or (Any,)
+            elif isinstance(option, type) and option.__module__ != "builtins" and not _is_plain(option):
+                self.bases += (option,)
+            else:
+                self.plain.add(option)
+        self.path = any(isinstance(kind, type) and issubclass(kind, _PATHS) for kind in self.plain)
+
+    @property
+    def literals(self) -> list[str]:
+        """The words that it lists, itself or for the items of a list."""
+        return [str(word) for word in self.words] + [word for item in self.items for word in Place(item).literals]
 
 
 def expected_class(annotation: Any) -> type | None:
@@ -133,69 +96,83 @@ def expected_class(annotation: Any) -> type | None:
     Args:
         annotation: a type annotation.
     """
-    for option in _options(annotation):
-        if typing.get_origin(option) is collections.abc.Callable:
-            arguments = typing.get_args(option)
-            found = expected_class(arguments[-1]) if arguments else None
-        elif _is_list(option) and typing.get_args(option):
-            found = expected_class(typing.get_args(option)[0])
-        else:
-            found = option if isinstance(option, type) and option.__module__ != "builtins" else None
-        if found is not None and typing.get_origin(found) is None:
-            return found
-    return None
+    found = Place(annotation)
+    return next(iter(found.bases), None) or (expected_class(found.items[0]) if found.items else None)
 
 
-def takes_function(annotation: Any) -> bool:
-    """Whether an annotation asks for a function that returns no class of ours: one that a config cannot name.
+def parameters(cls: type) -> dict[str, Any]:
+    """Name and annotation of every argument of a constructor, through `**kwargs` to the parents.
 
     Args:
-        annotation: a type annotation.
+        cls: the class.
     """
-    options = _options(annotation)
-    functions = [
-        option
-        for option in options
-        if collections.abc.Callable in (option, typing.get_origin(option)) or option is typing.Callable
-    ]
-    return bool(functions) and len(functions) == len(options) and expected_class(annotation) is None
+    return {name: annotation for name, (annotation, _) in signature(cls)[0].items()}
 
 
-def takes_plain(annotation: Any) -> bool:
-    """Whether a plain value may stand there, beside a class: text, a number, a word out of some.
+@cache
+def signature(cls: type) -> tuple[dict[str, tuple[Any, bool]], bool]:
+    """Annotation of every argument of a constructor and whether it is required; and whether there may be others.
 
     Args:
-        annotation: a type annotation.
+        cls: the class.
     """
-    plain = (str, int, float, bool, dict)
-    return any(option in plain or typing.get_origin(option) is Literal for option in _options(annotation))
+    found: dict[str, tuple[Any, bool]] = {}
+    passed_on = False
+    for parent in inspect.getmro(cls):
+        init = vars(parent).get("__init__")
+        if init is None or parent is object:
+            continue
+        try:
+            hints = typing.get_type_hints(init)
+            arguments = list(inspect.signature(init).parameters.values())[1:]
+        except (NameError, TypeError, ValueError):  # annotations that only a type checker can resolve
+            return found, True
+        for one in arguments:
+            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
+                # what a parent requires, its child may give itself
+                needed = one.default is one.empty and not passed_on
+                found.setdefault(one.name, (hints.get(one.name, Any), needed))
+        if not any(one.kind is one.VAR_KEYWORD for one in arguments):
+            return found, False
+        passed_on = True
+    return found, True
 
 
-def find_class(name: str, base: type | None) -> type | None:
+def find_class(name: str, base: type | tuple[type, ...] | None) -> type | None:
     """The class a short or full name means, if it may be imported.
 
     Args:
         name: what the config says.
-        base: the family it is looked for in, for short names; every known one by default.
+        base: the family or families it is looked for in, for short names; every known one by default.
     """
     if "." not in name:
-        bases = [base] if base else [nn.Module, LightningDataModule, Callback, Logger, Optimizer]
-        return next((cls for each in bases for cls in family(each) if cls.__name__ == name), None)
+        families = base if isinstance(base, tuple) else (base,) if base else _FAMILIES
+        return next((cls for cls in family(*families) if cls.__name__ == name and may_be_named(cls)), None)
     try:
         return allowed_class(name) if is_allowed(name) else None
     except (ImportError, ImportRefused):
         return None
 
 
-def family(base: type) -> Iterator[type]:
-    """A class and the concrete classes below it.
+def may_be_named(cls: type) -> bool:
+    """Whether a config may name a class: Python knows many more, as soon as anything has imported them.
 
     Args:
-        base: the class.
+        cls: the class.
     """
-    yield from concrete_subclasses(base)
-    if not inspect.isabstract(base):
-        yield base
+    return is_allowed(f"{cls.__module__}.{cls.__qualname__}") and getattr(cls, "from_config", True)
+
+
+def family(*bases: type) -> Iterator[type]:
+    """Classes and the concrete classes below them.
+
+    Args:
+        bases: the classes.
+    """
+    for base in bases:
+        yield from concrete_subclasses(base)
+        if not inspect.isabstract(base):
+            yield base
 
 
 def describe(annotation: Any) -> str:
@@ -212,64 +189,25 @@ def describe(annotation: Any) -> str:
         return " or ".join([f"one of {', '.join(merged)}", *rest])
     if len(options) > 1:
         return " or ".join(dict.fromkeys(describe(option) for option in options))
-    option = options[0] if options else annotation
-    origin, arguments = typing.get_origin(option), typing.get_args(option)
-    if origin is Literal:
-        return "one of " + ", ".join(repr(value) for value in arguments)
-    if origin is collections.abc.Callable:
-        return describe(arguments[-1]) if arguments else "a function"
-    if origin is dict:
-        return f"names with {describe(arguments[1])} each" if len(arguments) == 2 else "names with values"
-    if _is_list(option):
-        return f"a list ({describe(arguments[0])})" if arguments else "a list"
-    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "names with values"}
-    for kind, word in plain.items():
-        if option is kind:
-            return word
-    return f"a {getattr(option, '__name__', str(option).removeprefix('typing.'))}"
+    option, found = (options or [annotation])[0], Place(annotation)
+    if words:
+        return "one of " + ", ".join(repr(word) for word in found.words)
+    if found.bases or found.function:
+        return f"a {found.bases[0].__name__}" if found.bases else "a function"
+    if found.values is not None:
+        return "names with values" if found.values is Any else f"names with {describe(found.values)} each"
+    if found.items:
+        return "a list" if found.items[0] is Any else f"a list ({describe(found.items[0])})"
+    return _WORDS.get(option) or f"a {getattr(option, '__name__', str(option).removeprefix('typing.'))}"
 
 
-def literals(annotation: Any) -> list[str]:
-    """The words that an annotation lists.
-
-    Args:
-        annotation: a type annotation.
-    """
-    found = []
-    for option in _options(annotation):
-        if typing.get_origin(option) is Literal:
-            found += [str(value) for value in typing.get_args(option)]
-        elif _is_list(option) and typing.get_args(option):
-            found += literals(typing.get_args(option)[0])
-    return found
-
-
-def _given(annotation: Any) -> int:
-    """How many arguments a factory gets from the code, such as the task of a head."""
-    for option in _options(annotation):
-        if typing.get_origin(option) is collections.abc.Callable:
-            first = typing.get_args(option)[:1]
-            return len(first[0]) if first and isinstance(first[0], list) else 0
-        if typing.get_origin(option) is dict:
-            return _given(typing.get_args(option)[1])
-    return 0
+def _is_plain(option: type) -> bool:
+    return issubclass(option, (*_PATHS, Enum, timedelta))
 
 
 def _options(annotation: Any) -> list[Any]:
+    """What a union consists of, without None; empty where anything may stand."""
     if typing.get_origin(annotation) in (Union, types.UnionType):
-        return [option for part in typing.get_args(annotation) for option in _options(part) if option is not type(None)]
-    return [] if annotation in (None, Any) else [annotation]
-
-
-def _plain(annotation: Any) -> Any:
-    """The annotation without `| None`."""
-    options = _options(annotation)
-    return options[0] if len(options) == 1 else annotation
-
-
-def _is_dict(annotation: Any) -> bool:
-    return any(typing.get_origin(option) in (dict, collections.abc.Mapping) for option in _options(annotation))
-
-
-def _is_list(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
+        parts = [part for part in typing.get_args(annotation) if part is not type(None)]
+        return [] if Any in parts else [option for part in parts for option in _options(part)]
+    return [] if annotation in (None, Any, object) else [annotation]

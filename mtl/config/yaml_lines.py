@@ -1,6 +1,5 @@
 """YAML that remembers where every value was written, so that an error can name file and line."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -8,15 +7,11 @@ from typing import Any
 
 import yaml
 
+from mtl.config.foreign_files import UnsafeFile, read_small
+from mtl.config.yaml_limits import MOST_BYTES, Dumper, Loader, TooLarge, compose
 from mtl.errors import did_you_mean
 
 KeyPath = tuple[str, ...]
-
-# A config has some hundred values. Anchors let a file of 300 bytes stand for billions, so values are counted as they
-# would be after every anchor is replaced, before anything is built from them.
-MOST_BYTES = 1_000_000
-MOST_VALUES = 20_000
-MOST_LEVELS = 50
 
 
 class ConfigError(ValueError):
@@ -78,32 +73,7 @@ class Origin:
 
 
 Origins = dict[KeyPath, Origin]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as people read it: `1e-3` is a number, `on`, `off`, `yes` and `no` are words, dates stay text."""
-
-
-_RESOLVERS = {
-    "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    "float": (
-        r"^[-+]?(?:(?:\d[\d_]*)?\.?\d+(?:[eE][-+]?\d+)|(?:\d[\d_]*)?\.\d*|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
-        "",
-    ),
-}
-_Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0].rsplit(":", 1)[1] not in ("bool", "float", "timestamp", "value")]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _tag, (_regexp, _first) in _RESOLVERS.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_regexp), list(_first or "-+.0123456789"))
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what `_Loader` would read as something else than text."""
-
-
-_Dumper.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def load_yaml(path: FilePath) -> tuple[dict[str, Any], Origins]:
@@ -122,8 +92,8 @@ def load_yaml(path: FilePath) -> tuple[dict[str, Any], Origins]:
     lines = text.splitlines()
     origins: Origins = {}
     try:
-        loader = _Loader(text)
-        node = _compose(loader)
+        loader = Loader(text)
+        node = compose(loader)
         if node is None:
             return {}, {}
         if isinstance(node, yaml.MappingNode):
@@ -134,12 +104,12 @@ def load_yaml(path: FilePath) -> tuple[dict[str, Any], Origins]:
         mark = error.problem_mark or error.context_mark
         origin = _origin(str(path), mark.line, lines) if mark else None
         raise ConfigError(f"this is not valid YAML: {error.problem}.{_hint(error, origin)}", origin) from error
-    except (yaml.YAMLError, ValueError) as error:  # a value such as the integer 0x or 2001-99-99
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(f"config file {str(path)!r} is not valid YAML: {error}") from error
-    except _TooLarge as error:
+    except TooLarge as error:
         raise ConfigError(f"config file {str(path)!r} {error}") from error
+    except ConfigError:
+        raise
+    except Exception as error:  # constructors of plain values stumble in many ways, as over 0x
+        raise ConfigError(f"config file {str(path)!r} is not valid YAML: {error}") from error
     raise ConfigError(f"config file {str(path)!r} must hold `key: value` lines, found a {node.tag.rsplit(':', 1)[1]}.")
 
 
@@ -161,7 +131,7 @@ def dump_yaml(values: Any) -> str:
     Args:
         values: dicts, lists, numbers, text.
     """
-    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+    return str(yaml.dump(values, Dumper=Dumper, sort_keys=False, allow_unicode=True))
 
 
 def parse_flag_value(text: str) -> Any:
@@ -171,12 +141,15 @@ def parse_flag_value(text: str) -> Any:
         text: what stands behind the flag.
     """
     try:
-        loader = _Loader(text)
-        node = _compose(loader)
-        value = loader.construct_document(node) if node is not None else None
+        loader = Loader(text)
+        node = compose(loader)
+        value = None
+        if node is not None:
+            _walk(node, (), "flag", text.splitlines(), {})
+            value = loader.construct_document(node)
     except (yaml.YAMLError, ValueError):
         return text
-    except _TooLarge as error:
+    except TooLarge as error:
         raise ConfigError(f"the value of a flag {error}") from error
     return value if value is None or isinstance(value, dict | list) else text
 
@@ -191,70 +164,44 @@ def shown(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-class _TooLarge(Exception):
-    """A text stands for more than any config holds."""
-
-
 def _read(path: FilePath) -> str:
-    if not path.is_file():
-        there = sorted(other.name for other in path.parent.glob("*.y*ml"))
-        listed = f" {path.parent}/ holds {shown(there)}." if there else ""
-        raise ConfigError(f"there is no config file {str(path)!r}.{did_you_mean(path.name, there)}{listed}")
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise ConfigError(f"config file {str(path)!r} has {size:,} bytes; a config has at most {MOST_BYTES:,}.")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        if path.is_file():
+            return read_small(path, MOST_BYTES, follow=True).decode("utf-8-sig")
+        there = sorted(other.name for other in path.parent.glob("*.y*ml"))
+    except UnsafeFile as error:
+        raise ConfigError(f"config file {error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"config file {str(path)!r} is not text in UTF-8: {error}.") from error
-
-
-def _compose(loader: _Loader) -> yaml.Node | None:
-    """The nodes of a document, if they are as few and as flat as those of a config."""
-    try:
-        node: yaml.Node | None = loader.get_single_node()
-    except RecursionError as error:
-        raise _TooLarge(f"is nested deeper than {MOST_LEVELS} levels.") from error
-    if node is not None:
-        _count(node, {}, 0)
-    return node
-
-
-def _count(node: yaml.Node, known: dict[int, tuple[int, int]], level: int) -> tuple[int, int]:
-    """How many values a node stands for, with every anchor replaced by what it names, and how deep they go."""
-    if level > MOST_LEVELS:  # before the recursion, since an anchor may hold itself
-        raise _TooLarge(f"is nested deeper than {MOST_LEVELS} levels.")
-    if id(node) not in known:
-        children: list[yaml.Node] = []
-        if isinstance(node, yaml.SequenceNode):
-            children = node.value
-        elif isinstance(node, yaml.MappingNode):
-            children = [child for pair in node.value for child in pair]
-        below = [_count(child, known, level + 1) for child in children]
-        number, depth = 1 + sum(count for count, _ in below), 1 + max((deep for _, deep in below), default=0)
-        if number > MOST_VALUES:
-            raise _TooLarge(f"stands for more than {MOST_VALUES:,} values; a config has some hundred.")
-        known[id(node)] = number, depth
-    if level + known[id(node)][1] > MOST_LEVELS + 1:
-        raise _TooLarge(f"is nested deeper than {MOST_LEVELS} levels.")
-    return known[id(node)]
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise ConfigError(f"config file {str(path)!r:.300} cannot be read: {error!s:.200}.") from error
+    listed = f" {path.parent}/ holds {shown(there)}." if there else ""
+    raise ConfigError(f"there is no config file {str(path)!r:.300}.{did_you_mean(path.name, there)}{listed}")
 
 
 def _walk(node: yaml.Node, path: KeyPath, where: str, lines: list[str], origins: Origins) -> None:
+    """Note where every value stands, and make text of every key."""
     if isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
             origins[(*path, str(index))] = _origin(where, child.start_mark.line, lines)
             _walk(child, (*path, str(index)), where, lines, origins)
     elif isinstance(node, yaml.MappingNode):
-        for key, child in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                continue
-            here = (*path, str(key.value))
+        own: dict[str, int] = {}
+        # what `<<` merges comes first, since the keys beside it win
+        for key, child in sorted(node.value, key=lambda pair: pair[0].tag != _MERGE):
             origin = _origin(where, key.start_mark.line, lines)
-            if here in origins:
-                raise ConfigError(f"key {key.value!r} stands here twice, first in line {origins[here].line}.", origin)
-            origins[here] = origin
-            _walk(child, here, where, lines, origins)
+            if key.tag == _MERGE:
+                for merged in reversed(child.value) if isinstance(child, yaml.SequenceNode) else [child]:
+                    _walk(merged, path, where, lines, origins)
+                continue
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError("a key must be text; found a list or a dict.", origin)
+            key.tag = "tag:yaml.org,2002:str"
+            if key.value in own:
+                raise ConfigError(f"key {key.value!r} stands here twice, first in line {own[key.value]}.", origin)
+            own[key.value] = origin.line
+            origins[(*path, key.value)] = origin
+            _walk(child, (*path, key.value), where, lines, origins)
 
 
 def _origin(where: str, line: int, lines: list[str]) -> Origin:

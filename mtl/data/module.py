@@ -1,22 +1,27 @@
 """`JointDataModule`: the interface between a data set and the training loop.
 
 A subclass sets up `train_set`, `val_set`, `test_set` (map-style, giving samples as `mtl.batch` describes), and says its
-tasks and its inputs. Loaders, padding, shuffling and augmentation are here.
+tasks and its inputs. Loaders, padding, shuffling and augmentation are here. A training set with `lengths` (steps of
+each sample) is cut into batches of similar length.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from mtl.batch import Batch, Sample, collate
+from mtl.data.adapt import adapt_inputs
 from mtl.data.augment.augment import COLOR, Augment
 from mtl.data.augment.color import apply_color
 from mtl.data.label_check import LabelCount, check_labels, count_by_reading
+from mtl.data.length_batches import LengthBatches
 from mtl.data.sampling import EpochSampler, OnceSampler, OnceView, ResumableLoader, TrainingView
 from mtl.data.worker_signals import start_worker
 from mtl.targets.target import target_of
@@ -33,13 +38,15 @@ class JointDataModule(LightningDataModule, ABC):
         batch_size: samples per training step and process.
         eval_batch_size: samples per validation and test step; twice `batch_size` by default.
         num_workers: loader processes; 0 loads in the main process.
-        seed: seed of the order of training samples and of their augmentation.
+        seed: seed of the order of training samples and of their augmentation; on the command line, where a config does
+            not set it, that of `seed_everything`.
         augment: augmentation of training samples; none by default.
         on_unlabelled: if a task with a head has no labels in the training or validation samples: `error` before the
             first step, or `warn` and train; the task then learns nothing, or has no metric.
     """
 
     inputs: Inputs = IMAGE  # what the samples carry; other data sets set their own
+    batch_tokens: int | None = None  # most steps of a training batch, where `train_set.lengths` says those of samples
     train_set: Dataset[Sample]
     val_set: Dataset[Sample]
     test_set: Dataset[Sample]
@@ -91,6 +98,15 @@ class JointDataModule(LightningDataModule, ABC):
         """
         return IMAGE
 
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any] | None:
+        """Arguments of a tiny instance, which the contract tests run on; None leaves them out.
+
+        Args:
+            folder: an empty folder, for the files of the instance.
+        """
+        return None
+
     def check_labels(self, tasks: Mapping[str, Task]) -> None:
         """Raise an error if a task with a head has no labels; the module calls this before the first step.
 
@@ -102,6 +118,23 @@ class JointDataModule(LightningDataModule, ABC):
         """
         if self.trainer is not None:
             check_labels(self, tasks, self.trainer)
+
+    def adapt(self, inputs: Mapping[str, nn.Module]) -> None:
+        """Let the inputs of a model learn from the training samples; the module calls this before the first step.
+
+        Args:
+            inputs: the inputs, by name.
+        """
+        if self.trainer is not None:
+            adapt_inputs(self, inputs, self.trainer)
+
+    def training_values(self, name: str) -> Iterable[Any]:
+        """The value of an input in every training sample; override it if reading a sample is slow.
+
+        Args:
+            name: the input.
+        """
+        return (self.train_set[index][name] for index in range(len(self.train_set)))  # type: ignore[arg-type]
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
         """Count the samples of a split that have a label of each task; override it if labels are in arrays.
@@ -135,13 +168,17 @@ class JointDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Batch]:
         if self.augment is not None:
             self.augment.check(self.inputs)
-        view = TrainingView(self.train_set, self.tasks, self.augment, self.seed)
+        view = self._training_view()
         num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler = EpochSampler(view, self.seed, num_replicas, rank)
-        # a data set smaller than one batch gives one small batch
-        drop_last = len(sampler) >= self.batch_size
         options = self._loader_options()
-        loader = ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **options)
+        if (lengths := getattr(self.train_set, "lengths", None)) is not None:
+            batches = LengthBatches(view, lengths, self.batch_size, self.batch_tokens, self.seed, num_replicas, rank)
+            loader = ResumableLoader(view, None, sampler=batches, **options)
+        else:
+            sampler = self._training_sampler(num_replicas, rank)
+            # a data set smaller than one batch gives one small batch
+            drop_last = len(sampler) >= self.batch_size
+            loader = ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **options)
         if self._resumed:
             loader.load_state_dict(self._resumed)
             self._resumed = {}
@@ -160,6 +197,14 @@ class JointDataModule(LightningDataModule, ABC):
             colors = batch.pop(COLOR)
             batch["image"] = apply_color(batch["image"], colors)
         return batch
+
+    def _training_view(self) -> TrainingView:
+        """The training samples with their augmentation."""
+        return TrainingView(self.train_set, self.tasks, self.augment, self.seed)
+
+    def _training_sampler(self, num_replicas: int, rank: int) -> EpochSampler:
+        """The order of the training samples."""
+        return EpochSampler(self.train_set, self.seed, num_replicas, rank)
 
     def _eval_loader(self, dataset: Dataset[Sample]) -> DataLoader[Batch]:
         options = self._loader_options()

@@ -5,7 +5,7 @@ the augmentation of a sample on (seed, epoch, index), and a loader restored in t
 that are done.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from mtl.data.augment.augment import Augment
 from mtl.task import Task
 
 Draw = tuple[int, int]  # epoch, index
+Drawn = tuple[int, int, bool]  # epoch, index, whether the sample counts: its labels are hidden where not
 
 
 class EpochSampler(DistributedSampler[Draw]):
@@ -34,7 +35,7 @@ class EpochSampler(DistributedSampler[Draw]):
 
     def __init__(self, dataset: Dataset[Any], seed: int = 0, num_replicas: int = 1, rank: int = 0) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=True, seed=seed)
-        self.skipped: Draw = (0, 0)  # epoch, samples done in it
+        self.skipped: Draw = (0, 0)  # epoch, items of this sampler done in it: samples, or whole batches
 
     def __iter__(self) -> Iterator[Draw]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.dataset))  # type: ignore[arg-type]
@@ -45,8 +46,8 @@ class EpochSampler(DistributedSampler[Draw]):
             yield self.epoch, int(index)
 
 
-class TrainingView(Dataset[Sample]):
-    """A data set with augmentation, indexed by (epoch, index).
+class TrainingView(Dataset[Any]):
+    """A data set with augmentation, indexed by (epoch, index); a list of these gives a list of samples.
 
     Args:
         dataset: the data set.
@@ -64,9 +65,17 @@ class TrainingView(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
 
-    def __getitem__(self, draw: Draw | int) -> Sample:
+    def __getitem__(self, draw: Draw | Drawn | int | Sequence[Draw | Drawn]) -> Sample | list[Sample]:
+        if isinstance(draw, list):
+            return [self._sample(*each) for each in draw]
         # a plain index comes from other samplers, for example with Lightning's `overfit_batches`
-        epoch, index = (0, draw) if isinstance(draw, int) else draw
+        return self._sample(0, draw) if isinstance(draw, int) else self._sample(*draw)
+
+    def _sample(self, epoch: int, index: int, counts: bool = True) -> Sample:
+        sample = self._augmented(epoch, index)
+        return sample if counts else unlabelled(sample, self.tasks)
+
+    def _augmented(self, epoch: int, index: int) -> Sample:
         if self.augment is None:
             return self.dataset[index]
         # the 1 makes these numbers different from the sampler's
@@ -113,7 +122,17 @@ class OnceView(Dataset[Sample]):
     def __getitem__(self, draw: tuple[int, bool] | int) -> Sample:
         index, counts = (draw, True) if isinstance(draw, int) else draw
         sample = self.dataset[index]
-        return sample if counts else {**sample, **{task.labelled_field: False for task in self.tasks.values()}}
+        return sample if counts else unlabelled(sample, self.tasks)
+
+
+def unlabelled(sample: Sample, tasks: Mapping[str, Task]) -> Sample:
+    """A sample that says of every task that it is not labelled.
+
+    Args:
+        sample: the sample.
+        tasks: all tasks, by name.
+    """
+    return {**sample, **{task.labelled_field: False for task in tasks.values()}}
 
 
 class ResumableLoader(DataLoader[Batch]):
@@ -128,23 +147,42 @@ class ResumableLoader(DataLoader[Batch]):
         sampler = self.sampler
         iterator = super().__iter__()
         resumed = isinstance(sampler, EpochSampler) and sampler.skipped[0] == sampler.epoch
-        self.batches = sampler.skipped[1] // self.batch_size if resumed else 0  # type: ignore[attr-defined]
+        self.batches = sampler.skipped[1] // (self.batch_size or 1) if resumed else 0  # type: ignore[attr-defined]
         for batch in iterator:
             self.batches += 1
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch, and the number of batches yielded in it."""
+        """The epoch, the batches yielded in it and the batches it has, and the samples of a batch on all ranks."""
         epoch = self.sampler.epoch if isinstance(self.sampler, EpochSampler) else 0
-        return {"epoch": epoch, "batches": self.batches}
+        return {"epoch": epoch, "batches": self.batches, "of": len(self), **self._sizes()}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Resume after the batches that were yielded.
 
         Args:
             state: result of `state_dict`.
+
+        Raises:
+            ValueError: if they were batches of another size, in the middle of an epoch.
         """
+        now = self._sizes()
+        then = {name: state.get(name, size) for name, size in now.items()}
+        unfinished = 0 < state["batches"] < state.get("of", len(self))
+        if unfinished and then["ranks"] * then["batch_size"] != now["ranks"] * now["batch_size"]:
+            total = then["ranks"] * then["batch_size"]
+            fits = f"data.batch_size to {total // now['ranks']}" if total % now["ranks"] == 0 else "the same devices"
+            raise ValueError(
+                f"the checkpoint was saved after {state['batches']} of {state.get('of', '?')} batches of an epoch, "
+                f"with {then['batch_size']} samples on each of {then['ranks']} ranks; this run has {now['batch_size']} "
+                f"on each of {now['ranks']}, so samples of the epoch would be left out or seen twice. Set {fits}, so "
+                f"that a step has {total} samples, or go on from a checkpoint at the end of an epoch."
+            )
         if isinstance(self.sampler, EpochSampler):
-            assert self.batch_size is not None
             self.batches = state["batches"]
-            self.sampler.skipped = (state["epoch"], state["batches"] * self.batch_size)
+            # without a batch size, the sampler yields batches
+            self.sampler.skipped = (state["epoch"], state["batches"] * (self.batch_size or 1))
+
+    def _sizes(self) -> dict[str, int]:
+        ranks = self.sampler.num_replicas if isinstance(self.sampler, EpochSampler) else 1
+        return {"batch_size": self.batch_size or 1, "ranks": ranks}

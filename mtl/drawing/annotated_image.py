@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mtl.drawing.class_map import blend
+from mtl.drawing.maps import blend
 from mtl.drawing.sample import Picture, class_colour
 from mtl.targets.overlay import Boxes, ClassMap
 from mtl.task import Task

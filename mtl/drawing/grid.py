@@ -5,10 +5,13 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from mtl.drawing.class_map import blend
+import torch
+from torch import Tensor
+
 from mtl.drawing.figure_file import save_figure
+from mtl.drawing.maps import map_panels
 from mtl.drawing.sample import Picture, class_colour
-from mtl.targets.overlay import Boxes, ClassMap
+from mtl.targets.overlay import Boxes
 from mtl.task import Task
 
 if TYPE_CHECKING:
@@ -17,10 +20,14 @@ if TYPE_CHECKING:
 
 _WRONG = "#c1121f"
 _LINE = 40  # letters above a picture
+_GAP_PX = 2  # between a picture and its maps
 
 
 def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path, columns: int = 4) -> None:
-    """A grid of samples as PNG: predicted boxes solid, true boxes dashed, masks in colour, wrong answers in red.
+    """A grid of samples as PNG: predicted boxes solid, true boxes dashed, wrong answers in red.
+
+    Maps, such as masks and depth, stand beside their picture, the predicted one before the true one; a sample then has
+    a row of its own.
 
     Args:
         pictures: the samples.
@@ -36,14 +43,14 @@ def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path
 
     if not pictures:
         raise ValueError("there is no sample to draw; give at least one.")
-    columns = min(columns, len(pictures))
+    maps = max(2 * len(map_panels(picture)) for picture in pictures)
+    columns = 1 if maps else min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     height, width = pictures[0].image.shape[-2:]
     lines = max(1, max(len(picture.answers) for picture in pictures))
-    tile = 2.6
-    figure = Figure(
-        figsize=(columns * tile, rows * (tile * height / width + 0.14 * lines + 0.02) + 0.3), layout="constrained"
-    )
+    tile = 1.6 if maps else 2.6
+    size = (columns * tile * (1 + maps), rows * (tile * height / width + 0.14 * lines + 0.02) + 0.3)
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis, picture in zip(axes.flat, pictures, strict=False):
@@ -57,13 +64,12 @@ def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path
 
 
 def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:
-    pixels = picture.image
-    for overlay in picture.overlays.values():
-        if isinstance(overlay.predicted, ClassMap):
-            pixels = blend(pixels, overlay.predicted)
+    pixels, captions = _with_maps(picture)
     axis.imshow(pixels.permute(1, 2, 0).numpy(), interpolation="nearest")
     height, width = picture.image.shape[-2:]
-    axis.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    axis.set(xticks=[], yticks=[], xlim=(-0.5, pixels.shape[-1] - 0.5), ylim=(height - 0.5, -0.5))
+    for left, words in captions.items():
+        _caption(axis, left + width / 2, words, 0, "0.15")
     for name, overlay in picture.overlays.items():
         if isinstance(overlay.true, Boxes):
             for box in overlay.true.boxes.tolist():
@@ -73,20 +79,32 @@ def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:
     wrong = any(answer.correct is False for answer in picture.answers.values())
     for line, (name, answer) in enumerate(reversed(picture.answers.items())):
         # one text per answer, so only a wrong one is red
-        axis.annotate(
-            # a long list of classes would squeeze the picture away
-            shorten(f"{name}: {answer}", _LINE, placeholder=" ..."),
-            (0.5, 1),
-            xycoords="axes fraction",
-            xytext=(0, 3 + 10 * line),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=8,
-            color=_WRONG if answer.correct is False else "0.15",
-        )
+        # a long list of classes would squeeze the picture away
+        words = shorten(f"{name}: {answer}", _LINE, placeholder=" ...")
+        _caption(axis, width / 2, words, line, _WRONG if answer.correct is False else "0.15")
     for spine in axis.spines.values():
         spine.set(color=_WRONG if wrong else "0.6", linewidth=1.6 if wrong else 0.6)
+
+
+def _with_maps(picture: Picture) -> tuple[Tensor, dict[int, str]]:
+    """The picture with its maps to the right, and what stands above each, by its left edge."""
+    gap = torch.full((3, picture.image.shape[-2], _GAP_PX), 255, dtype=torch.uint8)
+    parts, captions, left = [picture.image], {}, picture.image.shape[-1]
+    for name, (found, true) in map_panels(picture).items():
+        for words, panel in ((name, found), (f"{name}, true", true)):
+            if panel is None:  # not annotated: an empty place, so that columns stay columns
+                words, panel = "", torch.full_like(found, 255)
+            captions[left + _GAP_PX] = words
+            parts += [gap, panel]
+            left += _GAP_PX + panel.shape[-1]
+    return torch.cat(parts, -1), captions
+
+
+def _caption(axis: "Axes", middle: float, words: str, line: int, colour: str) -> None:
+    axis.annotate(
+        words, (middle - 0.5, -0.5), xytext=(0, 3 + 10 * line), textcoords="offset points", ha="center", va="bottom",
+        fontsize=8, color=colour, annotation_clip=False, parse_math=False,
+    )  # fmt: skip
 
 
 def _draw_predicted(axis: "Axes", boxes: Boxes, task: Task, height: int) -> None:
@@ -106,6 +124,7 @@ def _draw_predicted(axis: "Axes", boxes: Boxes, task: Task, height: int) -> None
             bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8},
             zorder=4,
             clip_on=True,
+            parse_math=False,
         )
 
 

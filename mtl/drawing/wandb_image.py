@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
+from mtl.drawing.maps import map_panels
 from mtl.drawing.sample import Picture
 from mtl.targets.overlay import Boxes, ClassMap
 from mtl.task import Task
@@ -38,6 +41,24 @@ def wandb_image(picture: Picture, tasks: Mapping[str, Task]) -> Any:
     caption = "  ".join(f"{name}: {answer}" for name, answer in picture.answers.items())
     pixels = picture.image.permute(1, 2, 0).numpy()
     return wandb.Image(pixels, boxes=boxes or None, masks=masks or None, caption=caption or None)
+
+
+def wandb_images(picture: Picture, tasks: Mapping[str, Task]) -> list[Any]:
+    """`wandb_image` of a sample, and for each task with numbers or directions a picture of its map beside the truth.
+
+    Args:
+        picture: the sample.
+        tasks: the tasks, by name.
+    """
+    import wandb
+
+    images = [wandb_image(picture, tasks)]
+    for name, (found, true) in map_panels(picture).items():
+        if not isinstance(picture.overlays[name].predicted, ClassMap):  # W&B switches masks on and off itself
+            pixels = found if true is None else torch.cat((found, true), -1)
+            caption = f"{name}: predicted" + ("" if true is None else ", true")
+            images.append(wandb.Image(pixels.permute(1, 2, 0).numpy(), caption=caption))
+    return images
 
 
 def _box_data(boxes: Boxes, task: Task) -> list[dict[str, Any]]:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
-from mtl.config.checks import expand_paths, refuse_unsafe
-from mtl.config.explain import blame, explain
-from mtl.config.import_policy import Builder, check_parsed
+from mtl.config.explain import blame
+from mtl.config.import_policy import Builder
 from mtl.config.merge import Config
+from mtl.config.parsing import expand, parse
 from mtl.config.schema import Schema
 from mtl.config.yaml_lines import ConfigError, RunError
 from mtl.data.module import JointDataModule
@@ -25,22 +25,11 @@ def build_data(config: Config) -> JointDataModule:
     Raises:
         ConfigError: for anything wrong in that section.
     """
-    schema = Schema({"data": JointDataModule}, config)
     if not config.get(("data",)):
         raise ConfigError("the config has no `data` section.")
-    refuse_unsafe(config, schema)
-    expand_paths(config, schema)
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(JointDataModule, "data")
-    build = Builder()
-    try:
-        parsed = parser.parse_object({"data": deepcopy(config.get(("data",)))})
-        check_parsed(parsed)
-        data = parser.instantiate(parsed, instantiators=[(build, object, True)]).data
-    except ArgumentError as error:
-        if build.failed:
-            raise RunError(str(build.failed[0]), blame(build.failed[0], config)) from error
-        raise explain(str(error), config, schema) from error
+    parser.add_subclass_arguments(JointDataModule, "data", fail_untyped=False)
+    data = _build(parser, Config({"data": config.values["data"]}, config.origins), {"data": JointDataModule}).data
     assert isinstance(data, JointDataModule)
     data.prepare_data()
     return data
@@ -53,13 +42,24 @@ def build_model(settings: Mapping[str, Any]) -> MultiTaskLightningModule:
         settings: arguments of `MultiTaskLightningModule`, classes as `class_path` and `init_args`.
 
     Raises:
-        ArgumentError: for settings that the classes here do not take.
-        ImportRefused: for a class that may not be named.
+        ConfigError: for settings that the classes here do not take, and classes that may not be named.
+        RunError: for settings that a class cannot work with.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(MultiTaskLightningModule, "model", fail_untyped=False)
-    parsed = parser.parse_object({"model": deepcopy(dict(settings))})
-    check_parsed(parsed)
-    model = parser.instantiate(parsed, instantiators=[(Builder(), object, True)]).model
+    values = {"model": dict(settings)}
+    model = _build(parser, Config(values), {"model": MultiTaskLightningModule}).model
     assert isinstance(model, MultiTaskLightningModule)
     return model
+
+
+def _build(parser: ArgumentParser, config: Config, sections: Mapping[str, type]) -> Namespace:
+    schema, build = Schema(sections), Builder()
+    config = Config(deepcopy(config.values), config.origins)
+    settings = expand(parse(parser, config, schema), config, schema)
+    try:
+        built: Namespace = parser.instantiate(settings, instantiators=[(build, object, True)])
+    except Exception as error:  # noqa: BLE001, raised again as what the settings led to
+        first = build.failed[0] if build.failed else error
+        raise RunError(str(first), blame(first, config)) from first
+    return built

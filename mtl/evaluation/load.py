@@ -1,16 +1,14 @@
 """A trained model back from its run folder or checkpoint, for notebooks, tests and predictions."""
 
-import re
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError
-
-from mtl.config.import_policy import ImportRefused, allow_imports
-from mtl.errors import did_you_mean
+from mtl.config.import_policy import allow_imports
+from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.build import build_model
 from mtl.module import MultiTaskLightningModule
-from mtl.runs.checkpoint_files import read_checkpoint
+from mtl.runs.checkpoint_files import find_checkpoint, read_checkpoint
+from mtl.runs.checkpoint_fit import differences, written_by
 
 
 def load_run(run_dir: str | Path, checkpoint: str = "best") -> MultiTaskLightningModule:
@@ -47,44 +45,16 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
         )
     try:
         model = build_model(settings)
-    except (ArgumentError, ImportRefused, ImportError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        reason = re.search(r"Option '[^']+' is not accepted|Importing '[^']+' is not allowed", str(error))
-        raise ValueError(
-            f"checkpoint {str(path)!r} cannot be rebuilt here: {reason[0] if reason else _first_line(error)}. It was "
-            "made by another version of the code, or with modules of your own that must be allowed (`--allow`, "
-            "MTL_ALLOW)."
-        ) from error
+    except ConfigError as error:
+        raise ConfigError(f"checkpoint {str(path)!r} ({written_by(state)}) cannot be rebuilt here: {error}") from error
+    if told := differences(state, model):
+        raise ConfigError(
+            f"checkpoint {str(path)!r} ({written_by(state)}) does not fit the model it describes: {told}."
+        )
     model.load_state_dict(state["state_dict"])
     return model.eval()
-
-
-def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
-    """The path of a checkpoint in a run folder.
-
-    Args:
-        run_dir: folder of the run.
-        checkpoint: `best`, `last`, or the name of another file in `checkpoints/`.
-
-    Raises:
-        FileNotFoundError: with what is there instead.
-    """
-    folder = Path(run_dir)
-    if not folder.is_dir():
-        near = did_you_mean(folder.name, [other.name for other in folder.parent.glob("*/")] if folder.name else [])
-        raise FileNotFoundError(f"there is no run folder {str(folder)!r}.{near}")
-    name = checkpoint if checkpoint.endswith(".ckpt") else f"{checkpoint}.ckpt"
-    path = folder / "checkpoints" / name
-    if not path.is_file():
-        there = sorted(file.stem for file in path.parent.glob("*.ckpt"))
-        found = f"it has {', '.join(there)}." if there else "it has none. Did the run stop before its first validation?"
-        raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint {name!r}; {found}")
-    return path
 
 
 def _settings(stored: Any) -> dict[str, Any]:
     """The arguments of the module; what Lightning adds begins with `_`."""
     return {k: v for k, v in stored.items() if not str(k).startswith("_")} if isinstance(stored, dict) else {}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:300] or type(error).__name__

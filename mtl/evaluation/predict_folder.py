@@ -58,7 +58,7 @@ def predict_folder(
             model that takes anything but pictures.
     """
     plain = model if isinstance(model, MultiTaskModel) else model.model
-    channels = _channels(plain)
+    channels = channels_of_pictures(plain)
     size = _size(image_size)
     if not 0 <= score_threshold <= 1 or batch_size < 1:
         raise ValueError(
@@ -94,6 +94,25 @@ def predict_folder(
     }
 
 
+def channels_of_pictures(model: MultiTaskModel) -> int:
+    """Channels of the pictures that a model takes.
+
+    Args:
+        model: the model.
+
+    Raises:
+        ValueError: if it takes anything else than one RGB or grey picture.
+    """
+    inputs = list(model.inputs.values())
+    if len(inputs) == 1 and isinstance(inputs[0], ImageInput) and inputs[0].spec.channels in (1, 3):
+        return inputs[0].spec.channels
+    specs = [part.spec for part in inputs if isinstance(part, Input)]
+    takes = ", ".join(f"{spec.name} ({spec.kind}, {spec.channels} channels)" for spec in specs)
+    raise ValueError(
+        f"predict reads folders of RGB or grey pictures (--images) or a CSV (--table); this model takes {takes}."
+    )
+
+
 def _size(image_size: Sequence[int] | int | None) -> tuple[int, int]:
     if isinstance(image_size, int):
         image_size = (image_size, image_size)
@@ -118,16 +137,6 @@ def _files(images: Path, output: Path) -> list[Path]:
     if not files:
         raise ValueError(f"folder {str(images)!r} has no picture ({', '.join(SUFFIXES)}); give another one.")
     return files
-
-
-def _channels(model: MultiTaskModel) -> int:
-    """Channels of the model's pictures, if it takes nothing else."""
-    inputs = list(model.inputs.values())
-    if len(inputs) == 1 and isinstance(inputs[0], ImageInput) and inputs[0].spec.channels in (1, 3):
-        return inputs[0].spec.channels
-    specs = [part.spec for part in inputs if isinstance(part, Input)]
-    takes = ", ".join(f"{spec.name} ({spec.kind}, {spec.channels} channels)" for spec in specs)
-    raise ValueError(f"predict reads folders of RGB or grey pictures; this model takes {takes}.")
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
 from mtl.data.images import read_image
 from mtl.drawing.annotated_image import annotate
 from mtl.drawing.sample import Picture
-from mtl.targets.overlay import Boxes, ClassMap, Overlay
+from mtl.targets.overlay import Boxes, ClassMap, Directions, Overlay, ValueMap
 from mtl.targets.target import target_of
 from mtl.task import Task
 
@@ -92,7 +93,7 @@ def write_csv(found: list[Found], tasks: Mapping[str, Task], path: Path) -> None
 
 
 def write_picture(one: Found, tasks: Mapping[str, Task], output: Path) -> None:
-    """The annotated copy of one picture, and its masks: a class index in every pixel.
+    """The annotated copy of one picture, its masks (a class index in every pixel) and its maps of numbers (`.npy`).
 
     Args:
         one: the picture.
@@ -108,3 +109,8 @@ def write_picture(one: Found, tasks: Mapping[str, Task], output: Path) -> None:
             mask = output / "masks" / name / f"{one.name}.png"
             mask.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(shown.predicted.labels.to(torch.int32).numpy().astype("uint16")).save(mask)
+        elif isinstance(shown.predicted, ValueMap | Directions):
+            values = output / "maps" / name / f"{one.name}.npy"
+            values.parent.mkdir(parents=True, exist_ok=True)
+            shape = shown.predicted
+            np.save(values, (shape.values if isinstance(shape, ValueMap) else shape.vectors).numpy())

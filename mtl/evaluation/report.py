@@ -7,6 +7,7 @@ A comparison lies in `<root>/<row>/seed<number>/`; rows that train one task alon
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from mtl.config.foreign_files import read_end, read_small
 from mtl.config.paths import is_name
+from mtl.errors import did_you_mean
 from mtl.evaluation.delta_m import Metric, Values, delta_m, delta_m_flat, delta_m_per_task, mean_rank
 from mtl.evaluation.intervals import Draws, holm, interval, paired_p
 
 EQUAL, TUNED = "Equal", "Fixed-tuned"  # rows that the others are tested against
 FAILED = "failed.txt"  # in the folder of a run that failed: why
 _MOST_BYTES = 10_000_000  # of a file of results; they have some thousand
+_MOST_TASKS, _MOST_METRICS, _LARGEST = 200, 200, 1e100
+_METRIC = re.compile(r"[\w.@+-]{1,100}")
 GAINS = {"delta_m": delta_m, "delta_m_per_task": delta_m_per_task, "delta_m_flat": delta_m_flat}
 
 
@@ -58,7 +63,7 @@ class Row:
     def cost(self) -> tuple[float, float]:
         """Mean milliseconds of a step and mean peak memory in MB; NaN where a run did not say."""
         metas = [result["meta"] for result in self.results.values()]
-        steps = [1000 * meta["train_seconds"] / meta["steps"] for meta in metas if meta.get("steps")]
+        steps = [1000 * (meta["train_seconds"] or 0) / meta["steps"] for meta in metas if meta["steps"]]
         memory = [meta["peak_memory_mb"] for meta in metas if meta.get("peak_memory_mb")]
         return _mean(steps), _mean(memory)
 
@@ -161,28 +166,34 @@ class Report:
         return {metric.key: result[f"test/{metric.key}"] for metric in self.metrics}
 
 
-def read_report(root: Path) -> Report:
+def read_report(root: Path, rows: Sequence[str] | None = None) -> Report:
     """The report of a folder of runs.
 
     Args:
         root: the folder.
+        rows: folders in it, whose runs may have any name; by default all that have runs called `seed<number>`.
 
     Raises:
-        ValueError: if there is nothing to report.
+        ValueError: if there is nothing to report, or no such row.
     """
+    there = sorted({file.parent.parent.name for file in root.glob("*/*/results.json")})
+    if missing := [row for row in rows or () if row not in there]:
+        near = f"{did_you_mean(missing[0], there)} There are {', '.join(there) or 'none'}."
+        raise ValueError(f"{str(root)!r} has no results of {missing[0]!r}.{near}")
     found: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
-    for file in _of_runs(root, FAILED):
-        text = file.read_text("utf-8", errors="replace").strip()
+    for file in _of_runs(root, FAILED, rows):
+        text = read_end(file, 4000).strip() or "it left no message"
         found.setdefault(file.parent.parent.name, ({}, {}))[1][file.parent.name] = text
-    for file in _of_runs(root, "results.json"):
+    for file in _of_runs(root, "results.json", rows):
         results, failed = found.setdefault(file.parent.parent.name, ({}, {}))
         try:
             result = read_results(file)
+            if lost := _not_a_number(result):
+                raise ValueError(f"{lost} of the test is not a finite number")
+            if not rows and not result["meta"]["tasks"]:
+                raise ValueError(f"{str(file)!r} names no tasks. Delete it, and test the run again.")
         except ValueError as error:
             failed[file.parent.name] = str(error)
-            continue
-        if lost := _not_a_number(result):
-            failed[file.parent.name] = f"{lost} of the test is not a finite number"
         else:
             results[file.parent.name] = result
             failed.pop(file.parent.name, None)
@@ -199,26 +210,41 @@ def read_results(file: Path) -> dict[str, Any]:
         ValueError: if it is damaged, or was not written by a run.
     """
     try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
-        found = json.loads(file.read_text("utf-8"))
+        found = json.loads(read_small(file, _MOST_BYTES))
         if not isinstance(found, dict) or not isinstance(found.get("meta"), dict):
             raise ValueError("it has no `meta`")
-        for task, judged in found["meta"].get("tasks", {}).items():
-            if not isinstance(judged["monitor"], str) or not isinstance(judged["lower_is_better"], list):
-                raise ValueError(f"it does not say how task {task!r} is judged")
         for key, value in found.items():
-            if not key.isprintable() or (key != "meta" and not isinstance(value, float | int | None)):
-                raise ValueError(f"{key!r} has {str(value)[:50]!r} instead of a number")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if not key.isprintable() or (key != "meta" and not _is_number(value)):
+                raise ValueError(f"{key!r:.80} has {value!r:.50} instead of a number")
+        for key in ("steps", "train_seconds", "peak_memory_mb"):
+            number = found["meta"].setdefault(key, None)
+            if not _is_number(number) or (number or 0) < 0:
+                raise ValueError(f"meta.{key} is {number!r:.50} instead of a number")
+        tasks = found["meta"].setdefault("tasks", {})
+        if not isinstance(tasks, dict) or len(tasks) > _MOST_TASKS or not all(map(str.isidentifier, tasks)):
+            raise ValueError("meta.tasks does not name the tasks")
+        for task, judged in tasks.items():
+            lower = judged["lower_is_better"]
+            if not isinstance(judged["monitor"], str) or not isinstance(lower, list):
+                raise ValueError(f"it does not say how task {task!r} is judged")
+    except FileNotFoundError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise ValueError(f"{str(file)!r} is damaged: {error}. Delete it, and test the run again.") from error
     return found
 
 
-def _of_runs(root: Path, name: str) -> list[Path]:
-    """Files of one name in the folders of all runs; folders with names that none of ours has are not runs."""
-    files = sorted(root.glob(f"*/seed*/{name}"))
-    return [file for file in files if is_name(file.parent.name) and is_name(file.parent.parent.name)]
+def _is_number(value: Any) -> bool:
+    """Whether a value may be a number of a test: None, or one whose square is a number too."""
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+
+
+def _of_runs(root: Path, name: str, rows: Sequence[str] | None) -> list[Path]:
+    """Files of one name in the folders of runs; folders with names that none of ours has are not runs."""
+    found = [file for file in sorted(root.glob(f"*/*/{name}")) if all(is_name(p.name) for p in file.parents[:2])]
+    return [file for file in found if (file.parts[-3] in rows if rows else file.parts[-2].startswith("seed"))]
 
 
 def _not_a_number(result: Mapping[str, Any]) -> str:
@@ -235,8 +261,9 @@ def _metrics(rows: Sequence[Row]) -> list[Metric]:
         start = f"test/{task}/"
         runs = [result for result in results if task in result["meta"]["tasks"]]
         names = [key.removeprefix(start) for key in results[0] if key.startswith(start)]
+        names = [name for name in names if _METRIC.fullmatch(name)][:_MOST_METRICS]
         for name in names:
-            if "/" not in name and all(run.get(start + name) is not None for run in runs):
+            if all(run.get(start + name) is not None for run in runs):
                 found.append(Metric(task, name, name not in judged["lower_is_better"], name == judged["monitor"]))
     return found
 

@@ -2,10 +2,12 @@
 
 import csv
 import math
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from mtl.errors import did_you_mean, printable
 from mtl.evaluation.report import EQUAL, GAINS, TUNED, Report
 
 SIGNIFICANT = 0.05
@@ -36,18 +38,22 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     return [*(folder / name for name in texts), folder / "report.csv", *pictures]
 
 
-def markdown(report: Report) -> str:
+def markdown(report: Report, metrics: Sequence[str] | None = None) -> str:
     """The table, single tasks, failures, and what the columns mean.
 
     Args:
         report: what was found.
+        metrics: columns, as `boxes/map50`; by default what every task is judged by.
+
+    Raises:
+        ValueError: for a metric that the runs do not have.
     """
-    head, rows = _table(report)
+    head, rows = _table(report, metrics)
     table = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     text = "\n".join(f"| {' | '.join(line)} |" for line in table)
     parts = [text, _legend(report)]
     if report.failed:
-        lines = [f"* {run}: {why.splitlines()[-1]}" for run, why in report.failed.items()]
+        lines = [f"* {run}: {_as_markdown(why.splitlines()[-1])}" for run, why in report.failed.items()]
         parts.append("Failed runs:\n" + "\n".join(lines))
     return "\n\n".join(parts)
 
@@ -65,25 +71,31 @@ def latex(report: Report) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
-def _table(report: Report) -> tuple[list[str], list[list[str]]]:
-    monitored = [metric for metric in report.metrics if metric.monitored]
+def _table(report: Report, metrics: Sequence[str] | None = None) -> tuple[list[str], list[list[str]]]:
+    known = {metric.key: metric for metric in report.metrics}
+    for key in metrics or ():
+        if key not in known:
+            raise ValueError(
+                f"not every run has a metric {key!r}.{did_you_mean(key, known)} There are {', '.join(known)}."
+            )
+    shown = [known[key] for key in metrics] if metrics else [metric for metric in report.metrics if metric.monitored]
     ranks, singles = report.ranks(), report.baseline is not None
     tests = {name: report.tests(name) for name in (EQUAL, TUNED)}
-    head = ["method", "seeds", "score", *(metric.key for metric in monitored), "mean rank"]
+    head = ["method", "seeds", "score", *(metric.key for metric in shown), "mean rank"]
     head += ["Delta_m, %", "per task, %", "flat, % (lower)"] if singles else []
     head += [f"p against {name}" for name, found in tests.items() if found]
     head += ["ms/step", "MB"]
     rows = []
     for row in report.ordered():
         cells = [row.name, str(len(row.results)), cell(row.values("score"))]
-        cells += [cell(row.values(metric.key)) for metric in monitored]
+        cells += [cell(row.values(metric.key)) for metric in shown]
         cells.append(f"{ranks[row.name]:.1f}")
         if singles:
             cells += [cell(report.gains(row, name), "{:+.1f}") for name in GAINS]
         cells += [_p(found.get(row.name)) for found in tests.values() if found]
         rows.append([*cells, *(_number(number, "{:.0f}") for number in row.cost())])
     for task, row in report.singles.items():
-        alone = [cell(row.values(m.key)) if m.task == task else "" for m in monitored]
+        alone = [cell(row.values(m.key)) if m.task == task else "" for m in shown]
         cells = [row.name, str(len(row.results)), "", *alone]
         cost = [_number(number, "{:.0f}") for number in row.cost()]
         rows.append([*cells, *[""] * (len(head) - len(cells) - 2), *cost])
@@ -161,6 +173,11 @@ def _p(value: float | None) -> str:
     if value is None or math.isnan(value):
         return ""
     return f"{value:.2f}" + ("*" if value < SIGNIFICANT else "")
+
+
+def _as_markdown(text: str) -> str:
+    """The end of a log in a table that is pasted into a README: no control codes, no HTML, no links."""
+    return re.sub(r"([<>|`\[\]])", r"\\\1", printable(text))
 
 
 def _escaped(text: str) -> str:

@@ -15,7 +15,7 @@ A comparison file names the config that every run starts from and what is laid o
 import inspect
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,33 +31,40 @@ from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.report import TUNED
+from mtl.experiments.queued_run import PLACE_KEYS, QueuedRun
 
-Overlay = dict[str, Any]  # what is laid over the config
+Overlay = dict[str, Any]  # overrides of the config
 KEYS = ("config", "seeds", "single_tasks", "tune", "methods", "seed_keys", "variants")
 ENTRY_KEYS = ("name", "method", "at", "every", "overlay")
+MOST_TASKS, MOST_SEEDS, MOST_RUNS = 200, 1_000, 100_000
 SEARCH = "search"  # folder of the fixed weights that were tried
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One run.
+@dataclass(eq=False)
+class Cell(QueuedRun):
+    """One run of a comparison: `seed<n>` in the folder of its row, or `try<n>` in the folder of a search.
 
     Args:
-        folder: of the row; the run's folder is `seed<n>`, or `try<n>` in a search.
+        folder: of the row.
         name: of the run.
-        seed: of data, model and order.
-        overlay: what is laid over the config.
+        config: what every run starts from.
+        overlay: overrides of the config.
+        seeds: the run's seed by key of the config.
     """
 
-    folder: Path
-    name: str
-    seed: int
+    config: Path
     overlay: Overlay
+    seeds: Mapping[str, int]
 
-    @property
-    def path(self) -> Path:
-        """The run's folder."""
-        return self.folder / self.name
+    def settings(self) -> Overlay:
+        return self.overlay
+
+    def words(self, flags: Sequence[str]) -> list[str]:
+        seeds = [word for key, seed in self.seeds.items() for word in (f"--{key}", str(seed))]
+        return [
+            "--config", str(self.config), "--config", str(self.settings_file),
+            "--tracking.project", self.folder.parent.name, "--tracking.group", self.folder.name, *seeds, *flags,
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class Comparison:
         """
         weights = list(enumerate(self.candidates() if self.tune else []))
         return {
-            variant: [Cell(root / variant / SEARCH, f"try{number}", 0, merged(over, w)) for number, w in weights]
+            variant: [self._cell(root / variant / SEARCH, f"try{number}", 0, merged(over, w)) for number, w in weights]
             for variant, over in self.variants.items()
         }
 
@@ -101,13 +108,14 @@ class Comparison:
             root: folder of the comparison.
             tuned: which try has won, by variant; the first one where it is not known yet.
         """
-        rows = dict(self.rows)
+        rows, weights = dict(self.rows), self.candidates() if self.tune else []
         found = []
         for seed in range(self.seeds):
             for variant, over in self.variants.items():
                 if self.tune:
-                    rows[TUNED] = self.candidates()[(tuned or {}).get(variant, 0)]
-                found += [Cell(root / variant / r, f"seed{seed}", seed, merged(over, o)) for r, o in rows.items()]
+                    rows[TUNED] = weights[(tuned or {}).get(variant, 0)]
+                for row, own in rows.items():
+                    found.append(self._cell(root / variant / row, f"seed{seed}", seed, merged(over, own)))
         return found
 
     def candidates(self) -> list[Overlay]:
@@ -117,6 +125,9 @@ class Comparison:
         for _ in range(self.tune - 1):
             found.append({"model": {"loss_weights": {t: round(10 ** draw.uniform(-1, 1), 2) for t in self.tasks[1:]}}})
         return found
+
+    def _cell(self, folder: Path, name: str, seed: int, overlay: Overlay) -> Cell:
+        return Cell(folder, name, self.config, overlay, dict.fromkeys(self.seed_keys, seed))
 
 
 def read_comparison(path: Path) -> Comparison:
@@ -139,7 +150,7 @@ def read_comparison(path: Path) -> Comparison:
         raise ConfigError(
             f"{path}: `config` must name the config of every run, beside this file; there is no {config}."
         )
-    tasks = list(read_config([config]).get(("model", "heads")) or {})
+    tasks = head_names(config)
     if len(tasks) < 2:
         raise ConfigError(f"{config} has {len(tasks)} heads under model.heads; balancing is compared on two or more.")
     rows: dict[str, Overlay] = {}
@@ -153,8 +164,8 @@ def read_comparison(path: Path) -> Comparison:
         rows[name] = overlay
     numbers = {key: values.get(key, default) for key, default in (("seeds", 3), ("tune", 12))}
     for key, number in numbers.items():
-        if not isinstance(number, int) or number < (key == "seeds"):
-            raise ConfigError(f"{path}: `{key}` must be a whole number, found {number!r}.")
+        if not isinstance(number, int) or not (key == "seeds") <= number <= MOST_SEEDS:
+            raise ConfigError(f"{path}: `{key}` must be a whole number up to {MOST_SEEDS:,}, found {number!r:.80}.")
     variants: dict[str, Overlay] = {"": {}}
     if given := values.get("variants"):
         known_keys(given, list(given), f"{path}, variants")
@@ -165,7 +176,35 @@ def read_comparison(path: Path) -> Comparison:
     if not isinstance(seed_keys, list) or not all(isinstance(key, str) for key in seed_keys):
         raise ConfigError(f"{path}: `seed_keys` must be a list of keys of a config, found {seed_keys!r}.")
     refuse_options(seed_keys, f"{path}, seed_keys")
+    if own := [key for key in seed_keys if key in PLACE_KEYS]:
+        raise ConfigError(f"{path}, seed_keys: {own[0]!r} is set by the comparison itself, apart for every run.")
+    number = len(variants) * (len(rows) * numbers["seeds"] + numbers["tune"])
+    if number > MOST_RUNS:
+        raise ConfigError(f"{path}: this makes {number:,} runs; a comparison has at most {MOST_RUNS:,}.")
     return Comparison(config, rows, numbers["seeds"], numbers["tune"], variants, tasks, seed_keys)
+
+
+def head_names(config: Path) -> list[str]:
+    """Names of the heads in a config, which become folders and files of a comparison.
+
+    Args:
+        config: the config file.
+
+    Raises:
+        ConfigError: if they are no names.
+    """
+    merged_config = read_config([config])
+    heads = merged_config.get(("model", "heads")) or {}
+    origin = merged_config.origin(("model", "heads"))
+    if not isinstance(heads, dict):
+        raise ConfigError(f"{config}: `model.heads` must be names with a Head each; found {heads!r:.80}.", origin)
+    for name in heads:
+        if not name.isidentifier():
+            raise ConfigError(f"{config}: head {name!r:.80} must be letters, digits and '_'.", origin)
+        refuse_name(f"{config}: head", name, origin)
+    if len(heads) > MOST_TASKS:
+        raise ConfigError(f"{config} has {len(heads)} heads; they are compared up to {MOST_TASKS}.", origin)
+    return list(heads)
 
 
 def merged(low: Overlay, high: Overlay) -> Overlay:
@@ -180,7 +219,7 @@ def merged(low: Overlay, high: Overlay) -> Overlay:
         if isinstance(value, dict) and isinstance(both.get(key), dict):
             value = merged(both[key], value)
         elif key.endswith("+") and key in both:
-            value = [*both[key], *value]
+            value = [item for part in (both[key], value) for item in (part if isinstance(part, list) else [part])]
         both[key] = value
     return both
 
@@ -203,10 +242,14 @@ def _entry(entry: Any, path: Path) -> tuple[str, Overlay]:
     if not isinstance(entry, dict) or "name" not in entry or ("method" in entry) == ("overlay" in entry):
         raise ConfigError(
             f"{path}: an entry of `methods` is `all`, the name of a method, or a `name` with either a `method` or an "
-            f"`overlay`; found {entry!r}."
+            f"`overlay`; found {entry!r:.80}."
         )
     known_keys(entry, ENTRY_KEYS, str(path))
     name = str(entry["name"])
+    if not isinstance(entry.get("method", ""), str | dict):
+        raise ConfigError(
+            f"{path}, {name}: `method` is a name or a class with arguments, found {entry['method']!r:.80}."
+        )
     refuse_name(f"{path}: name", name)
     if "overlay" in entry:
         return name, _overlay(entry["overlay"], f"{path}, {name}")
@@ -214,8 +257,8 @@ def _entry(entry: Any, path: Path) -> tuple[str, Overlay]:
 
 
 def _overlay(values: Any, where: str) -> Overlay:
-    if not isinstance(values, dict) or "base" in values:
-        raise ConfigError(f"{where}: an overlay holds keys of a config, without `base`; found {values!r}.")
+    if not isinstance(values, dict) or "base" in values or not all(key.rstrip("+").isidentifier() for key in values):
+        raise ConfigError(f"{where}: an overlay holds keys of a config, without `base`; found {values!r:.80}.")
     return values
 
 

@@ -3,7 +3,6 @@
 Source: Moritz et al., "Ray: A Distributed Framework for Emerging AI Applications", OSDI 2018.
 """
 
-import argparse
 import os
 import subprocess
 import time
@@ -29,7 +28,7 @@ class RayLauncher:
 
     def __init__(self, address: str, cpus: float = 1, gpus: float = 0) -> None:
         self.cpus, self.gpus = cpus, gpus
-        self.ray = connect(address)
+        self.ray = _connect(address)
         self.task = self.ray.remote(max_retries=0)(_run)
 
     def __call__(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> "RayRun":
@@ -40,7 +39,8 @@ class RayLauncher:
             log: what its output is added to.
             env: more variables of its environment.
         """
-        _stop_file(log).unlink(missing_ok=True)
+        for file in (_stop_file(log), _started_file(log)):
+            file.unlink(missing_ok=True)
         threads = str(max(1, int(self.cpus)))
         task = self.task.options(num_cpus=self.cpus, num_gpus=self.gpus, name=" ".join(command[-8:]))
         reference = task.remote(list(command), str(log.absolute()), {**env, "OMP_NUM_THREADS": threads}, os.getcwd())
@@ -52,8 +52,8 @@ class RayRun:
 
     Args:
         ray: the package.
-        reference: what Ray calls it.
-        log: where its output goes.
+        reference: Ray's reference to the task.
+        log: where the output of the run goes.
     """
 
     def __init__(self, ray: Any, reference: Any, log: Path) -> None:
@@ -69,20 +69,13 @@ class RayRun:
             return 1
 
     def terminate(self) -> None:
-        """End it, also where it waits for a machine."""
-        _stop_file(self.log).touch()  # a task that works does not always hear of its cancelling
-        self.ray.cancel(self.reference)
+        """End the run, also one that waits for a machine."""
+        _stop_file(self.log).touch()
+        if not _started_file(self.log).exists():
+            self.ray.cancel(self.reference)
 
 
-def connect(address: str) -> Any:
-    """The package ray, in touch with a cluster.
-
-    Args:
-        address: of the cluster, as `RayLauncher` takes it.
-
-    Raises:
-        ConfigError: if Ray is not installed, or there is no cluster.
-    """
+def _connect(address: str) -> Any:
     try:
         import ray
     except ImportError as error:
@@ -98,34 +91,34 @@ def connect(address: str) -> Any:
     return ray
 
 
-def add_ray_flags(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """The flags by which a command is told where its runs go.
-
-    Args:
-        parser: of the command.
-        default: address of the cluster; `None` for processes of this machine.
-    """
-    shown = f" [{default}]" if default else ""
-    parser.add_argument("--ray", metavar="ADDRESS", default=default, help=f"cluster: auto, local or host:port{shown}")
-    parser.add_argument("--cpus_per_run", type=float, default=1, help="what Ray keeps for each run [1]")
-    parser.add_argument("--gpus_per_run", type=float, default=0, help="what Ray keeps for each run [0]")
-
-
 def _run(command: list[str], log: str, env: dict[str, str], folder: str) -> int:
     """On a machine of the cluster."""
+    stop, started = _stop_file(Path(log)), _started_file(Path(log))
+    started.touch()
     with open(log, "ab") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, **env})
-        try:
-            asked = False
-            while process.poll() is None:
+    asked = False
+    try:
+        while process.poll() is None:
+            try:
                 time.sleep(0.1)  # Ray's cancelling does not wake a wait
-                if not asked and _stop_file(Path(log)).exists():
-                    process.terminate()  # once: a second one would not let the run save
-                    asked = True
-            return process.returncode
-        finally:  # a task that is cancelled takes its run along
+                end = stop.exists()
+            except KeyboardInterrupt:  # it was cancelled just as it started
+                end = True
+            if end and not asked:
+                process.terminate()  # once: a second one would not let the run save
+                asked = True
+    finally:
+        if not asked:  # Ray ends this worker, as when the queue was killed
             process.terminate()
+        for file in (stop, started):
+            file.unlink(missing_ok=True)
+    return process.returncode
 
 
 def _stop_file(log: Path) -> Path:
     return log.with_suffix(".stop")
+
+
+def _started_file(log: Path) -> Path:
+    return log.with_suffix(".started")

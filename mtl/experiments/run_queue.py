@@ -1,13 +1,11 @@
 """Many runs of `python -m mtl fit`, several at once, each a process and a folder of its own, here or elsewhere."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
@@ -18,11 +16,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from mtl.config.foreign_files import own_folder, read_end
+from mtl.config.search_path import of_children
 from mtl.config.yaml_lines import dump_yaml
+from mtl.errors import printable
 from mtl.evaluation.report import FAILED
-from mtl.experiments.cells import is_done, is_unchanged, log_file, overlay_file
-from mtl.experiments.comparison import Cell
-from mtl.runs.resume import is_in_use
+from mtl.experiments.queued_run import QueuedRun
+from mtl.runs.resume import RunLock, is_in_use
+from mtl.runs.run_folder import discard
 
 
 class Process(Protocol):
@@ -39,109 +40,121 @@ Start = Callable[[Sequence[str], Path, Mapping[str, str]], Process]
 
 
 class RunQueue:
-    """Trains what has no results yet. A run that fails is written down, and the others go on.
+    """Trains the runs that have no results yet. A failed run is recorded, and the others are trained.
 
     Args:
-        config: what every run starts from.
+        root: folder that holds all runs; no other queue works in it meanwhile.
         jobs: processes at once.
-        flags: more words for every `fit`.
-        console: where progress goes.
-        seed_keys: keys of the config that a run's seed is given to.
-        start: starts a run, from its words, its log and more variables of its environment; here by default.
+        flags: words for every `fit`.
+        console: where progress is shown.
+        start: starts a run, from its words, its log and more variables of its environment; on this machine by default.
+
+    Raises:
+        ConfigError: if another queue works in the folder.
+        UnsafeFile: if what is written into the folder would land elsewhere.
     """
 
     def __init__(
-        self,
-        config: Path,
-        jobs: int,
-        flags: Sequence[str],
-        console: Console,
-        seed_keys: Sequence[str],
-        start: Start | None = None,
+        self, root: Path, jobs: int, flags: Sequence[str], console: Console, start: Start | None = None
     ) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        own_folder(root)
+        self._folder_lock = RunLock(root)
         self.start = start or start_here
-        self.config, self.jobs, self.flags, self.console = config, jobs, list(flags), console
-        self.seed_keys = seed_keys
+        self.jobs, self.flags, self.console = jobs, list(flags), console
         self.seconds: list[float] = []  # of the runs that were trained here
-        self.failed: list[Cell] = []
-        self._running: dict[Path, tuple[Cell, Process]] = {}
+        self.failed: list[QueuedRun] = []
+        self._running: dict[Path, tuple[QueuedRun, Process]] = {}
         self._stopped = threading.Event()
         self._lock = threading.Lock()
 
-    def train(self, cells: Sequence[Cell], title: str) -> None:
-        """Train every cell that has no results, and show how far it is.
+    def train(self, runs: Sequence[QueuedRun], title: str) -> None:
+        """Train every run that is not closed, and show the progress.
 
         Args:
-            cells: the runs.
+            runs: the runs.
             title: what they are.
         """
-        todo = [cell for cell in cells if not is_done(cell)]
-        done: list[Cell] = []
+        todo = [run for run in runs if not run.is_closed]
+        ended: list[QueuedRun] = []
         pool = ThreadPoolExecutor(self.jobs)
-        try:
-            futures = [pool.submit(self._train, cell, done) for cell in todo]
-            self._watch(futures, todo, done, title, skipped=len(cells) - len(todo))
-            for future in futures:
-                future.result()
-        except BaseException:
-            self._stop()
-            self.console.print("stopped; what runs is saved first. The same command goes on.")
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with _sigterm_is_ctrl_c():
+            try:
+                futures = [pool.submit(self._train, run, ended) for run in todo]
+                self._watch(futures, todo, ended, title, skipped=len(runs) - len(todo))
+            except BaseException:
+                self._stop()
+                self.console.print("stopped; what runs is saved first. The same command goes on.")
+                raise
+            finally:
+                pool.shutdown(cancel_futures=True)
 
-    def _train(self, cell: Cell, done: list[Cell]) -> None:
-        while is_in_use(cell.path) and not self._stopped.wait(1):
-            pass  # a comparison that was killed has left it running
+    def raise_if_failed(self) -> None:
+        """Name the runs that failed.
+
+        Raises:
+            RuntimeError: if there are any.
+        """
+        if self.failed:
+            names = ", ".join(f"{run.folder.name} {run.name}" for run in self.failed)
+            raise RuntimeError(
+                f"{len(self.failed)} runs failed: {names}. Their logs are beside them; run it again to retry."
+            )
+
+    def _train(self, run: QueuedRun, ended: list[QueuedRun]) -> None:
+        while is_in_use(run.path) and not self._stopped.wait(1):
+            pass  # a queue that was killed has left it running
         if self._stopped.is_set():
             return
-        if is_done(cell):
-            done.append(cell)
+        if run.is_closed:
+            ended.append(run)
             return
-        log = log_file(cell)
-        command = self.command(cell)
-        if (cell.path / "config.yaml").is_file() and not (cell.path / FAILED).is_file() and is_unchanged(cell):
-            command += ["--resume", str(cell.path)]  # it was cut off
+        settings = run.settings()
+        command = self.command(run)
+        if (run.path / "config.yaml").is_file() and run.state != "FAILED" and run.is_unchanged():
+            command += ["--resume", str(run.path)]  # it was cut off
         else:
-            shutil.rmtree(cell.path, ignore_errors=True)
-            log.unlink(missing_ok=True)
-        cell.folder.mkdir(parents=True, exist_ok=True)
-        overlay_file(cell).write_text(dump_yaml(cell.overlay), "utf-8")
+            discard(run.path, FAILED)
+            run.log.unlink(missing_ok=True)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        run.settings_file.write_text(dump_yaml(settings), "utf-8")
         threads = max(1, (os.cpu_count() or 1) // self.jobs)
         start = time.monotonic()
-        env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+        env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)), **of_children()}
         with self._lock:  # so that none is started behind the back of `_stop`
             if self._stopped.is_set():
                 return
-            process = self.start(command, log, env)
-            self._running[cell.path] = cell, process
+            process = self.start(command, run.log, env)
+            self._running[run.path] = run, process
         code = process.wait()
         with self._lock:
-            del self._running[cell.path]
+            del self._running[run.path]
             self.seconds.append(time.monotonic() - start)
-            done.append(cell)
-        if self._stopped.is_set() or is_done(cell):
-            return
-        text = log.read_text("utf-8", errors="replace").strip()
-        cell.path.mkdir(parents=True, exist_ok=True)
-        (cell.path / FAILED).write_text(f"exit code {code}\n{text[-4000:]}\n", "utf-8")
-        self.failed.append(cell)
+        if not self._stopped.is_set() and not run.is_closed:
+            text = read_end(run.log, 4000).strip()
+            run.path.mkdir(parents=True, exist_ok=True)
+            (run.path / FAILED).write_text(f"exit code {code}\n{text}\n", "utf-8")
+            self.failed.append(run)
+        ended.append(run)
 
-    def command(self, cell: Cell) -> list[str]:
+    def command(self, run: QueuedRun) -> list[str]:
         """The words that train a run.
 
         Args:
-            cell: the run.
+            run: the run.
         """
-        seeds = [word for key in self.seed_keys for word in (f"--{key}", str(cell.seed))]
         return [
-            sys.executable, "-m", "mtl", "fit", "--config", str(self.config), "--config", str(overlay_file(cell)),
-            "--runs_root", str(cell.folder.parent), "--experiment", cell.folder.name, "--name", cell.name,
-            "--tracking.project", cell.folder.parent.name, "--tracking.group", cell.folder.name, *seeds, *self.flags,
+            sys.executable, "-m", "mtl", "fit", *run.words(self.flags),
+            "--runs_root", str(run.folder.parent), "--experiment", run.folder.name, "--name", run.name,
         ]  # fmt: skip
 
     def _watch(
-        self, futures: Sequence[Future[None]], todo: list[Cell], done: list[Cell], title: str, skipped: int
+        self,
+        futures: Sequence[Future[None]],
+        todo: list[QueuedRun],
+        ended: list[QueuedRun],
+        title: str,
+        skipped: int,
     ) -> None:
         if not todo:
             return
@@ -150,19 +163,25 @@ class RunQueue:
         with live or nullcontext():
             running = True
             while running:
-                running = bool(wait(futures, timeout=0.2).not_done)
+                over, waiting = wait(futures, timeout=0.2)
+                running = bool(waiting)
+                for future in over:
+                    future.result()  # raises what the thread raised
+                self._end_early()
                 if live is not None:
-                    live.update(self._table(todo, done, title, skipped))
-                for cell in done[shown:]:
+                    live.update(self._table(todo, ended, title, skipped))
+                for run in ended[shown:]:
                     shown += 1
                     if live is None:
-                        self._line(cell, shown + skipped, len(todo) + skipped, len(todo) - shown)
+                        place = f"{shown + skipped}/{len(todo) + skipped} {run.folder.name} {run.name}"
+                        left = f"{self.left(len(todo) - shown)} left"
+                        self.console.print(f"{place}: {run.state}, {left}", highlight=False)
 
-    def _line(self, cell: Cell, number: int, total: int, left: int) -> None:
-        state = "done" if is_done(cell) else "FAILED"
-        self.console.print(
-            f"{number}/{total} {cell.folder.name} {cell.name}: {state}, {self.left(left)} left", highlight=False
-        )
+    def _end_early(self) -> None:
+        with self._lock:
+            for run, process in self._running.values():
+                if run.fell_behind():
+                    process.terminate()  # it saves its state, as after Ctrl-C
 
     def left(self, runs: int) -> str:
         """How long so many more runs take, from those that were trained here.
@@ -174,13 +193,13 @@ class RunQueue:
             return "unknown time"
         return duration(runs * sum(self.seconds) / len(self.seconds) / self.jobs)
 
-    def _table(self, todo: list[Cell], done: list[Cell], title: str, skipped: int) -> Table:
-        finished = len(done)
+    def _table(self, todo: list[QueuedRun], ended: list[QueuedRun], title: str, skipped: int) -> Table:
+        finished = len(ended)
         head = f"{title}: {finished + skipped}/{len(todo) + skipped}, {len(self.failed)} failed, "
         table = Table("running", "for", title=head + f"{self.left(len(todo) - finished)} left", title_justify="left")
         with self._lock:
-            for cell, _ in self._running.values():
-                table.add_row(f"{cell.folder.name} {cell.name}", _last_line(cell))
+            for run, _ in self._running.values():
+                table.add_row(f"{run.folder.name} {run.name}", _last_line(run.log))
         return table
 
     def _stop(self) -> None:
@@ -202,9 +221,21 @@ def start_here(command: Sequence[str], log: Path, env: Mapping[str, str]) -> Pro
         return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **env})
 
 
+def duration(seconds: float) -> str:
+    """Time for people.
+
+    Args:
+        seconds: how long.
+    """
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
 @contextmanager
-def sigterm_is_ctrl_c() -> Iterator[None]:
-    """Inside, SIGTERM, as a cluster sends it, ends things as Ctrl-C does: the runs are asked to save."""
+def _sigterm_is_ctrl_c() -> Iterator[None]:
+    # a cluster sends SIGTERM; it ends a queue as Ctrl-C does, and the runs save their state
 
     def end(*_: object) -> None:
         if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a background job of a script
@@ -218,33 +249,6 @@ def sigterm_is_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def duration(seconds: float) -> str:
-    """Time for people.
-
-    Args:
-        seconds: how long.
-    """
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-
-
-def positive(text: str) -> int:
-    """A number of runs from the command line.
-
-    Args:
-        text: as typed.
-
-    Raises:
-        ArgumentTypeError: for what is no whole number of at least 1.
-    """
-    if not text.isdigit() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is no number of runs; give a whole number of at least 1")
-    return int(text)
-
-
-def _last_line(cell: Cell) -> str:
-    log = log_file(cell)
-    lines = log.read_text("utf-8", errors="replace").strip().splitlines() if log.is_file() else []
-    return lines[-1][:90] if lines else "starts"
+def _last_line(log: Path) -> str:
+    lines = read_end(log, 4000).strip().splitlines()
+    return printable(lines[-1], 90) if lines else "starts"

@@ -1,4 +1,4 @@
-"""A sweep as W&B writes it, read for Ray Tune: one file serves both.
+"""A sweep file as W&B writes it, read and checked: one file serves W&B's agents and `python -m mtl sweep`.
 
 program: mtl/__main__.py
 command: [${env}, ${interpreter}, -m, mtl, fit, --config=configs/digits.yaml, ${args}]
@@ -9,8 +9,8 @@ early_terminate: {type: hyperband, min_iter: 2}
 run_cap: 20
 """
 
-import json
-from collections.abc import Callable, Mapping
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,25 @@ from mtl.config.command_line import read_command_line, refuse_options
 from mtl.config.paths import refuse_name
 from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.errors import did_you_mean
+from mtl.experiments.queued_run import PLACE_KEYS
 
 KEYS = {"command", "early_terminate", "method", "metric", "parameters", "program", "run_cap"}
 KEYS |= {"description", "entity", "name", "project"}  # of W&B alone
+MOST_RUNS = 100_000
 METHODS = ("bayes", "grid", "random")
 _STOP_KEYS = ("eta", "min_iter", "type")
 
-# what Ray Tune calls a distribution, and the numbers that it takes
-DISTRIBUTIONS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
-    "categorical": lambda tune, p: tune.choice(p["values"]),
-    "constant": lambda tune, p: p["value"],
-    "int_uniform": lambda tune, p: tune.randint(p["min"], p["max"] + 1),
-    "log_uniform_values": lambda tune, p: tune.loguniform(p["min"], p["max"]),
-    "q_log_uniform_values": lambda tune, p: tune.qloguniform(p["min"], p["max"], p.get("q", 1)),
-    "q_uniform": lambda tune, p: tune.quniform(p["min"], p["max"], p.get("q", 1)),
-    "uniform": lambda tune, p: tune.uniform(p["min"], p["max"]),
+_ENDS = ("min", "max")
+DISTRIBUTIONS = {  # and the keys that they need
+    "categorical": ("values",),
+    "constant": ("value",),
+    "int_uniform": _ENDS,
+    "log_uniform_values": _ENDS,
+    "q_log_uniform_values": _ENDS,
+    "q_uniform": _ENDS,
+    "uniform": _ENDS,
 }
+Parameter = dict[str, Any]  # `distribution`, and either `values` or `min`, `max` and perhaps `q`
 
 
 @dataclass(frozen=True)
@@ -45,38 +48,25 @@ class Sweep:
         path: the file.
         method: `grid`, `random` or `bayes`.
         metric: what is judged, a column of `metrics.csv`.
-        mode: `max` or `min`.
+        sign: 1 where the largest metric is best, -1 where the least is.
         words: of the command that stand between `fit` and the values.
-        parameters: distribution of every key that is swept.
+        parameters: of every key that is swept.
         experiment: folder of its runs.
         num_trials: how many runs, where the file says it.
         min_iter: validations before a run may be ended early; 0 for never.
-        eta: share of the runs that go on at such a look, as 1 / eta.
+        eta: only the best 1 / eta of the runs continue after `min_iter`, `min_iter * eta`, ... validations.
     """
 
     path: Path
     method: str
     metric: str
-    mode: str
+    sign: int
     words: list[str]
-    parameters: dict[str, dict[str, Any]]
+    parameters: dict[str, Parameter]
     experiment: str
     num_trials: int | None
     min_iter: int
-    eta: float
-
-    def space(self, tune: Any) -> dict[str, Any]:
-        """The search space in the words of Ray Tune.
-
-        Args:
-            tune: the module `ray.tune`.
-        """
-        if self.method == "grid":
-            return {
-                name: p["value"] if "value" in p else tune.grid_search(p["values"])
-                for name, p in self.parameters.items()
-            }
-        return {name: DISTRIBUTIONS[p["distribution"]](tune, p) for name, p in self.parameters.items()}
+    eta: int
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -92,66 +82,73 @@ def read_sweep(path: Path) -> Sweep:
         raise ConfigError(f"there is no sweep file {str(path)!r}; the ones that come along are in configs/sweeps.")
     values = read_yaml(path)
     known_keys(values, sorted(KEYS), str(path))
+    for key in ("metric", "early_terminate", "parameters"):
+        if not isinstance(values.get(key) or {}, dict):
+            raise ConfigError(f"{path}: `{key}` must be keys with values, found {values[key]!r:.80}.")
     method, metric, stop = values.get("method"), values.get("metric") or {}, values.get("early_terminate") or {}
     if method not in METHODS:
         raise ConfigError(f"{path}: `method` must be one of {', '.join(METHODS)}, found {method!r}.")
-    if not isinstance(metric.get("name"), str) or metric.get("goal") not in ("maximize", "minimize"):
+    if not _is_key(metric.get("name")) or metric.get("goal") not in ("maximize", "minimize"):
         raise ConfigError(f"{path}: `metric` needs a `name` and a `goal` of maximize or minimize, found {metric!r}.")
     known_keys(stop, _STOP_KEYS, f"{path}, early_terminate")
-    if stop and (stop.get("type") != "hyperband" or not _is_count(stop.get("min_iter"))):
-        raise ConfigError(f"{path}: `early_terminate` must be of type hyperband with `min_iter`, found {stop!r}.")
+    eta = stop.get("eta", 3)
+    if stop and (stop.get("type") != "hyperband" or not _is_count(stop.get("min_iter")) or not _is_count(eta, least=2)):
+        raise ConfigError(
+            f"{path}: `early_terminate` must be of type hyperband with `min_iter`, and `eta` of at least 2 where it is "
+            f"given, both whole numbers; found {stop!r}."
+        )
     if "run_cap" in values and not _is_count(values["run_cap"]):
-        raise ConfigError(f"{path}: `run_cap` must be a whole number of at least 1, found {values['run_cap']!r}.")
+        raise ConfigError(
+            f"{path}: `run_cap` must be a whole number of at least 1 and at most {MOST_RUNS:,}, found "
+            f"{values['run_cap']!r:.80}."
+        )
     given = values.get("parameters") or {}
-    if not given:
-        raise ConfigError(f"{path}: `parameters` names nothing to sweep.")
     known_keys(given, list(given), f"{path}, parameters")
     refuse_options(map(str, given), f"{path}, parameters")
+    if own := [name for name in given if name in PLACE_KEYS and name != "experiment"]:
+        raise ConfigError(f"{path}, parameters: {own[0]!r} is set by the sweep itself, differently for every run.")
     parameters = {str(name): _parameter(str(name), parameter, method, path) for name, parameter in given.items()}
-    experiment = str(parameters.pop("experiment", {}).get("value", path.stem))
+    experiment = str(parameters.pop("experiment", {"values": [path.stem]}).get("values", [None])[0])
     refuse_name(f"{path}: experiment", experiment)
+    if not parameters:
+        raise ConfigError(f"{path}: `parameters` names nothing to sweep.")
+    grid = math.prod(len(parameter.get("values", [0])) for parameter in parameters.values())
+    if method == "grid" and grid > MOST_RUNS:
+        raise ConfigError(f"{path}: the grid has {grid:.3g} points; a sweep has at most {MOST_RUNS:,} trials.")
     return Sweep(
         path=path,
         method=method,
         metric=metric["name"],
-        mode="max" if metric["goal"] == "maximize" else "min",
+        sign=1 if metric["goal"] == "maximize" else -1,
         words=_words(values.get("command"), path),
         parameters=parameters,
         experiment=experiment,
         num_trials=values.get("run_cap"),
         min_iter=stop.get("min_iter", 0),
-        eta=stop.get("eta", 3),
+        eta=eta,
     )
-
-
-def as_flag(name: str, value: Any) -> str:
-    """A value as a word of `fit`.
-
-    Args:
-        name: key of the config.
-        value: what Ray Tune has chosen.
-    """
-    return f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def _words(command: Any, path: Path) -> list[str]:
     """What stands between `fit` and the values, in the form that W&B's agents use."""
-    words = [str(word) for word in command or []]
+    words = [str(word) for word in command] if isinstance(command, list) else []
     if "fit" not in words or words[-1] != "${args}":
         raise ConfigError(f"{path}: `command` must be `... -m mtl fit --config=... ${{args}}`, found {command!r}.")
     between = words[words.index("fit") + 1 : -1]
+    if strange := [word for word in between if not word.isprintable()]:
+        raise ConfigError(f"{path}: {strange[0]!r} in `command` holds letters that no command does.")
     if strange := [word for word in between if "${" in word]:
         raise ConfigError(f"{path}: {strange[0]!r} in `command` is known to W&B's agents only.")
     line = read_command_line("fit", between)
     if line.allow or line.run or line.resume or line.ckpt_path or line.switches:
         raise ConfigError(
-            f"{path}: `command` may hold --config and keys of a config. What lets code in or loads a checkpoint is "
-            "given by whoever starts the sweep: `python -m mtl sweep --config FILE --allow MODULE`."
+            f"{path}: `command` may hold --config and keys of a config. Whoever starts the sweep lets code in: "
+            "`python -m mtl sweep --config FILE --allow MODULE`."
         )
     return between
 
 
-def _parameter(name: str, parameter: Any, method: str, path: Path) -> dict[str, Any]:
+def _parameter(name: str, parameter: Any, method: str, path: Path) -> Parameter:
     if not isinstance(parameter, dict) or "parameters" in parameter:
         raise ConfigError(
             f"{path}: parameter {name!r} needs `value`, `values` or `min` and `max`; a nested key is written with "
@@ -168,18 +165,33 @@ def _parameter(name: str, parameter: Any, method: str, path: Path) -> dict[str, 
             f"{path}: parameter {name!r} has distribution {kind!r}.{did_you_mean(str(kind), DISTRIBUTIONS)} Known here "
             f"are {', '.join(DISTRIBUTIONS)}."
         )
-    needed = {"constant": ("value",), "categorical": ("values",)}.get(kind, ("min", "max"))
-    known_keys(parameter, ("distribution", *needed, *(("q",) if kind.startswith("q_") else ())), f"{path}, {name}")
+    needed, has_step = DISTRIBUTIONS[kind], kind.startswith("q_")
+    known_keys(parameter, ("distribution", *needed, *(("q",) if has_step else ())), f"{path}, {name}")
     if missing := [key for key in needed if key not in parameter]:
         raise ConfigError(f"{path}: parameter {name!r} of distribution {kind} needs `{missing[0]}`.")
-    if "min" in needed and not (all(isinstance(end, int | float) for end in ends) and ends[0] < ends[1]):
-        raise ConfigError(
-            f"{path}: parameter {name!r} has min {ends[0]!r} and max {ends[1]!r}; both must be numbers, min the less."
-        )
-    if method == "grid" and needed == ("min", "max"):
+    if needed != _ENDS:
+        values = parameter["values"] if kind == "categorical" else [parameter["value"]]
+        if not isinstance(values, list) or not values:
+            raise ConfigError(f"{path}: parameter {name!r} needs a list of values, found {values!r}.")
+        return {"distribution": kind, "values": values}
+    if method == "grid":
         raise ConfigError(f"{path}: a grid needs `values` for {name!r}; for a range take method random or bayes.")
-    return {**parameter, "distribution": kind}
+    number = int if kind == "int_uniform" else int | float
+    if not all(isinstance(end, number) and abs(end) < math.inf for end in ends) or not ends[0] < ends[1]:
+        raise ConfigError(
+            f"{path}: parameter {name!r} of distribution {kind} has min {ends[0]!r} and max {ends[1]!r}; both must be "
+            "numbers, whole ones for int_uniform, min the less."
+        )
+    step = parameter.get("q", 1)
+    if ("log" in kind and ends[0] <= 0) or not (isinstance(step, int | float) and step > 0):
+        raise ConfigError(f"{path}: parameter {name!r} of distribution {kind} needs min or q above 0: {parameter!r}.")
+    return {"distribution": kind, "min": ends[0], "max": ends[1], **({"q": step} if has_step else {})}
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and value >= 1
+def _is_count(value: Any, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST_RUNS
+
+
+def _is_key(value: Any) -> bool:
+    """Whether a value can be the key of a logged number."""
+    return isinstance(value, str) and re.fullmatch(r"[\w./@+-]{1,200}", value) is not None

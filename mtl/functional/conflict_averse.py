@@ -13,6 +13,7 @@ from torch import Tensor
 from mtl.functional.gramian import Gram
 from mtl.functional.nonnegative_qp import nonnegative_qp
 from mtl.functional.on_host import on_host
+from mtl.functional.optimality import conflict_averse_error
 
 GUESSES = 10
 STEPS_ON_GPU = 6
@@ -29,7 +30,7 @@ def conflict_averse_weights(gram: Gram, c: float) -> tuple[Tensor, Tensor, Tenso
 
     Returns:
         Weights w [K], so that the update is `sum (1 / K + w_k) g_k`; whether the minimiser has g_w = 0, so that its
-        direction is undefined and w is 0; and whether the search for t converged.
+        direction is undefined; and whether the optimality conditions hold to the tolerance. w is 0 without a direction.
     """
     search = _Search(gram, c)
     search.guess()
@@ -38,7 +39,10 @@ def conflict_averse_weights(gram: Gram, c: float) -> tuple[Tensor, Tensor, Tenso
         if search.on_cpu and bool(search.converged):
             break
         search.improve()
-    return search.weights(), search.vanished, search.converged
+    added_K = search.weights()
+    error = torch.where(search.vanished, 0.0, conflict_averse_error(gram, added_K, c))
+    # a direction with an error of its own size is none, and its weights may be huge
+    return torch.where(error > 1, 0.0, added_K), search.vanished, error <= gram.tolerance
 
 
 class _Search:

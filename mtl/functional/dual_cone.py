@@ -10,6 +10,7 @@ from torch import Tensor
 from mtl.functional.gramian import Gram
 from mtl.functional.nonnegative_qp import nonnegative_qp
 from mtl.functional.on_host import on_host
+from mtl.functional.optimality import dual_cone_error
 
 
 @on_host
@@ -21,9 +22,10 @@ def project_dual_cone(gram: Gram, weights_BK: Tensor) -> tuple[Tensor, Tensor]:
         weights_BK: the weights u of the sums, [B,K].
 
     Returns:
-        Weights v of the projections, [B,K], and whether all are solved (bool scalar).
+        Weights v of the projections, [B,K], and whether the optimality conditions hold to the tolerance (bool scalar).
     """
     cosines_KK, norms_K, zero_K = gram[:3]
     scaled_BK = torch.where(zero_K, 0.0, weights_BK * norms_K)
-    added_BK, _, solved_B = nonnegative_qp(cosines_KK[None], -scaled_BK @ cosines_KK)
-    return weights_BK + added_BK / norms_K, solved_B.all()
+    added_BK = nonnegative_qp(cosines_KK[None], -scaled_BK @ cosines_KK).x_BK
+    projected_BK = weights_BK + added_BK / norms_K
+    return projected_BK, dual_cone_error(gram, weights_BK, projected_BK) <= gram.tolerance

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from mtl.functional.on_host import on_host
 
+TOLERANCE = 1e-4  # of the optimality conditions, in float64; see `mtl.functional.optimality`
+
 
 class Gram(NamedTuple):
     """Norms and cosines of the task gradients.
@@ -24,6 +26,8 @@ class Gram(NamedTuple):
         values_K: eigenvalues of the cosines, ascending, [K]; exactly 0 if below the noise.
         vectors_KK: their eigenvectors, as columns, [K,K].
         noise: eigenvalues up to this share of the largest count as 0.
+        given_KK: cosines before the noise was removed, [K,K].
+        tolerance: error of the optimality conditions up to which weights count as solved.
     """
 
     cosines_KK: Tensor
@@ -32,6 +36,29 @@ class Gram(NamedTuple):
     values_K: Tensor
     vectors_KK: Tensor
     noise: float
+    given_KK: Tensor
+    tolerance: float
+
+    @property
+    def rounding_share(self) -> float:
+        """Rounding error of an inner product of sums of gradients, relative to the product of the sums of norms."""
+        return self.noise / 2
+
+    def scaled(self, weights: Tensor) -> Tensor:
+        """Weights times norms: the weights of the unit gradients; 0 for a zero gradient.
+
+        Args:
+            weights: weights of the gradients, [...,K].
+        """
+        return torch.where(self.zero_K, 0.0, weights * self.norms_K)
+
+    def rounding(self, scaled_K: Tensor) -> Tensor:
+        """Rounding error of the squared norm of a sum of unit gradients.
+
+        Args:
+            scaled_K: weights of the unit gradients, [K].
+        """
+        return self.rounding_share * scaled_K.abs().sum().square()
 
     def vanishes(self, weights_K: Tensor) -> Tensor:
         """Whether the weighted sum of the gradients is 0 to working precision, bool scalar.
@@ -39,7 +66,7 @@ class Gram(NamedTuple):
         Args:
             weights_K: weights of the gradients.
         """
-        scaled_K = torch.where(self.zero_K, 0.0, weights_K * self.norms_K)
+        scaled_K = self.scaled(weights_K)
         return scaled_K @ (self.cosines_KK @ scaled_K) <= 10 * self.noise * scaled_K.square().sum()
 
     def singular(self) -> Tensor:
@@ -73,11 +100,14 @@ def decompose(gramian_KK: Tensor) -> Gram:
     cosines_KK = (work + work.T) / 2 * torch.outer(some_K / norms_K, some_K / norms_K)
     cosines_KK = cosines_KK.clamp(-1, 1)
     cosines_KK.diagonal().fill_(1.0)
+    given_KK = cosines_KK
     values_K, vectors_KK = torch.linalg.eigh(cosines_KK)
+    tolerance = max(TOLERANCE, 1e4 * eps)
     noise = len(work) * eps * 2
     # rounding makes some eigenvalues slightly negative, so that no minimum exists; set all below the noise to 0
     values_K = torch.where(values_K > noise * values_K[-1], values_K, 0.0)
-    return Gram((vectors_KK * values_K) @ vectors_KK.T, norms_K, zero_K, values_K, vectors_KK, noise)
+    clean_KK = (vectors_KK * values_K) @ vectors_KK.T
+    return Gram(clean_KK, norms_K, zero_K, values_K, vectors_KK, noise, given_KK, tolerance)
 
 
 def widest(tensor: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mtl.functional.gramian import Gram
 from mtl.functional.on_host import on_host
+from mtl.functional.optimality import power_error
 
 STEPS_ON_GPU = 24
 STEPS_ON_CPU = 60  # stops when solved, usually after 4 to 8
@@ -29,8 +30,10 @@ def solve_power_equation(gram: Gram, power: float, preference_K: Tensor | None =
 
     Returns:
         Weights [K], 0 for a zero gradient (its equation has no solution); whether 0 is in the convex hull to working
-        precision (the weights are then the last iterate); and whether Newton's method converged (it may not for p below
-        0.05 with norms that differ by a factor of 1e6).
+        precision; and whether the equation holds to the tolerance (it may not near a Pareto-stationary point, or if
+        norms differ by a factor of 1e12). Where long gradients cancel to an update below its rounding error, the
+        weights are those of the last iterate, scaled down to their size without conflicts: the exact ones grow without
+        bound there, and heads may be weighted by them.
     """
     cosines_KK, norms_K, zero_K = gram[:3]
     size = norms_K.log().mean().exp()  # a common factor changes only the norm of the update
@@ -52,7 +55,11 @@ def solve_power_equation(gram: Gram, power: float, preference_K: Tensor | None =
     live_K = torch.where(zero_K, 0.0, z_K)
     # G w = (s / w)^p with w = z / norms * size^e
     weights_K = live_K / relative_K * size ** (-2 / (1 + power))
-    return weights_K, hull, change < 1e-3
+    error = power_error(gram, weights_K, power, preference_K)
+    unlimited = hull | (error > 1) | (gram.rounding(z_K) > gram.tolerance * (z_K @ cosines_KK @ z_K))
+    usual = torch.where(zero_K, 0.0, right_K ** (1 / (1 + power))).sum()
+    limit = torch.where(unlimited, usual / live_K.sum().clamp(min=usual), 1.0).nan_to_num(1.0)
+    return weights_K * limit, hull, error <= gram.tolerance
 
 
 class _Newton:

@@ -9,10 +9,11 @@ from torch import Tensor
 from mtl.functional.gramian import Gram
 from mtl.functional.nonnegative_qp import nonnegative_qp
 from mtl.functional.on_host import on_host
+from mtl.functional.optimality import min_norm_error
 
 
 @on_host
-def min_norm_point(gram: Gram) -> tuple[Tensor, Tensor]:
+def min_norm_point(gram: Gram) -> tuple[Tensor, Tensor, Tensor]:
     """Weights of the shortest vector in the convex hull of the task gradients.
 
     With x the weights times the norms and a = (smallest norm) / norms, the problem is min x C x over a x = 1, x >= 0.
@@ -23,7 +24,8 @@ def min_norm_point(gram: Gram) -> tuple[Tensor, Tensor]:
         gram: norms and cosines.
 
     Returns:
-        Weights [K] on the simplex, and whether the hull contains 0 to working precision (bool scalar).
+        Weights [K] on the simplex; whether the hull contains 0 to working precision; and whether the optimality
+        conditions hold to the tolerance (bool scalars).
     """
     cosines_KK, norms_K, zero_K = gram[:3]
     smallest = torch.where(zero_K, torch.inf, norms_K).min()
@@ -35,7 +37,8 @@ def min_norm_point(gram: Gram) -> tuple[Tensor, Tensor]:
     squared = x_K @ cosines_KK @ x_K / total.square()
     share_K = zero_K / zero_K.sum().clamp(min=1)
     weights_K = torch.where(zero_K.any(), share_K, weights_K / total)
-    return weights_K, zero_K.any() | (squared <= 10 * gram.noise)
+    solved = min_norm_error(gram, weights_K) <= gram.tolerance
+    return weights_K, zero_K.any() | (squared <= 10 * gram.noise), solved
 
 
 def project_simplex(point_K: Tensor) -> Tensor:
@@ -46,6 +49,9 @@ def project_simplex(point_K: Tensor) -> Tensor:
     Args:
         point_K: any point, [K].
     """
+    # the projection does not change when all entries move by the same amount; with the largest at 0, entries of any
+    # size keep the 1 of the sum
+    point_K = point_K - point_K.max()
     sorted_K = point_K.sort(descending=True).values
     rank_K = torch.arange(1, len(point_K) + 1, device=point_K.device, dtype=point_K.dtype)
     shift_K = (sorted_K.cumsum(0) - 1) / rank_K

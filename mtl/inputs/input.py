@@ -5,7 +5,7 @@ Shapes: B samples.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,6 +52,40 @@ class Input(nn.Module, ABC):
             spec: the input.
             rng: random numbers.
         """
+
+    def adapt(self, values: Iterable[Any]) -> None:
+        """Learn what the preparation needs, such as a mean, at the start of a training; nothing by default.
+
+        What it learns is kept in persistent buffers, so that checkpoints have it.
+
+        Args:
+            values: the value of every training sample, in order.
+        """
+
+    @classmethod
+    def reader(cls, spec: InputSpec) -> Callable[[Sequence[str]], Any]:
+        """What makes the value of a sample out of the words of a sentence, for kinds that text gives.
+
+        Args:
+            spec: the input, with the names of its vocabulary.
+
+        Raises:
+            ValueError: if this kind is not made of text, or the vocabulary is not known.
+        """
+        raise ValueError(f"input {spec.name!r} of kind {cls.kind!r} is not made of text.")
+
+    @staticmethod
+    def require_names(spec: InputSpec) -> None:
+        """Refuse a vocabulary of which only the size is known.
+
+        Args:
+            spec: the input.
+
+        Raises:
+            ValueError: saying what to declare.
+        """
+        if not spec.names:
+            raise ValueError(f"input {spec.name!r} has no names; text is read with the names of its vocabulary.")
 
     @abstractmethod
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,7 +3,8 @@
 Shapes: B samples, T steps of the longest sequence rounded up.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mtl.inputs.input import Input
 from mtl.task import InputSpec
 
 PADDING, UNKNOWN = 0, 1  # indices that every vocabulary begins with
+SPECIAL = ("<padding>", "<unknown>")  # their names
 STEPS_MULTIPLE = 8  # T is rounded up to it, so compiled graphs see few shapes
 
 
@@ -50,6 +52,40 @@ class TokensInput(Input):
     def example(cls, spec: InputSpec, rng: np.random.Generator) -> Any:
         return torch.from_numpy(rng.integers(1, spec.channels, size=int(rng.integers(3, 12))))
 
+    @classmethod
+    def reader(cls, spec: InputSpec) -> Callable[[Sequence[str]], Tensor]:
+        cls.require_names(spec)
+        index = {name: number for number, name in enumerate(spec.names) if number > UNKNOWN}
+
+        def read(words: Sequence[str]) -> Tensor:
+            return torch.tensor([next((index[f] for f in forms(word) if f in index), UNKNOWN) for word in words])
+
+        return read
+
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         mask = self.spec.name + MASK
         return {self.spec.name: batch[self.spec.name]} | ({mask: batch[mask]} if mask in batch else {})
+
+
+_DIGIT = re.compile(r"\d")
+
+
+def forms(word: str) -> Iterator[str]:
+    """The forms under which a vocabulary may hold a word: as it is, in lower case, with 0 for every digit.
+
+    Args:
+        word: the word.
+    """
+    yield word
+    yield word.lower()
+    yield without_digits(word)
+    yield without_digits(word.lower())
+
+
+def without_digits(word: str) -> str:
+    """A word with 0 for every digit.
+
+    Args:
+        word: the word.
+    """
+    return _DIGIT.sub("0", word)

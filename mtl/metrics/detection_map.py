@@ -11,6 +11,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -20,11 +21,15 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from mtl.batch import Batch, labelled
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
-from mtl.targets.detection import box_mask
+from mtl.targets.detection import PADDING_LABEL, ignored
 from mtl.targets.overlay import boxes_to_original
 from mtl.task import Task
 
-_VALUES = {"map": "map", "map50": "map_50", "map75": "map_75", "recall100": "mar_100"}
+_OF_DETECTIONS = ("detections", "detection_labels", "detection_counts")
+_OF_TRUTHS = ("truths", "truth_labels", "truth_counts", "crowds")
+_VALUES = {"map": "map", "map50": "map_50", "map75": "map_75"}
+# COCO's, in float64: torchmetrics' own are float32, and a recall or an IoU that equals one falls on the other side
+_IOUS, _RECALLS = np.linspace(0.5, 0.95, 10).tolist(), np.linspace(0, 1, 101).tolist()
 
 
 class DetectionMAP(Metric):
@@ -33,6 +38,9 @@ class DetectionMAP(Metric):
     Args:
         num_classes: number of classes C.
         max_detections: most detections of an image that count; COCO takes 100.
+
+    Raises:
+        ValueError: if no detection may count.
     """
 
     full_state_update = False
@@ -42,18 +50,28 @@ class DetectionMAP(Metric):
     truths: Tensor
     truth_labels: Tensor
     truth_counts: Tensor
+    crowds: Tensor
 
     def __init__(self, num_classes: int, max_detections: int = 100) -> None:
+        if max_detections < 1:
+            raise ValueError(f"max_detections={max_detections} must be at least 1; COCO takes 100.")
         super().__init__(dist_sync_fn=_gather)
         self.num_classes = num_classes
         self.max_detections = max_detections
         # 1-D float32 states only: an empty rank joins torchmetrics' gather with a 1-D float32 placeholder, and ranks
         # that disagree on rank or type abort there
-        for name in ("detections", "detection_labels", "detection_counts", "truths", "truth_labels", "truth_counts"):
+        for name in (*_OF_DETECTIONS, *_OF_TRUTHS):
             self.add_state(name, default=[], dist_reduce_fx="cat")
         self.compute_on_cpu = True
 
-    def update(self, detections: list[Tensor], labels: list[Tensor], boxes: list[Tensor], truths: list[Tensor]) -> None:
+    def update(
+        self,
+        detections: list[Tensor],
+        labels: list[Tensor],
+        boxes: list[Tensor],
+        truths: list[Tensor],
+        crowds: list[Tensor] | None = None,
+    ) -> None:
         """Take in the detections and true boxes of some images.
 
         Args:
@@ -61,6 +79,8 @@ class DetectionMAP(Metric):
             labels: their classes, [N] for each image.
             boxes: true xyxy px, [N,4] for each image.
             truths: their classes, [N] for each image.
+            crowds: which of them are ignored, as COCO's crowds: a detection on one is neither right nor wrong, and one
+                that is not found is no miss; bool [N] for each image, none by default.
         """
         if not detections:
             return
@@ -69,6 +89,7 @@ class DetectionMAP(Metric):
             ("detection_labels", labels),
             ("truths", boxes),
             ("truth_labels", truths),
+            ("crowds", crowds or [torch.zeros(len(truth)) for truth in truths]),
         ):
             getattr(self, name).append(torch.cat(values).flatten().float().cpu())
         for name, values in (("detection_counts", labels), ("truth_counts", truths)):
@@ -77,18 +98,23 @@ class DetectionMAP(Metric):
     def compute(self) -> dict[str, Tensor]:
         """`map`, `map50`, `map75`, `recall100`, and of each class `per_class` and `per_class50` (at IoU 0.5), [C].
 
+        With another `max_detections`, say 300, the recall is `recall300`.
+
         A class without a true box has NaN.
 
         Returns:
             An empty dict if there is no true box at all: the mean over no class is not a number.
         """
         truth_labels = _cat(self.truth_labels).long()
-        if not len(truth_labels):
+        if not len(truth_labels) or bool(_cat(self.crowds).all()):
             return {}
         metric = MeanAveragePrecision(
             backend="faster_coco_eval",
             extended_summary=True,  # the precision of each class, cheaper than `class_metrics`
-            max_detection_thresholds=[1, 10, self.max_detections],
+            # three are required, and only the last one is used
+            max_detection_thresholds=[min(1, self.max_detections), min(10, self.max_detections), self.max_detections],
+            iou_thresholds=_IOUS,
+            rec_thresholds=_RECALLS,
             sync_on_compute=False,
         )
         metric.warn_on_many_detections = False
@@ -96,6 +122,7 @@ class DetectionMAP(Metric):
         with redirect_stdout(StringIO()):
             result = metric.compute()
         values = {name: result[key].float() for name, key in _VALUES.items() if key in result}
+        values[f"recall{self.max_detections}"] = result[f"mar_{self.max_detections}"].float()
         # thresholds x recalls x classes, all sizes, most detections; -1 where a class has no true box
         precision_TRK = torch.as_tensor(result["precision"])[..., 0, -1].float()
         precision_TRK = torch.where(precision_TRK < 0, torch.nan, precision_TRK)
@@ -114,8 +141,9 @@ class DetectionMAP(Metric):
     def _targets(self) -> Iterator[dict[str, Tensor]]:
         counts = _cat(self.truth_counts).long().tolist()
         rows = _cat(self.truths).reshape(-1, 4).split(counts)
-        for row, labels in zip(rows, _cat(self.truth_labels).long().split(counts), strict=True):
-            yield {"boxes": row, "labels": labels}
+        labels = _cat(self.truth_labels).long().split(counts)
+        for row, classes, crowd in zip(rows, labels, _cat(self.crowds).long().split(counts), strict=True):
+            yield {"boxes": row, "labels": classes, "iscrowd": crowd}
 
 
 class DetectionMetrics(TaskMetrics):
@@ -123,11 +151,12 @@ class DetectionMetrics(TaskMetrics):
 
     Args:
         task: a task of kind `detection`.
+        max_detections: most boxes that the head returns for an image; all of them count, where they are more than 100.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, max_detections: int = 100) -> None:
         super().__init__(task)
-        self.average_precision = DetectionMAP(task.num_classes)
+        self.average_precision = DetectionMAP(task.num_classes, max(100, max_detections))
 
     def update(self, predictions: Predictions, batch: Batch) -> None:
         found, truth = predictions["boxes"], batch[self.task.name]
@@ -137,13 +166,16 @@ class DetectionMetrics(TaskMetrics):
         found = torch.cat((found, predictions["scores"][..., None]), -1).float().cpu()
         labels, kept = predictions["labels"].cpu(), (predictions["labels"] >= 0).cpu()
         truth, truth_labels = truth.float().cpu(), batch[self.task.labels_field].cpu()
-        real = box_mask(batch, self.task).cpu()
+        crowds = truth_labels < PADDING_LABEL
+        truth_labels = torch.where(crowds, ignored(truth_labels), truth_labels)
+        real = truth_labels != PADDING_LABEL
         rows = labelled(batch, self.task).cpu().nonzero().flatten().tolist()
         self.average_precision.update(
             [found[i][kept[i]] for i in rows],
             [labels[i][kept[i]] for i in rows],
             [truth[i][real[i]] for i in rows],
             [truth_labels[i][real[i]] for i in rows],
+            [crowds[i][real[i]] for i in rows],
         )
 
     def compute(self, per_class: bool = False) -> dict[str, Tensor]:

@@ -5,12 +5,12 @@ Shapes: B samples, C classes, H x W pixels.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from mtl.batch import IGNORE_INDEX, Batch, labelled
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
+from mtl.metrics.totals import at_size
 from mtl.task import Task
 
 
@@ -28,11 +28,7 @@ class SegmentationMetrics(TaskMetrics):
     def update(self, predictions: Predictions, batch: Batch) -> None:
         target_BHW = batch[self.task.name]
         known_BHW = (target_BHW >= 0) & labelled(batch, self.task)[:, None, None]
-        # the last cells may reach over the edge of the picture
-        height, width = target_BHW.shape[-2:]
-        found_BHW = predictions["class_map"]
-        missing = [0, max(0, width - found_BHW.shape[-1]), 0, max(0, height - found_BHW.shape[-2])]
-        found_BHW = F.pad(found_BHW[:, :height, :width], missing)
+        found_BHW = at_size(predictions["class_map"], *target_BHW.shape[-2:])
         self.confusion.update(found_BHW, torch.where(known_BHW, target_BHW, IGNORE_INDEX))
 
     def compute(self, per_class: bool = False) -> dict[str, Tensor]:

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from mtl.errors import did_you_mean
+from mtl.config.foreign_files import UnsafeFile
+from mtl.errors import did_you_mean, printable
+from mtl.runs.checkpoint_pickle import MOST_BYTES, check_values, foreign_name
 
 
 def checkpoint_file(path: str | Path) -> Path:
@@ -31,6 +34,29 @@ def checkpoint_file(path: str | Path) -> Path:
     return file
 
 
+def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
+    """The path of a checkpoint in a run folder.
+
+    Args:
+        run_dir: folder of the run.
+        checkpoint: `best`, `last`, or the name of another file in `checkpoints/`.
+
+    Raises:
+        FileNotFoundError: with what is there instead.
+    """
+    folder = Path(run_dir)
+    if not folder.is_dir():
+        near = did_you_mean(folder.name, [other.name for other in folder.parent.glob("*/")] if folder.name else [])
+        raise FileNotFoundError(f"there is no run folder {str(folder)!r}.{near}")
+    name = checkpoint if checkpoint.endswith(".ckpt") else f"{checkpoint}.ckpt"
+    path = folder / "checkpoints" / name
+    if not path.is_file():
+        there = sorted(file.stem for file in path.parent.glob("*.ckpt"))
+        found = f"it has {', '.join(there)}." if there else "it has none. Did the run stop before its first validation?"
+        raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint {name!r}; {found}")
+    return path
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint, plain values and tensors only: no code in the file is run.
 
@@ -42,17 +68,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if it is missing.
-        ValueError: if it is an address, is damaged, holds code, or is no checkpoint; it says which checkpoint beside
-            it is good.
+        ValueError: if it is an address.
+        UnsafeFile: if it is damaged, holds code, or is no checkpoint; it says which checkpoint beside it is good.
     """
     path = checkpoint_file(path)
     try:
         return _read(path)
-    except ValueError as error:
+    except UnsafeFile as error:
         other = newest_good(path.parent, but=path)
         if other is None:
             raise
-        raise ValueError(f"{error} The newest good one beside it is {str(other[0])!r}, of step {other[1]}.") from error
+        raise UnsafeFile(f"{error} The newest good one beside it is {str(other[0])!r}, of step {other[1]}.") from error
 
 
 def newest_good(folder: Path, but: Path | None = None, complete: bool = False) -> tuple[Path, int] | None:
@@ -83,7 +109,7 @@ def newest_good(folder: Path, but: Path | None = None, complete: bool = False) -
 
 
 def _peek(path: Path, complete: bool) -> int:
-    state = _load(path, mmap=zipfile.is_zipfile(path))
+    state = _load(path, peek=True)
     if complete and "optimizer_states" not in state:
         raise ValueError(f"checkpoint {str(path)!r} holds weights only.")
     return int(state.get("global_step", 0))
@@ -95,41 +121,86 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_bytes(path: Path) -> None:
-    if not zipfile.is_zipfile(path):  # cut off, or of a very old torch: the loader tells
-        return
     try:
         with zipfile.ZipFile(path) as archive:
-            # torch stores; what unpacks to more than the file holds was not written by it
-            packed = next(
-                (entry.filename for entry in archive.infolist() if entry.file_size > entry.compress_size), None
-            )
-            broken = archive.testzip() if packed is None else None
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+            entries = archive.infolist()
+            # torch stores; what unpacks to more than the file holds, or shares bytes, was not written by it
+            packed = next((entry.filename for entry in entries if entry.file_size > entry.compress_size), None)
+            shared = len({entry.filename for entry in entries}) < len(entries)
+            shared |= sum(entry.compress_size for entry in entries) > path.stat().st_size
+            broken = archive.testzip() if packed is None and not shared else None
+    except zipfile.BadZipFile as error:
+        if not _begins_as_archive(path):
+            raise _refused(path, "It is no archive, as torch has written them since 1.6.") from error
+        raise _damaged(path, str(error)) from error
+    except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise _damaged(path, str(error)) from error
     if packed is not None:
         raise _damaged(path, f"{packed!r} in it is compressed, which torch never does")
+    if shared:
+        raise _damaged(path, "its entries share names or bytes, which those of torch never do")
     if broken is not None:
         raise _damaged(path, f"the checksum of {broken!r} is wrong")
 
 
-def _load(path: Path, mmap: bool = False) -> dict[str, Any]:
+def _begins_as_archive(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
+def _load(path: Path, peek: bool = False) -> dict[str, Any]:
+    """The content; to peek, with tensors that are mapped from the file instead of read."""
     try:
-        with warnings.catch_warnings():  # about pickles of other programs, which are refused
-            warnings.simplefilter("ignore", UserWarning)
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        _refuse_code(path)
+        state = _unpickle(path, mmap=True)
+        # before anything is read: a size that only the file says may ask for any amount of memory
+        check_values(state, path.stat().st_size)
+        state = state if peek else _unpickle(path, mmap=False)
     except pickle.UnpicklingError as error:
         detail = next((line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line), "")
-        raise ValueError(
-            f"checkpoint {str(path)!r} is damaged, or holds Python objects that could run code; only plain values are "
-            f"read. {detail.strip().partition(' was not an')[0]}"
-        ) from error
-    except (RuntimeError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise _damaged(path, str(error).split(". ")[0].split("\n")[0]) from error
-    if not isinstance(state, dict) or "state_dict" not in state:
-        raise ValueError(f"{str(path)!r} is not a Lightning checkpoint: it has no 'state_dict'.")
-    return state
+        raise _refused(path, detail.strip().partition(" was not an")[0]) from error
+    except _HoldsCode as error:
+        raise _refused(path, str(error)) from error
+    except Exception as error:  # of what hostile bytes lead torch to
+        raise _damaged(path, printable(str(error).split(". ")[0].split("\n")[0], 200)) from error
+    weights = state.get("state_dict") if isinstance(state, dict) else None
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+        raise UnsafeFile(f"{str(path)!r} is not a Lightning checkpoint: it has no 'state_dict'.")
+    if not all(isinstance(weight, Tensor) for weight in weights.values()):
+        raise _damaged(path, "its 'state_dict' holds more than tensors")
+    step = state.get("global_step", 0)
+    if not isinstance(step, int) or not 0 <= step < 2**62:
+        raise _damaged(path, "its 'global_step' is no step")
+    found: dict[str, Any] = state
+    return found
 
 
-def _damaged(path: Path, reason: str) -> ValueError:
+class _HoldsCode(Exception):
+    """A checkpoint names what tensors and plain values do not need."""
+
+
+def _refuse_code(path: Path) -> None:
+    # by torch's own reader, so that what is looked at is what is loaded
+    archive = torch._C.PyTorchFileReader(str(path))
+    if (size := archive.get_record_size("data.pkl") if hasattr(archive, "get_record_size") else 0) > MOST_BYTES:
+        raise ValueError(f"its pickle has {size:,} bytes")
+    if (name := foreign_name(archive.get_record("data.pkl"))) is not None:
+        raise _HoldsCode(f"It names {printable(name, 100)}.")
+
+
+def _unpickle(path: Path, mmap: bool) -> Any:
+    with warnings.catch_warnings():  # about pickles of other programs, which are refused
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+
+
+def _refused(path: Path, detail: str) -> UnsafeFile:
+    return UnsafeFile(
+        f"checkpoint {str(path)!r} is damaged, or holds Python objects that could run code; only plain values are "
+        f"read. {detail}".strip()
+    )
+
+
+def _damaged(path: Path, reason: str) -> UnsafeFile:
     size = path.stat().st_size
-    return ValueError(f"checkpoint {str(path)!r} ({size:,} bytes) is damaged or no checkpoint: {reason}.")
+    return UnsafeFile(f"checkpoint {str(path)!r} ({size:,} bytes) is damaged or no checkpoint: {reason}.")

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 
+from mtl import __version__
 from mtl.runs.checkpoint_files import read_checkpoint
+from mtl.runs.checkpoint_fit import VERSION
 
 _PART = ".part"  # of a file that is not whole yet; it starts with a dot as well
 
@@ -39,7 +41,7 @@ class AtomicCheckpointIO(CheckpointIO):
             self._swept.add(path.parent)
             sweep(path.parent)
         try:
-            write_whole(path, lambda file: torch.save(checkpoint, file))
+            write_whole(path, lambda file: torch.save({**checkpoint, VERSION: __version__}, file))
         except (OSError, RuntimeError) as error:
             raise _explain(path, error) from error
 
@@ -51,10 +53,9 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: str | Path) -> None:
         path = Path(path)
-        if path.is_dir():  # of a sharded strategy
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        # a callback's state may come from a checkpoint, and name anything
+        if path.suffix == ".ckpt" and (path.is_file() or path.is_symlink()):
+            path.unlink()
 
 
 def write_whole(path: Path, write: Callable[[Any], object]) -> None:
@@ -84,7 +85,7 @@ def sweep(folder: Path) -> None:
     Args:
         folder: a folder of checkpoints.
     """
-    for part in folder.glob(f".*{_PART}"):
+    for part in folder.glob(f".*.ckpt{_PART}"):
         part.unlink(missing_ok=True)
 
 

@@ -1,6 +1,7 @@
 """`MetricsCSV`: every number of a run in one local file, one row per step, columns by name."""
 
 import csv
+import io
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,11 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
+
+from mtl.config.foreign_files import UnsafeFile, read_small
+from mtl.errors import printable
+
+_MOST_BYTES, _MOST_CELLS = 100_000_000, 5_000_000  # a million steps, logged every 50, with 100 columns: 2,000,000
 
 
 class MetricsCSV(Logger):
@@ -73,8 +79,7 @@ class MetricsCSV(Logger):
         if self._columns is None:
             self._columns = []
             if self.path.is_file():
-                with self.path.open(newline="", encoding="utf-8") as file:
-                    self._columns = next(csv.reader(file), [])
+                self._columns = _table(self.path)[0]
         return self._columns
 
     def _rewrite(self, columns: list[str]) -> None:
@@ -102,9 +107,14 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
     Args:
         path: the file.
+
+    Raises:
+        UnsafeFile: if it is damaged, or larger than a run writes.
     """
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    columns, rows = _table(path)
+    if len(columns) * len(rows) > _MOST_CELLS:
+        raise UnsafeFile(f"{str(path)!r} has {len(columns):,} columns and {len(rows):,} rows, more than a run writes.")
+    return [dict(zip(columns, [*row, *[""] * (len(columns) - len(row))], strict=False)) for row in rows]
 
 
 def read_series(path: Path) -> dict[str, tuple[list[int], list[float]]]:
@@ -114,10 +124,33 @@ def read_series(path: Path) -> dict[str, tuple[list[int], list[float]]]:
 
     Args:
         path: a `metrics.csv`.
+
+    Raises:
+        UnsafeFile: as `read_rows`.
     """
+    columns, rows = _table(path)
     series: dict[str, dict[int, float]] = {}
-    for row in read_rows(path):
-        for name, text in row.items():
-            if name != "step" and text:
-                series.setdefault(name, {})[int(row["step"])] = float(text)
+    try:
+        place = columns.index("step")
+        for row in rows:
+            step = int(row[place])
+            for name, text in zip(columns, row, strict=False):
+                if name != "step" and text:
+                    series.setdefault(name, {})[step] = float(text)
+    except (ValueError, IndexError) as error:
+        raise UnsafeFile(
+            f"{str(path)!r} is damaged: {printable(str(error), 100)}. Delete it, or correct it."
+        ) from error
     return {name: (sorted(points), [points[step] for step in sorted(points)]) for name, points in series.items()}
+
+
+def _table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, without more cells than a run writes."""
+    try:
+        text = read_small(path, _MOST_BYTES).decode("utf-8")
+        head, *rows = csv.reader(io.StringIO(text, newline="")) if text else [[]]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UnsafeFile(f"{str(path)!r} is damaged: {error}. Delete it, or correct it.") from error
+    if sum(map(len, rows)) + len(head) > _MOST_CELLS:
+        raise UnsafeFile(f"{str(path)!r} has more than {_MOST_CELLS:,} cells, more than a run writes.")
+    return head, [row for row in rows if row]

@@ -14,6 +14,10 @@ from typing import Any
 
 import torch
 
+from mtl.config.foreign_files import read_small
+from mtl.config.search_path import ROOT
+from mtl.config.yaml_limits import MOST_BYTES
+
 _PACKAGES = (
     "torch", "torchvision", "lightning", "torchmetrics", "jsonargparse", "numpy", "scikit-learn", "faster-coco-eval",
     "wandb", "timm",
@@ -45,7 +49,7 @@ def add_record(folder: Path, config: str, arguments: Sequence[str]) -> None:
     with (folder / "command.txt").open("a", encoding="utf-8") as file:
         file.write(f"python -m mtl {shlex.join(arguments)}\n")
     path = folder / "config.yaml"
-    before = path.read_text(encoding="utf-8") if path.is_file() else config
+    before = read_small(path, MOST_BYTES).decode("utf-8") if path.is_file() else config
     if before != config:
         number = len(list(folder.glob("config.before-*.yaml"))) + 1
         (folder / f"config.before-{number}.yaml").write_text(before, encoding="utf-8")
@@ -60,6 +64,7 @@ def environment() -> dict[str, Any]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": git_state(Path.cwd()),
+        "mtl_git": git_state(ROOT) if (ROOT / ".git").exists() else None,
         "python": platform.python_version(),
         "packages": {name: version for name in ("mtl", *_PACKAGES) if (version := _version(name))},
         "platform": platform.platform(),
@@ -70,7 +75,10 @@ def environment() -> dict[str, Any]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """The commit that is checked out and whether files differ from it; None outside a repository.
+    """The commit that is checked out; None outside a repository.
+
+    Whether files differ from it is told of the checkout of this package alone: to find that out, git runs what the
+    configuration of a repository names, and the folder may be anybody's.
 
     Args:
         folder: any folder of the repository.
@@ -78,8 +86,11 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     sha = _git(folder, "rev-parse", "HEAD")
     if sha is None:
         return None
-    changed = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
-    return {"sha": sha, "branch": _git(folder, "rev-parse", "--abbrev-ref", "HEAD"), "dirty": bool(changed)}
+    state: dict[str, Any] = {"sha": sha, "branch": _git(folder, "rev-parse", "--abbrev-ref", "HEAD")}
+    if _git(folder, "rev-parse", "--show-toplevel") == str(ROOT):
+        options = ("--porcelain", "--untracked-files=no", "--ignore-submodules=all")
+        state["dirty"] = bool(_git(ROOT, "-c", "core.fsmonitor=false", "status", *options))
+    return state
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

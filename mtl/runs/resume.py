@@ -6,28 +6,33 @@ import platform
 import weakref
 from pathlib import Path
 
+from mtl.config.foreign_files import own_folder
 from mtl.config.yaml_lines import ConfigError, read_yaml
 from mtl.runs.checkpoint_files import newest_good, read_checkpoint
+from mtl.runs.metrics_csv import read_series
 
 _log = logging.getLogger(__name__)
 
 
-def resume_point(run: Path) -> Path | None:
+def resume_point(run: Path, folder: Path | None = None) -> Path | None:
     """The newest good checkpoint of a run that training can go on from; None if it was interrupted before the first.
 
     Args:
         run: the run folder.
+        folder: of its checkpoints; `checkpoints` in it by default.
 
     Raises:
         ConfigError: if it is no run folder.
+        UnsafeFile: if what is written there would land elsewhere, or its numbers are damaged.
         ValueError: if every checkpoint is damaged.
     """
-    config = run / "config.yaml"
-    if not config.is_file():
+    if not (run / "config.yaml").is_file():
         raise ConfigError(f"{str(run)!r} is no run folder: it has no config.yaml. Give --resume runs/EXPERIMENT/NAME.")
-    refuse_links(run)
-    chosen = read_yaml(config).get("checkpoint") or {}
-    folder = Path(chosen.get("dirpath") or run / "checkpoints")
+    folder = folder or run / "checkpoints"
+    for root in (run, folder):
+        own_folder(root)
+    if (run / "metrics.csv").is_file():
+        read_series(run / "metrics.csv")  # it is continued, and drawn at the end
     found = newest_good(folder, complete=True)
     last = folder / "last.ckpt"
     if last.is_file() and (found is None or found[0] != last):
@@ -46,22 +51,44 @@ def resume_point(run: Path) -> Path | None:
     return found[0]
 
 
-def refuse_links(folder: Path) -> None:
-    """Refuse a folder in which a file is a link: what is written there would be written to another place.
+def saved_checkpoints(run: Path) -> Path:
+    """Where the saved config of a run keeps its checkpoints: in its folder. Elsewhere may be another run's.
 
     Args:
-        folder: a run folder, or a folder of a report.
+        run: the run folder.
 
     Raises:
-        ConfigError: naming the first link.
+        ConfigError: if they are elsewhere, which only the user can confirm.
     """
-    for path in sorted(
-        [*folder.glob("*"), *folder.glob(".*"), *folder.glob("checkpoints/*"), *folder.glob("pictures/*")]
-    ):
-        if path.is_symlink() and not path.is_dir():
-            raise ConfigError(
-                f"{str(path)!r} is a link to {os.readlink(path)!r}. Put the file itself there, or delete it."
-            )
+    inside = run / "checkpoints"
+    if not (run / "config.yaml").is_file():
+        return inside
+    section = read_yaml(run / "config.yaml").get("checkpoint")
+    said = section.get("dirpath") if isinstance(section, dict) else None
+    if said is None:
+        return inside
+    if not isinstance(said, str) or not Path(said).resolve().is_relative_to(run.resolve()):
+        raise ConfigError(
+            f"the config of {str(run)!r} keeps its checkpoints elsewhere, in {said!r:.200}. If they are this run's, "
+            "say so: --checkpoint.dirpath FOLDER."
+        )
+    return Path(said)
+
+
+def refuse_used(folder: Path) -> None:
+    """Refuse a folder of checkpoints that is another run's: they would be replaced.
+
+    Args:
+        folder: where a new run is to keep its own.
+
+    Raises:
+        ConfigError: if there are some.
+    """
+    if there := sorted(folder.glob("*.ckpt")):
+        raise ConfigError(
+            f"checkpoint.dirpath {str(folder)!r} holds checkpoints of another run, such as {there[0].name!r}, which "
+            "this one would replace. Give it an empty folder."
+        )
 
 
 class RunLock:
@@ -80,7 +107,7 @@ class RunLock:
         except ImportError:  # Windows
             return
         path = run / ".lock"
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         weakref.finalize(self, os.close, file)
         try:
             # of the process, not of the open file: the loader's processes do not inherit it

@@ -3,12 +3,14 @@
 import hashlib
 import os
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from mtl.config.foreign_files import UnsafeFile
 from mtl.config.paths import refuse_name
 from mtl.runs import torchrun
 
@@ -106,6 +108,24 @@ def claim(parent: Path, name: str) -> Path:
             number += 1
         else:
             return folder
+
+
+def discard(folder: Path, *marks: str) -> None:
+    """Delete the folder of a run, so that it can be trained anew.
+
+    Args:
+        folder: the folder; it may be missing.
+        marks: names of files by which it is known as one, beside `config.yaml`.
+
+    Raises:
+        UnsafeFile: if it is something else.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return
+    known = [mark for mark in ("config.yaml", *marks) if (folder / mark).is_file()]
+    if folder.is_symlink() or not folder.is_dir() or not (known or next(folder.iterdir(), None) is None):
+        raise UnsafeFile(f"{str(folder)!r} is in the way, and no folder of a run of ours. Move it away.")
+    shutil.rmtree(folder)
 
 
 def rank() -> int:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtl.targets.overlay import Answer, Overlay
-from mtl.targets.target import IGNORE_INDEX, Sample, Target
+from mtl.targets.target import IGNORE_INDEX, Sample, Target, reindex
 
 
 class Classification(Target):
@@ -48,6 +48,12 @@ class Classification(Target):
         if true < 0:
             return Overlay(answer=Answer(name, score=score))
         return Overlay(answer=Answer(name, self.task.class_name(true), score, label == true))
+
+    def correct(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        return predictions["labels"] == batch[self.task.name]
+
+    def reindexed(self, sample: Sample, places: Tensor) -> Sample:
+        return {self.task.name: reindex(sample[self.task.name], places)}
 
     def parse(self, cells: Sequence[str], missing: Sequence[str], separator: str) -> Any:
         (cell,) = cells

@@ -4,7 +4,7 @@ Shapes: B samples, M boxes of the fullest sample rounded up, C classes.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,20 +13,26 @@ from torchvision import tv_tensors
 
 from mtl.targets.multilabel import as_number
 from mtl.targets.overlay import Boxes, Overlay
-from mtl.targets.target import Sample, Target
+from mtl.targets.target import Sample, Target, reindex
 from mtl.task import Task
 
-PADDING_LABEL = -1  # class index of a padded box
+PADDING_LABEL = -1  # class index of a padded box; an ignored box of class c has -2 - c
 BOXES_MULTIPLE = 8  # M is rounded up to it, so compiled graphs see few shapes
 _MIN_SIDE_PX = 1.0
+Number = TypeVar("Number", int, Tensor)
 
 
 class Detection(Target):
-    """Boxes xyxy in pixels of the network's input; "no boxes" is a label, and differs from "not annotated"."""
+    """Boxes xyxy in pixels of the network's input; "no boxes" is a label, and differs from "not annotated".
+
+    An ignored box (a crowd, a difficult object) has a negative class index and trains nothing; in the metric, a
+    detection on it is neither right nor wrong.
+    """
 
     kind = "detection"
     form = "boxes [N,4] with a class index each"
     needs_classes = True
+    silence_denies = True
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -44,8 +50,10 @@ class Detection(Target):
         labels = torch.full((len(samples), most), PADDING_LABEL)
         for row, (sample, count) in enumerate(zip(samples, counts, strict=True)):
             if count:
-                boxes[row, :count] = sample[task.name]
-                labels[row, :count] = sample[task.labels_field]
+                # ignored boxes last: a head may take the first ones
+                order = (sample[task.labels_field] < 0).int().argsort(stable=True)
+                boxes[row, :count] = sample[task.name][order]
+                labels[row, :count] = sample[task.labels_field][order]
         return {task.name: boxes, task.labels_field: labels}
 
     def example(self, sample: Sample, rng: np.random.Generator) -> Sample:
@@ -75,11 +83,15 @@ class Detection(Target):
         real = labels >= 0
         return Overlay(found, Boxes(batch[self.task.name][index][real].float().cpu(), labels[real].cpu()))
 
+    def reindexed(self, sample: Sample, places: Tensor) -> Sample:
+        name, labels = self.fields
+        return {name: sample[name], labels: reindex(sample[labels], places)}
+
     def is_missing(self, sample: Sample) -> bool:
         return False  # no box is an answer, too
 
     def num_objects(self, sample: Sample) -> int:
-        return len(sample[self.task.name])
+        return int((sample[self.task.labels_field] >= 0).sum())
 
     def mosaic(self, samples: Sequence[Sample], height: int, width: int) -> Sample:
         name, labels = self.fields
@@ -93,8 +105,9 @@ class Detection(Target):
         boxes = sample[name]
         seen = (_areas(boxes) >= min_visible * scale * _areas(before[name])) & (_sides(boxes) >= _MIN_SIDE_PX).all(1)
         sample[name] = tv_tensors.wrap(boxes[seen], like=boxes)
+        lost = bool((~seen & (sample[labels] >= 0)).any())
         sample[labels] = sample[labels][seen]
-        return not bool(seen.all())
+        return lost
 
     def views(self, batch: Mapping[str, Tensor], known_B: Tensor) -> list[Tensor]:
         """How many boxes, the class of the largest, and which classes there are."""
@@ -138,6 +151,15 @@ def box_mask(batch: Mapping[str, Tensor], task: Task) -> Tensor:
     real_BM = batch[task.labels_field] >= 0
     known_B = batch.get(task.labelled_field)
     return real_BM if known_B is None else real_BM & known_B[:, None]
+
+
+def ignored(labels: Number) -> Number:
+    """The class indices of ignored boxes of these classes, and the classes of ignored boxes: its own inverse.
+
+    Args:
+        labels: class indices from 0, or those of ignored boxes.
+    """
+    return -2 - labels
 
 
 def _sides(boxes: Tensor) -> Tensor:

@@ -46,11 +46,17 @@ class Multilabel(Target):
         true = batch[self.task.name][index].cpu() > 0.5
         return Overlay(answer=Answer(self._listed(chosen), self._listed(true), None, torch.equal(chosen, true)))
 
+    def reindexed(self, sample: Sample, places: Tensor) -> Sample:
+        # a class that the other data set does not know is unknown, not absent
+        values = torch.full((self.task.num_classes,), torch.nan)
+        values[places] = torch.as_tensor(sample[self.task.name]).float()
+        return {self.task.name: values}
+
     def parse(self, cells: Sequence[str], missing: Sequence[str], separator: str) -> Any:
         if any(cell in missing for cell in cells):
             return None
         if len(cells) > 1:  # a column for each class
-            values = [number(cell, self.task.name) for cell in cells]
+            values = [number(cell, f"task {self.task.name!r}") for cell in cells]
             return None if None in values else [float(value > 0) for value in values if value is not None]
         present = [part.strip() for part in cells[0].split(separator) if part.strip()]
         for part in present:

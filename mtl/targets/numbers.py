@@ -3,12 +3,12 @@
 import math
 
 
-def number(cell: str, task: str) -> float | None:
+def number(cell: str, where: str) -> float | None:
     """A finite number; None for NaN, which tables write where nothing is known.
 
     Args:
         cell: the cell.
-        task: name of the task, for the message.
+        where: the task or the column, for the message.
 
     Raises:
         ValueError: for text, and for a number that is not finite.
@@ -16,7 +16,7 @@ def number(cell: str, task: str) -> float | None:
     try:
         value = float(cell)
     except ValueError as error:
-        raise ValueError(f"task {task!r}: {cell!r} is no number. Correct the cell, or list it in `missing`.") from error
+        raise ValueError(f"{where}: {cell!r} is not a number. Correct the cell, or list it in `missing`.") from error
     if math.isinf(value):
-        raise ValueError(f"task {task!r}: {cell!r} is not finite. Correct the cell, or list it in `missing`.")
+        raise ValueError(f"{where}: {cell!r} is not finite. Correct the cell, or list it in `missing`.")
     return None if math.isnan(value) else value

@@ -56,15 +56,53 @@ class ClassMap:
             height: of the file's picture.
             width: of the file's picture.
         """
-        scale_x, scale_y, offset_x, offset_y = to_original.tolist()
-        rows, columns = (
-            ((torch.arange(size) + 0.5 - offset) / scale).floor().long().clamp(0, limit - 1)
-            for size, offset, scale, limit in (
-                (height, offset_y, scale_y, self.labels.shape[0]),
-                (width, offset_x, scale_x, self.labels.shape[1]),
-            )
-        )
-        return ClassMap(self.labels[rows][:, columns])
+        return ClassMap(_nearest(self.labels, to_original, height, width))
+
+
+@dataclass(frozen=True)
+class ValueMap:
+    """A number for every pixel of one picture, such as a depth or a probability.
+
+    Args:
+        values: float, [H,W]; NaN where unknown.
+        low: the value that is drawn darkest.
+        high: the value that is drawn brightest.
+    """
+
+    values: Tensor
+    low: float
+    high: float
+
+    def in_file(self, to_original: Tensor, height: int, width: int) -> "ValueMap":
+        """The value of every pixel of the file: that of the nearest pixel of the network's input.
+
+        Args:
+            to_original: scales and offsets, [4].
+            height: of the file's picture.
+            width: of the file's picture.
+        """
+        return replace(self, values=_nearest(self.values, to_original, height, width))
+
+
+@dataclass(frozen=True)
+class Directions:
+    """A unit vector for every pixel of one picture.
+
+    Args:
+        vectors: float, [3,H,W]; NaN where unknown.
+    """
+
+    vectors: Tensor
+
+    def in_file(self, to_original: Tensor, height: int, width: int) -> "Directions":
+        """The vector of every pixel of the file: that of the nearest pixel of the network's input.
+
+        Args:
+            to_original: scales and offsets, [4].
+            height: of the file's picture.
+            width: of the file's picture.
+        """
+        return Directions(_nearest(self.vectors, to_original, height, width))
 
 
 @dataclass(frozen=True)
@@ -88,7 +126,7 @@ class Answer:
         return self.predicted if self.true is None or self.correct else f"{self.predicted}, is {self.true}"
 
 
-Shape = Boxes | ClassMap
+Shape = Boxes | ClassMap | ValueMap | Directions
 
 
 @dataclass(frozen=True)
@@ -129,3 +167,16 @@ def boxes_to_original(boxes: Tensor, to_original: Tensor) -> Tensor:
     """
     scale, offset = to_original[:, None, :2], to_original[:, None, 2:]
     return boxes * torch.cat((scale, scale), -1) + torch.cat((offset, offset), -1)
+
+
+def _nearest(values: Tensor, to_original: Tensor, height: int, width: int) -> Tensor:
+    """A map [...,H,W] of the network's input in pixels of the file."""
+    scale_x, scale_y, offset_x, offset_y = to_original.tolist()
+    rows, columns = (
+        ((torch.arange(size) + 0.5 - offset) / scale).floor().long().clamp(0, limit - 1)
+        for size, offset, scale, limit in (
+            (height, offset_y, scale_y, values.shape[-2]),
+            (width, offset_x, scale_x, values.shape[-1]),
+        )
+    )
+    return values[..., rows, :][..., columns]

@@ -41,7 +41,7 @@ class Regression(Target):
 
     def parse(self, cells: Sequence[str], missing: Sequence[str], separator: str) -> Any:
         (cell,) = cells
-        return None if cell in missing else number(cell, self.task.name)
+        return None if cell in missing else number(cell, f"task {self.task.name!r}")
 
     def views(self, batch: Mapping[str, Tensor], known_B: Tensor) -> list[Tensor]:
         return [torch.where(known_B, batch[self.task.name].float(), torch.nan)]

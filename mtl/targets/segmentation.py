@@ -3,7 +3,7 @@
 Shapes: B samples, H x W pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -11,25 +11,20 @@ from torch import Tensor
 from torchvision import tv_tensors
 
 from mtl.targets.overlay import ClassMap, Overlay
-from mtl.targets.target import IGNORE_INDEX, Sample, Target
+from mtl.targets.pixel_map import PixelMap
+from mtl.targets.target import IGNORE_INDEX, Sample, reindex
 
 
-class Segmentation(Target):
-    """Class indices as `tv_tensors.Mask`, as large as the picture; -100 in pixels that nobody annotated."""
+class Segmentation(PixelMap):
+    """Class indices as `tv_tensors.Mask`, as large as the picture; -100 in pixels without annotation."""
 
     kind = "segmentation"
     form = "a class index for every pixel (int64 [H,W], -100 = not annotated)"
     needs_classes = True
+    unknown = IGNORE_INDEX
 
-    def missing(self, batch: Mapping[str, Tensor]) -> Tensor:
-        if "image" not in batch:
-            raise ValueError(f"task {self.task.name!r} of kind {self.kind!r} needs an input called 'image'.")
-        return torch.full(batch["image"].shape[-2:], IGNORE_INDEX)
-
-    def example(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        size = tuple(sample["image"].shape[-2:])
-        labels = rng.integers(self.task.num_classes, size=size)
-        return {self.task.name: tv_tensors.Mask(torch.from_numpy(labels))}
+    def random_values(self, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(rng.integers(self.task.num_classes, size=shape))
 
     def perfect(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         labels_BHW = batch[self.task.name]
@@ -45,7 +40,6 @@ class Segmentation(Target):
         true = None if batch is None else ClassMap(batch[self.task.name][index].cpu())
         return Overlay(ClassMap(predictions["class_map"][index].cpu()), true)
 
-    def mosaic(self, samples: Sequence[Sample], height: int, width: int) -> Sample:
-        parts = [sample[self.task.name] for sample in samples]
-        rows = [torch.cat([parts[i], parts[i + 1]], -1) for i in (0, 2)]
-        return {self.task.name: tv_tensors.wrap(torch.cat(rows, -2), like=parts[0])}
+    def reindexed(self, sample: Sample, places: Tensor) -> Sample:
+        labels = sample[self.task.name]
+        return {self.task.name: tv_tensors.Mask(reindex(labels.as_subclass(Tensor), places))}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtl.targets.overlay import Answer, Overlay
-from mtl.targets.target import IGNORE_INDEX, Sample, Target
+from mtl.targets.target import IGNORE_INDEX, Sample, Target, reindex
 
 
 class Tags(Target):
@@ -46,6 +46,10 @@ class Tags(Target):
         labels_BT = batch[self.task.name]
         return {"labels": labels_BT.clamp(min=-1), "scores": torch.ones(labels_BT.shape)}
 
+    def correct(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        target_BT = batch[self.task.name]
+        return ((predictions["labels"] == target_BT) | (target_BT < 0)).all(1)
+
     def overlay(
         self,
         predictions: Mapping[str, Tensor],
@@ -60,6 +64,24 @@ class Tags(Target):
         known = true_T >= 0
         words, true = self._words(labels_T[known]), self._words(true_T[known])
         return Overlay(answer=Answer(words, true, None, words == true))
+
+    def readable(self, answer: str, words: Sequence[str]) -> str:
+        """`city: new york; day: monday` for IOB tags, and the tags as they are for others."""
+        tags = answer.split(" ") if answer else []
+        if len(tags) != len(words) or not all(tag == "O" or tag[:2] in ("B-", "I-") for tag in tags):
+            return answer
+        spans: list[list[str]] = []
+        before = ""
+        for tag, word in zip(tags, words, strict=True):
+            if tag != "O" and (tag.startswith("B-") or before != tag[2:]):
+                spans.append([f"{tag[2:]}:"])
+            if tag != "O":
+                spans[-1].append(word)
+            before = tag[2:]
+        return "; ".join(" ".join(span) for span in spans)
+
+    def reindexed(self, sample: Sample, places: Tensor) -> Sample:
+        return {self.task.name: reindex(sample[self.task.name], places)}
 
     def _words(self, labels_T: Tensor) -> str:
         return " ".join(self.task.class_name(int(label)) for label in labels_T)

@@ -57,6 +57,7 @@ class Target(ABC):
     needs_classes: ClassVar[bool] = False
     takes_columns: ClassVar[bool] = False  # a table may hold it in one column for each class
     whole_sample: ClassVar[bool] = False  # one answer for the sample: parts of several samples have none
+    silence_denies: ClassVar[bool] = False  # a class that a label does not name is said not to be there
 
     def __init__(self, task: Task) -> None:
         if self.needs_classes and task.num_classes < 1:
@@ -135,6 +136,15 @@ class Target(ABC):
             min_score: leave out what is less certain.
         """
 
+    def correct(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor | None:
+        """Which samples are predicted without any error, bool [B]; None for kinds in which errors have a size.
+
+        Args:
+            predictions: what the head's `decode` returned.
+            batch: the batch; what is said of an unlabelled sample means nothing.
+        """
+        return None
+
     def is_missing(self, sample: Sample) -> bool:
         """Whether a value that is there says that nothing is known.
 
@@ -184,6 +194,25 @@ class Target(ABC):
             move: what was done.
         """
 
+    # data sets with other classes
+
+    def reindexed(self, sample: Sample, places: Tensor) -> Sample:
+        """The fields of this target with each class at another index, for data sets that are mixed.
+
+        Args:
+            sample: a labelled sample; the classes in it are those of another task.
+            places: the new index of every old class, int64.
+
+        Raises:
+            ValueError: for a kind that says nothing about it.
+        """
+        if not self.needs_classes:
+            return {field: sample[field] for field in self.fields}
+        raise ValueError(
+            f"task {self.task.name!r} of kind {self.kind!r} cannot change the order of its classes; give all data sets "
+            "the same classes in the same order, or write `reindexed` for that kind."
+        )
+
     # tables
 
     def parse(self, cells: Sequence[str], missing: Sequence[str], separator: str) -> Any:
@@ -231,6 +260,15 @@ class Target(ABC):
         score = {} if answer.score is None else {f"{self.task.name}_score": round(answer.score, 5)}
         return {self.task.name: answer.predicted, **score}
 
+    def readable(self, answer: str, words: Sequence[str]) -> str:
+        """An answer about a sentence as people read it beside the sentence.
+
+        Args:
+            answer: predicted or true, as `overlay` gives it.
+            words: of the sentence.
+        """
+        return answer
+
     def unknown_class(self, cell: str) -> ValueError:
         """The error for a name that is no class of the task.
 
@@ -242,6 +280,17 @@ class Target(ABC):
             f"task {self.task.name!r} has a label {cell!r} that is not among its classes {', '.join(names)}."
             f"{did_you_mean(cell, names)} Add it to `classes`, or list it in `missing`."
         )
+
+
+def reindex(labels: Any, places: Tensor) -> Tensor:
+    """Class indices replaced by others; numbers below 0, which mean that nothing is known, stay.
+
+    Args:
+        labels: class indices of any shape.
+        places: the new index of every old one.
+    """
+    labels = torch.as_tensor(labels)
+    return torch.where(labels >= 0, places[labels.clamp(min=0).long()], labels)
 
 
 @lru_cache(maxsize=1024)

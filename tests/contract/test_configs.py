@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -53,14 +54,22 @@ def test_there_is_a_quick_start() -> None:
     assert ROOT / "configs" / "digits.yaml" in CONFIGS
 
 
+def roots(settings: Any) -> list[str]:
+    """Every `root` in the settings of the data, also of its parts."""
+    if not isinstance(settings, dict):
+        return []
+    own = [value for key, value in settings.items() if key == "root"]
+    return own + [root for value in settings.values() for root in roots(value)]
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_trains_a_step_and_its_checkpoint_rebuilds_the_model(path: Path, tmp_path: Path) -> None:
     config = read_config([path])
     data = find_class(str(config.get(("data", "class_path")) or config.get(("data",))), JointDataModule)
     assert data is not None
-    root = config.get(("data", "init_args", "root"))
-    if root is not None and not Path(root).is_dir():
-        pytest.skip(f"its data, {root}, is not here")
+    missing = [root for root in roots(config.get(("data",))) if not Path(root).is_dir()]
+    if missing:
+        pytest.skip(f"its data, {missing[0]}, is not here")
     flags = {f"trainer.{name}": value for name, value in TRAINER.items()}
     flags |= {f"data.{name}": value for name, value in DATA.items() if name in parameters(data)}
     flags |= {"runs_root": tmp_path, "name": "step", "tracking.wandb": "off"}

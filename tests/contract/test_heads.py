@@ -63,7 +63,7 @@ def test_declares_its_kinds_and_a_metric_to_choose_a_checkpoint_by(cls: type[Hea
 
 @every_head
 def test_refuses_a_task_of_another_kind(cls: type[Head], kind: str, place: str) -> None:
-    with pytest.raises(ValueError, match="serves tasks of kind"):
+    with pytest.raises(ValueError, match="supports tasks of kind"):
         cls(Task("target", "of_another_kind"), PLACES[place].spec)
 
 

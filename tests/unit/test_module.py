@@ -1,5 +1,6 @@
 """The loop on tiny digit scenes: losses, metrics, score, missing labels, resuming."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.batch import Batch, Sample, collate
@@ -223,5 +224,52 @@ def test_rejects_a_weight_without_a_head() -> None:
 
 
 def test_rejects_a_head_that_does_not_serve_the_kind_of_task() -> None:
-    with pytest.raises(ValueError, match="ClassificationHead serves tasks of kind classification.*'boxes' is of kind"):
+    with pytest.raises(
+        ValueError, match="ClassificationHead supports tasks of kind classification.*'boxes' is of kind"
+    ):
         module(heads={"boxes": ClassificationHead})
+
+
+class Endless(IterableDataset[Batch]):
+    """Batches without a number."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        scenes = data()
+        scenes.setup("fit")
+        yield from scenes.train_dataloader()
+
+
+@pytest.mark.parametrize("limit", [{"max_epochs": 2}, {"max_epochs": -1, "max_time": {"seconds": 5}}])
+def test_a_schedule_needs_to_know_the_number_of_steps(limit: dict[str, Any], tmp_path: Path) -> None:
+    loader, few = DataLoader(Endless(), batch_size=None), data()
+    few.setup("validate")
+    with pytest.raises(ValueError, match=r"nobody knows how many optimiser steps.*trainer.max_steps"):
+        trainer(tmp_path, limit_val_batches=0, **limit).fit(module(optim=Optim()), loader, few.val_dataloader())
+
+
+def test_an_endless_loader_trains_with_a_number_of_steps(tmp_path: Path) -> None:
+    loop = module(optim=Optim(partial(torch.optim.SGD, lr=0.1), schedule="constant", warmup_steps=0))
+    one = trainer(tmp_path, max_epochs=2, limit_val_batches=0)
+    few = data()
+    few.setup("validate")
+    one.fit(loop, DataLoader(Endless(), batch_size=None), few.val_dataloader())
+    assert one.global_step == 8
+    assert one.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_a_precision_that_rounds_true_boxes_is_refused(precision: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"precision {precision} rounds.*bf16-mixed"):
+        trainer(tmp_path, precision=precision, max_steps=1).validate(module(), data(), verbose=False)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_validation_loss_that_is_no_number_is_seen(which: int, tmp_path: Path) -> None:
+    loop = module()
+    head, calls = loop.model.head("boxes"), iter(range(9))
+    true_loss = head.loss
+    broken = lambda outputs, batch: true_loss(outputs, batch) * (torch.nan if next(calls) == which else 1)  # noqa: E731
+    head.loss = broken  # type: ignore[method-assign]
+    found = trainer(tmp_path).validate(loop, data(), verbose=False)[0]
+    assert found["val/loss/boxes"] == float("inf")
+    assert torch.isfinite(torch.tensor(found["val/loss/largest"]))

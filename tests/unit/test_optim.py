@@ -138,3 +138,45 @@ def test_a_fused_optimiser_leaves_unscaling_to_the_scaler() -> None:
     optimizer, _ = Optim().build(model(), 10)
     assert optimizer.param_groups[0]["fused"]
     assert not getattr(optimizer, "_step_supports_amp_scaling", False)
+
+
+@pytest.mark.parametrize("num_steps", [-1, math.inf])
+def test_an_unknown_number_of_steps_is_refused_where_the_learning_rate_needs_it(num_steps: float) -> None:
+    with pytest.raises(ValueError, match=r"nobody knows.*schedule: cosine and warmup_steps: 0.1.*trainer.max_steps"):
+        Optim().build(model(), num_steps)
+    with pytest.raises(ValueError, match=r"\(warmup_steps: 0.5, a share of all steps\)"):
+        Optim(schedule="constant", warmup_steps=0.5).build(model(), num_steps)
+    optimizer, schedule = Optim(schedule="constant", warmup_steps=2).build(model(), num_steps)
+    rates = []
+    for _ in range(4):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3])
+
+
+def test_factors_hold_for_a_learning_rate_that_is_a_tensor() -> None:
+    rate = torch.tensor(1e-2)
+    optim = Optim(
+        partial(torch.optim.AdamW, lr=rate), {"backbone": 0.1, "heads.boxes": 0.5}, warmup_steps=0, fused=False
+    )
+    net = model()
+    extra = {"params": [nn.Parameter(torch.zeros(2))], "weight_decay": 0.0, "name": "balancing"}
+    optimizer, schedule = optim.build(net, 10, [extra])
+    rates = {str(group["name"]).split("/")[0]: float(group["lr"]) for group in optimizer.param_groups}
+    assert rates == pytest.approx({"backbone": 1e-3, "heads.boxes": 5e-3, "model": 1e-2, "balancing": 1e-2})
+    optimizer.step()
+    schedule.step()
+    factor = optim.factor(1, 10)
+    after = {str(group["name"]).split("/")[0]: float(group["lr"]) for group in optimizer.param_groups}
+    assert after == pytest.approx({name: factor * value for name, value in rates.items()})
+    assert float(rate) == pytest.approx(1e-2)
+
+
+def test_an_optimiser_without_groups_is_refused_by_what_to_do() -> None:
+    with pytest.raises(
+        ValueError, match=r"one group, and there are 2: model, model/no_decay. Set optim.decay_matrices"
+    ):
+        Optim(partial(torch.optim.LBFGS, lr=0.1)).build(model(), 10)
+    optimizer, _ = Optim(partial(torch.optim.LBFGS, lr=0.1), decay_matrices_only=False, fused=False).build(model(), 10)
+    assert isinstance(optimizer, torch.optim.LBFGS)

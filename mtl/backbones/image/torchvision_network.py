@@ -59,7 +59,7 @@ class TorchvisionBackbone(StagedBackbone):
         image = only_input(inputs, "image", "TorchvisionBackbone")
         self.inputs = (image.name,)
         self.name = name
-        network = _build(name, weights)
+        network = build_network(name, weights)
         if image.channels != 3:
             widen_first_layer(network, image.channels)
         if frozen_norm:
@@ -128,7 +128,18 @@ def _twin(module: M, memo: dict[int, Any]) -> M:
     return twin
 
 
-def _build(name: str, weights: str | None) -> nn.Module:
+def build_network(name: str, weights: str | None, **options: Any) -> nn.Module:
+    """A classification network of torchvision.
+
+    Args:
+        name: as torchvision lists it.
+        weights: name of a set of pretrained weights; null for random ones.
+        options: further arguments of torchvision's builder.
+
+    Raises:
+        ValueError: for an unknown network or set of weights.
+        RuntimeError: if the weights cannot be downloaded.
+    """
     known = models.list_models(module=models)
     if name not in known:
         raise ValueError(
@@ -143,7 +154,7 @@ def _build(name: str, weights: str | None) -> nn.Module:
                 f"weights.{did_you_mean(weights, sets)}"
             )
     try:
-        network: nn.Module = models.get_model(name, weights=weights)
+        network: nn.Module = models.get_model(name, weights=weights, **options)
     except OSError as error:  # no network, disk full, refused by the server
         raise RuntimeError(
             f"weights {weights!r} of {name} cannot be downloaded ({error}). Set `weights: null` to train from random "

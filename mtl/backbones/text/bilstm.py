@@ -1,8 +1,8 @@
-"""Word embeddings and bidirectional LSTM layers.
+"""Embeddings of words, and of their characters where the data gives them, and bidirectional LSTM layers.
 
 Level: `t1`, a sequence of 2 x `hidden`, with the mask of the tokens. No sequence is packed, which a compiler cannot
 follow: the backward direction runs forward over each sequence turned around within its own length.
-Shapes: B samples, T steps, C channels.
+Shapes: B samples, T steps, L letters of a word, C channels.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.backbones.backbone import StagedBackbone, State, only_input
+from mtl.backbones.backbone import StagedBackbone, State
+from mtl.backbones.text.words import embeddings, with_spelling
 from mtl.features import MASK, Features, FeatureSpec
-from mtl.inputs.tokens import PADDING, UNKNOWN
 from mtl.task import Inputs
 
 
@@ -20,8 +20,10 @@ class BiLSTM(StagedBackbone):
     """Embedding, dropout and LSTM layers in both directions.
 
     Args:
-        inputs: what the data module declares; one input of tokens.
-        embedding: width of the embedding.
+        inputs: what the data module declares; one input of tokens, and perhaps one of characters of the same words.
+        embedding: width of the embedding of words.
+        character_embedding: width of the embedding of characters.
+        character_filters: filters over 3 characters, of which the largest value in a word counts; 0 ignores characters.
         hidden: units of each direction of each layer.
         layers: number of layers.
         dropout: share of values dropped before each layer in training, 0 to 1.
@@ -34,18 +36,19 @@ class BiLSTM(StagedBackbone):
         self,
         inputs: Inputs,
         embedding: int = 100,
+        character_embedding: int = 30,
+        character_filters: int = 50,
         hidden: int = 128,
         layers: int = 1,
         dropout: float = 0.3,
         word_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        tokens = only_input(inputs, "tokens", "BiLSTM")
         if layers < 1:
             raise ValueError(f"BiLSTM: layers={layers} must be at least 1.")
-        self.inputs = (tokens.name, tokens.name + MASK)
-        widths = [embedding] + [2 * hidden] * (layers - 1)
-        self.words = _Words(tokens.channels, embedding, word_dropout)
+        words = embeddings(inputs, "BiLSTM", embedding, word_dropout, character_embedding, character_filters)
+        self.inputs, self.words = words.inputs, words.layer
+        widths = [words.width] + [2 * hidden] * (layers - 1)
         self.layers = nn.ModuleList(_Both(width, hidden, dropout) for width in widths)
         self.stage_spec = FeatureSpec(
             {f"s{index}": width for index, width in enumerate((*widths, 2 * hidden))},
@@ -53,26 +56,15 @@ class BiLSTM(StagedBackbone):
         )
         self.spec = FeatureSpec({"t1": 2 * hidden}, layouts={"t1": "sequence"})
 
+    def begin(self, *inputs: Tensor) -> State:
+        return with_spelling(*inputs)
+
     def stages(self) -> Sequence[nn.Module]:
         return [self.words, *self.layers]
 
     def finish(self, outputs: Sequence[State]) -> Features:
         values, mask = outputs[-1]
         return {"t1": values} if mask is None else {"t1": values, "t1" + MASK: mask}
-
-
-class _Words(nn.Module):
-    def __init__(self, vocabulary: int, width: int, dropout: float) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocabulary, width, padding_idx=PADDING)
-        self.dropout = dropout
-
-    def forward(self, tokens_BT: Tensor) -> Tensor:
-        if self.training and self.dropout:
-            lost_BT = (torch.rand(tokens_BT.shape, device=tokens_BT.device) < self.dropout) & (tokens_BT != PADDING)
-            tokens_BT = tokens_BT.masked_fill(lost_BT, UNKNOWN)
-        embedded: Tensor = self.embedding(tokens_BT)
-        return embedded
 
 
 class _Both(nn.Module):
@@ -89,7 +81,7 @@ class _Both(nn.Module):
     def forward(self, values_BTC: Tensor, mask_BT: Tensor | None) -> State:
         values_BTC = self.dropout(values_BTC)
         steps_T = torch.arange(values_BTC.shape[1], device=values_BTC.device)
-        length_B1 = torch.full_like(values_BTC[:, :1, 0], len(steps_T)).long()
+        length_B1 = torch.full_like(values_BTC[:, :1, 0], values_BTC.shape[1]).long()
         if mask_BT is not None:
             length_B1 = mask_BT.sum(1, keepdim=True)
         # turned around within its own length; padding stays where it is

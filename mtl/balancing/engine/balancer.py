@@ -162,5 +162,12 @@ def check_settings(method: Method, at: str, every: int, head_gradients: str | No
         raise ValueError(f"{name} sees losses only, so `at`, `every` and `head_gradients` have no effect; remove them.")
     if not isinstance(method, LossWeighting) and at not in method.at:
         raise ValueError(f"{name} works at {' or '.join(method.at)}, not at {at!r}.")
+    limits = [part for part in method.modules() if getattr(part, "max_norm", None) is not None]
+    if every > 1 and limits:
+        raise ValueError(
+            f"{type(limits[0]).__name__} limits the update to max_norm at the steps that ask the method; with "
+            f"every={every} the kept weights meet other gradients, which it does not see. Remove max_norm and set "
+            "trainer.gradient_clip_val, which limits every step."
+        )
     if every > 1 and not isinstance(method, GradientWeighting):
         raise ValueError(f"{name} gives no weights that could be kept between steps; set every=1.")

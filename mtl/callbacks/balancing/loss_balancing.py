@@ -66,6 +66,7 @@ class LossBalancing(Callback):
         self._steps_before = 0
         self._checked = False  # the cut, at the first step
         self._epoch = EpochLosses()
+        self._scores: dict[str, float] = {}  # of the last validation in this epoch
 
     @property
     def gradients(self) -> TaskGradients | None:
@@ -154,18 +155,19 @@ class LossBalancing(Callback):
             assert isinstance(pl_module, MultiTaskLightningModule)
             self.method.observe_step(reevaluate_losses(trainer, pl_module, batch))
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, MultiTaskLightningModule)
+        # kept until the end of the epoch: an epoch without a validation has no scores
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._scores = {name: float(score) for name, score in pl_module.latest_scores.items()}
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, MultiTaskLightningModule)
         losses_K = self._epoch.take()
         if losses_K is None:
             return
-        scores = []
-        for name in self.names:
-            monitor, mode = pl_module.model.head(name).monitor
-            value = trainer.callback_metrics.get(f"val/{name}/{monitor}")
-            score = torch.nan if value is None else value if mode == "max" else 1 / (1 + value)
-            scores.append(torch.as_tensor(score, dtype=losses_K.dtype, device=losses_K.device))
-        scores_K = torch.stack(scores)
+        scores, self._scores = self._scores, {}
+        scores_K = torch.tensor([float(scores.get(name, torch.nan)) for name in self.names]).to(losses_K)
         self.method.observe_epoch(losses_K, None if scores_K.isnan().all() else scores_K)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -173,6 +175,7 @@ class LossBalancing(Callback):
             "name": type(self.method).__name__,
             "method": self.method.state_dict(),
             "epoch": self._epoch.sums,
+            "scores": self._scores,
             "kept": None if self.gradients is None else (self.gradients.kept, self.gradients.kept_for),
         }
 
@@ -190,6 +193,7 @@ class LossBalancing(Callback):
         device = trainer.strategy.root_device
         self.method.to(device)
         self._epoch.sums = None if state["epoch"] is None else state["epoch"].to(device)
+        self._scores = state.get("scores", {})
         if self.gradients is not None and state["kept"][0] is not None:
             self.gradients.kept, self.gradients.kept_for = state["kept"][0].to(device), state["kept"][1]
 

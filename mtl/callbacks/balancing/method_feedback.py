@@ -50,7 +50,8 @@ def reevaluate_losses(trainer: Trainer, module: MultiTaskLightningModule, batch:
         batch: the batch of the step.
     """
     modes = [(part, part.training) for part in module.model.modules()]
-    norms = [part for part in module.model.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    # those that a user keeps in evaluation mode, with frozen statistics, stay there
+    norms = [part for part, training in modes if training and isinstance(part, nn.modules.batchnorm._NormBase)]
     counts = [norm.num_batches_tracked for norm in norms]
     kept = [
         (norm.momentum, None if count is None else count.clone()) for norm, count in zip(norms, counts, strict=True)

@@ -5,7 +5,7 @@ Shapes: K tasks.
 
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -15,23 +15,10 @@ from torch.optim import Optimizer
 from mtl.balancing.protocols import LossWeighting
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.callbacks.logging_steps import is_logging_step
-from mtl.callbacks.tracking.curves import Panel, Series, draw_panel, lines_of
-from mtl.drawing.figure_file import not_hiding, save_figure
-from mtl.drawing.sample import class_colour
+from mtl.drawing.balancing import draw_balancing
+from mtl.drawing.figure_file import not_hiding
 from mtl.functional.gradient_similarity import gradient_similarity
 from mtl.runs.metrics_csv import MetricsCSV, read_series
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-_PANELS = (
-    Panel("training loss", "train/loss/", log=True, smooth=True),
-    Panel("task weights", "weights/", smooth=True),
-    Panel("gradient norms", "balance/norm/", log=True, smooth=True),
-    Panel("cosine of pairs", "balance/cosine/", smooth=True),
-    Panel("magnitude similarity of pairs", "balance/magnitude/", smooth=True),
-    Panel("share of pairs in conflict", "balance/conflict_rate", smooth=True),
-)
 
 
 class BalancingTelemetry(Callback):
@@ -145,33 +132,6 @@ def looks_at_gradients(callback: Callback) -> bool:
     return isinstance(callback, LossBalancing) and not isinstance(callback.method, LossWeighting)
 
 
-def draw_balancing(series: Series, cosines_KK: Tensor, names: list[str], path: Path) -> None:
-    """Curves of losses, weights, norms, cosines and conflicts, and the matrix of mean cosines.
-
-    Args:
-        series: steps and values by log key.
-        cosines_KK: mean cosines of a run; NaN where a pair never met.
-        names: of the tasks.
-        path: the file to write.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    panels = [(panel, lines) for panel in _PANELS if (lines := lines_of(series, panel.start))]
-    columns = 4 if len(panels) > 5 else 3
-    rows = -(-(len(panels) + 1) // columns)
-    figure = Figure(figsize=(4.4 * columns, 3.1 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False).flat
-    colours = {name: class_colour(index) for index, name in enumerate(names)}
-    for axis, (panel, lines) in zip(axes, panels, strict=False):
-        draw_panel(axis, panel, lines, colours)
-    _draw_matrix(axes[len(panels)], cosines_KK, names)
-    for axis in axes[len(panels) + 1 :]:
-        axis.axis("off")
-    save_figure(figure, path)
-
-
 class _Mean:
     """The mean of tensors, NaN left out entry by entry; it stays on their device."""
 
@@ -197,21 +157,6 @@ def _parts(rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     num_tasks = rows.shape[1]
     cosines, magnitudes, conflicts = rows[1:].split(num_tasks)
     return rows[0], cosines, magnitudes, conflicts
-
-
-def _draw_matrix(axis: "Axes", cosines_KK: Tensor, names: list[str]) -> None:
-    axis.imshow(cosines_KK.numpy(), vmin=-1, vmax=1, cmap="RdBu")
-    axis.set_title("mean cosine of the gradients", fontsize=10)
-    axis.set_xticks(range(len(names)), names, fontsize=7, rotation=30, ha="right")
-    axis.set_yticks(range(len(names)), names, fontsize=7)
-    if len(names) <= 12:
-        for (row, column), value in ((index, float(cosines_KK[index])) for index in _indices(len(names))):
-            colour = "white" if abs(value) > 0.6 else "black"
-            axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour)
-
-
-def _indices(size: int) -> list[tuple[int, int]]:
-    return [(row, column) for row in range(size) for column in range(size)]
 
 
 def _callbacks(trainer: Trainer) -> list[Callback]:

@@ -1,5 +1,6 @@
 """`BestCheckpoint`: the checkpoint callback of every run, with settings of its own in the config (`checkpoint:`)."""
 
+import shutil
 import time
 import warnings
 from pathlib import Path
@@ -19,7 +20,8 @@ _MOST_TIME = 0.05  # share of the time that writes by the clock may take
 class BestCheckpoint(ModelCheckpoint):
     """Keeps `checkpoints/best.ckpt` and `checkpoints/last.ckpt` in the run folder.
 
-    `last.ckpt` is written after every validation, every few minutes between, and when Ctrl-C, SIGTERM or SLURM asks the
+    `last.ckpt` is written after every validation (or with the first optimiser step after it, if gradients are
+    accumulating), every few minutes between, and when Ctrl-C, SIGTERM or SLURM asks the
     run to stop; `fit --resume` goes on from it as if nothing had been. A kill loses at most what was done since, and so
     does a signal in the middle of a validation.
 
@@ -81,6 +83,8 @@ class BestCheckpoint(ModelCheckpoint):
         self._consensus = RankConsensus()
         self._validation_consensus = RankConsensus()
         self._validated = 0  # batches
+        self._beside: Path | None = None  # folder of the checkpoint that a run continues from
+        self._fitting = True
         self._signals = StopSignals()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -147,7 +151,10 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
-        self._save_last(trainer)
+        if _accumulating(trainer):
+            self._wanted = True  # with the next optimiser step: gradients that are accumulating are in no checkpoint
+        else:
+            self._save_last(trainer)
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._stop_if_asked(trainer)
 
@@ -183,7 +190,13 @@ class BestCheckpoint(ModelCheckpoint):
         self._consensus.close()
         self._validation_consensus.close()
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._beside = Path(trainer.ckpt_path).resolve().parent if trainer.ckpt_path else None
+        self._fitting = trainer.state.fn == "fit"
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if not self._fitting:  # a test keeps no checkpoints
+            return
         state_dict = _of_its_folder(state_dict)
         # another folder, or a folder that was moved; Lightning would forget how good the best one was
         if state_dict["dirpath"] != str(self.dirpath):
@@ -192,13 +205,14 @@ class BestCheckpoint(ModelCheckpoint):
 
     def _moved(self, state: dict[str, Any]) -> dict[str, Any]:
         """The state with the kept files copied into this run's folder; files that are gone are forgotten."""
-        kept = {path: score for path, score in state["best_k_models"].items() if self._source(path).is_file()}
+        folder = self._beside or Path(state["dirpath"])
+        kept = {path: score for path, score in state["best_k_models"].items() if self._source(path, folder).is_file()}
         if len(kept) < len(state["best_k_models"]):
             fresh: dict[str, Any] = self.state_dict()
             return fresh
         for path in kept:
-            if self._source(path) != self._here(path):
-                _copy(self._source(path), self._here(path))
+            if self._source(path, folder) != self._here(path):
+                _copy(self._source(path, folder), self._here(path))
         return {
             **state,
             "dirpath": str(self.dirpath),
@@ -208,9 +222,10 @@ class BestCheckpoint(ModelCheckpoint):
             "last_model_path": "",
         }
 
-    def _source(self, path: str) -> Path:
-        """Where a kept file is: where it was, or here if the whole folder was moved."""
-        return Path(path) if Path(path).is_file() else self._here(path)
+    def _source(self, path: str, folder: Path) -> Path:
+        """Where a kept file is: beside the checkpoint that is loaded, wherever its state says that it was."""
+        beside = folder / Path(path).name
+        return beside if beside.is_file() and not beside.is_symlink() else self._here(path)
 
     def _here(self, path: str) -> Path:
         return Path(str(self.dirpath)) / Path(path).name
@@ -231,9 +246,19 @@ def _of_its_folder(state: dict[str, Any]) -> dict[str, Any]:
 def _more_to_do(trainer: Trainer, batch_idx: int) -> bool:
     """Whether a validation or the end of the epoch follows; a state saved before it would be resumed behind it."""
     every = getattr(trainer, "val_check_batch", None)
-    return trainer.is_last_batch or (isinstance(every, int) and every > 0 and (batch_idx + 1) % every == 0)
+    # without a number of epochs between validations, Lightning counts the batches of all epochs
+    done = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.total_batch_idx
+    return trainer.is_last_batch or (isinstance(every, int) and every > 0 and (done + 1) % every == 0)
+
+
+def _accumulating(trainer: Trainer) -> bool:
+    """Whether a validation lies between two optimiser steps, with gradients of batches that are in no checkpoint."""
+    if trainer.state.fn != "fit" or trainer.sanity_checking:
+        return False
+    return trainer.fit_loop._should_accumulate()
 
 
 @rank_zero_only
 def _copy(source: Path, target: Path) -> None:
-    write_whole(target, lambda file: file.write(source.read_bytes()))
+    with source.open("rb") as opened:
+        write_whole(target, lambda file: shutil.copyfileobj(opened, file))

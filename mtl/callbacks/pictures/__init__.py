@@ -1,1 +1,1 @@
-"""Callbacks that draw held-back samples."""
+"""Callbacks that draw: held-back samples, feature usage and the curves of a run."""

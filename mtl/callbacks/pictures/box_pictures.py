@@ -1,4 +1,4 @@
-"""`BoxPictures`: held-out samples with predicted and true boxes, for W&B while training, as a PNG after the test."""
+"""`BoxPictures`: held-out samples with predicted and true boxes and maps, for W&B in training, as a PNG at the end."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import WandbLogger
 from mtl.callbacks.model_parts import model_of
 from mtl.drawing.grid import draw_grid
 from mtl.drawing.sample import Picture, take_picture
-from mtl.drawing.wandb_image import wandb_image
+from mtl.drawing.wandb_image import wandb_images
 from mtl.inputs.image import image_of
 from mtl.runs.metrics_csv import run_folder
 from mtl.task import Task
@@ -99,7 +99,7 @@ class BoxPictures(Callback):
     def _send(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._pictures:
             for logger in _wandb_loggers(trainer):
-                images = [wandb_image(picture, _tasks(pl_module)) for picture in self._pictures]
+                images = [image for picture in self._pictures for image in wandb_images(picture, _tasks(pl_module))]
                 # not log_metrics: there is no best picture
                 logger.experiment.log({f"{stage}/pictures": images, "trainer/global_step": trainer.global_step - 1})
         self._pictures = []

@@ -1,1 +1,1 @@
-"""Callbacks and loggers that report: progress, tables, curves, Weights & Biases."""
+"""Callbacks and loggers that report: progress, tables, Weights & Biases."""

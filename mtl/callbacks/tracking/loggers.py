@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lightning.pytorch.loggers import Logger
 
-from mtl.callbacks.tracking.wandb_run import FINISH_S, WandbRun
+from mtl.callbacks.tracking.wandb_run import FINISH_S, WandbRun, refuse_settings_of_folder
 from mtl.runs.metrics_csv import MetricsCSV
 
 _log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ class Tracking:
         log_checkpoint: upload the best checkpoint as a W&B artifact when training ends.
         finish_timeout_s: seconds that W&B may take at the end to upload what is left. Where its server is gone by then
             everything is in the run folder still, for `wandb sync`.
+
+    Raises:
+        UnsafeFile: if W&B would take its settings, such as the server that gets the key, from the current folder.
     """
 
     wandb: Literal["auto", "online", "offline", "off"] = "auto"
@@ -39,6 +42,10 @@ class Tracking:
     tags: list[str] = field(default_factory=list)
     log_checkpoint: bool = False
     finish_timeout_s: float = FINISH_S
+
+    def __post_init__(self) -> None:
+        if self.wandb != "off":
+            refuse_settings_of_folder()
 
 
 def make_loggers(run_dir: Path, experiment: str, name: str, config: dict[str, Any], tracking: Tracking) -> list[Logger]:

@@ -15,6 +15,8 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from rich import get_console
 
+from mtl.config.foreign_files import UnsafeFile
+
 Mode = Literal["auto", "online", "offline"]
 
 FINISH_S = 300.0  # W&B itself tries for hours
@@ -44,6 +46,7 @@ class WandbRun(WandbLogger):
         finish_timeout_s: float = FINISH_S,
         **options: Any,
     ) -> None:
+        refuse_settings_of_folder()
         super().__init__(save_dir=str(run_dir), log_model=log_checkpoint, **options)
         self.finish_timeout_s = finish_timeout_s
         self.run_dir = Path(run_dir)
@@ -135,6 +138,20 @@ class WandbRun(WandbLogger):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(secrets.token_hex(4))
         return file.read_text().strip()
+
+
+def refuse_settings_of_folder() -> None:
+    """Refuse a folder that tells W&B where to send what is logged, and the key: it may be anybody's.
+
+    Raises:
+        UnsafeFile: if there is such a file.
+    """
+    for file in (Path("wandb", "settings"), Path(".wandb", "settings")):
+        if os.path.lexists(file):
+            raise UnsafeFile(
+                f"W&B would take its settings, its server among them, from {str(file)!r} of the current folder. Put "
+                "them into ~/.config/wandb/settings or WANDB_BASE_URL, or use tracking.wandb=off."
+            )
 
 
 def better(key: str) -> Literal["max", "min"] | None:

@@ -5,6 +5,7 @@ memory pages. Reference counts of Python objects would make each worker copy the
 Shapes: N pictures, T boxes of all pictures, n boxes of one picture.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +34,7 @@ class AnnotatedImage:
         path: file of the picture.
         boxes: xyxy px of the upright picture, where the first pixel spans 0..1, [n,4].
         classes: class names of the boxes.
+        ignored: which boxes are ignored: not trained on, and neither right nor wrong in the metric; none by default.
         annotated: whether somebody looked for boxes; without boxes this says "there are none".
         declared: height and width that the annotation states.
         labels: image-level labels that the source itself gives, by task.
@@ -43,10 +45,20 @@ class AnnotatedImage:
     path: Path
     boxes: NDArray[np.float64] = field(default_factory=no_boxes)
     classes: list[str] = field(default_factory=list)
+    ignored: frozenset[int] = frozenset()
     annotated: bool = True
     declared: tuple[int, int] | None = None
     labels: dict[str, Any] = field(default_factory=dict)
     maps: dict[str, Path] = field(default_factory=dict)
+
+    def present(self, classes: Sequence[str]) -> list[float]:
+        """1 for each class of which the picture has an object that is not ignored, else 0.
+
+        Args:
+            classes: class names.
+        """
+        there = {name for row, name in enumerate(self.classes) if row not in self.ignored}
+        return [float(name in there) for name in classes]
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ class Annotations:
         annotated: whether boxes were looked for, [N].
         offsets: boxes of picture i are rows offsets[i] to offsets[i + 1], [N+1].
         boxes: xyxy px of the upright pictures, float32 [T,4].
-        labels: class index of each box, int64 [T].
+        labels: class index of each box, negative if it is ignored (`mtl.targets.detection`), int64 [T].
     """
 
     names: NDArray[np.bytes_]

@@ -1,5 +1,6 @@
 """`COCOFolder`: a data set of pictures and COCO JSON files in a folder."""
 
+import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.coco_json import ListedPicture, read_coco
+from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH, write_example_pictures
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import match_names, picture_index, plain_name
 from mtl.data.folder.splits import SPLITS
@@ -53,6 +55,19 @@ class COCOFolder(FolderDataModule):
         self._on_disk: dict[str, dict[str, Path]] = {}  # pictures by folder and name; read if a file is missing
         self._others: dict[str, dict[str, Path]] = {}  # the subset that no JSON lists
 
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any] | None:
+        images: list[dict[str, Any]] = []
+        annotations = []
+        for name, (label, x0, y0, x1, y1) in write_example_pictures(folder).items():
+            images.append({"id": len(images), "file_name": f"{name}.png", "width": WIDTH, "height": HEIGHT})
+            box, category = [x0, y0, x1 - x0, y1 - y0], CLASSES.index(label)
+            annotations.append({"image_id": images[-1]["id"], "category_id": category, "bbox": box, "iscrowd": 0})
+        categories = [{"id": index, "name": name} for index, name in enumerate(CLASSES)]
+        document = {"images": images, "annotations": annotations, "categories": categories}
+        (folder / "annotations.json").write_text(json.dumps(document), encoding="utf-8")
+        return cls.arguments_of_example(folder)
+
     def names(self) -> list[str]:
         entries: list[_Entry] = []
         for split, file in self.annotations.items():
@@ -94,7 +109,12 @@ class COCOFolder(FolderDataModule):
     def _keep(self, entry: "_Entry", name: str) -> None:
         picture, earlier = entry.picture, self._records.get(name)
         record = AnnotatedImage(
-            name, entry.path, np.array(picture.boxes).reshape(-1, 4), picture.classes, declared=picture.declared
+            name,
+            entry.path,
+            np.array(picture.boxes).reshape(-1, 4),
+            picture.classes,
+            ignored=frozenset(picture.ignored),
+            declared=picture.declared,
         )
         if earlier is not None:
             # the JSON files of two splits may list the same picture

@@ -32,6 +32,7 @@ class ListedPicture:
         declared: height and width stated in the JSON.
         boxes: xyxy px.
         classes: class names of the boxes.
+        ignored: rows of boxes around crowds.
     """
 
     id: Any
@@ -39,6 +40,7 @@ class ListedPicture:
     declared: tuple[int, int] | None = None
     boxes: list[list[float]] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
+    ignored: list[int] = field(default_factory=list)
 
 
 def read_coco(file: Path, checks: Checks, report: DataReport) -> list[ListedPicture]:
@@ -121,15 +123,19 @@ def _add(
         report.add("unknown_class", "", picture.file_name, f"category {entry.get('category_id')!r}", "skipped")
         return
     name = str(classes.entries[key]["name"]).strip()
-    if str(entry.get("iscrowd")).strip().lower() in ("1", "1.0", "true"):
-        report.add("crowd_box", "", picture.file_name, name, "skipped")
-        return
+    crowd = str(entry.get("iscrowd")).strip().lower() in ("1", "1.0", "true")
     numbers = _numbers(box)
+    if crowd:
+        report.add("crowd_box", "", picture.file_name, name, "skipped" if numbers is None else "ignored")
+    if numbers is None and crowd:
+        return
     if numbers is None:
         fault = f"has the bbox {box!r}" if "bbox" in entry else "has no bbox"
         checks.refuse_box(f"{where} {fault}; a box is four numbers x, y, width, height", picture.file_name, report)
         return
     x, y, width, height = numbers
+    if crowd:
+        picture.ignored.append(len(picture.boxes))
     picture.boxes.append([x, y, x + width, y + height])
     picture.classes.append(name)
 

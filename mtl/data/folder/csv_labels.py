@@ -6,9 +6,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mtl.data.csv_rows import Row
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.findings import DataReport
-from mtl.data.folder.image_labels import ImageLabels, Row, read_rows
+from mtl.data.folder.image_labels import ImageLabels, read_rows
 from mtl.data.folder.picture_names import match_names
 
 
@@ -108,7 +109,7 @@ class CsvLabels:
             columns = ", ".join(spec.columns or [spec.column or task])
             return (
                 f"All {len(mine)} rows of the split have a missing value in column {columns} of {str(self.path)!r}: "
-                f"each cell is NaN or one of {spec.missing} (`missing` of the image task)."
+                f"each cell is NaN or one of {spec.missing} (`missing` of the task)."
             )
         if mine and self.annotated_column and not any(self._is_annotated(self.rows[name], name) for name in mine):
             return (

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
@@ -9,8 +10,11 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from mtl.config.foreign_files import UnsafeFile, read_small
+
 log = logging.getLogger(__name__)
-_BOXES_LEFT_OUT = ("annotation_without_image", "unknown_class", "bad_box", "empty_box", "box_outside", "crowd_box")
+_MOST_BYTES = 1_000_000_000
+_BOXES_LEFT_OUT = ("annotation_without_image", "unknown_class", "bad_box", "empty_box", "box_outside")
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,8 @@ class Finding:
         split: `train`, `val`, `test`, or empty for the whole data set.
         image: name of the picture, or empty.
         detail: the values concerned.
-        action: how it was handled: `skipped`, `clipped`, `kept`, `not labelled`, `matched` (to a different spelling of
-            a name), or `merged`.
+        action: how it was handled: `skipped`, `clipped`, `kept`, `ignored`, `not labelled`, `matched` (to
+            a different spelling of a name), or `merged`.
     """
 
     kind: str
@@ -110,9 +114,15 @@ class DataReport:
 
         Args:
             path: the CSV file to write.
+
+        Raises:
+            UnsafeFile: if another file is in its place.
         """
+        head = [field.name for field in fields(Finding)]
+        if os.path.lexists(path) and not read_small(path, _MOST_BYTES).startswith(",".join(head).encode()):
+            raise UnsafeFile(f"report_csv {str(path)!r} exists, and holds no findings. Give it another name.")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow([field.name for field in fields(Finding)])
+            writer.writerow(head)
             writer.writerows(astuple(finding) for finding in self.findings)

@@ -3,9 +3,7 @@
 Shapes: N pictures, C classes.
 """
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,12 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl.data.folder.text_files import read_text
+from mtl.data.csv_rows import Row, read_csv
 from mtl.errors import did_you_mean
 from mtl.targets.target import IGNORE_INDEX, Target, kinds, target_of
 from mtl.task import Task
 
-Row = dict[str, str]
 T = TypeVar("T")
 
 
@@ -34,6 +31,8 @@ class ImageLabels:
         column: the column; named as the task by default.
         columns: for `multilabel`: one column of 0 and 1 for each class, in the order of the classes.
         separator: for `multilabel` in one column: what stands between the names.
+        cells: for `classification`: what the cells hold for each class, in the order of the classes, if that is not the
+            class's name: `classes: [healthy, ill]` with `cells: ["0", "1"]`.
         missing: cells that mean "not labelled". For `multilabel` in one column an empty cell may also mean "none of
             the classes": say `missing: []` then.
     """
@@ -43,6 +42,7 @@ class ImageLabels:
     column: str | None = None
     columns: list[str] | None = None
     separator: str = "|"
+    cells: list[str] | None = None
     missing: list[str] = field(default_factory=lambda: ["", "NONE"])
 
     @classmethod
@@ -52,7 +52,7 @@ class ImageLabels:
         Args:
             spec: keyword arguments in one of these forms.
         """
-        return from_spec(cls, spec, "image task")
+        return from_spec(cls, spec, "labels of a task")
 
     def task(self, name: str) -> Task:
         """The task of these labels.
@@ -66,18 +66,33 @@ class ImageLabels:
         classes = self.classes or self.columns or ()
         task = Task(name, self.kind, class_names=tuple(classes))
         if not classes and kinds().get(self.kind, Target).needs_classes:
-            raise ValueError(f"image task {name!r} of kind {self.kind!r} needs its `classes`: the names in the CSV.")
+            raise ValueError(f"task {name!r} of kind {self.kind!r} needs its `classes`: the names in the CSV.")
         target = target_of(task)
         if type(target).parse is Target.parse:
-            raise ValueError(f"image task {name!r} is of kind {self.kind!r}, which no cell of a table can hold.")
+            raise ValueError(f"task {name!r} is of kind {self.kind!r}, which no cell of a table can hold.")
         if classes and not target.needs_classes:
-            raise ValueError(f"image task {name!r} is a {self.kind} and takes no classes or columns.")
+            raise ValueError(f"task {name!r} is a {self.kind}, which has no `classes` or `columns`; remove them.")
         if self.columns and (not target.takes_columns or len(self.columns) != len(classes)):
             raise ValueError(
-                f"image task {name!r}: `columns` is for kind multilabel, one column per class; "
+                f"task {name!r}: `columns` is for kind multilabel, one column per class; "
                 f"got kind {self.kind!r}, {len(self.columns)} columns and {len(classes)} classes."
             )
+        if self.cells is not None and (
+            self.kind != "classification" or len(set(self.cells)) != len(classes) or len(self.cells) != len(classes)
+        ):
+            raise ValueError(
+                f"task {name!r}: `cells` is for kind classification, one cell for each of its {len(classes)} classes "
+                f"and each once; got kind {self.kind!r} and cells {', '.join(self.cells)}."
+            )
         return task
+
+    def read_columns(self, name: str) -> list[str]:
+        """The columns that the task is read from.
+
+        Args:
+            name: name of the task.
+        """
+        return list(self.columns or [self.column or name])
 
     def empty(self, name: str, count: int) -> NDArray[Any]:
         """An array of missing labels: int64 [N] of -100, or float32 [N] or [N,C] of NaN.
@@ -98,7 +113,14 @@ class ImageLabels:
         Raises:
             ValueError: for a cell that is neither a label nor one of `missing`.
         """
-        cells = [_cell(row, column, name) for column in self.columns or [self.column or name]]
+        cells = [_cell(row, column, name) for column in self.read_columns(name)]
+        if self.cells is not None and cells[0] in self.cells:
+            return self.cells.index(cells[0])
+        if self.cells is not None and cells[0] not in self.missing:
+            raise ValueError(
+                f"task {name!r} has a label {cells[0]!r} that is not among its `cells` {', '.join(self.cells)}."
+                f"{did_you_mean(cells[0], self.cells)} Add it, or list it in `missing`."
+            )
         return target_of(self.task(name)).parse(cells, self.missing, self.separator)
 
 
@@ -139,25 +161,12 @@ def read_rows(path: Path, key: str) -> dict[str, Row]:
     """
     if not path.is_file():
         raise ValueError(f"labels_csv {str(path)!r} is not a file. Correct the path, or remove labels_csv.")
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
     rows: dict[str, Row] = {}
-    try:
-        columns = _columns(next(reader, []), key, path)
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
-                raise ValueError(
-                    f"{str(path)!r}, line {reader.line_num}: the row has {len(cells)} cells, the header "
-                    f"{len(columns)}. Correct the row; a cell that contains a comma needs quotes."
-                )
-            row = dict(zip(columns, cells, strict=False))
-            name = row[key].strip()
-            if name in rows:
-                raise ValueError(f"{str(path)!r} has two rows for {name!r}; keep one of them.")
-            rows[name] = row
-    except csv.Error as error:
-        raise ValueError(f"{str(path)!r}, line {reader.line_num}: {error}. Correct the line.") from error
+    for row in read_csv(path, [key], "Set labels_key to the column with the names of the pictures.").rows:
+        name = row[key].strip()
+        if name in rows:
+            raise ValueError(f"{str(path)!r} has two rows for {name!r}; keep one of them.")
+        rows[name] = row
     return rows
 
 
@@ -172,29 +181,11 @@ def is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
     return labelled
 
 
-def _columns(header: Sequence[str], key: str, path: Path) -> list[str]:
-    columns = [cell.strip() for cell in header]
-    while columns and not columns[-1]:
-        columns.pop()
-    for column in columns:
-        if column and columns.count(column) > 1:
-            raise ValueError(f"{str(path)!r} has two columns called {column!r}; rename one of them.")
-    if key not in columns:
-        state = f"it has {', '.join(columns)}." if columns else "it is empty."
-        if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-            state += " Its separator is not a comma: save it with commas."
-        raise ValueError(
-            f"{str(path)!r} has no column {key!r}; {state}{did_you_mean(key, columns)} "
-            "Set labels_key to the column with the names of the pictures."
-        )
-    return columns
-
-
 def _cell(row: Row, column: str, task: str) -> str:
     cell = row.get(column)
     if cell is None:
         raise ValueError(
-            f"image task {task!r} reads column {column!r}, but the CSV has {', '.join(row)}."
-            f"{did_you_mean(column, row)} Set `column` of the image task."
+            f"task {task!r} reads column {column!r}, but the CSV has {', '.join(row)}."
+            f"{did_you_mean(column, row)} Set `column` of the task."
         )
     return cell.strip()

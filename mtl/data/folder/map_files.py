@@ -26,15 +26,31 @@ class MapFiles:
         folder: folder of the maps, relative to `root`.
         classes: class names in the order of their index.
         first: number in the file that stands for the first class.
+        groups: in place of `classes`: class names, each with the numbers in the file that it stands for. So two tasks
+            can read one folder, for example all classes, and road against the rest.
         ignore: numbers in the file that mean "not annotated".
         suffix: extension of the files.
+
+    Raises:
+        ValueError: without classes, or if a number of a group has two meanings.
     """
 
     folder: str
-    classes: list[str]
+    classes: list[str] = field(default_factory=list)
     first: int = 0
+    groups: dict[str, list[int]] = field(default_factory=dict)
     ignore: list[int] = field(default_factory=list)
     suffix: str = ".png"
+
+    def __post_init__(self) -> None:
+        if bool(self.classes) == bool(self.groups) or (self.groups and self.first):
+            raise ValueError(
+                f"maps in {self.folder!r}: give `classes` (with `first`), or `groups`: class names with the numbers of "
+                "each."
+            )
+        numbers = [*self.ignore, *(number for group in self.groups.values() for number in group)]
+        if twice := sorted({number for number in numbers if numbers.count(number) > 1}):
+            raise ValueError(f"maps in {self.folder!r}: number {twice[0]} stands in two of `groups` and `ignore`.")
 
     @classmethod
     def of(cls, spec: Any) -> "MapFiles":
@@ -51,7 +67,7 @@ class MapFiles:
         Args:
             name: the task's name.
         """
-        return Task(name, "segmentation", class_names=tuple(self.classes))
+        return Task(name, "segmentation", class_names=tuple(self.classes or self.groups))
 
     def file(self, root: Path, picture: str) -> Path:
         """The map of one picture.
@@ -76,15 +92,27 @@ class MapFiles:
         """
         stored_HW = read_indices(path, max_pixels).long()
         unknown_HW = torch.isin(stored_HW, torch.tensor(self.ignore, dtype=torch.long))
-        labels_HW = stored_HW - self.first
-        self._refuse_unknown(stored_HW[~unknown_HW & ((labels_HW < 0) | (labels_HW >= len(self.classes)))], path)
+        labels_HW = self._labels(stored_HW)
+        self._refuse_unknown(stored_HW[~unknown_HW & (labels_HW < 0)], path)
         return tv_tensors.Mask(fit_mask(labels_HW.masked_fill(unknown_HW, IGNORE_INDEX), size, mode, IGNORE_INDEX))
+
+    def _labels(self, stored_HW: Tensor) -> Tensor:
+        """Class indices; -1 for a number that is no class."""
+        if not self.groups:
+            labels_HW = stored_HW - self.first
+            return torch.where(labels_HW < len(self.classes), labels_HW, -1).clamp(min=-1)
+        labels_HW = torch.full_like(stored_HW, -1)
+        for index, numbers in enumerate(self.groups.values()):
+            labels_HW[torch.isin(stored_HW, torch.tensor(numbers, dtype=torch.long))] = index
+        return labels_HW
 
     def _refuse_unknown(self, numbers: Tensor, path: str) -> None:
         if numbers.numel():
-            last = self.first + len(self.classes) - 1
+            known = f"{self.first} to {self.first + len(self.classes) - 1}"
+            if self.groups:
+                known = ", ".join(str(number) for group in self.groups.values() for number in group)
             found = ", ".join(map(str, numbers.unique().tolist()[:5]))
             raise ValueError(
-                f"map {path!r} has numbers {found}; its classes are {self.first} to {last}. Correct the file, add the "
-                "class, or list the number in `ignore`."
+                f"map {path!r} has numbers {found}; its classes are {known}. Correct the file, add the class, or list "
+                "the number in `ignore`."
             )

@@ -9,25 +9,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from mtl.batch import Sample
-from mtl.data.folder.annotations import AnnotatedImage, Annotations, BoxesOn, Checks, OnBadBox, OnUnknownClass
-from mtl.data.folder.csv_labels import CsvLabels, image_targets
-from mtl.data.folder.duplicates import report_duplicates
+from mtl.data.folder.annotations import AnnotatedImage, BoxesOn, Checks, OnBadBox, OnUnknownClass
+from mtl.data.folder.csv_labels import CsvLabels
+from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH
 from mtl.data.folder.findings import DataReport
 from mtl.data.folder.folder_set import FolderSet
 from mtl.data.folder.image_labels import ImageLabels, is_labelled
 from mtl.data.folder.map_files import MapFiles
-from mtl.data.folder.packing import check_and_pack
-from mtl.data.folder.picture_names import match_names, plain_name
+from mtl.data.folder.read_folder import FolderContents, read_folder
 from mtl.data.folder.splits import draw_splits, read_splits
 from mtl.data.images import MAX_PIXELS
 from mtl.data.label_check import LabelCount
 from mtl.data.module import JointDataModule
 from mtl.data.resize import FitMode
-from mtl.errors import did_you_mean
 from mtl.task import Task
 
 _STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
@@ -60,7 +57,7 @@ class FolderDataModule(JointDataModule):
         boxes_on: coordinates of boxes if a picture has an EXIF orientation: of the `upright` picture, or of the
             `stored` pixels. By default upright, and an error if the annotation declares the stored size.
         cache: keep all resized pictures in memory (3 x height x width bytes each); they are decoded at the start.
-        report_csv: also write the findings of the checks to this file.
+        report_csv: also write the findings of the checks to this file; in a config, a name in the run's folder.
         **kwargs: arguments of `JointDataModule`.
     """
 
@@ -101,9 +98,9 @@ class FolderDataModule(JointDataModule):
         self.box_classes = tuple(box_classes)
         self.image_tasks = {name: ImageLabels.of(spec) for name, spec in (image_tasks or {}).items()}
         self.map_tasks = {name: MapFiles.of(spec) for name, spec in (map_tasks or {}).items()}
-        self._csv: CsvLabels | None = None
+        self.csv_labels: CsvLabels | None = None
         if labels_csv:
-            self._csv = CsvLabels(self.root / labels_csv, labels_key, self.image_tasks, annotated_column)
+            self.csv_labels = CsvLabels(self.root / labels_csv, labels_key, self.image_tasks, annotated_column)
         self.splits = splits
         self.fractions = fractions
         self.split_seed = split_seed
@@ -115,9 +112,7 @@ class FolderDataModule(JointDataModule):
         self.cache = cache
         self.report_csv = report_csv
         self.data_report = DataReport(f"{type(self).__name__} {root}")
-        self._annotations: dict[str, Annotations] = {}
-        self._targets: dict[str, dict[str, NDArray[Any]]] = {}
-        self._unlabelled: dict[tuple[str, str], str] = {}  # (split, task): why it has no label
+        self._contents = FolderContents()
 
     @classmethod
     def declare_tasks(
@@ -134,6 +129,17 @@ class FolderDataModule(JointDataModule):
         tasks = {"boxes": Task("boxes", "detection", class_names=tuple(box_classes))}
         tasks |= {name: ImageLabels.of(spec).task(name) for name, spec in (image_tasks or {}).items()}
         return tasks | {name: MapFiles.of(spec).task(name) for name, spec in (map_tasks or {}).items()}
+
+    @classmethod
+    def arguments_of_example(cls, folder: Path) -> dict[str, Any]:
+        """Arguments for a folder that `write_example_pictures` has filled, for `example_args` of subclasses.
+
+        Args:
+            folder: the folder.
+        """
+        tasks = {"light": {"classes": ["day", "dusk"]}}
+        size = {"image_size": (HEIGHT, WIDTH)}
+        return {"root": str(folder), "box_classes": CLASSES, "labels_csv": "labels.csv", "image_tasks": tasks, **size}
 
     @abstractmethod
     def names(self) -> list[str]:
@@ -162,6 +168,10 @@ class FolderDataModule(JointDataModule):
     def release(self) -> None:
         """Free the data that `names` read; the packed arrays remain."""
 
+    def label_specs(self) -> dict[str, ImageLabels]:
+        """Specification of each image-level task in the records."""
+        return self.image_tasks
+
     def read_splits(self, names: list[str]) -> dict[str, list[str]]:
         """Names of the pictures by split.
 
@@ -179,8 +189,8 @@ class FolderDataModule(JointDataModule):
             split: `train`, `val` or `test`.
         """
         return self.set_class(
-            self._annotations[split],
-            self._targets[split],
+            self._contents.annotations[split],
+            self._contents.targets[split],
             self.image_size,
             self.fit_mode,
             self.cache,
@@ -189,9 +199,9 @@ class FolderDataModule(JointDataModule):
         )
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
-        annotations, num = self._annotations[split], len(self._annotations[split])
+        annotations, num = self._contents.annotations[split], len(self._contents.annotations[split])
         counts = {"boxes": LabelCount(int(annotations.annotated.sum()), num, num, len(annotations.boxes))}
-        for name, values in self._targets[split].items():
+        for name, values in self._contents.targets[split].items():
             counts[name] = LabelCount(int(is_labelled(values).sum()), num, num)
         for name, files in annotations.maps.items():
             counts[name] = LabelCount(int((files != b"").sum()), num, num)
@@ -199,107 +209,28 @@ class FolderDataModule(JointDataModule):
         return {name: counts[name] for name in tasks if name in counts} | super().count_labels(split, others)
 
     def explain_unlabelled(self, split: str, task: Task) -> str:
-        return self._unlabelled.get((split, task.name), "")
+        return self._contents.unlabelled.get((split, task.name), "")
 
     def setup(self, stage: str) -> None:
         # once, to report findings once: `fit` followed by `test` calls `setup` twice
-        if not self._annotations:
-            self._check_everything()
+        if not self._contents.annotations:
+            if not self.root.is_dir():
+                raise ValueError(
+                    f"data folder {str(self.root)!r} does not exist (working directory {str(Path.cwd())!r}). "
+                    "Set data.init_args.root to the folder of the data set, or put the data there."
+                )
+            self._contents = read_folder(self)
+            self.release()
+            self.data_report.log_summary()
+            if self.report_csv:
+                folder = Path(self.trainer.default_root_dir) if self.trainer else Path()
+                self.data_report.write_csv(folder / self.report_csv)
         for split in _STAGES[stage]:
-            if split not in self._annotations:
+            if split not in self._contents.annotations:
                 raise ValueError(
                     f"{self.data_report.name} has no split {split!r}, which stage {stage!r} needs; it has "
-                    f"{', '.join(self._annotations)}. Add {split}.txt to the splits folder, or a share to `fractions`."
+                    f"{', '.join(self._contents.annotations)}. Add {split}.txt to the splits folder, or a share to "
+                    "`fractions`."
                 )
             if not hasattr(self, f"{split}_set"):
                 setattr(self, f"{split}_set", self.make_set(split))
-
-    def _check_everything(self) -> None:
-        if not self.root.is_dir():
-            raise ValueError(
-                f"data folder {str(self.root)!r} does not exist (working directory {str(Path.cwd())!r}). "
-                "Set data.init_args.root to the folder of the data set, or put the data there."
-            )
-        names = self.names()
-        splits = self._known_pictures(self.read_splits(names), names)
-        used = dict.fromkeys(name for wanted in splits.values() for name in wanted)
-        if self._csv:
-            self._csv.read({*names, *used}, self.data_report)
-        annotations: dict[str, Annotations] = {}
-        targets: dict[str, dict[str, NDArray[Any]]] = {}
-        twins: dict[str, str] = {}
-        for split, wanted in splits.items():
-            twin = next((other for other in annotations if splits[other] == wanted), None)
-            if twin:
-                self.data_report.add("same_pictures", split, "", f"as {twin}", "kept")
-                twins[split] = twin
-                continue
-            records = [self.record(name) for name in self._once(wanted, split)]
-            for record in records:
-                record.maps = {task: files.file(self.root, record.name) for task, files in self.map_tasks.items()}
-            if self._csv:
-                self._csv.add_to(records, split, self.data_report)
-            looked_for = records[0].path if records else None
-            records, annotations[split] = check_and_pack(records, split, self.checks, self.data_report)
-            if not records:
-                raise ValueError(self._nothing_found(split, wanted, names, looked_for))
-            targets[split] = image_targets(self.label_specs(), records)
-            self._explain(split, annotations[split], targets[split])
-        for name in sorted(set(names) - used.keys()):
-            self.data_report.add("in_no_split", "", name, "", "skipped")
-        report_duplicates(annotations, self.data_report)
-        self._annotations = {split: annotations[twins.get(split, split)] for split in splits}
-        self._targets = {split: targets[twins.get(split, split)] for split in splits}
-        for (split, task), why in list(self._unlabelled.items()):
-            self._unlabelled |= {(other, task): why for other, twin in twins.items() if twin == split}
-        self.release()
-        self.data_report.log_summary()
-        if self.report_csv:
-            self.data_report.write_csv(Path(self.report_csv))
-
-    def _known_pictures(self, splits: dict[str, list[str]], names: list[str]) -> dict[str, list[str]]:
-        """The splits, with each written name replaced by the name of the picture that it matches."""
-        written = dict.fromkeys(text for wanted in splits.values() for text in wanted)
-        matches = match_names(written, names, fold_case=False)
-        if not all(text in matches and matches[text].sure for text in written):
-            matches = match_names(written, {*names, *self.other_names()}, fold_case=False)
-        for text, match in matches.items():
-            if not match.sure:
-                self.data_report.add("name_differs", "", match.name, f"{text!r} in the splits", "matched")
-        return {
-            split: [matches[text].name if text in matches else plain_name(text) for text in wanted]
-            for split, wanted in splits.items()
-        }
-
-    def _nothing_found(self, split: str, wanted: list[str], names: list[str], looked_for: Path | None) -> str:
-        if not wanted:
-            return f"{self.data_report.name}: split {split!r} is empty. Add picture names to {split}.txt."
-        return (
-            f"{self.data_report.name}: all {len(wanted)} pictures of split {split!r} are missing, for example "
-            f"{wanted[0]!r} (file {str(looked_for)!r}).{did_you_mean(wanted[0], names)} "
-            "Names are relative to the folder of pictures, with or without extension; correct the names or the folder."
-        )
-
-    def _explain(self, split: str, annotations: Annotations, targets: Mapping[str, NDArray[Any]]) -> None:
-        """Store the likely cause for each task without labels, before `release` frees the source."""
-        names = [name.decode() for name in annotations.names]
-        empty = [task for task, values in targets.items() if not is_labelled(values).any()]
-        if not annotations.annotated.any():
-            empty.append("boxes")
-        elif not len(annotations.boxes):
-            self._unlabelled[split, "boxes"] = self.data_report.explain_skipped(split)
-        for task in empty:
-            why = self._csv.explain(task, names) if self._csv else ""
-            self._unlabelled[split, task] = why or ("" if task in self.image_tasks else self.explain_source(names[0]))
-
-    def _once(self, names: list[str], split: str) -> list[str]:
-        seen: set[str] = set()
-        for name in names:
-            if name in seen:
-                self.data_report.add("named_twice", split, name, "", "skipped")
-            seen.add(name)
-        return list(dict.fromkeys(names))
-
-    def label_specs(self) -> dict[str, ImageLabels]:
-        """Specification of each image-level task in the records."""
-        return self.image_tasks

@@ -5,6 +5,7 @@ Shapes: N pictures, T boxes of all pictures, n boxes of one picture.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,10 @@ from mtl.data.folder.duplicates import doubled_boxes
 from mtl.data.folder.findings import DataReport
 from mtl.data.images import SIDEWAYS, Header, read_header, read_image, turn_boxes
 from mtl.errors import did_you_mean
+from mtl.targets.detection import ignored
 
 _ROUNDING_PX = 1.0  # rounding may move a box this far beyond the border; it is clipped and reported
+_MOST_DOUBLED = 1000  # pairs to report in one picture: 10,000 equal boxes make 50,000,000
 _TINY_PX2 = 16.0  # smaller boxes are reported; they are usually slips of the mouse
 
 
@@ -53,7 +56,9 @@ def check_and_pack(
         kept.append(record)
         sizes.append((header.height, header.width))
         boxes.append(record.boxes[valid])
-        labels.append(np.array([class_index[record.classes[i]] for i in valid], np.int64))
+        indices = [class_index[record.classes[i]] for i in valid]
+        indices = [ignored(index) if i in record.ignored else index for i, index in zip(valid, indices, strict=True)]
+        labels.append(np.array(indices, np.int64))
     _check_units(boxes, split, kept)
     tasks = dict.fromkeys(task for record in kept for task in record.maps)
     return kept, Annotations(
@@ -80,7 +85,7 @@ def _check_header(record: AnnotatedImage, header: Header, split: str, checks: Ch
         _check_map(record, task, header, split, checks, report)
     if not record.annotated:
         report.add("no_annotation", split, record.name, "", "not labelled")
-    elif not len(record.boxes):
+    elif len(record.boxes) == len(record.ignored):
         report.add("no_objects", split, record.name, "annotated, without a box", "kept")
 
 
@@ -134,7 +139,7 @@ def _known_classes(
     for i, name in enumerate(record.classes):
         if name in class_index:
             known.append(i)
-        elif checks.on_unknown_class == "skip":
+        elif checks.on_unknown_class == "skip" or i in record.ignored:
             report.add("unknown_class", split, record.name, name, "skipped")
         else:
             raise ValueError(
@@ -160,12 +165,13 @@ def _check_boxes(
         inside = np.clip(box, 0, limit)
         over = np.abs(inside - box).max()
         if over > _ROUNDING_PX or not (inside[2:] > inside[:2]).all():
-            if checks.on_bad_box == "error":
+            action = "clip" if i in record.ignored else checks.on_bad_box
+            if action == "error":
                 raise ValueError(
                     f"picture {record.name!r} ({header.width} x {header.height} px) has a box outside it: {detail}. "
                     "Correct the annotation, or set on_bad_box: clip (keep the part inside) or skip (drop the box)."
                 )
-            if checks.on_bad_box == "skip" or not (inside[2:] > inside[:2]).all():
+            if action == "skip" or not (inside[2:] > inside[:2]).all():
                 report.add("box_outside", split, record.name, detail, "skipped")
                 continue
         if over > 0:
@@ -174,7 +180,7 @@ def _check_boxes(
         if np.prod(inside[2:] - inside[:2]) < _TINY_PX2:
             report.add("tiny_box", split, record.name, detail, "kept")
         kept.append(i)
-    for a, b in doubled_boxes(record.boxes[kept], [record.classes[i] for i in kept]):
+    for a, b in islice(doubled_boxes(record.boxes[kept], [record.classes[i] for i in kept]), _MOST_DOUBLED):
         both = f"{record.boxes[kept[a]].round(1).tolist()} / {record.boxes[kept[b]].round(1).tolist()}"
         report.add("doubled_box", split, record.name, f"{record.classes[kept[a]]} {both}", "kept")
     return kept

@@ -46,8 +46,7 @@ def draw_splits(names: Sequence[str], fractions: Sequence[float], seed: int) -> 
     Raises:
         ValueError: if the shares are not two or three numbers above 0 with sum at most 1, or leave a split empty.
     """
-    if not 2 <= len(fractions) <= 3 or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
-        raise ValueError(f"fractions={list(fractions)} must be 2 or 3 shares above 0 (train, val, test) with sum <= 1.")
+    check_fractions(fractions)
     order = np.random.default_rng(seed).permutation(len(names))
     ordered = sorted(names)
     ends = [round(share * len(names)) for share in np.cumsum([0.0, *fractions])]
@@ -59,3 +58,16 @@ def draw_splits(names: Sequence[str], fractions: Sequence[float], seed: int) -> 
         if not chosen:
             raise ValueError(f"fractions={list(fractions)} of {len(names)} pictures leave split {split!r} empty.")
     return splits
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Refuse shares that are no split.
+
+    Args:
+        fractions: shares of train, val and, optionally, test.
+
+    Raises:
+        ValueError: if they are not two or three numbers above 0 with sum at most 1.
+    """
+    if not 2 <= len(fractions) <= 3 or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
+        raise ValueError(f"fractions={list(fractions)} must be 2 or 3 shares above 0 (train, val, test) with sum <= 1.")

@@ -3,6 +3,9 @@
 import codecs
 from pathlib import Path
 
+from mtl.config.foreign_files import read_small
+
+_MOST_BYTES = 4_000_000_000  # the annotations of LVIS have 1.2e9
 _BOMS = (
     # UTF-32 first: its BOM begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -19,9 +22,9 @@ def read_text(path: Path) -> str:
         path: the file: UTF-8, or UTF-16 or UTF-32 with a BOM, as Windows tools write.
 
     Raises:
-        ValueError: if the file has another encoding.
+        ValueError: if the file has another encoding, is no regular file, or is far larger than annotations are.
     """
-    content = path.read_bytes()
+    content = read_small(path, _MOST_BYTES, follow=True)
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8-sig")
     try:
         return content.decode(encoding)

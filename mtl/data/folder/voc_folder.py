@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.example_pictures import write_example_pictures
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import find_pictures, match_names
 from mtl.data.folder.voc_xml import Difficult, read_voc
@@ -20,7 +21,7 @@ class VOCFolder(FolderDataModule):
         annotations: folder of the XML files, relative to `root`.
         one_based: whether the first pixel has number 1, as in Pascal VOC and in most tools: the box 1 1 10 10 then
             covers ten pixels, 0..10. Set it to false if the first pixel has number 0.
-        difficult: `keep` or `skip` boxes marked difficult.
+        difficult: boxes marked difficult are objects (`keep`), or not trained on and ignored by the metric (`skip`).
         **kwargs: arguments of `FolderDataModule`.
     """
 
@@ -42,6 +43,16 @@ class VOCFolder(FolderDataModule):
         self._pictures: dict[str, Path] = {}
         self._files: dict[str, Path] = {}  # annotation file by picture name
         self._all_files: list[Path] = []  # all annotation files, also without a picture
+
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any] | None:
+        (folder / "annotations").mkdir()
+        for name, (label, *box) in write_example_pictures(folder).items():
+            sides = zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+            text = "".join(f"<{side}>{value}</{side}>" for side, value in sides)
+            text = f"<annotation><object><name>{label}</name><bndbox>{text}</bndbox></object></annotation>"
+            (folder / "annotations" / f"{name}.xml").write_text(text, encoding="utf-8")
+        return cls.arguments_of_example(folder)
 
     def names(self) -> list[str]:
         self._pictures = find_pictures(self.images)

@@ -3,14 +3,16 @@
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from mtl.config.foreign_files import read_small
 from mtl.data.folder.annotations import AnnotatedImage, Checks
 from mtl.data.folder.findings import DataReport
 
 Difficult = Literal["keep", "skip"]
+_MOST_BYTES = 20_000_000  # of one picture's annotations; they have some thousand
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _DECLARATION = re.compile(rb"^\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([\w.:-]+)[\"'][^>]*\?>")
 
@@ -31,7 +33,7 @@ def read_voc(
         picture: file of the picture.
         annotation: its XML file; without one, the picture is not annotated.
         one_based: whether the first pixel has number 1.
-        difficult: `keep` or `skip` boxes marked difficult.
+        difficult: boxes marked difficult are objects (`keep`), or not trained on and ignored by the metric (`skip`).
         checks: how to handle an object whose box is not four numbers.
         report: receives the skipped boxes.
 
@@ -41,10 +43,9 @@ def read_voc(
     if annotation is None or not annotation.is_file():
         return AnnotatedImage(name, picture, annotated=False)
     tree = _parse(annotation)
-    boxes, classes = [], []
+    boxes: list[np.ndarray[Any, Any]] = []
+    classes, left_out = [], []
     for item in tree.iter("object"):
-        if difficult == "skip" and (item.findtext("difficult") or "").strip().lower() in ("1", "true"):
-            continue
         cls = (item.findtext("name") or "").strip()
         try:
             # not a search in all levels: parts of a person have `bndbox` elements, too
@@ -56,15 +57,22 @@ def read_voc(
         if one_based:
             # the last pixel belongs to the box, so its far side is one further; a box without area keeps no area
             box -= [1, 1, 0, 0] if (box[2:] > box[:2]).all() else [1, 1, 1, 1]
+        if difficult == "skip" and (item.findtext("difficult") or "").strip().lower() in ("1", "true"):
+            left_out.append(len(boxes))
         boxes.append(box)
         classes.append(cls)
     return AnnotatedImage(
-        name, picture, boxes=np.array(boxes).reshape(-1, 4), classes=classes, declared=_declared(tree)
+        name,
+        picture,
+        boxes=np.array(boxes).reshape(-1, 4),
+        classes=classes,
+        ignored=frozenset(left_out),
+        declared=_declared(tree),
     )
 
 
 def _parse(annotation: Path) -> ElementTree.Element:
-    content = annotation.read_bytes()
+    content = read_small(annotation, _MOST_BYTES, follow=True)
     try:
         try:
             return ElementTree.fromstring(content)

@@ -5,6 +5,7 @@ Alpaydin and Kaynak, 1998). Digits in training scenes never appear in validation
 Shapes: N scenes, S digit slots per scene, P pasted digits, H x W pixels.
 """
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -46,7 +47,8 @@ class DigitScenes(JointDataModule):
         batch_size: scenes per training step and process.
         eval_batch_size: scenes per validation and test step.
         num_workers: loader processes; the scenes are in memory, so 0 is best.
-        seed: seed of the scenes, of their order and of augmentation.
+        seed: seed of the scenes, of their order and of augmentation; on the command line, where a config does not set
+            it, that of `seed_everything`.
         augment: augmentation of training scenes; none by default, since generating new scenes is cheaper.
     """
 
@@ -94,6 +96,11 @@ class DigitScenes(JointDataModule):
         }
         names = ["largest"] if image_tasks is None else image_tasks
         return {"boxes": Task("boxes", "detection", class_names=CLASS_NAMES), **{name: known[name] for name in names}}
+
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any]:
+        sizes = {"num_train": 6, "num_val": 3, "num_test": 3, "image_size": 32, "max_digit_px": 16}
+        return {"image_tasks": ["largest", "count", "parity"], **sizes}
 
     def setup(self, stage: str) -> None:
         # once: `fit` followed by `test` calls `setup` twice

@@ -36,7 +36,8 @@ class VOCDetectionData(FolderDataModule):
         test_split: VOC's image set for testing. Test labels are public for 2007 only, so the default is `val`; test
             metrics then equal the validation metrics by which checkpoints are selected.
         download: let torchvision download missing files.
-        difficult: `keep` or `skip` boxes marked difficult; VOC's evaluation ignores them.
+        difficult: boxes marked difficult are objects (`keep`), or not trained on and ignored by the metric, as in VOC's
+            evaluation (`skip`).
         **kwargs: arguments of `FolderDataModule` other than `box_classes` and `splits`.
     """
 
@@ -94,7 +95,7 @@ class VOCDetectionData(FolderDataModule):
         picture, annotation = self._files[name]
         record = read_voc(name, picture, annotation, True, self.difficult, self.checks, self.data_report)
         if record.annotated:
-            record.labels["present_classes"] = [float(class_name in record.classes) for class_name in CLASSES]
+            record.labels["present_classes"] = record.present(CLASSES)
         return record
 
     def label_specs(self) -> dict[str, ImageLabels]:

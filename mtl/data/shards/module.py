@@ -15,11 +15,9 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
-from mtl.batch import Batch
 from mtl.data.module import JointDataModule
-from mtl.data.sampling import Draw, EpochSampler, ResumableLoader, TrainingView
+from mtl.data.sampling import Draw, EpochSampler
 from mtl.data.shards.shard_set import ShardSet, fetch_text
 from mtl.errors import did_you_mean
 from mtl.task import Task
@@ -97,27 +95,17 @@ class ShardedData(JointDataModule):
                     shards.verify()
                 setattr(self, f"{split}_set", shards)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def _training_sampler(self, num_replicas: int, rank: int) -> EpochSampler:
         if self.shuffle_shards is None:
-            return super().train_dataloader()
-        view = TrainingView(self.train_set, self.tasks, self.augment, self.seed)
-        num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+            return super()._training_sampler(num_replicas, rank)
         assert isinstance(self.train_set, ShardSet)
-        sampler = ShardSampler(self.train_set, self.shuffle_shards, self.seed, num_replicas, rank)
-        drop_last = len(sampler) >= self.batch_size
-        options = self._loader_options()
-        loader = ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **options)
-        if self._resumed:
-            loader.load_state_dict(self._resumed)
-            self._resumed = {}
-        self._train_loader = loader
-        return loader
+        return ShardSampler(self.train_set, self.shuffle_shards, self.seed, num_replicas, rank)
 
     def _check_tasks(self) -> None:
         text = fetch_text(self.root, TASKS, self.cache_dir)
         try:
             written = self.declare_tasks(tasks=json.loads(text))
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"{self.root}/{TASKS} is damaged ({error}). Copy it again, or write the shards again."
             ) from error

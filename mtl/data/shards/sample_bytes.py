@@ -68,12 +68,15 @@ def decode_sample(data: bytes) -> Sample:
     if zlib.crc32(memoryview(data)[4:]) != checksum:
         raise ValueError("its checksum is wrong")
     start = _HEAD.size + length
-    sample: Sample = json.loads(data[_HEAD.size : start])
-    for key, value in sample.items():
-        if isinstance(value, dict):
-            # a copy, so that the tensor is writable
-            sample[key] = _decode_tensor(value, bytearray(data[start : start + value["bytes"]]))
-            start += value["bytes"]
+    try:
+        sample: Sample = json.loads(data[_HEAD.size : start])
+        for key, value in sample.items():
+            if isinstance(value, dict):
+                # a copy, so that the tensor is writable
+                sample[key] = _decode_tensor(value, bytearray(data[start : start + value["bytes"]]))
+                start += value["bytes"]
+    except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError) as error:
+        raise ValueError(f"its header does not describe its tensors ({type(error).__name__}: {error})") from error
     return sample
 
 

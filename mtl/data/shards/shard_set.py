@@ -213,8 +213,10 @@ def _read_index(text: str, where: str) -> list[dict[str, Any]]:
         for shard in shards:
             if Path(shard["filename"]).name != shard["filename"] or min(shard["chunk_size"], shard["chunk_bytes"]) < 1:
                 raise ValueError(f"entry {shard}")
+            if shard["chunk_bytes"] < 8 + 4 * shard["chunk_size"]:  # a shard begins with the places of its samples
+                raise ValueError(f"entry {shard} has more samples than bytes for them")
         form = {key: index["config"][key] for key in ("data_format", "compression", "encryption")}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{where} is damaged ({type(error).__name__}: {error}). Copy it again, or write the shards again."
         ) from error

@@ -20,7 +20,7 @@ from mtl.functional.boxes import giou_loss
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.detection_map import DetectionMetrics
 from mtl.metrics.task_metrics import Predictions
-from mtl.targets.detection import box_mask
+from mtl.targets.detection import PADDING_LABEL, box_mask
 from mtl.task import Task
 
 
@@ -97,7 +97,8 @@ class CenterNetHead(Head):
         height, width = heat_BCHW.shape[-2:]
         most = min(self.max_detections, peaks_BCHW[0].numel())
         scores_BK, index_BK = peaks_BCHW.flatten(1).topk(most)
-        cell_BK = index_BK % (height * width)
+        label_BK = index_BK.div(height * width, rounding_mode="floor")
+        cell_BK = index_BK - label_BK * (height * width)  # `%` of an open size has no ONNX form
         x_BK, y_BK = cell_BK % width, cell_BK.div(width, rounding_mode="floor")
         sides_BK4 = outputs["sides"].float().flatten(2).gather(2, cell_BK[:, None].expand(-1, 4, -1)).transpose(1, 2)
         boxes_BK4 = _sides_to_boxes(sides_BK4, (x_BK + 0.5) * self.stride, (y_BK + 0.5) * self.stride)
@@ -105,11 +106,12 @@ class CenterNetHead(Head):
         return {
             "boxes": boxes_BK4.clamp(min=0).minimum(limit),
             "scores": scores_BK,
-            "labels": index_BK.div(height * width, rounding_mode="floor"),
+            # where there are fewer peaks than boxes, the rest are cells that are none
+            "labels": torch.where(scores_BK > 0, label_BK, PADDING_LABEL),
         }
 
     def metrics(self) -> DetectionMetrics:
-        return DetectionMetrics(self.task)
+        return DetectionMetrics(self.task, self.max_detections)
 
     def _center_cells(self, boxes_BM4: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         center_BM2 = (boxes_BM4[..., :2] + boxes_BM4[..., 2:]) / (2 * self.stride)

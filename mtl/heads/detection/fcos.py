@@ -111,7 +111,7 @@ class FCOSHead(Head):
             "logits": torch.cat(logits, 1).float(),
             "boxes": torch.cat((low_BP2, high_BP2), -1),
             "centerness": torch.cat(central, 1).float().squeeze(-1),
-            "cells": cells_P3.expand(len(maps[0]), -1, -1),
+            "cells": cells_P3.expand(maps[0].shape[0], -1, -1),
         }
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
@@ -175,15 +175,15 @@ class FCOSHead(Head):
         return boxes_BN4.clamp(min=0).minimum(limit_B14), scores_BN, index_BN % self.task.num_classes
 
     def metrics(self) -> DetectionMetrics:
-        return DetectionMetrics(self.task)
+        return DetectionMetrics(self.task, self.max_detections)
 
     def _suppress(self, boxes_BN4: Tensor, scores_BN: Tensor, labels_BN: Tensor) -> Tensor:
         """Which candidates the NMS keeps, bool [B,N]; it runs per image and class."""
-        image_BN = torch.arange(len(boxes_BN4), device=boxes_BN4.device)[:, None].expand_as(labels_BN)
+        image_BN = torch.arange(boxes_BN4.shape[0], device=boxes_BN4.device)[:, None].expand_as(labels_BN)
         keep_BN = torch.zeros_like(scores_BN, dtype=torch.bool)
         if torch.compiler.is_compiling():
             # fixed shapes for export: shift images along x and classes along y, so that their boxes do not overlap
-            step = boxes_BN4.detach().amax() + 1
+            step = boxes_BN4.detach().max() + 1  # `amax` without a dimension has no ONNX form
             shift_BN4 = torch.stack((image_BN, labels_BN), -1).repeat(1, 1, 2) * step
             kept = nms((boxes_BN4 + shift_BN4).flatten(0, 1), scores_BN.flatten(), self.nms_iou)
             return keep_BN.flatten().index_fill(0, kept, True).view_as(keep_BN)

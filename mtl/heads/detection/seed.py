@@ -18,7 +18,7 @@ from mtl.heads.whole.classification import ClassificationHead
 from mtl.heads.whole.pooling import mlp
 from mtl.metrics.detection_map import DetectionMetrics
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
-from mtl.targets.detection import PADDING_LABEL, box_mask
+from mtl.targets.detection import PADDING_LABEL, box_mask, ignored
 from mtl.task import Task
 
 
@@ -115,7 +115,7 @@ class SeedBoxHead(Head):
         height, width = (size * self.stride for size in features[self.level].shape[-2:])
         boxes_BN4 = self.layers(self.pool(features)).float().unflatten(1, (self.num_boxes, 4))
         size_4 = numbers_on(boxes_BN4.device, [width, height, width, height], boxes_BN4.dtype)
-        return {"boxes_unit": boxes_BN4, "size_px": size_4.expand(len(boxes_BN4), 4)}
+        return {"boxes_unit": boxes_BN4, "size_px": size_4.expand(boxes_BN4.shape[0], 4)}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         boxes_BM4, real_BM = batch[self.task.name], box_mask(batch, self.task)
@@ -136,7 +136,7 @@ class SeedBoxHead(Head):
         }
 
     def metrics(self) -> "AgnosticDetectionMetrics":
-        return AgnosticDetectionMetrics(self.task)
+        return AgnosticDetectionMetrics(self.task, self.num_boxes)
 
 
 class AgnosticDetectionMetrics(TaskMetrics):
@@ -144,16 +144,20 @@ class AgnosticDetectionMetrics(TaskMetrics):
 
     Args:
         task: a task of kind `detection`.
+        max_detections: most boxes that the head returns for an image.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, max_detections: int = 100) -> None:
         super().__init__(task)
-        self.by_class = DetectionMetrics(task)
-        self.agnostic = DetectionMetrics(Task(task.name, "detection", class_names=("object",)))
+        self.by_class = DetectionMetrics(task, max_detections)
+        self.agnostic = DetectionMetrics(Task(task.name, "detection", class_names=("object",)), max_detections)
 
     def update(self, predictions: Predictions, batch: Batch) -> None:
         self.by_class.update(predictions, batch)
-        one_class = {self.task.labels_field: batch[self.task.labels_field].clamp(max=0)}
+        labels = batch[self.task.labels_field]
+        # one class, of objects and of ignored boxes
+        one_label = torch.where(labels < PADDING_LABEL, ignored(torch.zeros_like(labels)), labels.clamp(max=0))
+        one_class = {self.task.labels_field: one_label}
         self.agnostic.update({**predictions, "labels": predictions["labels"].clamp(max=0)}, {**batch, **one_class})
 
     def compute(self, per_class: bool = False) -> dict[str, Tensor]:

@@ -88,8 +88,8 @@ class SetDetectionHead(Head):
         size_4 = torch.tensor([width, height, width, height], dtype=torch.float32, device=x_BDHW.device) * self.stride
         cells_T2 = cell_centers([x_BDHW], [self.stride])[:, :2] / size_4[:2]
         keys_BTD = tokens_BTD + self.cell_position(_waves(cells_T2))
-        slots_BSD = self.slots.expand(len(x_BDHW), -1, -1)
-        boxes_BS4 = self.references.float().sigmoid().expand(len(x_BDHW), -1, -1)
+        slots_BSD = self.slots.expand(x_BDHW.shape[0], -1, -1)
+        boxes_BS4 = self.references.float().sigmoid().expand(x_BDHW.shape[0], -1, -1)
         logits: list[Tensor] = []
         boxes: list[Tensor] = []
         for stage in self.stages:
@@ -101,7 +101,7 @@ class SetDetectionHead(Head):
         return {
             "logits": torch.stack(logits, 1),
             "boxes_cxcywh_unit": torch.stack(boxes, 1),
-            "size_px": size_4.expand(len(x_BDHW), 4),
+            "size_px": size_4.expand(x_BDHW.shape[0], 4),
         }
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
@@ -153,7 +153,7 @@ class SetDetectionHead(Head):
         return {"boxes": boxes_BS4.clamp(min=0).minimum(size_B14), "scores": scores_BS, "labels": labels_BS}
 
     def metrics(self) -> DetectionMetrics:
-        return DetectionMetrics(self.task)
+        return DetectionMetrics(self.task, len(self.slots))
 
 
 class _Stage(nn.Module):

@@ -1,4 +1,4 @@
-"""Tagging head: a class for every step, cross-entropy over the steps that carry one.
+"""Tagging head: a class for every step, cross-entropy over the steps that carry one, best legal sequence of tags.
 
 Shapes: B samples, T steps, C classes.
 """
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec, mask_of
+from mtl.functional.viterbi import iob_steps, viterbi
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.spans import TagMetrics, has_spans
 from mtl.metrics.task_metrics import Predictions
@@ -25,8 +26,12 @@ class TaggingHead(Head):
         level: a sequence; the first one by default.
         dropout: share of the features dropped in training, 0 to 1.
         label_smoothing: share of the target spread over all classes, 0 to 1.
+        legal: of tags with IOB names, predict the best sequence in which no `I-` tag lacks its beginning (Viterbi);
+            otherwise the best tag of each step.
     """
 
+    allowed_CC: Tensor
+    first_C: Tensor
     kinds = ("tags",)
     monitor = ("span_f1", "max")
 
@@ -37,6 +42,7 @@ class TaggingHead(Head):
         level: str | None = None,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        legal: bool = True,
     ) -> None:
         super().__init__(task, features)
         (self.level,) = features.require([level or features.first("sequence")], f"head {task.name!r}", ["sequence"])
@@ -44,6 +50,10 @@ class TaggingHead(Head):
             self.monitor = ("accuracy", "max")
         self.label_smoothing = label_smoothing
         self.dropout = nn.Dropout(dropout)
+        self.legal = legal and has_spans(task)
+        allowed_CC, first_C = iob_steps(task.class_names if self.legal else ())
+        self.register_buffer("allowed_CC", allowed_CC, persistent=False)
+        self.register_buffer("first_C", first_C, persistent=False)
         self.layer = nn.Linear(features.channels[self.level], task.num_classes)
 
     def forward(self, features: Features) -> Outputs:
@@ -61,8 +71,12 @@ class TaggingHead(Head):
         return (losses_BT * known_BT).sum() / global_count(known_BT.sum())
 
     def decode(self, outputs: Outputs) -> Predictions:
-        probabilities_BTC = outputs["logits"].softmax(-1)
-        scores_BT, labels_BT = probabilities_BTC.max(-1)
+        logits_BTC = outputs["logits"]
+        scores_BT, labels_BT = logits_BTC.softmax(-1).max(-1)
+        if self.legal:
+            log_BTC = logits_BTC.log_softmax(-1)
+            labels_BT = viterbi(log_BTC, self.allowed_CC, self.first_C, outputs.get("mask"))
+            scores_BT = log_BTC.gather(2, labels_BT[..., None])[..., 0].exp()
         if "mask" in outputs:
             labels_BT = torch.where(outputs["mask"], labels_BT, -1)
         return {"labels": labels_BT, "scores": scores_BT}

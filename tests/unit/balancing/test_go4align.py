@@ -31,3 +31,13 @@ def test_one_group_weighs_all_tasks_the_same() -> None:
 def test_no_group_is_refused() -> None:
     with pytest.raises(ValueError, match="num_groups=0 must be at least 1"):
         GO4Align(num_groups=0)
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0, 1e-9, 1e-6])
+@pytest.mark.parametrize("num_groups", [2, 5])
+def test_a_loss_without_an_indicator_gets_no_weight(low: float, num_groups: int) -> None:
+    losses = torch.tensor([1.0, low, 2.0, 1.5])
+    weights_K = GO4Align(num_groups=num_groups).weights(losses)
+    assert float(weights_K[1]) == 0
+    assert bool((weights_K[[0, 2, 3]] > 0).all())
+    assert float(weights_K.max()) < 10

@@ -56,3 +56,13 @@ def test_features_that_change_their_number_are_refused() -> None:
 def test_senseless_steps_are_refused() -> None:
     with pytest.raises(ValueError, match="beta=0 must be in 0..1"):
         MoCo(beta=0)
+
+
+@pytest.mark.parametrize("size", [1e6, 1e12, 1e20, 1e37])
+@pytest.mark.parametrize("projection", ["simplex", "softmax"])
+def test_large_finite_gradients_move_all_weight_to_the_shorter_one(size: float, projection: str) -> None:
+    method = MoCo(beta=1.0, projection=projection)  # type: ignore[arg-type]
+    rows_KP = torch.tensor([[1.0, 0.0], [0.0, 3.0]]) * size
+    update_P = method(rows_KP)
+    assert bool(update_P.isfinite().all())
+    torch.testing.assert_close(method.weights_K, torch.tensor([2.0, 0.0]))

@@ -30,3 +30,9 @@ def test_a_missing_task_keeps_its_share() -> None:
 def test_rejects_a_step_of_zero() -> None:
     with pytest.raises(ValueError, match="gamma=0 must be above 0"):
         MoDo(gamma=0)
+
+
+@pytest.mark.parametrize("size", [1e10, 1e20, 1e150, 1e300])
+def test_large_finite_gradients_move_all_weight_to_the_shorter_one(size: float) -> None:
+    gramian_KK = torch.diag(torch.tensor([9.0, 1.0, 5.0]).double() * size)
+    assert MoDo()(gramian_KK).tolist() == [0.0, 1.0, 0.0]

@@ -1,8 +1,13 @@
 import pytest
 import torch
 
+from mtl.balancing.cr_mogm import CRMOGM
+from mtl.balancing.engine.balancer import check_settings
+from mtl.balancing.fairgrad import FairGrad
 from mtl.balancing.method import SINGULAR, STATIONARY
 from mtl.balancing.nash_mtl import NashMTL
+from mtl.balancing.ntkmtl import NTKMTL
+from mtl.balancing.pivrg import PIVRG
 
 
 def test_every_task_gains_the_same_share() -> None:
@@ -32,3 +37,16 @@ def test_stationary_and_zero_gradients_are_said() -> None:
     assert int(method.status) == STATIONARY
     assert method(torch.diag(torch.tensor([0.0, 4.0]))).tolist() == [0.0, 0.5]
     assert int(method.status) == SINGULAR
+
+
+def test_max_norm_is_refused_where_weights_are_kept_between_steps() -> None:
+    for method in (NashMTL(max_norm=1.0), CRMOGM(NashMTL(max_norm=1.0))):
+        with pytest.raises(ValueError, match=r"max_norm.*every=4.*trainer.gradient_clip_val"):
+            check_settings(method, "features", 4, None)
+    check_settings(NashMTL(), "features", 4, None)
+    check_settings(NashMTL(max_norm=1.0), "features", 1, None)
+
+
+def test_methods_whose_authors_do_not_weigh_heads_leave_them_alone() -> None:
+    assert [cls.head_gradients for cls in (FairGrad, PIVRG, NTKMTL)] == ["own"] * 3
+    assert NashMTL.head_gradients == "weighted"

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mtl.balancing.method import STATIONARY
 from mtl.balancing.mgda import MGDA
 from mtl.balancing.sdmgrad import SDMGrad
 
@@ -33,3 +34,9 @@ def test_a_product_of_two_batches_need_not_be_symmetric() -> None:
 def test_rejects_no_steps() -> None:
     with pytest.raises(ValueError, match="num_steps=0"):
         SDMGrad(num_steps=0)
+
+
+def test_opposite_gradients_are_stationary() -> None:
+    method, rows_KP = SDMGrad(), torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
+    assert bool((method(rows_KP @ rows_KP.T) @ rows_KP == 0).all())
+    assert int(method.status) == STATIONARY

@@ -118,7 +118,7 @@ def test_random_weights_are_tested_when_asked_for(folder: Path) -> None:
 def test_a_checkpoint_of_another_model_is_refused(beside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = str(beside / "checkpoints" / "best.ckpt")
     flags = ["--model.backbone.width", "6", "--name", "other"]
-    assert main(["test", "--config", "tiny.yaml", "--ckpt_path", checkpoint, *flags]) == 1
+    assert main(["test", "--config", "tiny.yaml", "--ckpt_path", checkpoint, *flags]) == 2
     said = capsys.readouterr().err
     assert "was made by another model than this config describes: " in said
     assert "more. Use the config of its own run: --run RUN_FOLDER." in said
@@ -236,3 +236,22 @@ def test_processes_of_a_cluster_do_not_draw_a_seed_each(
     monkeypatch.setenv("SLURM_PROCID", "0")
     assert main(["fit", "--config", "tiny.yaml", "--seed_everything", "true"]) == 2
     assert "give a number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], 0),
+        (["--seed_everything", "7"], 7),
+        (["--seed_everything", "7", "--data.seed", "0"], 0),
+        (["--seed_everything", "false"], 0),
+    ],
+)
+def test_the_data_have_the_seed_of_the_run_unless_they_have_their_own(
+    flags: list[str], expected: int, folder: Path
+) -> None:
+    cli = built("--config", "tiny.yaml", *flags)
+    assert cli.data.seed == expected
+    # written down, so that a resumed run and a test have the same data
+    written = yaml.safe_load((cli.run_dir / "config.yaml").read_text())
+    assert written["data"]["init_args"]["seed"] == expected

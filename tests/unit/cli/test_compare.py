@@ -13,7 +13,6 @@ import yaml
 from mtl.cli.main import main
 from mtl.evaluation.report import FAILED
 from mtl.experiments import run_queue
-from mtl.experiments.cells import overlay_file
 from mtl.experiments.comparison import Cell, merged, read_comparison
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,7 +55,7 @@ def comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert words[:4] == [sys.executable, "-m", "mtl", "fit"]
         rest = words[4:]
         del rest[:4]
-        return [sys.executable, str(tmp_path / "stand_in.py"), "--overlay", str(overlay_file(cell)), *rest]
+        return [sys.executable, str(tmp_path / "stand_in.py"), "--overlay", str(cell.settings_file), *rest]
 
     monkeypatch.setattr(run_queue.RunQueue, "command", command)
     return file
@@ -108,7 +107,7 @@ def test_a_run_that_was_cut_off_is_resumed_and_one_of_other_settings_begins_anew
         run.mkdir(parents=True)
         (run / "config.yaml").touch()
         cell = next(cell for cell in read_comparison(comparison).cells(tmp_path / "out") if cell.path == run)
-        overlay_file(cell).write_text(yaml.safe_dump(overlay or cell.overlay))
+        cell.settings_file.write_text(yaml.safe_dump(overlay or cell.overlay))
     main(words)
     assert (tmp_path / "out/boxes-alone/seed0/resumed").is_file()
     assert (tmp_path / "out/largest-alone/seed0/results.json").is_file()

@@ -6,7 +6,6 @@ import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from mtl.cli.loader_errors import loader_error
-from mtl.cli.main import _is_users
 
 
 class Bad(Dataset[int]):
@@ -34,14 +33,12 @@ def test_an_error_in_a_worker_is_told_as_if_it_were_raised_here() -> None:
     error = failure(die=False)
     assert "Traceback" in str(error)
     assert loader_error(str(error)) == "picture 'a.png' is cut off;\nmend it"
-    assert _is_users(error)
 
 
 def test_a_killed_worker_is_told_with_what_to_do() -> None:
     error = failure(die=True)
     told = str(loader_error(str(error)))
     assert re.match(r"a process of the data loader (was killed \(Killed\)|ended unexpectedly); most often memory", told)
-    assert _is_users(error)
 
 
 def test_other_errors_are_left_alone() -> None:

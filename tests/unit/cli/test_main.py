@@ -36,13 +36,33 @@ def test_the_traceback_is_shown_when_asked_for(folder: Path, monkeypatch: pytest
         main(words)
 
 
-def test_an_error_nobody_foresaw_keeps_its_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_nobody_foresaw_is_told_in_two_lines_and_keeps_its_traceback_for_who_asks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise TypeError("a mistake of ours")
 
     monkeypatch.setattr("mtl.cli.app.write_record", broken)
+    assert main(["fit", "--config", "tiny.yaml"]) == 1
+    assert capsys.readouterr().err == ("error: TypeError: a mistake of ours\n  the whole traceback: add --traceback\n")
     with pytest.raises(TypeError, match="a mistake of ours"):
-        main(["fit", "--config", "tiny.yaml"])
+        main(["fit", "--config", "tiny.yaml", "--traceback"])
+
+
+def test_an_error_is_few_and_short_lines_whatever_stands_in_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("first\x1b]0;title\x07\n" + "word " * 1000 + "\nx\ny\nz\n" + "\udcff" * 5000 + "\nlast")
+
+    monkeypatch.setattr("mtl.cli.app.write_record", broken)
+    assert main(["fit", "--config", "tiny.yaml"]) == 1
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) <= 5
+    assert max(map(len, said.splitlines())) <= 310
+    assert said.replace("\n", "").isprintable()
+    assert said.startswith("error: first?]0;title?\n")
+    assert "\nlast\n" in said
 
 
 def test_ctrl_c_before_training_has_no_traceback(

@@ -183,7 +183,7 @@ def test_a_function_of_an_allowed_module_is_refused_all_the_same(folder: Path, c
         "from subprocess import Popen\nfrom mtl.heads.head import Head\n"
         "def make(*_, **__) -> Head:\n    open('hacked', 'w')\n"
     )
-    for name, reason in (("make", "it is a function"), ("Popen", "refused to import 'subprocess.Popen'")):
+    for name, reason in (("make", "it is a function"), ("Popen", "it is another name of 'subprocess.Popen'")):
         words = overlay(folder, HEAD + f"{{class_path: allowed_once.{name}}}\n")
         assert main([*words, "--allow", "allowed_once"]) == 2
         assert reason in capsys.readouterr().err
@@ -232,6 +232,13 @@ SWEEPS: dict[str, dict[str, Any]] = {
     "a command that allows code": {"command": ["-m", "mtl", "fit", "--config=tiny.yaml", "--allow=os", "${args}"]},
     "a command that loads": {"command": ["-m", "mtl", "fit", "--ckpt_path=evil.ckpt", "${args}"]},
     "an experiment elsewhere": {"parameters": {"experiment": {"value": "../escape"}}},
+    "runs elsewhere": {"parameters": {"runs_root": {"values": ["../escape"]}}},
+    "trials without end": {"run_cap": 10**9},
+    "a grid without end": {"method": "grid", "parameters": {f"a.b{n}": {"values": [0] * 10} for n in range(40)}},
+    "control codes in a command": {"command": ["-m", "mtl", "fit", "--name=\x1b]0;x\a", "${args}"]},
+    "a metric that is markup": {"metric": {"name": "val/[/nope]", "goal": "maximize"}},
+    "a metric that is a list": {"metric": [1]},
+    "values that are a text": {"parameters": {"data.seed": {"values": "abc"}}},
 }
 
 

@@ -100,9 +100,9 @@ def test_null_stays_visible_for_the_schema_to_judge(tmp_path: Path) -> None:
     assert config.get(("model", "heads")) == {"boxes": {"class_path": "CenterNetHead"}, "scene": None}
 
 
-def test_keys_that_are_numbers_stay_numbers(tmp_path: Path) -> None:
-    config = merge(tmp_path, "weights: {0: 1.0}", "weights: {1: 2.0}")
-    assert config.get(("weights",)) == {0: 1.0, 1: 2.0}
+def test_every_key_is_text(tmp_path: Path) -> None:
+    config = merge(tmp_path, "weights: {0: 1.0, true: 2.0}", "weights: {0: 3.0, null: 4.0}")
+    assert config.get(("weights",)) == {"0": 3.0, "true": 2.0, "null": 4.0}
 
 
 def test_bases_lie_below_in_order_and_reach_further_bases(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -6,58 +7,27 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from mtl.backbones.backbone import Backbone
-from mtl.cli.config_sections import make_schema
-from mtl.config.merge import Config
-from mtl.config.schema import describe, expected_class, find_class, literals, parameters
-from mtl.config.yaml_lines import Origin
+from mtl.config.schema import Place, describe, expected_class, find_class, parameters
 from mtl.heads.head import Head
+from mtl.module import MultiTaskLightningModule
 
 
-def schema(values: dict[str, Any]) -> Any:
-    return make_schema(Config(values))
+def test_a_place_knows_what_is_built_there() -> None:
+    heads = Place(parameters(MultiTaskLightningModule)["heads"])
+    assert (heads.bases, heads.items, heads.function) == ((), (), False)
+    head = Place(heads.values)
+    assert (head.bases, head.given) == ((Head,), 2)
+    assert expected_class(list[Head] | None) is Head
+    assert expected_class(Callable[[Iterable[Any]], Optimizer]) is Optimizer
+    assert Place(Path | str | None).path
 
 
-def test_it_knows_which_class_stands_where() -> None:
-    known = schema(
-        {"model": {"heads": {"boxes": {"class_path": "CenterNetHead"}}}, "data": {"class_path": "DigitScenes"}}
-    )
-    assert expected_class(known.expected(("model", "backbone"))) is Backbone
-    assert expected_class(known.expected(("model", "heads", "boxes"))) is Head
-    assert known.chosen(("model", "heads", "boxes")).__name__ == "CenterNetHead"
-    assert known.chosen(("data", "init_args")).__name__ == "DigitScenes"
-    assert expected_class(known.expected(("model", "optim", "optimizer"))) is Optimizer
-    assert known.expected(("data", "init_args", "num_train")) is int
-    assert known.expected(("nowhere", "at", "all")) is None
-
-
-def test_arguments_that_the_code_gives_are_not_offered() -> None:
-    known = schema({"model": {"heads": {"boxes": {"class_path": "CenterNetHead"}}}})
-    names = known.names(("model", "heads", "boxes", "init_args"))
-    assert "level" in names
-    assert not {"task", "features"} & set(names)
-    assert "tasks" not in known.names(("model",))
-
-
-def test_null_takes_away_an_entry_and_leaves_an_argument() -> None:
-    values: dict[str, Any] = {
-        "model": {"heads": {"a": None, "b": {"class_path": "CenterNetHead"}}, "loss_weights": {"a": None, "b": 1.0}},
-        "data": {"class_path": "DigitScenes", "init_args": {"eval_batch_size": None}},
-        "name": None,
-    }
-    config = Config(values)
-    paths = [
-        ("model", "heads", "a"),
-        ("model", "loss_weights", "a"),
-        ("data", "init_args", "eval_batch_size"),
-        ("name",),
-    ]
-    config.origins = dict.fromkeys(paths, Origin("file"))
-    make_schema(config).drop_removed()
-    assert list(values["model"]["heads"]) == ["b"]
-    assert values["model"]["loss_weights"] == {"b": 1.0}
-    assert values["data"]["init_args"] == {"eval_batch_size": None}
-    assert values["name"] is None
+@pytest.mark.parametrize(
+    "annotation", [Callable, Callable[[int], int], Callable[..., Any] | None, str | Callable[[int], bool]]
+)
+def test_a_place_for_a_function_is_known(annotation: Any) -> None:
+    assert Place(annotation).function
+    assert not Place(annotation).bases
 
 
 def test_parameters_follow_kwargs_to_the_parent() -> None:
@@ -101,4 +71,4 @@ def test_annotations_are_put_into_words(annotation: Any, words: str) -> None:
 
 
 def test_words_of_a_literal_are_listed() -> None:
-    assert literals(list[Literal["a", "b"]] | None) == ["a", "b"]
+    assert Place(list[Literal["a", "b"]] | None).literals == ["a", "b"]

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import pytest
 import torch
 from torch.utils.data import Dataset
 
-from mtl.batch import collate
+from mtl.batch import Sample, collate
 from mtl.data.augment.augment import Augment
 from mtl.data.sampling import EpochSampler, ResumableLoader, TrainingView
 
@@ -71,12 +72,12 @@ def test_a_restored_loader_goes_on_where_the_other_stopped() -> None:
     iterator = iter(stopped)
     assert ids(next(iterator) for _ in range(2)) == expected[:2]
     state = stopped.state_dict()
-    assert state == {"epoch": 3, "batches": 2}
+    assert state == {"epoch": 3, "batches": 2, "of": 5, "batch_size": 2, "ranks": 1}
     resumed.load_state_dict(state)
     assert resumed.state_dict() == state
     rest = iter(resumed)
     assert ids([next(rest)]) == expected[2:3]
-    assert resumed.state_dict() == {"epoch": 3, "batches": 3}
+    assert resumed.state_dict()["batches"] == 3
     assert ids(rest) == expected[3:]
     # the next epoch is a whole one
     resumed.sampler.set_epoch(4)  # type: ignore[attr-defined]
@@ -96,3 +97,49 @@ def test_a_state_of_a_finished_epoch_does_not_shorten_the_next() -> None:
 def test_a_bare_index_is_the_first_epoch() -> None:
     view = TrainingView(Numbers(), {}, Augment(flip_horizontal=0.0), seed=0)
     assert view[3]["image_id"] == view[(0, 3)]["image_id"] == 3
+
+
+class Many(Dataset[Sample]):
+    """192 samples."""
+
+    def __len__(self) -> int:
+        return 192
+
+    def __getitem__(self, index: int) -> Sample:
+        return {"image": torch.zeros(3, 1, 1), "image_id": index}
+
+
+def of_size(batch_size: int, ranks: int = 1, rank: int = 0) -> ResumableLoader:
+    view = TrainingView(Many(), {}, None, seed=0)
+    sampler = EpochSampler(view, seed=0, num_replicas=ranks, rank=rank)
+    return ResumableLoader(view, batch_size, sampler=sampler, drop_last=True, collate_fn=lambda x: collate(x, {}))
+
+
+@pytest.mark.parametrize(("batch_size", "ranks"), [(8, 1), (4, 2), (2, 4)])
+def test_as_many_samples_a_step_finish_the_epoch_on_any_number_of_ranks(batch_size: int, ranks: int) -> None:
+    first = of_size(8)
+    steps = iter(first)
+    done = ids(next(steps) for _ in range(10))
+    rest = []
+    for rank in range(ranks):
+        again = of_size(batch_size, ranks, rank)
+        again.load_state_dict(first.state_dict())
+        rest += ids(again)
+    seen = [index for batch in done + rest for index in batch]
+    assert sorted(seen) == list(range(192))
+
+
+@pytest.mark.parametrize(("batch_size", "ranks"), [(16, 1), (8, 2), (4, 1), (3, 3)])
+def test_another_number_of_samples_a_step_is_refused_in_the_middle_of_an_epoch(batch_size: int, ranks: int) -> None:
+    first = of_size(8)
+    steps = iter(first)
+    for _ in range(10):
+        next(steps)
+    with pytest.raises(ValueError, match=r"after 10 of 24 batches.*8 samples on each of 1 ranks.*a step has 8 samples"):
+        of_size(batch_size, ranks).load_state_dict(first.state_dict())
+    whole = of_size(8)
+    assert len(ids(whole)) == 24
+    again = of_size(batch_size, ranks)
+    again.load_state_dict(whole.state_dict())  # an epoch that is done leaves nothing out
+    again.sampler.set_epoch(1)  # type: ignore[attr-defined]
+    assert len(ids(again)) == 192 // (batch_size * ranks)

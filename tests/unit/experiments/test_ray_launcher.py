@@ -59,6 +59,16 @@ def test_a_run_that_is_stopped_ends_on_its_machine(cluster: str, tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_a_run_that_waits_for_a_machine_is_stopped_before_it_starts(cluster: str, tmp_path: Path) -> None:
+    run = RayLauncher(cluster, cpus=2)([sys.executable, "-c", "print('ran')"], tmp_path / "long.log", {})
+    time.sleep(0.5)  # no machine has two CPUs
+    run.terminate()
+    assert run.wait() == 1
+    assert "Ray lost the run" in (tmp_path / "long.log").read_text()
+    assert "ran" not in (tmp_path / "long.log").read_text().split()
+
+
+@pytest.mark.slow
 def test_a_comparison_is_trained_on_the_cluster(cluster: str, tmp_path: Path, capsys: Any) -> None:
     root = Path(__file__).resolve().parents[3]
     file = tmp_path / "two.yaml"

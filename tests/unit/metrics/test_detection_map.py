@@ -1,13 +1,20 @@
 """Mean average precision against torchmetrics and values worked out by hand, also over unequal processes."""
 
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from faster_coco_eval import COCO, COCOeval_faster
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
+from mtl.features import FeatureSpec
+from mtl.heads.detection.fcos import FCOSHead
 from mtl.metrics.detection_map import DetectionMAP, DetectionMetrics
+from mtl.targets.detection import ignored
 from mtl.task import Task
 from tests.conftest import RunRanks
 
@@ -35,7 +42,12 @@ def packed(images: list[Image], num_classes: int = 3) -> DetectionMAP:
 
 
 def reference(images: list[Image]) -> dict[str, Tensor]:
-    metric = MeanAveragePrecision(backend="faster_coco_eval", class_metrics=True)
+    metric = MeanAveragePrecision(
+        backend="faster_coco_eval",
+        class_metrics=True,
+        iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(),
+        rec_thresholds=np.linspace(0, 1, 101).tolist(),
+    )
     metric.update(
         [{"boxes": found[:, :4], "scores": found[:, 4], "labels": labels} for found, labels, _, _ in images],
         [{"boxes": boxes, "labels": truth} for _, _, boxes, truth in images],
@@ -175,3 +187,88 @@ def test_uneven_and_empty_ranks_equal_one_process(run_ranks: RunRanks) -> None:
         for values in result:
             for name, value in whole.items():
                 torch.testing.assert_close(values[name], value, equal_nan=True)
+
+
+def coco(images: list[Image], num_classes: int = 3, crowds: list[Tensor] | None = None, limit: int = 100) -> float:
+    """The mAP of COCO's own interface, with its own thresholds, without torchmetrics."""
+    truth, found, number = [], [], 0
+    for index, (detections, labels, boxes, classes) in enumerate(images):
+        for row, (box, cls) in enumerate(zip(boxes.double(), classes, strict=True)):
+            x, y, right, bottom = box.tolist()
+            number += 1
+            crowd = 0 if crowds is None else int(crowds[index][row])
+            size = [x, y, right - x, bottom - y]
+            truth.append({"id": number, "image_id": index, "category_id": int(cls), "bbox": size, "iscrowd": crowd})
+            truth[-1]["area"] = size[2] * size[3]
+        for box, cls in zip(detections.double(), labels, strict=True):
+            x, y, right, bottom, score = box.tolist()
+            size = [x, y, right - x, bottom - y]
+            found.append({"image_id": index, "category_id": int(cls), "bbox": size, "score": score})
+    with redirect_stdout(StringIO()):
+        data = COCO()
+        data.dataset = {
+            "images": [{"id": index} for index in range(len(images))],
+            "annotations": truth,
+            "categories": [{"id": index} for index in range(num_classes)],
+        }
+        data.createIndex()
+        evaluation = COCOeval_faster(data, data.loadRes(found), "bbox")
+        evaluation.params.maxDets = [min(1, limit), min(10, limit), limit]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]
+    return float(precision[precision > -1].mean())
+
+
+def test_thresholds_are_those_of_coco() -> None:
+    for seed in range(12):
+        torch.manual_seed(seed)
+        images = [random_image(i % 5 + seed % 3, (i * 7) % 6) for i in range(12)]
+        # 6 of 20 found is a recall of 0.3, which float32 puts on the other side of the threshold
+        part = perfect_image([0] * 20)
+        images.append((part[0][:6], part[1][:6], part[2], part[3]))
+        assert float(packed(images).compute()["map"]) == pytest.approx(coco(images), abs=1e-6)
+
+
+def test_a_detection_on_an_ignored_box_is_neither_right_nor_wrong() -> None:
+    real, crowd = torch.tensor([[0.0, 0.0, 20.0, 20.0]]), torch.tensor([[30.0, 30.0, 60.0, 60.0]])
+    found = torch.tensor([[30, 30, 60, 60, 0.9], [31, 31, 50, 50, 0.8], [0, 0, 20, 20, 0.5]])
+    boxes, classes = torch.cat((real, crowd)), torch.tensor([1, 1])
+    metric = DetectionMAP(3)
+    metric.update([found], [torch.tensor([1, 1, 1])], [boxes], [classes], [torch.tensor([False, True])])
+    assert metric.compute()["map"] == 1
+    plain = DetectionMAP(3)
+    plain.update([found], [torch.tensor([1, 1, 1])], [real], [classes[:1]])
+    assert plain.compute()["map"] == pytest.approx(1 / 3, abs=1e-3)  # it comes third
+    image = (found, torch.tensor([1, 1, 1]), boxes, classes)
+    assert coco([image], crowds=[torch.tensor([0, 1])]) == 1
+
+
+def test_ignored_boxes_of_a_batch_reach_the_metric() -> None:
+    predictions, batch = batch_of([[[0, 0, 9, 9], [20, 20, 40, 40]]])
+    batch["box_labels"][0, 1] = ignored(batch["box_labels"][0, 1])
+    assert compute(predictions, batch)["map"] == 1
+    predictions["labels"][0, 1] = -1  # not found: no miss
+    assert compute(predictions, batch)["map"] == 1
+    batch["box_labels"][0, 0] = ignored(batch["box_labels"][0, 0])
+    assert compute(predictions, batch) == {}
+
+
+@pytest.mark.parametrize("limit", [1, 5, 100, 300])
+def test_as_many_detections_count_as_the_head_returns(limit: int) -> None:
+    side = torch.arange(250.0)[:, None] * 10
+    boxes = torch.cat((side, side, side + 8, side + 8), 1)
+    found, classes = torch.cat((boxes, torch.linspace(0.9, 0.1, 250)[:, None]), 1), torch.zeros(250, dtype=torch.int64)
+    metric = DetectionMAP(1, limit)
+    metric.update([found], [classes], [boxes], [classes])
+    values = metric.compute()
+    assert values[f"recall{limit}"] == pytest.approx(min(limit, 250) / 250)
+    assert float(values["map"]) == pytest.approx(coco([(found, classes, boxes, classes)], 1, limit=limit), abs=1e-6)
+    assert (float(values["map"]) == 1) == (limit == 300)
+
+
+def test_the_metric_follows_its_head() -> None:
+    head = FCOSHead(TASK, FeatureSpec({"p3": 8}, {"p3": 8}), max_detections=300)
+    assert head.metrics().average_precision.max_detections == 300
+    few = FCOSHead(TASK, FeatureSpec({"p3": 8}, {"p3": 8}), max_detections=20)
+    assert few.metrics().average_precision.max_detections == 100  # no more come, so the name of the recall is COCO's

@@ -23,17 +23,38 @@ def test_a_record_holds_config_command_and_environment(tmp_path: Path) -> None:
     assert {"torch", "lightning", "mtl"} <= found["packages"].keys()
 
 
-def test_the_commit_and_uncommitted_changes_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    git(tmp_path, "init", "-q")
-    (tmp_path / "file").write_text("1")
-    git(tmp_path, "add", "file")
-    git(tmp_path, "commit", "-q", "-m", "first")
+def repository(folder: Path) -> None:
+    git(folder, "init", "-q")
+    (folder / "file").write_text("1")
+    git(folder, "add", "file")
+    git(folder, "commit", "-q", "-m", "first")
+
+
+def test_the_commit_is_noted_and_of_our_own_checkout_uncommitted_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository(tmp_path)
+    monkeypatch.setattr("mtl.runs.record.ROOT", tmp_path.resolve())
     state = git_state(tmp_path)
     assert state is not None
     assert (state["sha"], state["dirty"]) == (git(tmp_path, "rev-parse", "HEAD"), False)
     (tmp_path / "file").write_text("2")
     monkeypatch.chdir(tmp_path)
     assert environment()["git"]["dirty"] is True
+    assert environment()["mtl_git"]["dirty"] is True
+
+
+def test_nothing_that_a_repository_configures_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository(tmp_path)
+    with (tmp_path / ".git" / "config").open("a") as config:
+        config.write('[core]\n\tfsmonitor = "touch hacked; false"\n[filter "x"]\n\tclean = "touch hacked; cat"\n')
+    (tmp_path / ".git" / "info").mkdir(exist_ok=True)
+    (tmp_path / ".git" / "info" / "attributes").write_text("* filter=x\n")
+    (tmp_path / "file").write_text("2")
+    monkeypatch.chdir(tmp_path)
+    state = environment()["git"]
+    assert (state["sha"], "dirty" in state) == (git(tmp_path, "rev-parse", "HEAD"), False)
+    assert not (tmp_path / "hacked").exists()
 
 
 def test_outside_a_repository_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

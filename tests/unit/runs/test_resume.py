@@ -166,7 +166,7 @@ def test_a_run_without_any_good_checkpoint_is_told(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("checkpoint: {dirpath: null}\n")
     assert resume_point(tmp_path) is None
     (tmp_path / "checkpoints" / "last.ckpt").write_bytes(b"half")
-    with pytest.raises(ValueError, match=r"last.ckpt' \(4 bytes\) is damaged or no checkpoint"):
+    with pytest.raises(ValueError, match="last.ckpt' is damaged"):
         resume_point(tmp_path)
 
 

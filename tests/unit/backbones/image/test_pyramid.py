@@ -28,10 +28,10 @@ def test_the_deepest_level_is_the_networks_own() -> None:
 
 
 def test_a_pyramid_over_a_missing_stride_says_what_there_is() -> None:
-    with pytest.raises(ValueError, match=r"net has no map c4 \(stride 16\); it gives c2, c3, c5"):
+    with pytest.raises(ValueError, match=r"net has no map c4 \(stride 16\); it has c2, c3, c5"):
         Pyramid({"c2": 4, "c3": 6, "c5": 10}, ["p3"], 16, "net")
 
 
 def test_a_level_named_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="none twice"):
+    with pytest.raises(ValueError, match="no level twice"):
         Pyramid(CHANNELS, ["p3", "p3"], 16, "net")

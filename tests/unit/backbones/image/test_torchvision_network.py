@@ -100,11 +100,11 @@ def test_mode_reaches_the_network_and_its_twin_keeps_it() -> None:
     ("options", "message"),
     [
         ({"name": "resnet81"}, "no classification network 'resnet81'. Did you mean 'resnet18'"),
-        ({"weights": "IMAGENET1K_V7"}, "has no weights 'IMAGENET1K_V7'; there are DEFAULT, IMAGENET1K_V1"),
-        ({"levels": ("p6",)}, "unknown level 'p6'; there are c2"),
+        ({"weights": "IMAGENET1K_V7"}, "has no weights 'IMAGENET1K_V7'; weights are DEFAULT, IMAGENET1K_V1"),
+        ({"levels": ("p6",)}, "unknown level 'p6'; levels are c2"),
         ({"levels": ()}, "at least one level"),
         ({"name": "swin_t"}, "swin_t has no map c3, c4"),
-        ({"name": "vit_b_16"}, "images of one size only"),
+        ({"name": "vit_b_16"}, "images of one fixed size"),
     ],
 )
 def test_wrong_settings_are_explained(options: dict[str, object], message: str) -> None:

@@ -191,7 +191,7 @@ def test_rejects_two_of_them_fixed_weights_beside_them_and_a_frozen_trunk() -> N
         trainer(LossBalancing(Equal())).fit(module(loss_weights={"parity": 0.5}), data())
     frozen = module()
     frozen.model.trunk.requires_grad_(False)
-    with pytest.raises(ValueError, match="needs a trunk that learns"):
+    with pytest.raises(ValueError, match="needs shared parameters that learn"):
         trainer(LossBalancing(CAGrad(), at="parameters")).fit(frozen, data())
 
 

@@ -1,8 +1,10 @@
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
@@ -76,3 +78,61 @@ def test_last_is_the_last_state_and_best_the_best(tmp_path: Path) -> None:
     trainer.fit(model)
     steps = {name: torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["global_step"] for name in ("best", "last")}
     assert steps == {"best": 2, "last": 7}
+
+
+class Stop(Exception):
+    """A kill."""
+
+
+def killed(checkpoint: BestCheckpoint, step: int) -> BestCheckpoint:
+    """Dies right after its first write of `last.ckpt` from this step on, as a machine does."""
+    save = checkpoint._save_last
+
+    def save_and_die(trainer: Trainer) -> None:
+        before = checkpoint._last_step
+        save(trainer)
+        if checkpoint._last_step not in (before, *range(step)):
+            raise Stop
+
+    checkpoint._save_last = save_and_die  # type: ignore[method-assign]
+    return checkpoint
+
+
+class Steps(Callback):
+    """The batch after which each validation came."""
+
+    def __init__(self) -> None:
+        self.validated: list[int] = []
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.validated.append(trainer.fit_loop.total_batch_idx)
+
+
+def fit(tiny: Any, checkpoint: BestCheckpoint, resume: str | None = None, **options: Any) -> tuple[Any, list[int]]:
+    torch.manual_seed(0)
+    module, steps = tiny.module(), Steps()
+    one = tiny.trainer([checkpoint, steps], enable_checkpointing=True, **options)
+    with suppress(Stop):
+        one.fit(module, tiny.data(), ckpt_path=resume, weights_only=False)
+    return module, steps.validated
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"accumulate_grad_batches": 4, "val_check_interval": 3, "max_steps": 5},
+        {"check_val_every_n_epoch": None, "val_check_interval": 4, "max_steps": 14},
+    ],
+    ids=["validation in an accumulation window", "validations counted over epochs"],
+)
+def test_a_run_that_was_killed_after_a_write_goes_on_as_if_nothing_had_been(
+    options: dict[str, Any], tiny: Any, tmp_path: Path
+) -> None:
+    every, at = ({"save_every_steps": 8}, 8) if "check_val_every_n_epoch" in options else ({}, 0)
+    whole, validated = fit(tiny, BestCheckpoint(dirpath=str(tmp_path / "whole"), **every), **options)
+    _, before = fit(tiny, killed(BestCheckpoint(dirpath=str(tmp_path / "cut"), **every), at), **options)
+    last = str(tmp_path / "cut" / "last.ckpt")
+    resumed, after = fit(tiny, BestCheckpoint(dirpath=str(tmp_path / "cut"), **every), last, **options)
+    assert before + after == validated
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name

@@ -1,6 +1,7 @@
 """The average is validated, saved, tested and resumed; training itself does not feel it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -161,3 +162,36 @@ def test_refuses_checkpoints_that_could_not_hold_the_average(tiny: Any, tmp_path
     trainer = tiny.trainer([EMA(), best], enable_checkpointing=True)
     with pytest.raises(ValueError, match="save_weights_only.*to false, or remove EMA"):
         trainer.fit(tiny.module(), tiny.data())
+
+
+class Half(torch.nn.Module):
+    """A module with weights of 16 bits, as much of Lightning's as EMA looks at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(4, dtype=torch.bfloat16))
+
+
+def test_weights_of_16_bits_are_averaged_in_32() -> None:
+    ema, module = EMA(decay=0.999, warmup=False), Half()
+    ema.on_fit_start(SimpleNamespace(), module)  # type: ignore[arg-type]
+    module.weight.data.fill_(1.0)
+    for step in range(1000):
+        fit_now = SimpleNamespace(global_step=step + 1, state=SimpleNamespace(fn="fit"))
+        ema.on_train_batch_end(fit_now, module, None, None, 0)  # type: ignore[arg-type]
+        if step % 100 == 0:  # a validation takes the average in and gives the weights back
+            ema.on_validation_epoch_start(fit_now, module)  # type: ignore[arg-type]
+            ema.on_validation_epoch_end(fit_now, module)  # type: ignore[arg-type]
+    assert module.weight.tolist() == [1.0] * 4
+    checkpoint: dict[str, Any] = {"state_dict": module.state_dict()}
+    ema.on_save_checkpoint(SimpleNamespace(), module, checkpoint)  # type: ignore[arg-type]
+    expected = 1 - 0.999**1000
+    torch.testing.assert_close(checkpoint["exact_average"]["weight"], torch.full((4,), expected), rtol=1e-4, atol=0)
+    assert checkpoint["state_dict"]["weight"].dtype == torch.bfloat16
+    again, later = EMA(decay=0.999, warmup=False), Half()
+    again.on_load_checkpoint(SimpleNamespace(state=SimpleNamespace(fn="fit")), later, checkpoint)  # type: ignore[arg-type]
+    again.on_fit_start(SimpleNamespace(), later)  # type: ignore[arg-type]
+    assert later.weight.tolist() == [1.0] * 4
+    twice: dict[str, Any] = {"state_dict": later.state_dict()}
+    again.on_save_checkpoint(SimpleNamespace(), later, twice)  # type: ignore[arg-type]
+    assert torch.equal(twice["exact_average"]["weight"], checkpoint["exact_average"]["weight"])

@@ -134,8 +134,16 @@ def test_a_box_that_is_none_is_named_with_its_annotation_or_skipped(tmp_path: Pa
     ("mark", "crowd"), [(1, True), ("1", True), (True, True), (0, False), ("0", False), (None, False)]
 )
 def test_a_crowd_is_marked_by_a_number_or_a_text(tmp_path: Path, mark: Any, crowd: bool) -> None:
-    found = labels(read(tmp_path, changed(("annotations", 0, "iscrowd", mark))))
-    assert found == RIGHT | ({"a.jpg": []} if crowd else {})
+    pictures = read(tmp_path, changed(("annotations", 0, "iscrowd", mark)))
+    assert labels(pictures) == RIGHT
+    assert {picture.file_name: picture.ignored for picture in pictures}["a.jpg"] == ([0] if crowd else [])
+
+
+def test_a_crowd_without_a_box_is_left_out(tmp_path: Path) -> None:
+    report = DataReport("x")
+    crowd = changed(("annotations", 0, "iscrowd", 1), ("annotations", 0, "bbox", [1, 2]))
+    assert labels(read(tmp_path, crowd, report)) == RIGHT | {"a.jpg": []}
+    assert [finding.action for finding in report if finding.kind == "crowd_box"] == ["skipped"]
 
 
 def test_annotations_that_belong_to_no_picture_are_refused_where_pictures_go_without(tmp_path: Path) -> None:

@@ -94,3 +94,13 @@ def test_a_csv_is_read_by_the_name_of_the_picture(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("image,x\np0,1\np0,2\n")
     with pytest.raises(ValueError, match="two rows for 'p0'"):
         read_rows(tmp_path / "a.csv", "image")
+
+
+def test_cells_stand_for_classes_in_their_order() -> None:
+    spec = ImageLabels(classes=["healthy", "ill"], cells=["0", "1"])
+    assert [spec.value("t", {"t": cell}) for cell in ("0", "1", "")] == [0, 1, None]
+    with pytest.raises(ValueError, match="label '2' that is not among its `cells` 0, 1"):
+        spec.value("t", {"t": "2"})
+    for wrong in (ImageLabels(classes=["a", "b"], cells=["0"]), ImageLabels("regression", cells=["0"])):
+        with pytest.raises(ValueError, match="`cells` is for kind classification"):
+            wrong.task("t")

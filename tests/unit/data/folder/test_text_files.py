@@ -1,5 +1,6 @@
 """Text files in common encodings."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,13 @@ def test_another_encoding_is_an_error_that_names_file_and_line(tmp_path: Path, e
     (tmp_path / "a.txt").write_bytes(b"one\ntwo\n" + letter.encode(encoding))
     with pytest.raises(ValueError, match="a.txt' is not valid UTF-8 .byte 0x.. in line 3.*Save it again as UTF-8"):
         read_text(tmp_path / "a.txt")
+
+
+def test_a_pipe_is_not_waited_for_and_an_endless_file_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="is no regular file"):
+        read_text(tmp_path / "pipe")
+    (tmp_path / "sparse").touch()
+    os.truncate(tmp_path / "sparse", 20 * 2**30)
+    with pytest.raises(ValueError, match="far more than a file of this kind holds"):
+        read_text(tmp_path / "sparse")

@@ -74,9 +74,9 @@ def test_a_picture_without_annotation_is_not_annotated_and_one_without_objects_i
     assert batch["labelled/boxes"].tolist() == [True]
 
 
-def test_difficult_boxes_are_kept_unless_told_otherwise(voc_root: Path, write: Any) -> None:
+def test_difficult_boxes_are_objects_unless_told_to_be_ignored(voc_root: Path, write: Any) -> None:
     write.voc(voc_root / "annotations/p0.xml", [("cat", 1, 1, 9, 9), ("dog", 1, 1, 20, 20)], difficult=1)
-    for choice, expected in (("keep", [0, 1]), ("skip", [0])):
+    for choice, expected in (("keep", [0, 1]), ("skip", [0, -3])):
         data = module(voc_root, difficult=choice)
         data.setup("fit")
         assert data.train_set[0]["box_labels"].tolist() == expected

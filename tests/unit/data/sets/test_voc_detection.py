@@ -7,6 +7,7 @@ import pytest
 from torchvision.datasets import VOCDetection
 
 from mtl.data.sets.voc_detection import CLASSES, VOCDetectionData
+from mtl.targets.detection import ignored
 
 
 @pytest.fixture
@@ -31,10 +32,12 @@ def test_boxes_and_the_classes_present(root: Path) -> None:
     assert len(VOCDetection(str(root), year="2012", image_set="train")[0][1]["annotation"]["object"]) == 2
 
 
-def test_difficult_boxes_are_left_out_by_default(root: Path) -> None:
+def test_difficult_boxes_are_ignored_by_default(root: Path) -> None:
     data = VOCDetectionData(str(root), image_size=(30, 40))
     data.setup("fit")
-    assert [CLASSES[i] for i in data.train_set[0]["box_labels"]] == ["cat"]
+    sample = data.train_set[0]
+    assert sample["box_labels"].tolist() == [CLASSES.index("cat"), ignored(CLASSES.index("person"))]
+    assert [CLASSES[i] for i in sample["present_classes"].nonzero().flatten()] == ["cat"]
 
 
 def test_the_validation_pictures_stand_in_for_the_unlabelled_test_set_and_it_says_so(root: Path) -> None:

@@ -1,5 +1,10 @@
 """Samples as bytes: a round trip keeps them, and damage is detected."""
 
+import json
+import struct
+import zlib
+from typing import Any
+
 import pytest
 import torch
 from torchvision import tv_tensors
@@ -73,3 +78,22 @@ def test_bytes_that_are_cut_off_are_seen() -> None:
 def test_refuses_what_would_need_a_pickle() -> None:
     with pytest.raises(ValueError, match="'thing' is a set; shards store tensors, numbers and strings"):
         encode_sample({"thing": {1, 2}})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        [1],
+        {"x": {"bytes": 4, "dtype": "load", "shape": [1]}},
+        {"x": {"bytes": 4, "dtype": "__dict__", "shape": [1]}},
+        {"x": {"bytes": 4, "dtype": "float32", "shape": [10**12]}},
+        {"x": {"bytes": "4", "dtype": "float32", "shape": [1]}},
+        {"x": {"bytes": 4, "dtype": "float32", "shape": [1], "as": "x"}},
+        {"x": {"bytes": 4, "packed": "PNG"}},
+    ],
+)
+def test_a_header_that_describes_other_tensors_is_damage_although_its_checksum_is_right(header: Any) -> None:
+    text = json.dumps(header).encode()
+    body = struct.pack("<I", len(text)) + text + bytes(4)
+    with pytest.raises(ValueError, match="its header does not describe its tensors"):
+        decode_sample(struct.pack("<I", zlib.crc32(body)) + body)

@@ -13,6 +13,7 @@ from mtl.batch import Batch
 from mtl.features import FeatureSpec
 from mtl.heads.detection.centernet import CenterNetHead, _focal, gaussian_radius
 from mtl.heads.head import Outputs
+from mtl.targets.detection import PADDING_LABEL
 from mtl.task import Task
 
 TASK = Task("boxes", "detection", 3)
@@ -199,3 +200,18 @@ def test_reads_the_level_it_is_told() -> None:
     assert net({"c4": torch.zeros(1, 16, 4, 4)})["heat"].shape == (1, 3, 4, 4)
     with pytest.raises(ValueError, match="asks for level 'p3'"):
         head(level="p3")
+
+
+def test_cells_that_are_no_peak_are_padding() -> None:
+    """Fewer peaks than boxes: the rest is no detection, whatever the size of the map."""
+    outputs = perfect_outputs(batch())
+    outputs["heat"] += torch.rand(outputs["heat"].shape)  # no plateaus, whose cells are all as high as their neighbours
+    found = head(max_detections=300).eval().decode(outputs)
+    for row, (boxes, labels) in enumerate(zip(BOXES, LABELS, strict=True)):
+        sure = found["scores"][row] > 0.5
+        assert int(sure.sum()) == len(boxes)
+        assert sorted(found["labels"][row][sure].tolist()) == sorted(labels)
+    nothing = found["scores"] == 0
+    assert bool(nothing.any())
+    assert bool((found["labels"][nothing] == PADDING_LABEL).all())
+    assert bool((found["labels"][~nothing] >= 0).all())

@@ -89,5 +89,5 @@ def test_rejects_a_level_that_is_not_there() -> None:
 
 
 def test_rejects_a_task_of_another_kind() -> None:
-    with pytest.raises(ValueError, match="ClassificationHead serves tasks of kind classification"):
+    with pytest.raises(ValueError, match="ClassificationHead supports tasks of kind classification"):
         ClassificationHead(Task("age", "regression"), SPEC)

@@ -1,0 +1,182 @@
+"""`python -m mtl export`: a trained model as one ONNX or PyTorch file, checked against the run it came from.
+
+Example: python -m mtl export --run runs/digits/NAME --quantize int8 --benchmark
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from mtl.batch import Batch
+from mtl.config.import_policy import allow_imports
+from mtl.config.merge import Config, read_config
+from mtl.config.yaml_lines import ConfigError
+from mtl.data.module import JointDataModule
+from mtl.evaluation import exported
+from mtl.evaluation.build import build_data
+from mtl.evaluation.load import load_checkpoint
+from mtl.export.exportable import ExportableModel
+from mtl.export.onnx_file import OnnxModel, require_onnx, without_scopes, write_onnx
+from mtl.export.quantize import quantize
+from mtl.inputs.image import ImageInput
+from mtl.model import MultiTaskModel
+from mtl.runs.checkpoint_files import find_checkpoint
+
+COMPARED = 64  # samples whose outputs are compared
+INFER = Path(__file__).resolve().parents[1] / "export" / "infer.py"
+
+
+def export(arguments: list[str]) -> None:
+    """Write `export/model.onnx` (or `.pt2`), `infer.py` and `export.json` into the run's folder, and show a table.
+
+    Args:
+        arguments: what follows `export`.
+
+    Raises:
+        ConfigError: if the run has no config, or options do not fit each other.
+        FileNotFoundError: if the run or its checkpoint is missing.
+    """
+    options = _parser().parse_args(arguments)
+    if options.quantize and (options.format != "onnx" or options.output != "decoded"):
+        raise ConfigError("--quantize works with --format onnx and --output decoded; leave one of them out.")
+    if options.format == "onnx":
+        require_onnx()
+    allow_imports(options.allow.split(",") if options.allow else ())
+    run: Path = options.run
+    checkpoint = find_checkpoint(run, options.checkpoint)
+    if not (run / "config.yaml").is_file():
+        raise ConfigError(f"run {str(run)!r} has no config.yaml, which says what its data are.")
+    config = read_config([run / "config.yaml"])
+    data = build_data(config)
+    model = load_checkpoint(checkpoint).model
+    data.setup("test")
+    size, how = _image_size(data, config, model)
+    ready = ExportableModel(
+        model,
+        options.tasks.split(",") if options.tasks else None,
+        options.output,
+        size,
+        options.resize_inside,
+    )
+    folder: Path = options.to or run / "export"
+    folder.mkdir(parents=True, exist_ok=True)
+    description = exported.describe(ready, run.resolve().name, **how)
+    console = Console(highlight=False)
+    if options.format == "pt2":
+        path = folder / "model.pt2"
+        torch.export.save(torch.export.export(ready, tuple(ready.example(2).values())), path)
+        console.print(f"written: {path} ({path.stat().st_size:,} bytes; batch of 2)", soft_wrap=True)
+        return
+    path = folder / "model.onnx"
+    write_onnx(ready, path, options.dynamic_size, description)
+    files = {"onnx": path}
+    if options.quantize:
+        files["int8"] = folder / "model.int8.onnx"
+        data.setup("fit")
+        quantize(path, files["int8"], _calibration(data, ready, options.calibrate))
+    for file in files.values():
+        without_scopes(file)
+    shutil.copyfile(INFER, folder / "infer.py")
+    report = _report(ready, data, files, options.benchmark)
+    (folder / "export.json").write_text(json.dumps({**description, **report}, indent=1) + "\n", encoding="utf-8")
+    _show(console, report)
+    console.print(f"written: {', '.join(str(file) for file in files.values())}, infer.py, export.json", soft_wrap=True)
+
+
+def _image_size(
+    data: JointDataModule, config: Config, model: MultiTaskModel
+) -> tuple[tuple[int, int] | None, dict[str, Any]]:
+    """Height and width of the network's images, and how a picture is brought to them."""
+    names = [name for name, part in model.inputs.items() if isinstance(part, ImageInput)]
+    if not names:
+        return None, {}
+    height, width = data.test_set[0][names[0]].shape[-2:]
+    return (int(height), int(width)), {"fit": config.get(("data", "init_args", "fit")) or "stretch"}
+
+
+def _calibration(data: JointDataModule, model: ExportableModel, most: int) -> Iterator[dict[str, Tensor]]:
+    # each sample alone: activations of a batch would be kept all at once
+    for batch in exported.inputs_of(model, data.train_dataloader(), most):
+        for index in range(len(next(iter(batch.values())))):
+            yield {name: value[index : index + 1] for name, value in batch.items()}
+
+
+def _report(model: ExportableModel, data: JointDataModule, files: dict[str, Path], benchmark: bool) -> dict[str, Any]:
+    loader = data.test_dataloader()
+    runs: dict[str, exported.Runs] = {"eager": exported.eager(model)}
+    report: dict[str, Any] = {"files": {}}
+    for name, path in files.items():
+        file = OnnxModel(path, threads=1)
+        runs[name] = file
+        same = exported.parity(model, file, exported.inputs_of(model, loader, COMPARED))
+        report["files"][name] = {
+            "file": path.name,
+            "bytes": exported.num_bytes(path),
+            "parity": {"samples": same.samples, "largest_difference": same.values, "other_labels": same.labels},
+        }
+    if model.output == "decoded":
+        report["metrics"] = {
+            name: exported.metrics(model.model, model.tasks, run, data.test_dataloader()) for name, run in runs.items()
+        }
+    if benchmark:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        first: Batch = next(iter(loader))
+        batches = {str(size): {name: first[name][:size] for name in model.input_names} for size in (1, 16)}
+        report["latency"] = {size: exported.latency(runs, batch, 30) for size, batch in batches.items()}
+        torch.set_num_threads(before)
+    return report
+
+
+def _show(console: Console, report: dict[str, Any]) -> None:
+    names = ["eager", *report["files"]]
+    table = Table("", *names, title="the file beside the model")
+    of_files = report["files"]
+    table.add_row("bytes", "", *(f"{one['bytes']:,}" for one in of_files.values()))
+    table.add_row(
+        "largest difference", "", *(f"{one['parity']['largest_difference']:.2g}" for one in of_files.values())
+    )
+    for size, times in report.get("latency", {}).items():
+        row = (f"{times[name]['p50_ms']:.2f} ({times[name]['x_first']:.2f} x)" for name in names)
+        table.add_row(f"ms, batch {size}", *row)
+    measured = report.get("metrics", {})
+    for key in dict.fromkeys(chain(*measured.values())):
+        table.add_row(key, *(f"{measured[name][key]:.4f}" for name in names))
+    console.print(table)
+    for name in set(of_files) & set(measured):
+        for key in exported.lost(measured["eager"], measured[name]):
+            console.print(
+                f"the {name} file loses {key}: calibrate on more samples, or use the other file", soft_wrap=True
+            )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "mtl export",
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--checkpoint", default="best", help="`best`, `last`, or a file in checkpoints/ [best]")
+    parser.add_argument("--to", type=Path, help="folder to write to [RUN/export]")
+    parser.add_argument("--format", choices=("onnx", "pt2"), default="onnx", help="[onnx]")
+    parser.add_argument("--tasks", help="names of the tasks to keep, with commas [all]")
+    parser.add_argument("--output", choices=("decoded", "raw"), default="decoded", help="what comes out [decoded]")
+    parser.add_argument("--dynamic_size", action="store_true", help="leave height and width of images open")
+    parser.add_argument("--resize-inside", dest="resize_inside", action="store_true", help="stretch images in the file")
+    parser.add_argument("--quantize", choices=("int8",), help="also write a file of 8-bit integers")
+    parser.add_argument("--calibrate", type=int, default=128, help="training samples that ranges are taken from [128]")
+    parser.add_argument("--benchmark", action="store_true", help="measure how long a call takes, on one thread")
+    parser.add_argument("--allow", help="module that the checkpoint may import beside mtl, torch, torchvision, ...")
+    parser.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")
+    return parser

@@ -1,0 +1,76 @@
+"""`python -m mtl report`: the table of a comparison, or of any rows of a folder of runs, from the results there."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
+from mtl.config.foreign_files import own_folder
+from mtl.evaluation.published import beside_published, read_published
+from mtl.evaluation.report import read_report
+from mtl.evaluation.report_files import markdown, write_report
+
+
+def report(arguments: list[str]) -> None:
+    """Write the report of a comparison again, or print a table of chosen rows.
+
+    Args:
+        arguments: what follows `report`.
+
+    Raises:
+        ValueError: if there is no such row or metric, or nothing to report.
+    """
+    parser = argparse.ArgumentParser(
+        "mtl report", description="The table of a comparison, or of any experiments, from their run folders."
+    )
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the rows: runs/compare/<name>, or runs")
+    parser.add_argument("--rows", nargs="+", metavar="ROW", help="print the table of these experiments, write no file")
+    parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="with --rows: columns, as boxes/map50")
+    parser.add_argument("--published", metavar="TABLE", help="also show the rows in a table of configs/published")
+    add_wandb_flag(parser)
+    options = parser.parse_args(arguments)
+    console = Console(highlight=False)
+    table = read_published(options.published) if options.published else None
+    if not options.rows:
+        if options.metrics:
+            parser.error("--metrics needs --rows; the report of a comparison shows what its tasks are judged by")
+        write_comparison(console, options.runs, options.wandb)
+        if table is not None:
+            text = beside_published(read_report(options.runs), table)
+            (options.runs / "published.md").write_text(text + "\n", encoding="utf-8")
+            console.print(text, markup=False, soft_wrap=True)
+        return
+    if options.wandb != "off":
+        parser.error("--rows writes no file that could go to W&B; leave out --wandb")
+    found = read_report(options.runs, options.rows)
+    text = markdown(found, options.metrics) if table is None else beside_published(found, table)
+    # not wrapped: it is pasted into a README
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def write_comparison(console: Console, root: Path, wandb: str) -> None:
+    """Write and print the report of a comparison; with variants one for each, and all their tables in `report.md`.
+
+    Args:
+        console: where the tables are printed.
+        root: folder of the comparison.
+        wandb: mode of Weights & Biases, `off` for none.
+
+    Raises:
+        UnsafeFile: if what is written into the folder would land elsewhere.
+        ValueError: if there is nothing to report.
+    """
+    own_folder(root)
+    variants = sorted({path.parents[2] for path in root.glob("*/*/seed*/results.json")})
+    sections = []
+    for folder in variants or [root]:
+        found = read_report(folder)
+        files = write_report(found, folder)
+        sections.append(f"## {folder.name}\n\n{markdown(found)}" if variants else markdown(found))
+        # not wrapped: it is pasted into a README
+        console.print(sections[-1], markup=False, soft_wrap=True)
+        console.print(f"\n{', '.join(file.name for file in files)} in {folder}\n", soft_wrap=True)
+        tables_to_wandb(wandb, folder, folder.name, files)
+    if variants:
+        (root / "report.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")

@@ -1,0 +1,64 @@
+"""From a merged config to what a parser makes of it: checked before, checked behind, with every path replaced."""
+
+from copy import deepcopy
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from mtl.config.checks import check
+from mtl.config.explain import explain
+from mtl.config.merge import Config
+from mtl.config.paths import expanded
+from mtl.config.schema import Schema
+from mtl.config.yaml_lines import ConfigError
+
+
+def parse(parser: ArgumentParser, config: Config, schema: Schema) -> Namespace:
+    """The settings of a config, complete, with every value as it was written.
+
+    Args:
+        parser: holds the same sections as the schema.
+        config: the merged config.
+        schema: what may stand where.
+
+    Raises:
+        ConfigError: for anything wrong in the config.
+    """
+    check(config, schema)
+    try:
+        parsed: Namespace = parser.parse_object(deepcopy(config.values))
+    except Exception as error:  # the parser stumbles over strange values in many ways
+        raise explain(str(error), config) from error
+    return parsed
+
+
+def expand(parsed: Namespace, config: Config, schema: Schema) -> Namespace:
+    """The settings with `~` and `$VAR` replaced in every path: what is built from them, and written down nowhere.
+
+    Args:
+        parsed: what `parse` returned.
+        config: the merged config, which knows the lines.
+        schema: what may stand where.
+
+    Raises:
+        ConfigError: for a variable that is not set, and for what the parser has made and may not.
+    """
+    whole = Config(parsed.as_dict(), config.origins)
+    paths = check(whole, schema, parsed=True)
+    settings = deepcopy(parsed)
+    for path in paths:
+        try:
+            _put(settings, path, expanded(str(whole.get(path))))
+        except ValueError as error:
+            raise ConfigError(str(error), config.origin(path)) from error
+    return settings
+
+
+def _put(settings: Any, path: tuple[str, ...], text: str) -> None:
+    for key in path[:-1]:
+        settings = settings[int(key)] if isinstance(settings, list) else settings[key]
+    key = path[-1]
+    if isinstance(settings, list):
+        settings[int(key)] = type(settings[int(key)])(text)
+    else:
+        settings[key] = type(settings[key])(text)

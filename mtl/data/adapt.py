@@ -1,0 +1,41 @@
+"""Before a training: every input learns from the training samples what its preparation needs, the same on all ranks."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from lightning.pytorch import Trainer
+from torch import nn
+
+from mtl.inputs.input import Input
+
+if TYPE_CHECKING:
+    from mtl.data.module import JointDataModule
+
+
+def adapt_inputs(data: "JointDataModule", inputs: Mapping[str, nn.Module], trainer: Trainer) -> None:
+    """Call `adapt` of the inputs that learn something; a checkpoint that is loaded afterwards replaces what they learn.
+
+    Args:
+        data: the data module, after `setup`.
+        inputs: the inputs of the model, by name.
+        trainer: the trainer that is about to start; rank 0 reads the samples and broadcasts the result.
+
+    Raises:
+        ValueError: if samples do not fit the input.
+    """
+    for name, part in inputs.items():
+        if not isinstance(part, Input) or type(part).adapt is Input.adapt:
+            continue
+        failure: Exception | None = None
+        if trainer.is_global_zero:
+            try:
+                part.adapt(data.training_values(name))
+            except Exception as error:  # noqa: BLE001, raised below, after the broadcast to the other ranks
+                failure = error
+        message = failure and f"{type(failure).__name__}: {failure}"
+        state, message = trainer.strategy.broadcast((part.state_dict(), message))
+        if failure is not None:
+            raise failure
+        if message:
+            raise RuntimeError(f"rank 0 could not prepare input {name!r}: {message}")
+        part.load_state_dict(state)

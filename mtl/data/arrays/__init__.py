@@ -1,0 +1,1 @@
+"""Pictures and maps as NumPy files, one a sample, as benchmarks of dense tasks are shared."""

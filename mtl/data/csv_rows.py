@@ -1,0 +1,82 @@
+"""Rows of a CSV file with a header, checked: the columns that are needed, and as many cells as the header has."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtl.data.folder.text_files import read_text
+from mtl.errors import did_you_mean
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table as text.
+
+    Args:
+        source: what they come from, for messages.
+        columns: names of the columns, in order.
+        rows: cells by column, N rows.
+        lines: line of each row in its file, N numbers.
+    """
+
+    source: str
+    columns: tuple[str, ...]
+    rows: list[Row]
+    lines: list[int]
+
+
+def read_csv(path: Path, required: Sequence[str], advice: str = "") -> Rows:
+    """All rows of a file that are not empty.
+
+    Args:
+        path: the file: a header, then rows, separated by commas.
+        required: columns that must be there.
+        advice: end of the message about a column that is not there.
+
+    Raises:
+        ValueError: if a column is missing or occurs twice, or a row's number of cells differs from the header's.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    rows, lines = [], []
+    try:
+        columns = _columns(next(reader, []), path)
+        for column in required:
+            _require(column, columns, path, advice)
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
+                raise ValueError(
+                    f"{str(path)!r}, line {reader.line_num}: the row has {len(cells)} cells, the header "
+                    f"{len(columns)}. Correct the row; a cell that contains a comma needs quotes."
+                )
+            rows.append(dict(zip(columns, cells, strict=False)))
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise ValueError(f"{str(path)!r}, line {reader.line_num}: {error}. Correct the line.") from error
+    return Rows(str(path), tuple(columns), rows, lines)
+
+
+def _columns(header: Sequence[str], path: Path) -> list[str]:
+    columns = [cell.strip() for cell in header]
+    while columns and not columns[-1]:
+        columns.pop()
+    for column in columns:
+        if column and columns.count(column) > 1:
+            raise ValueError(f"{str(path)!r} has two columns called {column!r}; rename one of them.")
+    return columns
+
+
+def _require(column: str, columns: Sequence[str], path: Path, advice: str) -> None:
+    if column in columns:
+        return
+    state = f"it has {', '.join(columns)}." if columns else "it is empty."
+    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
+        state += " Its separator is not a comma: save it with commas."
+    raise ValueError(
+        f"{str(path)!r} has no column {column!r}; {state}{did_you_mean(column, columns)} {advice}".rstrip()
+    )

@@ -1,0 +1,89 @@
+"""Batches of samples of similar length, so that little of a batch is padding; a function of (seed, epoch, lengths).
+
+Every process plans the batches of all ranks and takes its share. So step k of N ranks has the samples of step k of one
+rank with an N times larger batch, all ranks have equally many batches, and every epoch has as many as the first.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from mtl.data.sampling import EpochSampler
+from mtl.inputs.tokens import STEPS_MULTIPLE
+
+Batch = list[tuple[int, int, bool]]  # epoch, index, whether the sample counts
+
+
+class LengthBatches(EpochSampler):
+    """Yields whole batches of this rank; for a loader without a batch size.
+
+    Samples are drawn at random among those that are padded to the same length; the order of the batches is random.
+
+    Args:
+        dataset: the data set.
+        lengths: steps of every sample.
+        batch_size: most samples of a batch and rank.
+        batch_tokens: most steps of a batch and rank, padding included; no limit by default.
+        seed: seed of the order.
+        num_replicas: number of ranks.
+        rank: this rank.
+
+    Raises:
+        ValueError: if the lengths do not fit the data set, or a limit is below 1.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        lengths: Sequence[int],
+        batch_size: int,
+        batch_tokens: int | None = None,
+        seed: int = 0,
+        num_replicas: int = 1,
+        rank: int = 0,
+    ) -> None:
+        super().__init__(dataset, seed, num_replicas, rank)
+        if len(lengths) != len(dataset):  # type: ignore[arg-type]
+            raise ValueError(f"{len(lengths)} lengths do not fit {len(dataset)} samples.")  # type: ignore[arg-type]
+        if batch_size < 1 or (batch_tokens is not None and batch_tokens < 1):
+            raise ValueError(f"batch_size={batch_size} and batch_tokens={batch_tokens} must be at least 1.")
+        self.padded = -(-np.maximum(np.asarray(lengths), 1) // STEPS_MULTIPLE) * STEPS_MULTIPLE
+        self.ends = _ends(np.sort(self.padded), batch_size * num_replicas, (batch_tokens or 0) * num_replicas)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The batches of all ranks together, in their order.
+
+        Args:
+            epoch: the epoch.
+        """
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.padded))
+        order = order[np.argsort(self.padded[order], kind="stable")]
+        batches = np.split(order, self.ends[:-1])
+        return [batches[place] for place in rng.permutation(len(batches))]
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        done = self.skipped[1] if self.skipped[0] == self.epoch else 0
+        for batch in self.plan(self.epoch)[done:]:
+            own = batch[self.rank :: self.num_replicas]
+            draws = [(self.epoch, int(index), True) for index in own]
+            # a rank that goes short gets a sample without labels, so that all ranks have equally many
+            short = -(-len(batch) // self.num_replicas) - len(own)
+            yield draws + [(self.epoch, int(batch[0]), False)] * short
+
+
+def _ends(sorted_lengths: NDArray[np.int64], most_samples: int, most_steps: int) -> list[int]:
+    """Where batches end in samples sorted by length; the longest sample of a batch is its last one."""
+    ends, start = [], 0
+    for place, length in enumerate(sorted_lengths):
+        count = place - start
+        if count and (count + 1 > most_samples or (most_steps and (count + 1) * length > most_steps)):
+            ends.append(place)
+            start = place
+    return [*ends, len(sorted_lengths)]

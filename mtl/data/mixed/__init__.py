@@ -1,0 +1,1 @@
+"""Several data sets, with labels of different tasks, in one run."""

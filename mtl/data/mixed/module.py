@@ -1,0 +1,199 @@
+"""`MixedData`: one run over several data sets that are labelled for different tasks.
+
+Rows of a batch come from all parts. A sample adds to the tasks that its part labels, and nothing to the others.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from mtl.batch import Sample
+from mtl.config.import_policy import find_class
+from mtl.data.mixed.mixed_set import ABOUT_PICTURES, MixedSet, MixedTrainingView, PartSet
+from mtl.data.mixed.plan import MixedSampler, draws_of, shares_of
+from mtl.data.mixed.unify import unify
+from mtl.data.module import JointDataModule
+from mtl.data.sampling import EpochSampler, TrainingView
+from mtl.errors import did_you_mean
+from mtl.task import Inputs, Task
+
+_STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
+_TAKEN = ("loss", "score")  # words of the log keys `test/<word>`
+
+
+class MixedData(JointDataModule):
+    """Several data modules as one.
+
+    A task that two parts label is one task, by its name; its classes are united by name. Evaluation is on the
+    concatenation; metrics of each part are logged as `test/<part>/<task>/<metric>` too. Loaders, order and
+    augmentation are those of the mix: `batch_size`, `num_workers` and the like of a part have no effect.
+
+    Args:
+        parts: data modules by name; all with the same inputs.
+        ratio: how often samples of each part are drawn: `size` (each sample once per epoch), `equal`, `temperature`
+            (size to the power of 1 / temperature), or a number for every part.
+        temperature: of the ratio `temperature`, at least 1; 2 by default.
+        epoch_size: samples of an epoch; as many as all parts have by default.
+        rename: for a part, other names of its tasks in the mix.
+        leave_out: for a part, its tasks that the mix does not have.
+        unnamed_is_absent: for detection: pictures of a part hold no object of classes that only other parts label. By
+            default such a mix is refused.
+        **kwargs: arguments of `JointDataModule`.
+
+    Raises:
+        ValueError: for parts that do not fit each other, or a setting without effect.
+    """
+
+    def __init__(
+        self,
+        parts: dict[str, JointDataModule],
+        ratio: Literal["size", "equal", "temperature"] | dict[str, float] = "size",
+        temperature: float | None = None,
+        epoch_size: int | None = None,
+        rename: dict[str, dict[str, str]] | None = None,
+        leave_out: dict[str, list[str]] | None = None,
+        unnamed_is_absent: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        tasks = self.declare_tasks(parts=parts, rename=rename, leave_out=leave_out, unnamed_is_absent=unnamed_is_absent)
+        super().__init__(tasks, **kwargs)
+        self.inputs = self.declare_inputs(parts=parts)
+        self.parts = dict(parts)
+        _check_names(self.parts, self.tasks)
+        _check_ratio(ratio, self.parts, temperature, epoch_size)
+        for name, part in parts.items():
+            if part.augment is not None:
+                raise ValueError(f"part {name!r} sets `augment`, which has no effect; set it in `data.init_args`.")
+        self.ratio, self.temperature, self.epoch_size = ratio, temperature or 2.0, epoch_size
+        _, self._translations = unify(
+            {name: part.tasks for name, part in parts.items()}, rename or {}, leave_out, unnamed_is_absent
+        )
+
+    @classmethod
+    def declare_tasks(
+        cls,
+        *,
+        parts: Mapping[str, Any] | None = None,
+        rename: Mapping[str, Mapping[str, str]] | None = None,
+        leave_out: Mapping[str, Sequence[str]] | None = None,
+        unnamed_is_absent: bool = False,
+        **_: Any,
+    ) -> dict[str, Task]:
+        own = {}
+        for name, part in (parts or {}).items():
+            if isinstance(part, JointDataModule):
+                own[name] = part.tasks
+            else:
+                own[name] = _class_of(part).declare_tasks(**_arguments(part))
+        return unify(own, rename or {}, leave_out, unnamed_is_absent)[0]
+
+    @classmethod
+    def declare_inputs(cls, *, parts: Mapping[str, Any] | None = None, **_: Any) -> Inputs:
+        own: dict[str, Inputs] = {}
+        for name, part in (parts or {}).items():
+            if isinstance(part, JointDataModule):
+                own[name] = part.inputs
+            else:
+                own[name] = _class_of(part).declare_inputs(**_arguments(part))
+        if not own:
+            raise ValueError("MixedData needs `parts`: data modules by name.")
+        first, *others = own
+        for name in others:
+            if dict(own[name]) != dict(own[first]):
+                raise ValueError(
+                    f"part {name!r} has inputs {_listed(own[name])}, part {first!r} has {_listed(own[first])}. Parts "
+                    "of a mix have the same inputs; give them the same name, kind and channels."
+                )
+        return own[first]
+
+    def prepare_data(self) -> None:
+        for part in self.parts.values():
+            part.prepare_data()
+
+    def setup(self, stage: str) -> None:
+        for part in self.parts.values():
+            part.setup(stage)
+        for split in _STAGES[stage]:
+            if not hasattr(self, f"{split}_set"):
+                setattr(self, f"{split}_set", self._mixed(split))
+
+    def _mixed(self, split: str) -> MixedSet:
+        sets = {name: getattr(part, f"{split}_set") for name, part in self.parts.items()}
+        for name, samples in sets.items():
+            if not len(samples):
+                raise ValueError(f"part {name!r} has no samples in split {split!r}; leave the part out.")
+        kept = _common_keys({name: samples[0] for name, samples in sets.items()}, self.inputs)
+        mixed: dict[str, PartSet] = {}
+        first = 0
+        for number, (name, samples) in enumerate(sets.items()):
+            mixed[name] = PartSet(samples, number, first, kept, self._translations[name])
+            first += len(samples)
+        return MixedSet(mixed)
+
+    def _training_view(self) -> TrainingView:
+        return MixedTrainingView(self.train_set, self.tasks, self.augment, self.seed)
+
+    def _training_sampler(self, num_replicas: int, rank: int) -> EpochSampler:
+        assert isinstance(self.train_set, MixedSet)
+        sizes = {name: len(part) for name, part in self.train_set.parts.items()}
+        shares = shares_of(self.ratio, sizes, self.temperature)
+        draws = draws_of(shares, self.epoch_size or sum(sizes.values()))
+        return MixedSampler(self.train_set, list(sizes.values()), draws.tolist(), self.seed, num_replicas, rank)
+
+
+def _class_of(part: Mapping[str, Any]) -> type[JointDataModule]:
+    cls = find_class(part["class_path"])
+    assert issubclass(cls, JointDataModule)
+    return cls
+
+
+def _arguments(part: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(part.get("init_args") or {})
+
+
+def _check_names(parts: Mapping[str, Any], tasks: Mapping[str, Task]) -> None:
+    for name in parts:
+        if not name.isidentifier() or name in _TAKEN or name in tasks:
+            raise ValueError(
+                f"part {name!r} needs another name: letters, digits and '_', not {' or '.join(_TAKEN)}, and not the "
+                f"name of a task ({', '.join(tasks)}), because metrics are logged as test/<part>/<task>."
+            )
+
+
+def _check_ratio(
+    ratio: str | Mapping[str, float], parts: Mapping[str, Any], temperature: float | None, epoch_size: int | None
+) -> None:
+    if temperature is not None and (ratio != "temperature" or temperature < 1):
+        raise ValueError(f"temperature={temperature} must be at least 1, and needs `ratio: temperature`.")
+    if epoch_size is not None and epoch_size < 1:
+        raise ValueError(f"epoch_size={epoch_size} must be at least 1.")
+    if isinstance(ratio, str):
+        return
+    for name in ratio:
+        if name not in parts:
+            raise ValueError(
+                f"ratio: there is no part {name!r}; parts are {', '.join(parts)}.{did_you_mean(name, parts)}"
+            )
+    missing = [name for name in parts if name not in ratio]
+    if missing or min(ratio.values()) < 0 or sum(ratio.values()) <= 0:
+        raise ValueError(
+            f"ratio={dict(ratio)} must have a number of at least 0 for every part, one of them above 0"
+            + (f"; {', '.join(missing)} is missing." if missing else ".")
+        )
+
+
+def _common_keys(samples: Mapping[str, Sample], inputs: Inputs) -> list[str]:
+    """What the samples of all parts carry beside labels; a batch takes rows from all, so pictures have one size."""
+    first, *others = samples
+    for name in others:
+        for key, spec in inputs.items():
+            shapes = [tuple(getattr(samples[part].get(key), "shape", ())) for part in (first, name)]
+            if spec.kind == "image" and shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"part {name!r} has pictures of shape {list(shapes[1])}, part {first!r} of {list(shapes[0])}. Set "
+                    "their `image_size` to the same."
+                )
+    return [*inputs, *(key for key in ABOUT_PICTURES if all(key in sample for sample in samples.values()))]
+
+
+def _listed(inputs: Inputs) -> str:
+    return ", ".join(f"{spec.name!r} ({spec.kind}, {spec.channels} channels)" for spec in inputs.values())

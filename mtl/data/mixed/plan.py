@@ -1,0 +1,97 @@
+"""The order of samples from several data sets: a pure function of (seed, epoch), spread evenly over the epoch.
+
+Every part is a stream of permutations that goes on from epoch to epoch, so each of its samples is seen equally often
+whatever its share. Any stretch of an epoch holds the parts in about their shares.
+Shapes: P parts, L draws of an epoch.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl.data.sampling import Draw, EpochSampler
+
+Numbers = NDArray[np.int64]
+
+
+def shares_of(ratio: str | Mapping[str, float], sizes: Mapping[str, int], temperature: float) -> NDArray[np.float64]:
+    """The share of each part in an epoch, [P], summing to 1.
+
+    Args:
+        ratio: `size`, `equal`, `temperature` (size to the power of 1 / temperature), or a number for every part.
+        sizes: number of training samples of every part.
+        temperature: 1 is `size`, infinite is `equal`.
+    """
+    counts = np.array(list(sizes.values()), float)
+    if isinstance(ratio, Mapping):
+        weights = np.array([float(ratio[name]) for name in sizes])
+    elif ratio == "temperature":
+        weights = (counts / counts.sum()) ** (1 / temperature)
+    else:
+        weights = counts if ratio == "size" else np.ones(len(counts))
+    return np.asarray(weights / weights.sum())
+
+
+def draws_of(shares_P: NDArray[np.float64], total: int) -> Numbers:
+    """How many draws of an epoch each part gets: whole numbers of the right sum, by the largest remainders.
+
+    Args:
+        shares_P: summing to 1.
+        total: L.
+    """
+    exact = shares_P * total
+    counts = np.floor(exact + 1e-9).astype(np.int64)
+    first = np.argsort(counts - exact, kind="stable")[: total - counts.sum()]
+    counts[first] += 1
+    return counts
+
+
+class MixedSampler(EpochSampler):
+    """Draws of an epoch over the concatenation of several parts, distributed to the ranks in turn.
+
+    Args:
+        dataset: the concatenation.
+        sizes_P: number of samples of every part, in the order of the concatenation.
+        draws_P: draws of every part in an epoch.
+        seed: seed of the order.
+        num_replicas: number of ranks.
+        rank: this rank.
+    """
+
+    def __init__(
+        self, dataset: Any, sizes_P: Sequence[int], draws_P: Sequence[int], seed: int, num_replicas: int, rank: int
+    ) -> None:
+        super().__init__(dataset, seed, num_replicas, rank)
+        self.sizes_P = np.array(sizes_P, np.int64)
+        self.draws_P = np.array(draws_P, np.int64)
+        self.num_samples = -(-int(self.draws_P.sum()) // num_replicas)
+        self.total_size = self.num_samples * num_replicas
+
+    def __iter__(self) -> Iterator[Draw]:
+        order = np.resize(self._order(), self.total_size)[self.rank :: self.num_replicas]
+        done = self.skipped[1] if self.skipped[0] == self.epoch else 0
+        for index in order[done:]:
+            yield self.epoch, int(index)
+
+    def _order(self) -> Numbers:
+        """Indices in the concatenation, [L]."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        starts = np.cumsum(self.sizes_P) - self.sizes_P
+        indices, places = [], []
+        for part, (start, size, draws) in enumerate(zip(starts, self.sizes_P, self.draws_P, strict=True)):
+            if draws:
+                indices.append(start + self._stream(part, int(size), int(draws)))
+                # one draw in each of as many equal stretches of the epoch, anywhere in it
+                places.append((np.arange(draws) + rng.random(draws)) / draws)
+        return np.asarray(np.concatenate(indices)[np.argsort(np.concatenate(places), kind="stable")])
+
+    def _stream(self, part: int, size: int, draws: int) -> Numbers:
+        """The samples of a part in this epoch: a stretch of an endless row of permutations."""
+        first, last = self.epoch * draws, (self.epoch + 1) * draws
+        cycles = range(first // size, (last - 1) // size + 1)
+        # the 2 makes these numbers different from those of the epoch and of the augmentation
+        rows = [np.random.default_rng([self.seed, part, cycle, 2]).permutation(size) for cycle in cycles]
+        skipped = first - cycles[0] * size
+        return np.asarray(np.concatenate(rows)[skipped : skipped + draws])

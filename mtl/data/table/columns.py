@@ -1,0 +1,128 @@
+"""`Columns`: numeric and categorical columns of a table as numbers, with what is missing.
+
+Shapes: N rows, C numbers of a row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl.data.csv_rows import Rows
+from mtl.errors import did_you_mean
+from mtl.targets.numbers import number
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "?")
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that a model reads.
+
+    A numeric column gives its number (NaN where it is missing), a categorical one a 0 or 1 for each category; both give
+    a 0 or 1 more that says whether the cell is missing.
+
+    Args:
+        numeric: columns of numbers.
+        categorical: columns with the categories of each. A cell that is none of them counts as missing.
+        missing: cells that mean "not known", in every column.
+        missing_in: more of them, by column: `chol: ["0"]`.
+
+    Raises:
+        ValueError: without columns, or if a column or a category occurs twice.
+    """
+
+    numeric: tuple[str, ...]
+    categorical: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    missing: Sequence[str] = MISSING
+    missing_in: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.used:
+            raise ValueError("a table needs input columns; list them in `numeric` or `categorical`.")
+        for column in self.used:
+            if self.used.count(column) > 1:
+                raise ValueError(f"column {column!r} stands twice among `numeric` and `categorical`; keep one.")
+        for column, categories in self.categorical.items():
+            if not categories or len(set(categories)) < len(categories):
+                raise ValueError(f"categorical column {column!r} needs categories, each once; got {list(categories)}.")
+        for column in self.missing_in:
+            if column not in self.used:
+                raise ValueError(
+                    f"`missing_in` names column {column!r}, which is no input.{did_you_mean(column, self.used)}"
+                )
+
+    @property
+    def used(self) -> list[str]:
+        """The columns that are read."""
+        return [*self.numeric, *self.categorical]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each of the C numbers is."""
+        names = [name for column in self.numeric for name in (column, f"{column} missing")]
+        for column, categories in self.categorical.items():
+            names += [*(f"{column}={category}" for category in categories), f"{column} missing"]
+        return tuple(names)
+
+    def encode(self, rows: Rows) -> tuple[NDArray[np.float32], dict[tuple[str, str], int]]:
+        """The rows as numbers.
+
+        Args:
+            rows: the table.
+
+        Returns:
+            The numbers [N,C], and how often which (column, cell) was no known category.
+
+        Raises:
+            ValueError: for a cell of a numeric column that is neither a number nor missing; names file and line.
+        """
+        values_NC = np.zeros((len(rows.rows), len(self.names)), np.float32)
+        unknown: dict[tuple[str, str], int] = {}
+        at = 0
+        for column in self.numeric:
+            numbers = self._numbers(rows, column)
+            values_NC[:, at] = numbers
+            values_NC[:, at + 1] = np.isnan(numbers)
+            at += 2
+        for column, categories in self.categorical.items():
+            for index, row in enumerate(rows.rows):
+                cell = row[column].strip()
+                if cell in categories:
+                    values_NC[index, at + list(categories).index(cell)] = 1
+                    continue
+                values_NC[index, at + len(categories)] = 1
+                if not self._is_missing(column, cell):
+                    unknown[column, cell] = unknown.get((column, cell), 0) + 1
+            at += len(categories) + 1
+        return values_NC, unknown
+
+    def _is_missing(self, column: str, cell: str) -> bool:
+        return cell in self.missing or cell in self.missing_in.get(column, ())
+
+    def _numbers(self, rows: Rows, column: str) -> NDArray[np.float64]:
+        values = np.full(len(rows.rows), np.nan)
+        # a mark that is a number means that number, however it is written: -9, -9.0
+        words = (*self.missing, *self.missing_in.get(column, ()))
+        marks = {value for word in words if (value := _number(word)) is not None}
+        for index, (row, line) in enumerate(zip(rows.rows, rows.lines, strict=True)):
+            cell = row[column].strip()
+            if self._is_missing(column, cell):
+                continue
+            where = f"{rows.source}, line {line}, column {column!r}"
+            value = number(cell, where)
+            if value is not None and abs(value) > _LARGEST:
+                raise ValueError(f"{where}: {cell!r} is too large for 32 bits. Use another unit, or leave it out.")
+            if value is not None and value not in marks:
+                values[index] = value
+        return values
+
+
+def _number(mark: str) -> float | None:
+    try:
+        value = float(mark)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None

@@ -1,0 +1,45 @@
+"""`CsvTable`: a data set that is one CSV file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mtl.data.csv_rows import Rows, read_csv
+from mtl.data.folder.image_labels import ImageLabels
+from mtl.data.table.module import TableDataModule
+
+
+class CsvTable(TableDataModule):
+    """The rows of a CSV file with a header.
+
+    Args:
+        path: the file; relative paths are relative to the working directory.
+        column_tasks: tasks by name; each says what its column means.
+        **kwargs: arguments of `TableDataModule`.
+    """
+
+    def __init__(self, path: str, column_tasks: dict[str, ImageLabels], **kwargs: Any) -> None:
+        super().__init__(column_tasks, **kwargs)
+        self.path = Path(path)
+
+    @classmethod
+    def example_args(cls, folder: Path) -> dict[str, Any]:
+        splits = ("train", "train", "train", "val", "test")
+        rows = [f"{20 + i},{'fm'[i % 2]},{i % 3},{i / 2},{splits[i % 5]}" for i in range(20)]
+        rows += ["NA,,,,train", "61,x,,,test"]
+        (folder / "table.csv").write_text("\n".join(["age,sex,grade,dose,split", *rows]) + "\n", encoding="utf-8")
+        return {
+            "path": str(folder / "table.csv"),
+            "column_tasks": {"grade": {"classes": ["0", "1", "2"]}, "dose": {"kind": "regression"}},
+            "numeric": ["age"],
+            "categorical": {"sex": ["f", "m"]},
+            "split_column": "split",
+        }
+
+    def read(self, required: Sequence[str]) -> Rows:
+        if not self.path.is_file():
+            raise ValueError(
+                f"table {str(self.path)!r} is not a file (working directory {str(Path.cwd())!r}). "
+                "Set data.init_args.path to the CSV, or put the data there."
+            )
+        return read_csv(self.path, required, "Correct the name, or remove the column from the arguments of the data.")

@@ -1,0 +1,223 @@
+"""`TableDataModule`: base class of data sets that are one table: columns by role, splits, missing values.
+
+Shapes: N rows, C numbers of a row.
+"""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from mtl.batch import Sample
+from mtl.data.csv_rows import Rows
+from mtl.data.folder.image_labels import ImageLabels, is_labelled
+from mtl.data.label_check import LabelCount
+from mtl.data.module import JointDataModule
+from mtl.data.table.columns import MISSING, Columns
+from mtl.data.table.splits import Split, draw_split, refuse_divided_groups, split_by_column
+from mtl.errors import did_you_mean
+from mtl.task import Inputs, InputSpec, Task
+
+log = logging.getLogger(__name__)
+INPUT = "row"  # name of the input
+_STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
+
+
+class TableDataModule(JointDataModule):
+    """Rows of a table: some columns are inputs, some are labels, one may name the split.
+
+    Args:
+        column_tasks: tasks by name; each says what its column means.
+        numeric: input columns of numbers. The model standardises them by the training rows.
+        categorical: input columns with the categories of each, such as `sex: [female, male]`.
+        split_column: column with `train`, `val` or `test`; a row with an empty cell is left out.
+        fractions: shares of train, val and test of a random split, in place of `split_column`.
+        split_seed: seed of the random split; separate from `seed`, so runs with other seeds share the test rows.
+        stratify: column whose values get equal shares in every split of a random split.
+        group: column whose values, such as a patient, are never divided over two splits.
+        missing: cells that mean "not known" in every input column.
+        missing_in: more of them, by column: `chol: ["0"]`.
+        on_unknown_category: for a cell that is none of the categories: `error`, or `missing`, which counts it as not
+            known. By default `error` in training rows and `missing`, with a warning, in others.
+        **kwargs: arguments of `JointDataModule`.
+    """
+
+    def __init__(
+        self,
+        column_tasks: dict[str, ImageLabels],
+        numeric: list[str] | None = None,
+        categorical: dict[str, list[str]] | None = None,
+        split_column: str | None = None,
+        fractions: list[float] | None = None,
+        split_seed: int = 0,
+        stratify: str | None = None,
+        group: str | None = None,
+        missing: list[str] | None = None,
+        missing_in: dict[str, list[str]] | None = None,
+        on_unknown_category: Literal["error", "missing"] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(self.declare_tasks(column_tasks=column_tasks), **kwargs)
+        if (split_column is None) == (fractions is None):
+            raise ValueError(
+                "a table needs its splits: set `split_column`, or `fractions` such as [0.7, 0.15, 0.15]; one of them."
+            )
+        if stratify and split_column:
+            raise ValueError("stratify has no effect with split_column; remove one of them.")
+        self.specs = {name: ImageLabels.of(spec) for name, spec in column_tasks.items()}
+        self.columns = Columns(
+            tuple(numeric or ()),
+            dict(categorical or {}),
+            tuple(MISSING if missing is None else missing),
+            missing_in or {},
+        )
+        self.inputs = {INPUT: InputSpec(INPUT, "table", names=self.columns.names)}
+        for name, spec in self.specs.items():
+            for column in spec.read_columns(name):
+                if column in self.columns.used:
+                    raise ValueError(
+                        f"column {column!r} is an input and the label of task {name!r}, so the model would read the "
+                        "answer. Remove it from `numeric` and `categorical`, or remove the task."
+                    )
+        self.split_column, self.fractions, self.split_seed = split_column, fractions, split_seed
+        self.stratify, self.group = stratify, group
+        self.on_unknown_category = on_unknown_category
+        self._sets: dict[str, TableSet] = {}
+
+    @classmethod
+    def declare_tasks(cls, *, column_tasks: Mapping[str, Any] | None = None, **_: Any) -> dict[str, Task]:
+        return {name: ImageLabels.of(spec).task(name) for name, spec in (column_tasks or {}).items()}
+
+    @classmethod
+    def declare_inputs(
+        cls,
+        *,
+        numeric: Sequence[str] | None = None,
+        categorical: Mapping[str, Sequence[str]] | None = None,
+        **_: Any,
+    ) -> Inputs:
+        return {INPUT: InputSpec(INPUT, "table", names=Columns(tuple(numeric or ()), dict(categorical or {})).names)}
+
+    @abstractmethod
+    def read(self, required: Sequence[str]) -> Rows:
+        """The whole table.
+
+        Args:
+            required: columns that it must have.
+        """
+
+    def encode(self, rows: Rows, split: str = "") -> NDArray[np.float32]:
+        """The input columns of some rows as the samples hold them, [N,C].
+
+        Args:
+            rows: the rows.
+            split: their split, for the message about unknown categories.
+
+        Raises:
+            ValueError: for a cell that is no number in a numeric column, or an unknown category in a training row.
+        """
+        values_NC, unknown = self.columns.encode(rows)
+        if not unknown:
+            return values_NC
+        column, cell = next(iter(unknown))
+        known = self.columns.categorical[column]
+        text = (
+            f"{rows.source}: {sum(unknown.values())} cells{f' of split {split!r}' if split else ''} are none of the "
+            f"categories, the first {cell!r} in column {column!r} (`categorical`: {', '.join(known)})."
+        )
+        how = self.on_unknown_category or ("error" if split == "train" else "missing")
+        if how == "error":
+            raise ValueError(
+                f"{text}{did_you_mean(cell, known)} Add the category, list the cell in `missing_in`, or set "
+                "on_unknown_category: missing."
+            )
+        log.warning("%s They count as missing.", text)
+        return values_NC
+
+    def setup(self, stage: str) -> None:
+        if not self._sets:
+            self._sets = self._read_sets()
+        for split in _STAGES[stage]:
+            if split not in self._sets:
+                raise ValueError(
+                    f"{type(self).__name__} has no split {split!r}, which stage {stage!r} needs; it has "
+                    f"{', '.join(self._sets)}. Name rows {split!r} in the split column, or add a share to `fractions`."
+                )
+            setattr(self, f"{split}_set", self._sets[split])
+
+    def training_values(self, name: str) -> Iterator[Any]:
+        yield from self._sets["train"].values
+
+    def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
+        rows = self._sets[split]
+        counted = {name: int(is_labelled(rows.targets[name]).sum()) for name in tasks}
+        return {name: LabelCount(count, len(rows), len(rows)) for name, count in counted.items()}
+
+    def explain_unlabelled(self, split: str, task: Task) -> str:
+        spec = self.specs[task.name]
+        return f"All rows have a missing value in column {', '.join(spec.read_columns(task.name))}: {spec.missing}."
+
+    def _read_sets(self) -> "dict[str, TableSet]":
+        roles = [column for column in (self.split_column, self.stratify, self.group) if column]
+        labels = [column for name, spec in self.specs.items() for column in spec.read_columns(name)]
+        rows = self.read([*self.columns.used, *labels, *roles])
+        if not rows.rows:
+            raise ValueError(f"{rows.source} has no row below its header.")
+        sets = {}
+        for split, indices in self._splits(rows).items():
+            part = Rows(rows.source, rows.columns, [rows.rows[i] for i in indices], [rows.lines[i] for i in indices])
+            sets[split] = TableSet(self.encode(part, split), self._targets(part))
+        return sets
+
+    def _splits(self, rows: Rows) -> Split:
+        groups = None if self.group is None else [row[self.group].strip() for row in rows.rows]
+        if self.fractions is not None:
+            strata = ["" if self.stratify is None else row[self.stratify].strip() for row in rows.rows]
+            return draw_split(self.fractions, self.split_seed, strata, groups)
+        assert self.split_column is not None
+        splits = split_by_column(rows, self.split_column)
+        if self.group is not None:
+            refuse_divided_groups(rows, self.group, splits)
+        return splits
+
+    def _targets(self, rows: Rows) -> dict[str, NDArray[Any]]:
+        targets = {}
+        for name, spec in self.specs.items():
+            targets[name] = spec.empty(name, len(rows.rows))
+            for index, (row, line) in enumerate(zip(rows.rows, rows.lines, strict=True)):
+                try:
+                    value = spec.value(name, row)
+                except ValueError as error:
+                    raise ValueError(f"{rows.source}, line {line}: {error}") from error
+                if value is not None:
+                    targets[name][index] = value
+        return targets
+
+
+class TableSet(Dataset[Sample]):
+    """The rows of one split; a task that is not labelled is left out of the sample.
+
+    Args:
+        values_NC: the inputs, NaN = missing, [N,C].
+        targets: labels by task as `ImageLabels.empty` makes them, [N] or [N,K].
+    """
+
+    def __init__(self, values_NC: NDArray[np.float32], targets: Mapping[str, NDArray[Any]]) -> None:
+        self.values = torch.from_numpy(values_NC)
+        self.targets = dict(targets)
+        self.labelled = {name: is_labelled(values) for name, values in targets.items()}
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample: Sample = {INPUT: self.values[index]}
+        for name, values in self.targets.items():
+            if self.labelled[name][index]:
+                sample[name] = torch.as_tensor(values[index])
+        return sample

@@ -1,0 +1,186 @@
+"""What an exported file gives beside the model it came from: parity, metrics on the test set, time, bytes."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtl.batch import Batch
+from mtl.export.exportable import ExportableModel
+from mtl.export.onnx_file import OnnxModel
+from mtl.model import MultiTaskModel
+
+Runs = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]  # inputs by name -> outputs by name
+BOXES = ("boxes", "scores", "labels")
+SCORED = 0.05  # boxes below this score are not compared
+SAME_SCORE = 1e-4
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The largest differences between the outputs of a file and those of the model.
+
+    Attributes:
+        samples: how many were compared.
+        values: largest difference of floating outputs, in their unit; boxes (pixels) count above a score of 0.05, and
+            are infinitely far where the other set has none of their class and score.
+        labels: share of whole outputs (classes) that differ.
+    """
+
+    samples: int
+    values: float
+    labels: float
+
+
+def eager(model: ExportableModel) -> Runs:
+    """The model as PyTorch runs it.
+
+    Args:
+        model: the model.
+    """
+
+    @torch.inference_mode()
+    def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        outputs = model(*(inputs[name] for name in model.input_names))
+        return dict(zip(model.output_names, outputs, strict=True))
+
+    return run
+
+
+def parity(model: ExportableModel, file: OnnxModel, batches: Iterable[Mapping[str, Tensor]]) -> Parity:
+    """Compare outputs on samples.
+
+    Args:
+        model: where the file came from.
+        file: the file.
+        batches: inputs by name.
+    """
+    run, values, labels, samples = eager(model), 0.0, [0, 0], 0
+    for batch in batches:
+        here, there = run(batch), file(batch)
+        samples += len(next(iter(batch.values())))
+        boxes = {name.removesuffix("_boxes") for name in here if name.endswith("_boxes")}
+        for task in boxes:
+            values = max(values, _gap_of_boxes(*({k: v[f"{task}_{k}"] for k in BOXES} for v in (here, there))))
+        for name, value in here.items():
+            if name.rsplit("_", 1)[0] in boxes:
+                continue
+            if value.is_floating_point():
+                values = max(values, float((value - there[name]).abs().max()))
+            else:
+                labels = [labels[0] + int((value != there[name]).sum()), labels[1] + value.numel()]
+    return Parity(samples, values, labels[0] / max(1, labels[1]))
+
+
+def _gap_of_boxes(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> float:
+    """How far the nearest box of the same class and score lies in the other set; equal scores are in no order."""
+    same = here["labels"][:, :, None] == there["labels"][:, None]
+    same &= (here["scores"][:, :, None] - there["scores"][:, None]).abs() < SAME_SCORE
+    gaps = (here["boxes"][:, :, None] - there["boxes"][:, None]).abs().amax(-1)
+    nearest = torch.where(same, gaps, float("inf")).amin(-1)[here["scores"] > SCORED]
+    return float(nearest.max()) if nearest.numel() else 0.0
+
+
+def metrics(model: MultiTaskModel, tasks: Sequence[str], run: Runs, batches: Iterable[Batch]) -> dict[str, float]:
+    """Metrics of decoded outputs on labelled batches, by `task/metric`.
+
+    Args:
+        model: whose heads know the metrics.
+        tasks: which tasks the outputs have.
+        run: gives outputs named `<task>_<key>`.
+        batches: the test set.
+    """
+    sets = {name: model.head(name).metrics() for name in tasks}
+    for batch in batches:
+        outputs = run(batch)
+        for name, found in sets.items():
+            own = {key.removeprefix(f"{name}_"): v for key, v in outputs.items() if key.startswith(f"{name}_")}
+            found.update(own, batch)
+    return {f"{name}/{key}": float(value) for name, found in sets.items() for key, value in found.compute().items()}
+
+
+def inputs_of(model: ExportableModel, batches: Iterable[Batch], most: int) -> Iterable[dict[str, Tensor]]:
+    """Inputs alone of the first samples.
+
+    Args:
+        model: names them.
+        batches: labelled batches.
+        most: number of samples at most.
+    """
+    left = most
+    for batch in batches:
+        size = min(left, len(batch[model.input_names[0]]))
+        if size < 1:
+            return
+        yield {name: batch[name][:size] for name in model.input_names}
+        left -= size
+
+
+def latency(runs: Mapping[str, Runs], inputs: Mapping[str, Tensor], rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of a call, p50 and p95, and p50 as a multiple of the first; all take turns in every round.
+
+    Args:
+        runs: by name; the first is the base.
+        inputs: one batch.
+        rounds: calls of each.
+    """
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(rounds + 2):
+        for name, run in runs.items():
+            start = time.process_time_ns()
+            run(inputs)
+            if number > 1:
+                times[name].append((time.process_time_ns() - start) / 1e6)
+    base = statistics.median(next(iter(times.values())))
+    return {
+        name: {
+            "p50_ms": statistics.median(taken),
+            "p95_ms": sorted(taken)[min(len(taken) - 1, round(0.95 * len(taken)))],
+            "x_first": statistics.median(taken) / base,
+        }
+        for name, taken in times.items()
+    }
+
+
+def describe(model: ExportableModel, run: str, **more: Any) -> dict[str, Any]:
+    """What a program must know to use the file; plain data.
+
+    Args:
+        model: the model.
+        run: name of the run that it came from.
+        more: further entries, such as how images are brought to the size.
+    """
+    tasks = {}
+    for name in model.tasks:
+        task = model.model.head(name).task
+        tasks[name] = {"kind": task.kind, "classes": [task.class_name(index) for index in range(task.num_classes)]}
+    return {"tasks": tasks, "output": model.output, "size": model.size, "run": run, **more}
+
+
+def lost(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
+    """Metrics that a file has lost more of than rounding explains: 1.5 % of a mean average precision, 0.01 of others.
+
+    Args:
+        before: of the model.
+        after: of the file.
+    """
+    found = []
+    for key, value in before.items():
+        allowed = 0.015 * value if "/map" in key else 0.01
+        if value <= 1 and value - after[key] > allowed:
+            found.append(f"{key} ({value:.3f} -> {after[key]:.3f})")
+    return found
+
+
+def num_bytes(path: Path) -> int:
+    """Size of a file.
+
+    Args:
+        path: the file.
+    """
+    return path.stat().st_size

@@ -1,0 +1,117 @@
+"""`ExportableModel`: a model whose inputs and outputs are plain tensors in a fixed order, as exporters want them.
+
+Shapes: B samples, C channels, H x W pixels.
+"""
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as pixels
+
+from mtl.errors import did_you_mean
+from mtl.inputs.image import ImageInput
+from mtl.inputs.input import Input
+from mtl.model import MultiTaskModel
+
+OutputForm = Literal["decoded", "raw"]
+
+
+class ExportableModel(nn.Module):
+    """A copy of a model, ready to be exported: some of its tasks, hardened, filters contiguous, on the CPU.
+
+    Args:
+        model: a trained model; it is left as it is.
+        tasks: names of the tasks to keep; all by default.
+        output: `decoded` (what `predict` gives) or `raw` (what the heads give).
+        size: height and width of the network's input in pixels; for models of one image.
+        resize_inside: images of any size come in and are stretched to `size` in the file.
+
+    Raises:
+        ValueError: for a task that the model has not, or settings that do not fit its inputs.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        tasks: Sequence[str] | None = None,
+        output: OutputForm = "decoded",
+        size: tuple[int, int] | None = None,
+        resize_inside: bool = False,
+    ) -> None:
+        super().__init__()
+        self.tasks = _chosen(model, tasks)
+        self.output = output
+        self.images = [name for name, part in model.inputs.items() if isinstance(part, ImageInput)]
+        if self.images and (size is None or min(size) < 1):
+            raise ValueError(f"size={size}: a model of images is exported for a height and a width in pixels.")
+        if resize_inside and not self.images:
+            raise ValueError("resize_inside is for images; this model takes none.")
+        self.size, self.resize_inside = size, resize_inside
+        self.model = copy.deepcopy(model).cpu().float().eval()
+        for name in list(self.model.heads):
+            if name not in self.tasks:
+                del self.model.heads[name]
+        for name in self.tasks:
+            self.model.trunk.harden(name)
+        self.model.set_memory_format(channels_last=False)  # some exporters fail on the other one
+        self.model.requires_grad_(False)
+        example = self.example(2)
+        self.input_names = list(example)
+        with torch.no_grad():
+            found = self._named(example)
+        self.output_names = list(found)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The outputs in the order of `output_names`.
+
+        Args:
+            inputs: in the order of `input_names`; images are uint8 [B,C,H,W].
+        """
+        batch = dict(zip(self.input_names, inputs, strict=True))
+        if self.resize_inside:
+            assert self.size is not None
+            for name in self.images:
+                # the size is that of training, and so are the weights of the filter
+                batch[name] = pixels.resize(batch[name].float(), list(self.size), antialias=True).round().clamp(0, 255)
+                batch[name] = batch[name].to(torch.uint8)
+        return tuple(self._named(batch).values())
+
+    def example(self, num_samples: int, seed: int = 0) -> dict[str, Tensor]:
+        """Random inputs as they come in, by name.
+
+        Args:
+            num_samples: B.
+            seed: of the random numbers.
+        """
+        rng, batch = np.random.default_rng(seed), {}
+        for name, part in self.model.inputs.items():
+            assert isinstance(part, Input)
+            if isinstance(part, ImageInput):
+                assert self.size is not None
+                values = rng.integers(0, 256, (num_samples, part.spec.channels, *self.size), dtype=np.uint8)
+                batch[name] = torch.from_numpy(values)
+            else:
+                batch |= part.collate(part.spec, [part.example(part.spec, rng) for _ in range(num_samples)])
+        return batch
+
+    def _named(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        outputs = self.model(batch)
+        if self.output == "decoded":
+            outputs = self.model.decode(outputs)
+        return {f"{name}_{key}": value for name, values in outputs.items() for key, value in sorted(values.items())}
+
+
+def _chosen(model: MultiTaskModel, tasks: Iterable[str] | None) -> list[str]:
+    chosen = list(model.heads if tasks is None else tasks)
+    for name in chosen:
+        if name not in model.heads:
+            raise ValueError(
+                f"the model has no task {name!r}; it has {', '.join(model.heads)}.{did_you_mean(name, model.heads)}"
+            )
+    if not chosen:
+        raise ValueError(f"no task is left to export; the model has {', '.join(model.heads)}.")
+    return chosen

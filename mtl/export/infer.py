@@ -1,0 +1,57 @@
+"""Run an exported model on pictures without PyTorch: python infer.py model.onnx picture.jpg ...
+
+Needs onnxruntime, numpy and Pillow. Prints one line of JSON for each picture; boxes are in pixels of the picture.
+"""
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+SCORE = 0.3  # boxes below it are left out
+GREY = (114, 114, 114)
+
+
+def prepare(picture: Image.Image, size: list[int], fit: str) -> tuple[Any, Any, Any]:
+    """The picture as the network takes it; original pixels = pixels * scale + offset."""
+    (height, width), (wide, high) = size, picture.size
+    ratio = min(height / high, width / wide)
+    inner = (width, height)
+    if fit == "letterbox":
+        inner = min(width, max(1, round(wide * ratio))), min(height, max(1, round(high * ratio)))
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    canvas = Image.new("RGB", (width, height), GREY)
+    canvas.paste(picture.resize(inner, Image.Resampling.BILINEAR), (left, top))
+    scale = np.array([wide / inner[0], high / inner[1]])
+    return np.asarray(canvas), scale, -np.array([left, top]) * scale
+
+
+def predict(session: Any, about: dict[str, Any], picture: Image.Image) -> dict[str, Any]:
+    """The answers of all tasks."""
+    pixels, scale, offset = prepare(picture, about["size"], about["fit"])
+    names = [one.name for one in session.get_outputs()]
+    values = session.run(names, {session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]})
+    found: dict[str, Any] = {}
+    for task, what in about["tasks"].items():
+        own = {n[len(task) + 1 :]: v[0] for n, v in zip(names, values, strict=True) if n.startswith(f"{task}_")}
+        if "boxes" in own:
+            keep = own["scores"] >= SCORE
+            boxes = own["boxes"][keep] * np.tile(scale, 2) + np.tile(offset, 2)
+            rows = zip(boxes.round(2).tolist(), own["scores"][keep].tolist(), own["labels"][keep].tolist(), strict=True)
+            found[task] = [{"class": what["classes"][k], "score": round(s, 4), "box": box} for box, s, k in rows]
+        elif "labels" in own and own["labels"].ndim == 0:
+            found[task] = {"class": what["classes"][int(own["labels"])], "score": round(float(own["scores"]), 4)}
+        else:
+            found[task] = {name: value.tolist() for name, value in own.items() if value.size <= 1000}
+    return found
+
+
+if __name__ == "__main__":
+    run = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+    known = json.loads(run.get_modelmeta().custom_metadata_map["mtl"])
+    for file in sys.argv[2:]:
+        answer = predict(run, known, Image.open(file).convert("RGB"))
+        sys.stdout.write(json.dumps({"picture": file, **answer}) + "\n")

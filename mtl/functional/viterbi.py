@@ -1,0 +1,51 @@
+"""The best sequence of classes when some steps from class to class are not allowed.
+
+Source: Viterbi, "Error bounds for convolutional codes", IEEE Transactions on Information Theory, 1967.
+Shapes: B samples, T steps, C classes.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def viterbi(scores_BTC: Tensor, allowed_CC: Tensor, first_C: Tensor, mask_BT: Tensor | None = None) -> Tensor:
+    """The classes [B,T] with the largest sum of scores along allowed steps; what stands in padding means nothing.
+
+    Args:
+        scores_BTC: score of every class at every step, for example log probabilities.
+        allowed_CC: whether the class of the column may follow the class of the row, bool.
+        first_C: whether a sequence may begin with a class, bool.
+        mask_BT: which steps are real, from the first on; all by default.
+    """
+    barred_CC = torch.zeros_like(scores_BTC[0, 0]).expand(allowed_CC.shape).masked_fill(~allowed_CC, -torch.inf)
+    best_BC = scores_BTC[:, 0].masked_fill(~first_C, -torch.inf)
+    came_from = []
+    stay_C = torch.arange(len(first_C), device=scores_BTC.device)
+    for step in range(1, scores_BTC.shape[1]):
+        found_BC, before_BC = (best_BC[:, :, None] + barred_CC).max(1)
+        next_BC = found_BC + scores_BTC[:, step]
+        if mask_BT is not None:  # behind its end a sequence stays where it is
+            real_B1 = mask_BT[:, step, None]
+            next_BC, before_BC = torch.where(real_B1, next_BC, best_BC), torch.where(real_B1, before_BC, stay_C)
+        best_BC = next_BC
+        came_from.append(before_BC)
+    label_B = best_BC.argmax(1)
+    labels = [label_B]
+    for before_BC in reversed(came_from):
+        label_B = before_BC.gather(1, label_B[:, None])[:, 0]
+        labels.append(label_B)
+    return torch.stack(labels[::-1], 1)
+
+
+def iob_steps(names: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Which IOB tag may follow which, [C,C], and which may come first, [C]: `I-x` only after `B-x` or `I-x`.
+
+    Args:
+        names: names of the tags, such as `O`, `B-x`, `I-x`.
+    """
+    inside = [name[2:] if name.startswith("I-") else None for name in names]
+    kinds = [name[2:] if name[:2] in ("B-", "I-") else "" for name in names]
+    allowed = [[there is None or there == here for there in inside] for here in kinds]
+    return torch.tensor(allowed), torch.tensor([there is None for there in inside])

@@ -1,0 +1,1 @@
+"""From a pyramid of features to one map: what dense heads share."""

@@ -1,0 +1,70 @@
+"""Characters: the letters of every word of a sentence; 0 is padding, of words and of letters.
+
+Shapes: B samples, T words of the longest sentence rounded up, L letters of the longest word.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl.features import MASK
+from mtl.inputs.input import Input
+from mtl.inputs.tokens import PADDING, STEPS_MULTIPLE, UNKNOWN
+from mtl.task import InputSpec
+
+MOST_LETTERS = 32  # of a longer word, the first ones are read
+
+
+class CharactersInput(Input):
+    """Passes indices and the mask of words on; the embedding belongs to the backbone.
+
+    Args:
+        spec: the input; its `channels` are the size of the alphabet, padding included.
+    """
+
+    kind = "characters"
+    form = "indices of an alphabet (int64 [T,L], 0 = behind the end of a word)"
+
+    @classmethod
+    def collate(cls, spec: InputSpec, values: Sequence[Any]) -> dict[str, Tensor]:
+        cls.require(spec, values)
+        words = [torch.as_tensor(value, dtype=torch.int64) for value in values]
+        longest = max(1, *(len(value) for value in words))
+        steps = -(-longest // STEPS_MULTIPLE) * STEPS_MULTIPLE
+        letters = max(1, *(value.shape[1] for value in words))
+        characters = torch.full((len(words), steps, letters), PADDING)
+        mask = torch.zeros(len(words), steps, dtype=torch.bool)
+        for row, value in enumerate(words):
+            characters[row, : len(value), : value.shape[1]] = value
+            mask[row, : len(value)] = True
+        if int(characters.max()) >= spec.channels or int(characters.min()) < 0:
+            raise ValueError(
+                f"input {spec.name!r} has an alphabet of {spec.channels}; found indices {int(characters.min())} to "
+                f"{int(characters.max())}. Write the vocabulary from the data that is read."
+            )
+        return {spec.name: characters, spec.name + MASK: mask}
+
+    @classmethod
+    def example(cls, spec: InputSpec, rng: np.random.Generator) -> Any:
+        lengths = rng.integers(1, 6, size=int(rng.integers(3, 12)))
+        letters = rng.integers(1, spec.channels, size=(len(lengths), 5))
+        return torch.from_numpy(np.where(np.arange(5) < lengths[:, None], letters, PADDING))
+
+    @classmethod
+    def reader(cls, spec: InputSpec) -> Callable[[Sequence[str]], Tensor]:
+        cls.require_names(spec)
+        index = {name: number for number, name in enumerate(spec.names) if number > UNKNOWN}
+
+        def read(words: Sequence[str]) -> Tensor:
+            rows = [[index.get(letter, UNKNOWN) for letter in word[:MOST_LETTERS]] for word in words]
+            longest = max((len(row) for row in rows), default=1)
+            return torch.tensor([row + [PADDING] * (longest - len(row)) for row in rows])
+
+        return read
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        mask = self.spec.name + MASK
+        return {self.spec.name: batch[self.spec.name]} | ({mask: batch[mask]} if mask in batch else {})

@@ -1,0 +1,49 @@
+"""`Totals`: named sums over a whole evaluation, exact over ranks; the state of metrics that are ratios of sums."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class Totals(Metric):
+    """Float64 sums by name.
+
+    Args:
+        sizes: number of values of each sum; the name is the attribute.
+    """
+
+    full_state_update = False
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        super().__init__()
+        self.names = tuple(sizes)
+        for name, size in sizes.items():
+            self.add_state(name, default=torch.zeros(size, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, **values: Tensor) -> None:
+        """Add to the sums.
+
+        Args:
+            values: for each name its values, as many as `sizes` says.
+        """
+        for name, value in values.items():
+            total = getattr(self, name)
+            setattr(self, name, total + value.detach().to(total).reshape(total.shape))
+
+    def compute(self) -> dict[str, Tensor]:
+        """The sums by name, on the CPU; single values as scalars."""
+        return {name: getattr(self, name).cpu() for name in self.names}
+
+
+def at_size(values: Tensor, height: int, width: int) -> Tensor:
+    """A map [...,H,W] cut or filled with 0 at its right and lower edge: the last cells may reach over the picture.
+
+    Args:
+        values: the map.
+        height: of the picture.
+        width: of the picture.
+    """
+    missing = [0, max(0, width - values.shape[-1]), 0, max(0, height - values.shape[-2])]
+    return torch.nn.functional.pad(values[..., :height, :width], missing)

@@ -1,0 +1,90 @@
+"""Every head, backbone and architecture leaves the house: its ONNX file gives what the model gives."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mtl.architectures.architecture import Architecture
+from mtl.backbones.backbone import Backbone
+from mtl.backbones.image.residual_fpn import ResidualFPN
+from mtl.backbones.table.mlp import TableMLP
+from mtl.backbones.text.bilstm import BiLSTM
+from mtl.evaluation.exported import parity
+from mtl.export.exportable import ExportableModel
+from mtl.export.onnx_file import OnnxModel, write_onnx
+from mtl.heads.head import Head
+from mtl.heads.whole.classification import ClassificationHead
+from mtl.inputs.input import Input, input_kind
+from mtl.model import MultiTaskModel
+from mtl.task import Inputs, Task
+from tests.contract.kit.batches import PLACES, task_of
+from tests.contract.kit.found import found
+from tests.contract.kit.trunks import build
+
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+TRUNKS: dict[str, Callable[[Inputs], Backbone]] = {
+    "map": lambda inputs: ResidualFPN(inputs, width=4, pyramid_width=8),
+    "sequence": lambda inputs: BiLSTM(inputs, embedding=8, hidden=4),
+    "vector": lambda inputs: TableMLP(inputs, widths=(8,)),
+}
+SIZE = (64, 64)
+
+
+def prepared(inputs: Inputs) -> dict[str, Input]:
+    return {name: input_kind(spec)(spec) for name, spec in inputs.items()}
+
+
+def check(model: MultiTaskModel, folder: Path) -> None:
+    ready = ExportableModel(model.eval(), size=SIZE)
+    write_onnx(ready, folder / "model.onnx", description={"run": "test"})
+    file = OnnxModel(folder / "model.onnx", threads=1)
+    assert file.input_names == ready.input_names
+    assert file.output_names == ready.output_names
+    assert file.description == {"run": "test"}
+    for number in (1, 3):  # the batch is open
+        same = parity(ready, file, [ready.example(number, seed=number)])
+        assert same.samples == number
+        assert same.values < 1e-3, "boxes are in pixels, the rest in units"
+        assert same.labels < 0.01
+
+
+@pytest.mark.parametrize("place", TRUNKS)
+def test_all_heads_of_a_layout(place: str, tmp_path: Path) -> None:
+    inputs = PLACES[place].inputs
+    torch.manual_seed(0)
+    trunk = TRUNKS[place](inputs)
+    heads: dict[str, Head] = {}
+    for cls in found(Head):
+        for kind in cls.kinds:
+            name = f"{cls.__name__.lower()}_{kind}"
+            plain: Any = task_of(kind)
+            try:
+                heads[name] = cls(Task(name, kind, plain.num_classes), trunk.spec)
+            except (ValueError, KeyError):
+                continue  # of another layout
+            for parameter in heads[name].parameters():
+                if parameter.ndim > 1:
+                    parameter.data *= 3  # answers of a network that was never trained are ties
+    assert heads
+    check(MultiTaskModel(trunk, heads, prepared(inputs)), tmp_path)
+
+
+@pytest.mark.parametrize("cls", found(Backbone))
+def test_each_backbone(cls: type[Backbone], tmp_path: Path) -> None:
+    trunk, inputs = build(cls)
+    head = ClassificationHead(Task("target", "classification", 3), trunk.spec)
+    check(MultiTaskModel(trunk, {"target": head}, prepared(inputs)), tmp_path)
+
+
+@pytest.mark.parametrize("cls", found(Architecture))
+def test_each_architecture(cls: type[Architecture], tmp_path: Path) -> None:
+    inputs = PLACES["map"].inputs
+    torch.manual_seed(0)
+    trunk = cls(TRUNKS["map"](inputs), ["one", "two"])
+    heads = {name: ClassificationHead(Task(name, "classification", 3), trunk.spec) for name in ("one", "two")}
+    check(MultiTaskModel(trunk, heads, prepared(inputs)), tmp_path)

@@ -1,0 +1,79 @@
+"""From a run to files that run without PyTorch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from mtl.cli.main import main
+from mtl.evaluation.exported import lost
+
+CONFIG = Path(__file__).resolve().parents[3] / "configs" / "digits.yaml"
+SMALL = ["--trainer.max_steps", "2", "--data.num_train", "32", "--data.num_val", "8", "--data.num_test", "8"]
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; sys.argv = sys.argv[1:]; import runpy; "
+WITHOUT_TORCH += "runpy.run_path(sys.argv[0], run_name='__main__')"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    words = ["fit", "--config", str(CONFIG), "--name", "one", "--tracking.wandb", "off", *SMALL]
+    assert main([*words, "--runs_root", str(folder), "--data.batch_size", "8"]) == 0
+    return folder / "digits" / "one"
+
+
+@pytest.mark.slow
+def test_a_run_becomes_files_that_give_its_answers(run: Path, tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("onnxruntime")
+    assert main(["export", "--run", str(run), "--checkpoint", "last", "--quantize", "int8", "--calibrate", "4"]) == 0
+    assert "largest difference" in capsys.readouterr().out
+    made = run / "export"
+    known = json.loads((made / "export.json").read_text())
+    assert known["tasks"]["boxes"] == {"kind": "detection", "classes": [str(digit) for digit in range(10)]}
+    assert known["size"] == [64, 64]
+    assert known["files"]["onnx"]["parity"]["samples"] == 8
+    assert known["files"]["onnx"]["parity"]["largest_difference"] < 1e-3
+    for key, value in known["metrics"]["eager"].items():
+        assert known["metrics"]["onnx"][key] == pytest.approx(value, abs=1e-3), key
+    assert known["files"]["int8"]["bytes"] < 0.4 * known["files"]["onnx"]["bytes"]
+
+    Image.new("RGB", (100, 60), (90, 10, 10)).save(tmp_path / "a.png")
+    words = [sys.executable, "-c", WITHOUT_TORCH, str(made / "infer.py"), str(made / "model.onnx")]
+    done = subprocess.run([*words, str(tmp_path / "a.png")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["picture"].endswith("a.png")
+    assert isinstance(answer["boxes"], list)
+    assert answer["largest"]["class"] in known["tasks"]["largest"]["classes"]
+
+
+@pytest.mark.slow
+def test_one_task_alone_is_a_smaller_file(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    assert main(["export", "--run", str(run), "--checkpoint", "last", "--to", str(tmp_path / "both")]) == 0
+    assert (
+        main(["export", "--run", str(run), "--checkpoint", "last", "--to", str(tmp_path / "one"), "--tasks", "largest"])
+        == 0
+    )
+    assert (tmp_path / "one/model.onnx").stat().st_size < (tmp_path / "both/model.onnx").stat().st_size
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_is_refused(run: Path, capsys: Any) -> None:
+    assert main(["export", "--run", str(run), "--checkpoint", "last", "--tasks", "box"]) == 1
+    assert "the model has no task 'box'" in capsys.readouterr().err
+    assert main(["export", "--run", str(run), "--checkpoint", "last", "--format", "pt2", "--quantize", "int8"]) == 2
+    assert "--quantize works with --format onnx" in capsys.readouterr().err
+
+
+def test_a_file_that_lost_accuracy_is_told() -> None:
+    before = {"boxes/map": 0.8, "kind/accuracy": 0.9, "count/mae": 3.0}
+    assert lost(before, {"boxes/map": 0.789, "kind/accuracy": 0.891, "count/mae": 2.0}) == []
+    assert lost(before, {"boxes/map": 0.7, "kind/accuracy": 0.88, "count/mae": 9.0}) == [
+        "boxes/map (0.800 -> 0.700)",
+        "kind/accuracy (0.900 -> 0.880)",
+    ]
