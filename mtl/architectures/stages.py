@@ -20,10 +20,10 @@ def staged(backbone: Backbone, who: str) -> StagedBackbone:
     Raises:
         ValueError: naming backbones that do.
     """
-    if not isinstance(backbone, StagedBackbone):
+    if not isinstance(backbone, StagedBackbone) or not backbone.stages():
         known = [cls.__name__ for cls in concrete_subclasses(StagedBackbone)]  # type: ignore[type-abstract]
         raise ValueError(
-            f"{who} works on the stages of a backbone, and {type(backbone).__name__} is one piece. "
+            f"{who} works on the stages of a backbone, and {backbone.title} is one piece. "
             f"Backbones in stages: {', '.join(known)}."
         )
     return backbone

@@ -26,6 +26,11 @@ class Backbone(nn.Module, ABC):
     pretrained = False  # its weights are trained ones, and copies of it keep them
     inputs: tuple[str, ...] = ("image",)  # names of what `forward` takes, in order; `<name>_mask` for a mask
 
+    @property
+    def title(self) -> str:
+        """What it is, for messages."""
+        return type(self).__name__
+
     @abstractmethod
     def forward(self, *inputs: Any, **_: Any) -> Features:
         """Features of every level in `spec`, and `<level>_mask` where sequences differ in length.
@@ -55,7 +60,7 @@ class StagedBackbone(Backbone):
 
     @abstractmethod
     def stages(self) -> Sequence[nn.Module]:
-        """The stages in order."""
+        """The stages in order; none, if this network cannot be run in stages."""
 
     @abstractmethod
     def finish(self, outputs: Sequence[State]) -> Features:

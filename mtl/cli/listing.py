@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mtl.architectures.architecture import Architecture
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import GradientAggregation, GradientWeighting, LossWeighting
+from mtl.cli.architecture_costs import cost_of
 from mtl.config.foreign_files import read_small
 from mtl.config.papers import is_of_a_paper
 from mtl.config.schema import describe, parameters
@@ -82,7 +84,8 @@ def entries(kind: str, configs: Path = Path("configs")) -> list[dict[str, Any]]:
     Returns:
         For each its `name` and `description`; for a class its `class_path`, `settings` and the `kinds` of task it
         serves; for a balancing method its `family`, its `paper`, what the paper gives the heads
-        (`head_gradients`) and, if it sees gradients, where they can be taken (`at`).
+        (`head_gradients`) and, if it sees gradients, where they can be taken (`at`); for an architecture what it
+        costs (`cost`), as a multiple of hard sharing.
     """
     if kind == "configs":
         files = sorted(path for path in configs.rglob("*.y*ml") if path.is_file())
@@ -109,6 +112,8 @@ def _entry(cls: type) -> dict[str, Any]:
     }
     if issubclass(cls, Method):
         entry |= _conventions(cls)
+    if issubclass(cls, Architecture):
+        entry["cost"] = cost_of(cls)
     kinds = getattr(cls, "kinds", None) or ([cls.kind] if hasattr(cls, "kind") else None)
     return {**entry, "kinds": list(kinds)} if kinds else entry
 
@@ -136,6 +141,7 @@ def _show(console: Console, kind: str, listed: list[dict[str, Any]]) -> None:
     table.add_column()
     for entry in listed:
         words = [*entry.get("kinds", []), *([entry["family"]] if "family" in entry else [])]
+        words += _costs(entry["cost"]) if entry.get("cost") else []
         package = entry.get("class_path", "mtl").split(".")[0]
         words += [] if package == "mtl" else [f"from {package}"]
         table.add_row(
@@ -143,6 +149,15 @@ def _show(console: Console, kind: str, listed: list[dict[str, Any]]) -> None:
         )
     console.print(table if listed else Text("  none yet"))
     console.print()
+
+
+def _costs(cost: dict[str, float]) -> list[str]:
+    counted = {"parameters": "parameters", "flops": "operations"}
+    return [
+        f"{cost[key]:.2g} x {word}, {cost[f'{key}_alone']:.2g} x for a task alone"
+        for key, word in counted.items()
+        if key in cost
+    ]
 
 
 def _show_one(console: Console, entry: dict[str, Any]) -> None:

@@ -1,27 +1,30 @@
 """Any torchvision classification network as a backbone, with a feature pyramid on top.
 
 Levels: `c2` to `c5` (maps of the network at stride 4, 8, 16, 32) and `p2` to `p5` (the same strides, equal width).
+Its stages end at the maps; a network whose later stages read more than the map before them is one piece.
 """
 
 import copy
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from torchvision.ops import FrozenBatchNorm2d
 
-from mtl.backbones.backbone import Backbone, only_input
+from mtl.backbones.backbone import StagedBackbone, State, only_input, run_stages
 from mtl.backbones.image.pyramid import STRIDES, Pyramid, check_levels, needed_inputs
 from mtl.errors import did_you_mean
-from mtl.features import Features
+from mtl.features import Features, FeatureSpec
 from mtl.task import IMAGE, Inputs
 
+M = TypeVar("M", bound=nn.Module)
 _PROBE = (96, 128)  # height and width of the probe image
 
 
-class TorchvisionBackbone(Backbone):
+class TorchvisionBackbone(StagedBackbone):
     """A torchvision classification network, split where its stride changes.
 
     One run on an empty image determines the ends of the stages, so all convolutional networks work: ResNet, MobileNet,
@@ -55,6 +58,7 @@ class TorchvisionBackbone(Backbone):
         check_levels(levels)
         image = only_input(inputs, "image", "TorchvisionBackbone")
         self.inputs = (image.name,)
+        self.name = name
         network = build_network(name, weights)
         if image.channels != 3:
             widen_first_layer(network, image.channels)
@@ -63,27 +67,65 @@ class TorchvisionBackbone(Backbone):
         ends = _stage_ends(network, name, image.channels)
         channels = {level: width for level, (_, width) in ends.items()}
         needed = needed_inputs(levels, channels, name)
-        self.network = create_feature_extractor(
+        deepest = max(needed)
+        channels_of = {level: width for level, width in channels.items() if level <= deepest}
+        split = _split(network, {level: ends[level][0] for level in channels_of})
+        self.one_piece = split is None
+        self.network = nn.ModuleList(split) if split is not None else create_feature_extractor(
             network, {ends[level][0]: level for level in needed}, suppress_diff_warning=True
-        )
+        )  # fmt: skip
+        self.stage_spec = FeatureSpec(channels_of, {level: STRIDES[int(level[1])] for level in channels_of})
         self.pretrained = weights is not None
         self.pyramid = Pyramid(channels, levels, pyramid_channels, name)
         self.spec = self.pyramid.spec
 
-    def forward(self, image: Tensor) -> Features:
+    @property
+    def title(self) -> str:
+        return f"TorchvisionBackbone of {self.name}"
+
+    def stages(self) -> Sequence[nn.Module]:
+        return [] if self.one_piece else list(self.network.children())
+
+    def finish(self, outputs: Sequence[State]) -> Features:
+        maps = {level: values for level, (values, _) in zip(self.stage_spec.channels, outputs, strict=True)}
+        features: Features = self.pyramid(maps)
+        return features
+
+    def forward(self, *inputs: Tensor) -> Features:
+        (image,) = inputs
+        if not self.one_piece:
+            return self.finish(run_stages(self.stages(), (image, None)))
         features: Features = self.pyramid(self.network(image))
         return features
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # copying a graph module sets it to training mode, and an averaged model would update its batch statistics
-        twin = type(self).__new__(type(self))
-        memo[id(self)] = twin
-        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
-        twin.network.train(self.network.training)
-        modes = {name: module.training for name, module in self.network.named_modules()}
-        for name, module in twin.network.named_modules():
-            module.training = modes[name]
-        return twin
+        return _twin(self, memo)
+
+
+class _Stage(nn.Module):
+    """A part of a network, as a graph."""
+
+    def __init__(self, body: fx.GraphModule) -> None:
+        super().__init__()
+        self.body = body.train()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.body(x)
+        return out
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return _twin(self, memo)
+
+
+def _twin(module: M, memo: dict[int, Any]) -> M:
+    """A copy in the same modes; copying a graph alone sets it to training, and an average would update statistics."""
+    twin = type(module).__new__(type(module))
+    memo[id(module)] = twin
+    twin.__dict__ = copy.deepcopy(module.__dict__, memo)
+    modes = {name: part.training for name, part in module.named_modules()}
+    for name, part in twin.named_modules():
+        part.training = modes.get(name, module.training)
+    return twin
 
 
 def build_network(name: str, weights: str | None, **options: Any) -> nn.Module:
@@ -170,6 +212,38 @@ def _stage_ends(network: nn.Module, name: str, image_channels: int) -> dict[str,
             if isinstance(value, Tensor) and value.ndim == 4 and value.shape[2:] == size:
                 ends[".".join(node.split(".")[:2])] = (f"c{number}", node, value.shape[1])
     return {level: (node, width) for level, node, width in ends.values()}
+
+
+def _split(network: nn.Module, ends: Mapping[str, str]) -> list[nn.Module] | None:
+    """The network in stages that end at these nodes; None if one reads more than the output of the one before."""
+    whole = create_feature_extractor(network, {node: level for level, node in ends.items()}, suppress_diff_warning=True)
+    training, evaluation = whole.train_graph, whole.eval_graph
+    if [(n.op, str(n.target)) for n in training.nodes] != [(n.op, str(n.target)) for n in evaluation.nodes]:
+        return None
+    output = next(node for node in training.nodes if node.op == "output")
+    last = list(output.args[0].values())
+    stages: list[nn.Module] = []
+    graph, here = fx.Graph(), {}  # of one stage: node of the whole -> its own
+    for node in training.nodes:
+        if node.op == "output":
+            break
+        if node.op == "placeholder":
+            here[node] = graph.placeholder("x")
+            continue
+        for used in node.all_input_nodes:
+            if used not in here and used.op == "get_attr":
+                here[used] = graph.node_copy(used)
+        if any(used not in here for used in node.all_input_nodes):
+            return None
+        here[node] = graph.node_copy(node, here.__getitem__)
+        if node is last[len(stages)]:
+            graph.output(here[node])
+            stages.append(_Stage(fx.GraphModule(whole, graph)))
+            graph = fx.Graph()
+            here = {node: graph.placeholder("x")}
+            if len(stages) == len(last):
+                break
+    return stages
 
 
 def _freeze_norms(module: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from rich import box, get_console
 from rich.table import Table
 from torch import Tensor
 
+from mtl.architectures.cost import count_flops
 from mtl.batch import Batch
 from mtl.callbacks.model_parts import model_of, parts
 from mtl.distributed.dtensor import is_sharded
@@ -28,6 +30,7 @@ class Part:
         num_trainable: those that are trained.
         outputs: shape of each output without the batch, by name.
         forward_ms: time of its forward pass for one sample, when measured.
+        flops: floating point operations of its forward pass for one sample, when measured.
     """
 
     name: str
@@ -36,10 +39,13 @@ class Part:
     num_trainable: int
     outputs: dict[str, tuple[int, ...]]
     forward_ms: float | None = None
+    flops: float | None = None
 
 
 class PartSummary(ModelSummary):
-    """Prints parameters, output shapes and forward time of the trunk and of each head.
+    """Prints parameters, operations, output shapes and forward time of the trunk and of each head.
+
+    What an architecture gives to one task counts with its head; the trunk is what the tasks share.
 
     Args:
         measure: run two samples of the first batch through the parts, for shapes and times (milliseconds of work).
@@ -72,10 +78,11 @@ def summarise(model: MultiTaskModel, batch: Batch | None = None) -> list[Part]:
         model: the model; its mode and statistics stay as they are.
         batch: a small batch to measure with.
     """
-    outputs, times_ms = _measure(model, batch) if batch is not None else ({}, {})
-    rows = []
+    outputs, times_ms, flops = _measure(model, batch) if batch is not None else ({}, {}, {})
+    rows, own = [], model.partition().own
+    of_tasks = {id(parameter) for parameters in own.values() for parameter in parameters}
     for name, part in parts(model).items():
-        parameters = list(part.parameters())
+        parameters = own.get(name, [p for p in part.parameters() if id(p) not in of_tasks])
         rows.append(
             Part(
                 name,
@@ -84,6 +91,7 @@ def summarise(model: MultiTaskModel, batch: Batch | None = None) -> list[Part]:
                 sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
                 {key: tuple(value.shape[1:]) for key, value in outputs.get(name, {}).items()},
                 times_ms.get(name),
+                flops.get(name),
             )
         )
     return rows
@@ -96,6 +104,7 @@ def table(rows: list[Part]) -> Table:
         rows: what `summarise` returned.
     """
     total = sum(row.num_parameters for row in rows)
+    operations = sum(row.flops or 0 for row in rows) / 1e6
     measured = any(row.forward_ms is not None for row in rows)
     caption = "ms: forward pass of one sample" if measured else None
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, caption=caption, caption_justify="left")
@@ -104,6 +113,7 @@ def table(rows: list[Part]) -> Table:
     for column in ("parameters", "share"):
         shown.add_column(column, justify="right")
     if measured:
+        shown.add_column("MFLOP", justify="right")
         shown.add_column("ms", justify="right")
         shown.add_column("outputs")
     for row in rows:
@@ -116,18 +126,25 @@ def table(rows: list[Part]) -> Table:
         ]
         if measured:
             shapes = "\n".join(f"{key} {'x'.join(map(str, shape))}" for key, shape in row.outputs.items())
-            cells += [f"{row.forward_ms:.2f}" if row.forward_ms is not None else "", shapes]
+            cells += [_number(row.flops and row.flops / 1e6, ".3g"), _number(row.forward_ms, ".2f"), shapes]
         shown.add_row(*cells)
     shown.add_section()
-    shown.add_row("total", "", f"{total:,}")
+    shown.add_row("total", "", f"{total:,}", "", *([f"{operations:.3g}"] if measured else []))
     return shown
 
 
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
 @torch.no_grad()
-def _measure(model: MultiTaskModel, batch: Batch) -> tuple[dict[str, dict[str, Tensor]], dict[str, float]]:
+def _measure(
+    model: MultiTaskModel, batch: Batch
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, float], dict[str, float]]:
     training = {module: module.training for module in model.modules()}
     outputs: dict[str, dict[str, Tensor]] = {}
     times_ms: dict[str, float] = {}
+    flops: dict[str, float] = {}
 
     some = batch[next(iter(model.inputs))]
 
@@ -146,10 +163,12 @@ def _measure(model: MultiTaskModel, batch: Batch) -> tuple[dict[str, dict[str, T
             cut = timed("trunk", model.cut, batch)
             for name in model.heads:
                 timed(name, model.outputs, name, cut)
+        flops = {name: count_flops(partial(model.outputs, name, cut)) / len(some) for name in model.heads}
+        flops["trunk"] = count_flops(partial(model.cut, batch)) / len(some)
     finally:
         for module, mode in training.items():
             module.training = mode
-    return outputs, times_ms
+    return outputs, times_ms, flops
 
 
 def _wait(some: Tensor) -> None:

@@ -96,3 +96,15 @@ def test_every_balancing_method_names_its_paper() -> None:
     methods = entries("methods")
     assert {entry["family"] for entry in methods} == set(listing.FAMILIES.values())
     assert [entry["name"] for entry in methods if not entry["paper"]] == []
+
+
+def test_an_architecture_says_what_it_costs_beside_hard_sharing(capsys: pytest.CaptureFixture[str]) -> None:
+    costs = {str(entry["name"]): entry["cost"] for entry in listed(capsys, "architectures")["architectures"]}
+    assert costs["HardSharing"] == dict.fromkeys(("parameters", "parameters_alone", "flops", "flops_alone"), 1.0)
+    stitch, norm = costs["CrossStitch"], costs["TaskSpecificNorm"]
+    assert stitch["parameters"] == pytest.approx(3, rel=0.01)  # type: ignore[index]
+    assert norm["parameters"] < 1.1 < 2 < norm["flops"]  # type: ignore[index]
+    assert norm["flops_alone"] == pytest.approx(1)  # type: ignore[index]
+    assert all(costs.values()), "every architecture is measured on some trunk"
+    assert main(["list", "architectures"]) == 0
+    assert "3 x parameters" in " ".join(capsys.readouterr().out.split())

@@ -6,6 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from mtl.architectures.adashare import AdaShare
+from mtl.architectures.architecture import Architecture
+from mtl.architectures.cross_stitch import CrossStitch
+from mtl.architectures.film import FiLM
+from mtl.architectures.lora import LoRA
+from mtl.architectures.mtan import MTAN
+from mtl.architectures.ple import PLE
+from mtl.architectures.task_tokens import TaskTokens
 from mtl.backbones.image.timm_network import TimmBackbone
 
 
@@ -28,6 +36,47 @@ class TestWithTimm:
             "c2": (1, 96, 16, 16),
             "c5": (1, 768, 2, 2),
         }
+
+    @pytest.mark.parametrize("name", ["resnet18", "swin_tiny_patch4_window7_224", "vit_tiny_patch16_224"])
+    def test_stages_run_as_timm_runs_the_network(self, name: str) -> None:
+        import timm
+
+        size = {} if name == "resnet18" else {"img_size": 64}
+        torch.manual_seed(3)
+        network = timm.create_model(name, features_only=True, **size).eval()
+        # as the backbone does: once for the sizes, and once to keep
+        torch.manual_seed(3)
+        timm.create_model(name, features_only=True, **size)
+        again = timm.create_model(name, features_only=True, **size).eval()
+        torch.manual_seed(3)
+        level = "c4" if name.startswith("vit") else "c5"
+        backbone = TimmBackbone(name=name, levels=(level,), image_size=size.get("img_size")).eval()
+        images = torch.randn(1, 3, 64, 64)
+        expected = again(images)[-1]
+        expected = expected.permute(0, 3, 1, 2) if name.startswith("swin") else expected
+        torch.testing.assert_close(backbone(images)[level], expected)
+        assert len(backbone.stages()) == (5 if level == "c4" else 4)
+        assert len(list(network.parameters())) <= len(list(backbone.parameters())), "no block is cut off"
+
+    def test_blocks_that_keep_their_shape_may_be_skipped(self) -> None:
+        assert len(TimmBackbone(name="resnet18", levels=("c5",)).skippable()) == 5
+        backbone = TimmBackbone(name="vit_tiny_patch16_224", levels=("c4",), image_size=64)
+        assert len(backbone.skippable()) == 12
+        assert backbone.training
+
+    def test_a_network_that_runs_in_another_way_is_one_piece(self) -> None:
+        backbone = TimmBackbone(name="mobilenetv3_small_050", levels=("c5",))
+        assert not backbone.stages()
+        with pytest.raises(ValueError, match="CrossStitch works.*TimmBackbone of mobilenetv3_small_050 is one piece"):
+            CrossStitch(backbone, ["a", "b"])
+
+    @pytest.mark.parametrize("cls", [CrossStitch, FiLM, LoRA, TaskTokens, AdaShare, PLE, MTAN])
+    def test_a_vision_transformer_is_shared_in_every_way(self, cls: type[Architecture]) -> None:
+        backbone = TimmBackbone(name="vit_tiny_patch16_224", levels=("c4",), image_size=64)
+        made = cls(backbone, ["a", "b"])
+        cut = made.cut({"image": torch.randn(2, 3, 64, 64)})
+        for name in ("a", "b"):
+            assert made.view(cut, name)["c4"].shape == (2, backbone.spec.channels["c4"], 4, 4)
 
     def test_frozen_norms_keep_the_activation_inside_them(self) -> None:
         torch.manual_seed(3)

@@ -1,5 +1,6 @@
 """torchvision's networks as backbones: where they are cut, and what the errors say."""
 
+import copy
 from urllib.error import URLError
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 from torchvision import models
 
+from mtl.architectures.cross_stitch import CrossStitch
 from mtl.backbones.image.torchvision_network import TorchvisionBackbone
 
 C_LEVELS = ("c2", "c3", "c4", "c5")
@@ -42,6 +44,31 @@ def test_maps_are_the_networks_own() -> None:
     torch.testing.assert_close(features["c5"], network.layer4(network.layer3(network.layer2(x))))
 
 
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "convnext_tiny", "densenet121"])
+def test_stages_end_at_the_maps_and_keep_their_mode_in_copies(name: str) -> None:
+    backbone = TorchvisionBackbone(name=name, levels=C_LEVELS).eval()
+    assert len(backbone.stages()) == 4
+    twin = nn.ModuleList(copy.deepcopy(stage) for stage in backbone.stages())
+    assert not any(module.training for stage in twin for module in stage.modules())
+    x, features = torch.randn(1, 3, 64, 64), {}
+    for level, stage in zip(C_LEVELS, twin, strict=True):
+        features[level] = x = stage(x)
+    for level, feature in backbone(torch.zeros(1, 3, 64, 64)).items():
+        assert feature.shape == features[level].shape
+    assert all(module.training for module in twin.train().modules())
+
+
+def test_columns_of_a_network_exchange_what_they_have() -> None:
+    backbone = TorchvisionBackbone(name="resnet18", levels=("p3", "c5"), pyramid_channels=8)
+    alone = sum(parameter.numel() for parameter in backbone.parameters())
+    made = CrossStitch(backbone, ["a", "b"])
+    assert (
+        sum(parameter.numel() for parameter in made.parameters()) == 2 * alone + 4 * 2 * 2
+    )  # a unit behind every stage
+    cut = made.cut({"image": torch.randn(2, 3, 64, 64)})
+    assert made.view(cut, "b")["p3"].shape == (2, 8, 8, 8)
+
+
 @pytest.mark.parametrize("levels", [("p2",), ("p3", "p5"), ("c4",), ("p4", "c2")])
 def test_layers_that_no_level_needs_are_not_made(levels: tuple[str, ...]) -> None:
     backbone = TorchvisionBackbone(name="resnet18", levels=levels, pyramid_channels=8)
@@ -62,8 +89,6 @@ def test_frozen_norms_keep_the_weights_and_are_not_trained() -> None:
 
 
 def test_mode_reaches_the_network_and_its_twin_keeps_it() -> None:
-    import copy
-
     backbone = TorchvisionBackbone(name="resnet18", levels=("c5",)).eval()
     twin = copy.deepcopy(backbone)
     assert not any(module.training for module in twin.modules())

@@ -18,6 +18,7 @@ def test_parts_hold_all_parameters_and_say_their_outputs(tiny: Any) -> None:
     assert rows[1].outputs["heat"] == (10, 8, 8)
     assert rows[2].outputs == {"logits": (10,)}
     assert all(row.forward_ms is not None and row.forward_ms > 0 for row in rows)
+    assert all(row.flops is not None and row.flops > 0 for row in rows)
 
 
 def test_measuring_leaves_the_model_as_it_was(tiny: Any) -> None:
