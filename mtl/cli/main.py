@@ -98,6 +98,10 @@ def _command(name: str) -> Callable[[list[str]], None]:
         from mtl.cli import affinity
 
         return affinity.affinity if name == "affinity" else affinity.group
+    if name == "data":
+        from mtl.cli.data import data
+
+        return data
     if name == "paper":
         from mtl.cli.paper import paper
 

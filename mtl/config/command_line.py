@@ -9,7 +9,7 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
-COMMANDS = (*TRAINER_COMMANDS, "predict", "compare", "report", "sweep", "affinity", "group", "list", "paper")
+COMMANDS = (*TRAINER_COMMANDS, "predict", "compare", "report", "sweep", "affinity", "group", "list", "data", "paper")
 
 # options that are not keys of a config, and what they do
 OPTIONS = {
