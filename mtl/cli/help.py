@@ -23,6 +23,7 @@ mtl: one shared network, many tasks.
   python -m mtl affinity --run RUN                    are the tasks related?
   python -m mtl group --affinity CSV --config FILE    which share a network
   python -m mtl list                                  heads, data, configs, ...
+  python -m mtl data bccd --to data/bccd              fetch a public data set
   python -m mtl paper NAME                            a package for your paper
 
 Every key of a config is also a flag; configs are laid over each other:

@@ -34,6 +34,7 @@ BASES = {
     "inputs": ("mtl.inputs.input", "Input"),
     "targets": ("mtl.targets.target", "Target"),
     "data": ("mtl.data.module", "JointDataModule"),
+    "sources": ("mtl.data.sources.source", "Source"),
     "affinity": ("mtl.affinity.measure", "AffinityMeasure"),
     "callbacks": ("mtl.callbacks.defaults", "Callback"),
 }

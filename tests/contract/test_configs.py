@@ -67,10 +67,14 @@ def test_every_config_trains_a_step_and_its_checkpoint_rebuilds_the_model(path: 
     config = read_config([path])
     data = find_class(str(config.get(("data", "class_path")) or config.get(("data",))), JointDataModule)
     assert data is not None
+    flags: dict[str, object] = {f"trainer.{name}": value for name, value in TRAINER.items()}
+    root = config.get(("data", "init_args", "root"))
     missing = [root for root in roots(config.get(("data",))) if not Path(root).exists()]
     if missing:
-        pytest.skip(f"its data, {missing[0]}, is not here")
-    flags = {f"trainer.{name}": value for name, value in TRAINER.items()}
+        beside = ROOT.parent / "shared/data" / Path(missing[0]).name
+        if missing != [root] or not beside.is_dir():
+            pytest.skip(f"its data, {missing[0]}, is not here")
+        flags["data.root"] = beside
     flags |= {f"data.{name}": value for name, value in DATA.items() if name in parameters(data)}
     flags |= {"runs_root": tmp_path, "name": "step", "tracking.wandb": "off"}
     assert main(["fit", "--config", str(path), *(f"--{name}={value}" for name, value in flags.items())]) == 0
@@ -84,6 +88,15 @@ def test_every_config_trains_a_step_and_its_checkpoint_rebuilds_the_model(path: 
         path.name for path in ROOT.iterdir()
     }
     assert not astray, "a run writes into its own folder only"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_of_data_that_is_elsewhere_says_where_it_is_from(path: Path) -> None:
+    root = read_config([path]).get(("data", "init_args", "root"))
+    if root is None or path.parent != ROOT / "configs":
+        return
+    comment = "".join(line for line in path.read_text("utf-8").splitlines(True) if line.startswith("#"))
+    assert f"python -m mtl data {Path(root).name} --to {root}" in comment or "github.com/" in comment
 
 
 def test_every_config_says_in_its_first_line_what_it_is_for() -> None:

@@ -25,6 +25,7 @@ from mtl.data.images import MAX_PIXELS
 from mtl.data.label_check import LabelCount
 from mtl.data.module import JointDataModule
 from mtl.data.resize import FitMode
+from mtl.data.sources.fetch import how_to_fetch
 from mtl.task import Task
 
 _STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
@@ -218,6 +219,7 @@ class FolderDataModule(JointDataModule):
                 raise ValueError(
                     f"data folder {str(self.root)!r} does not exist (working directory {str(Path.cwd())!r}). "
                     "Set data.init_args.root to the folder of the data set, or put the data there."
+                    f"{how_to_fetch(self.root)}"
                 )
             self._contents = read_folder(self)
             self.release()

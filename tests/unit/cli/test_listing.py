@@ -27,6 +27,7 @@ def test_every_kind_is_listed_for_programs(capsys: pytest.CaptureFixture[str]) -
         "inputs",
         "targets",
         "data",
+        "sources",
         "callbacks",
         "configs",
     }

@@ -1,0 +1,1 @@
+"""Public data sets that `python -m mtl data NAME` fetches: one file each."""

@@ -1,0 +1,163 @@
+"""Fetch a public data set: download, check, write, count; the folder appears when all of it is right."""
+
+import json
+import shutil
+from pathlib import Path
+
+from mtl.data.sources.archive import unpack
+from mtl.data.sources.download import Say, download
+from mtl.data.sources.source import ARCHIVES, SINGLE_FILES, Files, Source
+from mtl.discovery import concrete_subclasses
+from mtl.errors import did_you_mean
+
+RECORD = "source.json"
+
+
+def sources() -> dict[str, Source]:
+    """Every source by its name."""
+    return {cls.name: cls() for cls in concrete_subclasses(Source)}  # type: ignore[type-abstract]
+
+
+def source_of(name: str) -> Source:
+    """The source of a name.
+
+    Args:
+        name: such as `bccd`.
+
+    Raises:
+        ValueError: with the names there are.
+    """
+    known = sources()
+    if name not in known:
+        raise ValueError(
+            f"there is no data set {name!r} to fetch.{did_you_mean(name, known)} There are {', '.join(known)}."
+        )
+    return known[name]
+
+
+def how_to_fetch(folder: Path) -> str:
+    """A sentence for an error about a missing folder; empty if no source has the folder's name.
+
+    Args:
+        folder: the missing folder of a data set.
+    """
+    if folder.name not in sources():
+        return ""
+    return f" `python -m mtl data {folder.name} --to {folder}` fetches it from its public source."
+
+
+def fetch(source: Source, to: Path, mirror: str | None = None, say: Say = lambda _: None) -> bool:
+    """Make the folder of a data set, unless it is there.
+
+    Downloads lie in `.<folder>.download` beside the folder until everything is right, so that a call that was stopped
+    continues there.
+
+    Args:
+        source: the data set.
+        to: folder to make.
+        mirror: address of a server that has the same paths as GitHub's, instead of those.
+        say: receives one line for each step.
+
+    Returns:
+        Whether the folder is new; False if it was there and its counts are right.
+
+    Raises:
+        ValueError: if the folder holds something else, or what came differs from what was expected.
+        OSError: if the network or the disk fails.
+    """
+    if mirror is not None and not mirror.startswith(("http://", "https://")):
+        raise ValueError(f"--mirror {mirror} is no address; write http://... or https://...")
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        _check_earlier(source, to)
+        return False
+    work = to.parent / f".{to.name}.download"
+    raw, ready = work / "raw", work / "ready"
+    for folder in (raw, ready):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    for files, single in _grouped(source.files):
+        _get(source, files, single, work, raw, mirror, say)
+    say("write splits and labels")
+    source.write(raw, ready)
+    _check_counts(source, ready)
+    (ready / RECORD).write_text(json.dumps(_record(source), indent=2) + "\n", "utf-8")
+    if to.is_dir():
+        to.rmdir()  # empty: on Windows a folder does not replace another
+    ready.replace(to)
+    shutil.rmtree(work)
+    return True
+
+
+def _grouped(files: tuple[Files, ...]) -> list[tuple[list[Files], bool]]:
+    """The files that come in one download, and whether it is a single file instead of the archive of a repository."""
+    groups: dict[tuple[str, str], list[Files]] = {}
+    for part in files:
+        groups.setdefault((part.repository, part.commit), []).append(part)
+    grouped = []
+    for parts in groups.values():
+        if any(part.suffixes for part in parts):
+            grouped.append((parts, False))
+        else:
+            grouped += [([part], True) for part in parts]
+    return grouped
+
+
+def _get(source: Source, files: list[Files], single: bool, work: Path, raw: Path, mirror: str | None, say: Say) -> None:
+    repository, commit = files[0].repository, files[0].commit
+    if single:
+        address = f"{mirror or SINGLE_FILES}/{repository}/{commit}/{files[0].path}"
+        got = work / f"{repository}-{commit}-{files[0].path}".replace("/", "-")
+    else:
+        address = f"{mirror or ARCHIVES}/{repository}/tar.gz/{commit}"
+        got = work / f"{repository}-{commit}.tar.gz".replace("/", "-")
+    download(address, got, source.max_bytes, say)
+    try:
+        if single:
+            file = raw / files[0].to
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(got, file)
+        else:
+            unpack(got, lambda name: _target(files, name), raw, source.max_bytes, sum(part.number for part in files))
+        for part in files:
+            part.check(raw)
+    except ValueError as error:
+        got.unlink()
+        raise ValueError(f"{error} The download was deleted; run the command again to fetch it anew.") from error
+
+
+def _target(files: list[Files], name: str) -> str | None:
+    inside = name.partition("/")[2]  # the first folder is named after the repository and the commit
+    return next((target for part in files if (target := part.takes(inside)) is not None), None)
+
+
+def _check_counts(source: Source, folder: Path) -> None:
+    counts = source.count(folder)
+    wrong = [
+        f"{counts.get(name, 0)} {name} instead of {number}"
+        for name, number in source.counts.items()
+        if counts.get(name) != number
+    ]
+    if wrong:
+        raise ValueError(f"{str(folder)!r} has {', '.join(wrong)}. Delete it, and run the command again.")
+
+
+def _check_earlier(source: Source, to: Path) -> None:
+    record = to / RECORD
+    try:
+        known = json.loads(record.read_text("utf-8"))["files"] if to.is_dir() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        known = None
+    if known != _record(source)["files"]:
+        raise ValueError(
+            f"{str(to)!r} exists and was not made by this command from this version of {source.name}. Choose another "
+            "folder with --to, or delete it."
+        )
+    _check_counts(source, to)
+
+
+def _record(source: Source) -> dict[str, object]:
+    files = [
+        {"repository": f"github.com/{part.repository}", "commit": part.commit, "path": part.path, "sha256": part.sha256}
+        for part in source.files
+    ]
+    return {"name": source.name, "licence": source.licence, "cite": source.cite, "files": files}
