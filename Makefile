@@ -12,7 +12,7 @@ LOWEST = .venv-lowest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: joint-or-single heads methods paper help install fit test test-fast test-faults test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all gpu gpu-rehearsal wheels
+.PHONY: joint-or-single heads methods paper help install lock fit test test-fast test-faults test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all gpu gpu-rehearsal wheels
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
@@ -34,6 +34,15 @@ $(STAMP): pyproject.toml
 	  echo 'Take both from one index, in one call: $(PY) -m pip install --force-reinstall torch torchvision' >&2; \
 	  exit 1; }
 	@rm -f $(VENV)/.mtl-* && touch $@
+
+LOCKER = .venv-lock
+lock: install ## write requirements.lock: the versions that are installed, with hashes, for every platform and Python
+	@test -x $(LOCKER)/bin/uv || { $(PYTHON) -m venv $(LOCKER) && $(LOCKER)/bin/python -m pip install --quiet uv; }
+	@# pip freeze also names what was installed from a folder; `+cpu` is a build that is not published
+	$(PY) -m pip list --format freeze --exclude-editable | sed "s/+.*//" | grep -v "^setuptools==" > $(LOCKER)/installed.txt
+	echo "# Every package that mtl needs, for each platform and Python; written by \`make lock\`" > requirements.lock
+	$(LOCKER)/bin/uv pip compile --quiet pyproject.toml --constraint $(LOCKER)/installed.txt --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header >> requirements.lock
 
 fit: install ## train the quick start (configs/digits.yaml), test its best checkpoint, print the table; ARGS="--seed_everything 1"
 	$(PY) -m mtl fit --config configs/digits.yaml $(ARGS)
@@ -85,17 +94,17 @@ bench-balancing: install ## measure what balancing costs beside a plain step; AR
 JOINT = digits digits_single_boxes digits_single_largest
 HEADS = digits digits_fcos digits_slots digits_seed_heads
 
-joint-or-single: install ## train the quick start jointly and each task alone, 3 seeds each, and print the table of the README
+joint-or-single: install ## train the quick start jointly and each task alone, 3 seeds each; print the table of configs/README.md
 	for seed in 0 1 2; do for config in $(JOINT); do \
 	  $(PY) -m mtl fit --config configs/$$config.yaml --seed_everything $$seed --data.seed $$seed --name seed$$seed \
 	  || exit 1; done; done
 	$(PY) -m mtl report --runs runs --rows $(JOINT) --metrics boxes/map50 boxes/map largest/accuracy
 
-heads: install ## train every detection head on the quick start's data, and print the table of the README
+heads: install ## train every detection head on the quick start's data; print the table of configs/README.md
 	for config in $(HEADS) seed; do $(PY) -m mtl fit --config configs/$$config.yaml --name seed0 || exit 1; done
 	$(PY) -m mtl report --runs runs --rows $(HEADS) seed --metrics boxes/map50 boxes/map largest/accuracy
 
-methods: install ## train every balancing method on four tasks, 3 seeds each, and print the table of the README; ARGS="--jobs 2"
+methods: install ## train every balancing method on four tasks, 3 seeds each; print the table of configs/compare/README.md; ARGS="--jobs 2"
 	$(PY) -m mtl compare --config configs/compare/digits.yaml $(ARGS)
 
 gpu: ## measure everything on this machine's GPU in at most eight minutes, by PYTHON; ARGS="tests balancing"
@@ -128,4 +137,4 @@ clean: ## delete caches and build products; runs and the environment stay
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 clean-all: clean ## delete the environments as well
-	rm -rf .venv $(LOWEST)
+	rm -rf .venv $(LOWEST) $(LOCKER)

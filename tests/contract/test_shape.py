@@ -17,6 +17,7 @@ from mtl.cli.paper import make_paper
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"mtl", "configs", "notebooks", "tests"}
 TOP_LEVEL = FOLDERS | {"pyproject.toml", "README.md", "Makefile", "LICENSE", "CITATION.cff"}
+TOP_LEVEL |= {"CHANGELOG.md", "CONTRIBUTING.md", "requirements.lock"}
 MOST_LINES = 400
 MOST_LINES_OF_THE_LOOP = 250
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
