@@ -53,7 +53,7 @@ test: install ## run every test; ARGS="-k centernet" for some of them
 test-fast: install ## run the tests without the slow and the multi-process ones
 	$(PYTEST) -m "not slow and not ddp" $(ARGS)
 
-test-faults: install ## put faults into real runs (kills, hangs, full disks, ...), print what comes of each; ARGS="--only killed disk-full"
+test-faults: install ## put faults into real runs (kills, hangs, full disks, ...), print the result of each; ARGS="--only killed disk-full"
 	PYTHONPATH=. $(PY) tests/benchmarks/faults.py $(ARGS)
 
 test-lowest: ## run the tests with the lowest versions that pyproject.toml allows, in .venv-lowest

@@ -236,7 +236,7 @@ class MultiTaskLightningModule(LightningModule):
         scores = []
         for name, metrics in self.task_metrics():
             values = metrics.compute(per_class=stage == "test")
-            # the values are already those of all ranks
+            # the values already cover all ranks
             self.log_dict({f"{stage}/{name}/{key}": value.to(self.device) for key, value in values.items()})
             loss = self.eval_loss(name).compute()
             if not torch.isnan(loss):  # NaN: no sample had a label

@@ -17,6 +17,7 @@ import yaml
 from PIL import Image
 
 from mtl.cli.main import main
+from mtl.data.sources.fetch import sources
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -69,6 +70,9 @@ def test_command_of_mtl_is_understood(
         words = [*words, "--print_config"]
     elif words[:1] in (["compare"], ["sweep"]):
         words = [*words, "--dry_run"]
+    elif words[:1] == ["data"]:  # not from the network
+        assert words[1] in sources()
+        words = [*words, "--help"]
     elif words[:1] == ["affinity"]:
         words = [*words, "--batches", "2", "--output", str(tmp_path)]
     try:

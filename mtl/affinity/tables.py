@@ -76,7 +76,7 @@ def read_affinity(path: Path) -> Affinity:
         path: the file.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not one.
     """
     wrong = f"{path} is no affinity; `python -m mtl affinity` writes them as from,to,mean,std."
     try:

@@ -4,7 +4,7 @@ Source: Sun et al., "AdaShare: Learning What To Share For Efficient Deep Multi-T
 arXiv:1911.12423: x <- u_kl f_l(x) + (1 - u_kl) x with u_kl drawn from a policy. The draw is 0 or 1 forward, and its
 relaxation with temperature backward (straight-through), so that every parameter has a gradient. The paper trains the
 network again under a few drawn policies and reports the best; here evaluation takes the likelier choice of each.
-Sparsity here is -log(1 - p), whose gradient stays bounded where that of the paper's log p does not.
+Sparsity here is -log(1 - p), whose gradient stays bounded where the gradient of the paper's log p does not.
 Shapes: K tasks, L blocks.
 """
 

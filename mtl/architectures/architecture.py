@@ -66,7 +66,7 @@ class Architecture(nn.Module, ABC):
     def penalty(self) -> Tensor | None:
         """What is added to the objective beside the losses of the tasks, such as load balance or sparsity.
 
-        A penalty on statistics of a batch takes those of all ranks, or N ranks are no longer one.
+        A penalty on batch statistics must average them over all ranks first; otherwise N ranks differ from one process.
         """
         return None
 

@@ -41,7 +41,7 @@ class Columns(Architecture):
 
     @abstractmethod
     def mix(self, values: Sequence[Tensor], stage: int) -> list[Tensor]:
-        """What each column goes on with behind a stage.
+        """What each column continues with after a stage.
 
         Args:
             values: what each column has there, K tensors.

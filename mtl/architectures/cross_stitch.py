@@ -23,7 +23,7 @@ class CrossStitch(Columns):
     Args:
         backbone: the trunk, in stages; the column of the first task.
         names: names of the tasks.
-        own: share of a task's own column in what it goes on with, at the start; the rest is spread over the others.
+        own: share of a task's own column in its next input, at the start; the rest is spread over the others.
         by_channel: every channel has shares of its own, as in the paper's larger units.
 
     Raises:

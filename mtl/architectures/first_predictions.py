@@ -1,7 +1,7 @@
 """`FirstPredictions`: an architecture whose tasks predict twice, first from features that the others read too.
 
 The model gives every task a second head of the same class for it, so it works for every kind of head. The loss of the
-first prediction is added to that of the task; in evaluation there is none.
+first prediction is added to the task's loss; in evaluation there is none.
 """
 
 from abc import abstractmethod
@@ -18,7 +18,7 @@ FIRST = "first/"  # in front of the names of outputs
 
 
 class FirstPredictions(Architecture):
-    """Base class: a subclass says in `initial` what the first head of a task reads; its levels are those of `spec`.
+    """Base class: a subclass says in `initial` what the first head of a task reads; its levels are in `spec`.
 
     Args:
         backbone: the trunk.

@@ -1,7 +1,7 @@
 """LoRA: one trunk that runs once for each task, whose matrices and filters get a low-rank part that is the task's.
 
 Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022: W x + (alpha / r) B A x with B = 0
-at the start; Agiza et al., "MTLoRA", CVPR 2024, for a part that all tasks share beside those of the tasks. A
+at the start; Agiza et al., "MTLoRA", CVPR 2024, for a part that all tasks share beside the tasks' own parts. A
 convolution W of k x k has A of k x k and B of 1 x 1, so that the product is a filter of the shape of W, and merges
 exactly.
 Shapes: K tasks, R rank, O channels out, I channels in.

@@ -27,7 +27,7 @@ _SHARED = "shared"
 class PLE(Architecture):
     """Experts that tasks share, and experts of each task, in one layer (CGC) or several.
 
-    The experts of all layers but the last reach every task and are shared; in the last layer those of a task are its
+    The experts of all layers but the last reach every task and are shared; in the last layer a task's experts are its
     own. The cut is the levels of the last shared experts, and what the tasks' own experts read.
 
     Args:

@@ -72,7 +72,7 @@ def as_states(features: Features, levels: Iterable[str]) -> list[State]:
 
 
 def spec_of(places: Mapping[str, str], spec: FeatureSpec) -> FeatureSpec:
-    """A spec whose levels are those of another one under new names.
+    """A spec with the levels of another one under new names.
 
     Args:
         places: new name -> level of `spec`.

@@ -1,4 +1,4 @@
-"""Features of every task from those of a trunk, which several architectures let the tasks exchange."""
+"""Features of every task from a trunk's features, which several architectures let the tasks exchange."""
 
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +27,7 @@ class TaskFeatures(nn.Module):
         """The features of one task; masks are left out.
 
         Args:
-            features: those of the trunk.
+            features: the trunk's.
             name: the task.
         """
         layers = self.layers[f"{name}_"]

@@ -18,7 +18,7 @@ class TaskNorms:
         of_task: takes the norms, `norms` of each task.
         keep: parts of the trunk that run once for all tasks, and keep their norms.
         kinds: classes of the norms.
-        make: makes the norm of a task from that of the trunk; a copy by default.
+        make: makes the norm of a task from the trunk's norm; a copy by default.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Everything a run tells its user, and weights averaging: Lightning callbacks, each usable from a config by itself."""
+"""Lightning callbacks; a config may use each one alone."""
 
 from mtl.discovery import import_modules
 

@@ -43,7 +43,7 @@ def affinity(arguments: list[str]) -> None:
     if (options.run is None) == (options.config is None):
         raise ConfigError("`affinity` needs --run RUN for a trained model, or --config FILE to look at labels alone.")
     if options.run is None and options.checkpoints:
-        raise ConfigError("--checkpoints are those of a run; name it with --run, or leave them out.")
+        raise ConfigError("--checkpoints come from a run; name it with --run, or leave them out.")
     wanted = _measures(options.measures)
     allow_imports(options.allow.split(",") if options.allow else ())
     source = options.config or options.run / "config.yaml"

@@ -1,4 +1,4 @@
-"""`Run`: data, model and trainer of one command line, in a run folder, with tests of the best checkpoint."""
+"""`Run`: builds data, model and trainer of one command line, trains in a run folder and tests the best checkpoint."""
 
 import os
 import secrets
@@ -42,7 +42,7 @@ class Run:
     """Build data, model and trainer from a command line; `start` then does what its subcommand says.
 
     Args:
-        line: the command line taken apart.
+        line: the parsed command line.
         arguments: the command line as it was typed, for the record.
 
     Raises:

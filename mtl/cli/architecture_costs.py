@@ -26,7 +26,7 @@ _TRUNKS: list[tuple[Callable[[], Backbone], Mapping[str, Tensor]]] = [
 
 def cost_of(cls: type[Architecture]) -> dict[str, float]:
     """Multiples of hard sharing with three tasks and the defaults of a class: parameters and operations of all tasks,
-    and those of one task alone after `harden`; of the first trunk that it works on, nothing if there is none.
+    and the costs of one task alone after `harden`; of the first trunk that it works on, nothing if there is none.
 
     Args:
         cls: the class.

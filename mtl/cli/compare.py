@@ -1,4 +1,4 @@
-"""`python -m mtl compare`: a grid of runs, and the table that one can defend.
+"""`python -m mtl compare`: train a grid of methods and seeds, and write its report.
 
 Fixed weights are searched like a learning rate, by the validation score of seed 0; every number of the table is of the
 test set, which a run looks at once, with the checkpoint of its best validation score.
@@ -29,7 +29,7 @@ RECORD = "comparison.yaml"  # what all runs have in common, in the folder of the
 
 
 def compare(arguments: list[str]) -> None:
-    """Train what is not there yet, then write the report.
+    """Train the runs that have no results yet, then write the report.
 
     Args:
         arguments: what follows `compare`; flags that are not its own go to every `fit`.

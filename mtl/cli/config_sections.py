@@ -1,4 +1,4 @@
-"""The sections of a config, and what is found out from them before anything is built."""
+"""The sections of a config, and what they say before anything is built."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ SETTINGS: dict[str, tuple[Any, Any, str]] = {
 
 
 def make_schema() -> Schema:
-    """What may stand where in a config."""
+    """The keys that a config may have, and their types."""
     sections: dict[str, Any] = {
         "data": JointDataModule,
         "model": MultiTaskLightningModule,
@@ -43,7 +43,7 @@ def make_schema() -> Schema:
 
 
 def experiment_of(configs: Sequence[Path]) -> str:
-    """Name of an experiment: that of the last config that is more than a preset.
+    """Name of an experiment: the name of the last config that is more than a preset.
 
     Args:
         configs: config files in order.

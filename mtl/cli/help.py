@@ -26,14 +26,14 @@ mtl: one shared network, many tasks.
   python -m mtl data bccd --to data/bccd              fetch a public data set
   python -m mtl paper NAME                            a package for your paper
 
-Every key of a config is also a flag; configs are laid over each other:
+Every key of a config is also a flag; a later config overrides an earlier one:
 
   python -m mtl fit --config configs/digits.yaml --config mine.yaml \\
       --model.heads.largest.dropout 0.2 --trainer.max_steps 300 --name dropout
 
 A run lies in runs/<experiment>/<name>/: config, command, numbers, pictures and
 checkpoints. `fit --help` shows the main settings, `fit --help-all` every one,
-`list heads CenterNetHead` those of one class.
+`list heads CenterNetHead` the settings of one class.
 """
 
 # main settings; a text where the signature's own is too long for one screen

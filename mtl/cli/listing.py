@@ -1,4 +1,4 @@
-"""`python -m mtl list`: what there is to choose from. Found by looking, so a new file shows up by itself."""
+"""`python -m mtl list`: list the available parts. They are discovered, so a new file appears without an edit."""
 
 import argparse
 import importlib
@@ -52,7 +52,7 @@ def show_list(arguments: list[str]) -> None:
     Args:
         arguments: what follows `list`: a kind, the name of one class, `--json`.
     """
-    parser = argparse.ArgumentParser("mtl list", description="What there is to choose from.", allow_abbrev=False)
+    parser = argparse.ArgumentParser("mtl list", description="List the available parts.", allow_abbrev=False)
     parser.add_argument("kind", nargs="?", help=f"one of {', '.join(KINDS)}; all by default")
     parser.add_argument("name", nargs="?", help="one class: show its settings")
     parser.add_argument("--json", action="store_true", help="for programs: name, description, class_path, settings")

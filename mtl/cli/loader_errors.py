@@ -1,4 +1,4 @@
-"""What went wrong in a process of the data loader, told without the traceback that PyTorch puts around it."""
+"""Errors of the data loader's processes, without the traceback that PyTorch puts around them."""
 
 import re
 

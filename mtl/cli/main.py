@@ -1,4 +1,4 @@
-"""Entry point of the command line: choose the subcommand, run it, say in a few lines what went wrong."""
+"""Entry point of the command line: choose the subcommand, run it, and report errors in a few lines."""
 
 import importlib
 import logging

@@ -49,7 +49,7 @@ def make_paper(name: str, to: Path) -> Path:
         Its folder.
 
     Raises:
-        ConfigError: if the name cannot be that of a package, or is in use.
+        ConfigError: if no package can have the name, or it is in use.
     """
     folder = to / name
     _refuse_name(name, folder)

@@ -26,7 +26,7 @@ class Settings:
     """The complete, checked config of one run.
 
     Args:
-        line: the command line taken apart.
+        line: the parsed command line.
 
     Raises:
         ConfigError: for anything wrong in the config or the flags.
@@ -62,7 +62,7 @@ class Settings:
         if not merged.values.get("data") and not self.line.configs and self.line.run is None:
             raise ConfigError(
                 f"`{self.line.command}` needs a config: --config configs/digits.yaml. "
-                "`python -m mtl list configs` shows what there is."
+                "`python -m mtl list configs` names them."
             )
         config = parse(self.parser, merged, schema)
         if config.experiment is None:

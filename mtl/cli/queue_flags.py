@@ -25,7 +25,7 @@ def add_queue_flags(parser: ArgumentParser) -> None:
 
 
 def launcher(options: Namespace) -> RayLauncher | None:
-    """What starts the runs; None for processes of this machine.
+    """The launcher that starts the runs; None for processes on this machine.
 
     Args:
         options: the flags of `add_queue_flags`.

@@ -1,4 +1,4 @@
-"""A rank that is lost, told by those that waited for it, without what PyTorch puts around it."""
+"""Errors of the ranks that wait for a lost rank, without the text that PyTorch puts around them."""
 
 import re
 
@@ -20,6 +20,6 @@ def rank_error(text: str) -> str | None:
         return None
     reason = re.sub(r"^\[[^\]]*\]\s*", "", text.strip().splitlines()[0]).split(". ")[0]
     return (
-        f"rank {rank()} waited for another rank in vain ({reason[:160]}). That one was killed, hangs, or does "
-        "something else; look at what it said. What was saved is whole: `fit --resume RUN` goes on with it."
+        f"rank {rank()} timed out waiting for another rank ({reason[:160]}). That one was killed, hangs, or does "
+        "something else; look at its messages. The last checkpoint is complete: `fit --resume RUN` continues from it."
     )

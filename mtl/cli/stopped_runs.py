@@ -1,4 +1,4 @@
-"""What a user reads when a run was stopped or failed, and the end of the processes that would wait for it."""
+"""Messages about a run that was stopped or failed; ends the processes that would wait for it."""
 
 import logging
 import subprocess
@@ -14,7 +14,7 @@ _PATIENCE_S = 5.0
 
 
 def say_how_to_go_on(run: Path, stop: TrainingStopped, trainer: Trainer) -> None:
-    """What a user needs to know when training was asked to end; SLURM is asked to queue the job again.
+    """Log how to continue after training was stopped; on SLURM's signal, queue the job again.
 
     Args:
         run: the run folder.
@@ -24,11 +24,11 @@ def say_how_to_go_on(run: Path, stop: TrainingStopped, trainer: Trainer) -> None
     if trainer.global_rank:
         return
     queued = f" {requeue()}." if stop.number == requeue_signal(trainer) else ""
-    _log.warning("%s.%s Go on with: python -m mtl fit --resume %s", stop, queued, _shown(run))
+    _log.warning("%s.%s Continue with: python -m mtl fit --resume %s", stop, queued, _shown(run))
 
 
 def say_what_is_saved(run: Path, trainer: Trainer) -> None:
-    """What is left of a run that failed.
+    """Log what a failed run has saved.
 
     Args:
         run: the run folder.
@@ -37,7 +37,7 @@ def say_what_is_saved(run: Path, trainer: Trainer) -> None:
     saved = getattr(trainer.checkpoint_callback, "last_model_path", "")
     if trainer.global_rank == 0 and saved and Path(saved).is_file():
         _log.warning(
-            "failed at step %d; what was saved before is whole. Go on with: python -m mtl fit --resume %s",
+            "failed at step %d; the last checkpoint is complete. Continue with: python -m mtl fit --resume %s",
             trainer.global_step, _shown(run),
         )  # fmt: skip
 

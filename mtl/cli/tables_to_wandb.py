@@ -12,7 +12,7 @@ MODES = ("off", "auto", "online", "offline")
 
 
 def add_wandb_flag(parser: argparse.ArgumentParser) -> None:
-    """The flag by which a command is asked for W&B.
+    """Add the flag that sends a command's tables to W&B.
 
     Args:
         parser: of the command.

@@ -41,7 +41,7 @@ def choose_checkpoint(line: CommandLine) -> Path | None:
 
 
 def _checkpoints_of(line: CommandLine, run: Path) -> Path | None:
-    """Where a run that goes on keeps its checkpoints, as the user says it, or else the run."""
+    """Where a resumed run keeps its checkpoints: as the user says, or else as the run does."""
     said = read_config(line.configs, line.flags).get(("checkpoint", "dirpath"))
     if isinstance(said, str):
         return Path(expanded(said))

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write one folder of shards for each split, the tasks, and a config that reads them.
 
     Args:
-        arguments: the command line; that of the process by default.
+        arguments: the command line; by default the process's.
     """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False

@@ -1,4 +1,4 @@
-"""The check of a config, value by value, before the parser or anything else looks at it, and once more behind it.
+"""The check of a config, value by value, before the parser reads it, and once more after it.
 
 Each value is compared with what the signature of its class allows there: that decides which class may be named, what
 may be text, and what is a path. The values are walked, not the places where they were written: a value may come from
@@ -23,7 +23,7 @@ _ROOTS = ("root", "cache_dir", "labels_csv")  # arguments of data sets that are 
 
 
 def check(config: Config, schema: Schema, parsed: bool = False) -> list[KeyPath]:
-    """Check every value of a config; entries of dicts that are `null` are taken away.
+    """Check every value of a config; remove entries of dicts that are `null`.
 
     Args:
         config: the merged config, or what a parser made of it.

@@ -1,4 +1,4 @@
-"""What stands on the command line: a subcommand, options of ours, and flags that set a key of the config."""
+"""The words of the command line: a subcommand, our options, and flags that set a key of the config."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ COMMANDS = (*TRAINER_COMMANDS, *_OTHERS)
 
 # options that are not keys of a config, and what they do
 OPTIONS = {
-    "--config": "YAML file; several are laid over each other in order (also -c)",
+    "--config": "YAML file; several are merged in order, a later one overrides (also -c)",
     "--run": "folder of an earlier run: its config and its best checkpoint (fit: its last one, in a new folder)",
-    "--resume": "fit: folder of a run that was interrupted; it goes on there, as if nothing had been",
+    "--resume": "fit: folder of a run that was interrupted; it resumes there and ends with the same weights",
     "--ckpt_path": "checkpoint to load; with --run also `best` or `last` (fit: training continues from it)",
     "--untrained": "validate and test: go ahead with random weights",
     "--allow": "module whose classes the config may name, beside mtl's own and the usual ones of torch and Lightning",
@@ -30,14 +30,14 @@ _SWITCHES = {"--untrained", "--print_config", "--traceback", "--help", "--help-a
 
 @dataclass
 class CommandLine:
-    """A command line taken apart.
+    """A parsed command line.
 
     Args:
         command: the subcommand.
         configs: config files in order.
         flags: keys of the config that were set, with the text of their values.
         run: folder of an earlier run.
-        resume: folder of a run to go on with.
+        resume: folder of a run to resume.
         ckpt_path: checkpoint to load.
         allow: modules that the config may import.
         switches: the options that were given and take no value.
@@ -54,7 +54,7 @@ class CommandLine:
 
 
 def read_command_line(command: str, arguments: Sequence[str]) -> CommandLine:
-    """Take the arguments behind a subcommand apart.
+    """Parse the arguments after a subcommand.
 
     Args:
         command: the subcommand.
@@ -87,14 +87,14 @@ def read_command_line(command: str, arguments: Sequence[str]) -> CommandLine:
         _set(line, name, value)
     if line.resume is not None and (command != "fit" or line.run is not None or line.ckpt_path is not None):
         raise ConfigError(
-            "--resume goes on with the training of a run, in its folder: `fit --resume RUN`, without --run and "
+            "--resume continues the training of a run, in its folder: `fit --resume RUN`, without --run and "
             "--ckpt_path. Other commands take --run RUN."
         )
     return line
 
 
 def refuse_options(keys: Iterable[str], where: str) -> None:
-    """Refuse what would become another word of the command line than a key of the config, such as `allow`.
+    """Refuse keys that would become an option of the command line instead of a key of the config, such as `allow`.
 
     Args:
         keys: keys that a comparison or a sweep sets in its runs.

@@ -1,4 +1,4 @@
-"""Refusals in a few lines: what is wrong in a config, where it stands, what would be right."""
+"""Errors about a config in a few lines: what is wrong, where, and what would be right."""
 
 import difflib
 import re
@@ -47,7 +47,7 @@ def unknown_key(path: KeyPath, known: Sequence[str], message: str, config: Confi
 
 
 def class_of(name: str, bases: tuple[type, ...], path: KeyPath, config: Config) -> type:
-    """The class that a config names, if it may stand there.
+    """The class that a config names, if it is allowed there.
 
     Args:
         name: its short name, or its whole path.
@@ -100,7 +100,7 @@ def names_of(bases: tuple[type, ...]) -> list[str]:
 
 
 def explain(complaint: str, config: Config) -> ConfigError:
-    """What is left of a complaint of the parser, which sees what `check` has let through.
+    """A short message for an error of the parser, which sees only what `check` accepts.
 
     Args:
         complaint: the text it raised.
@@ -116,7 +116,7 @@ def explain(complaint: str, config: Config) -> ConfigError:
 
 
 def blame(error: Exception, config: Config) -> Origin | None:
-    """The line that an error of a constructor is about: the written key that it speaks of most.
+    """The line that an error of a constructor is about: the written key that its text matches best.
 
     Args:
         error: what was raised.

@@ -18,7 +18,7 @@ class UnsafeFile(ValueError):
 
 
 def read_small(path: str | Path, most: int, follow: bool = False) -> bytes:
-    """The bytes of a regular file of a bearable size.
+    """The bytes of a regular file below a size limit.
 
     Args:
         path: the file.

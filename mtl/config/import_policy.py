@@ -1,4 +1,4 @@
-"""What a config, a flag or a checkpoint may name: classes out of short lists, never a function.
+"""What a config, a flag or a checkpoint may name: classes from short lists, never a function.
 
 A `class_path` is an instruction to import something and call it, and configs and checkpoints travel (papers, issues,
 sweeps). Three rules close that door:
@@ -70,7 +70,7 @@ class ImportRefused(ValueError):
 
 
 def allow_imports(modules: Iterable[str] = ()) -> None:
-    """Switch the policy on for every parser of this process, and let some more modules in.
+    """Apply the policy to every parser of this process, and allow more modules.
 
     Args:
         modules: dotted names; each lets in the classes of everything below it. Those in MTL_ALLOW and the installed
@@ -98,7 +98,7 @@ def allow_imports(modules: Iterable[str] = ()) -> None:
 
 @cache
 def external_paths() -> dict[str, type]:
-    """Every path that leads to a class of `EXTERNAL`: the public one, and that of the file that defines it."""
+    """Every path that leads to a class of `EXTERNAL`: the public one, and the path of the file that defines it."""
     paths: dict[str, type] = {}
     for module, names in EXTERNAL.items():
         package = importlib.import_module(module)
@@ -148,7 +148,7 @@ def find_class(class_path: str) -> type:
 
 
 def check_class(value: Any, class_path: str) -> None:
-    """Refuse what is no class, and an alias of a class that may not be named.
+    """Refuse anything but a class, and an alias of a class that is not allowed.
 
     Args:
         value: what the path leads to.

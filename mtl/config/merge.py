@@ -19,7 +19,7 @@ MOST_FILES = 100  # that one config may consist of; each may name several in `ba
 
 @dataclass
 class Config:
-    """Values and where each was written.
+    """Values, and the place where each was written.
 
     Args:
         values: the nested dict that is parsed.
@@ -65,7 +65,7 @@ class Config:
         parent[key] = value
 
     def set_flag(self, name: str, text: str) -> None:
-        """Lay one flag over the config.
+        """Merge one flag into the config; flags override files.
 
         Args:
             name: the flag without dashes, for example `model.heads.scene.dropout`.
@@ -84,7 +84,7 @@ class Config:
 
 
 class _Merge:
-    """Lays one overlay over a config, and keeps the origins in step.
+    """Merges one overlay into a config, and keeps the origins in step.
 
     Args:
         origins: origins of the config, changed in place.
@@ -179,7 +179,7 @@ class _Merge:
 
 
 def read_config(files: Iterable[Path], flags: Iterable[tuple[str, str]] = ()) -> Config:
-    """Files in order, each over the ones before, then the flags.
+    """Merge files in order, each overriding the ones before, then the flags.
 
     Args:
         files: config files.
@@ -222,7 +222,7 @@ def _paths(values: Any, path: KeyPath = ()) -> list[KeyPath]:
 
 
 def _lay(config: Config, path: Path, chain: tuple[Path, ...], sizes: list[int]) -> None:
-    """Lay a file over the config, and before it the files of its `base:`; `sizes` counts the values of each file."""
+    """Merge a file into the config, and before it the files of its `base:`; `sizes` counts the values of each file."""
     here = path.resolve()
     if here in chain:
         circle = " -> ".join(file.name for file in (*chain[chain.index(here) :], here))

@@ -1,4 +1,4 @@
-"""From a merged config to what a parser makes of it: checked before, checked behind, with every path replaced."""
+"""Parse a merged config: checked before and after the parser, with every path expanded."""
 
 import re
 from copy import deepcopy

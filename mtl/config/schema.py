@@ -1,4 +1,4 @@
-"""What a signature allows: the arguments of a class, what each may be, and the classes that it could be.
+"""What a signature allows: the arguments of a class, their types, and the classes that each accepts.
 
 The parser decides in the end; this reads the same signatures, so that a message can say what would have been right.
 """
@@ -34,7 +34,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 @dataclass(frozen=True)
 class Schema:
-    """What may stand where in a config.
+    """The keys that a config may have, and their types.
 
     Args:
         sections: class or type of every top-level key. A class that cannot be built itself is chosen by `class_path`.
@@ -177,7 +177,7 @@ def family(*bases: type) -> Iterator[type]:
 
 
 def describe(annotation: Any) -> str:
-    """An annotation as a person would say it.
+    """An annotation in plain words.
 
     Args:
         annotation: a type annotation.

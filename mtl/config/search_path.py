@@ -1,4 +1,4 @@
-"""Where Python looks for modules: the current folder may be anybody's, so nothing is imported from it unasked."""
+"""Where Python looks for modules: the current folder may be anybody's, so nothing is imported from it by default."""
 
 import importlib.util
 import os

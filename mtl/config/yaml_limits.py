@@ -85,7 +85,7 @@ def is_plain_text(text: str) -> bool:
 
 
 def compose(loader: Loader) -> yaml.Node | None:
-    """The nodes of a document, if they are as few and as flat as those of a config.
+    """The nodes of a document, if they are as few and as flat as in a config.
 
     Args:
         loader: of the text.

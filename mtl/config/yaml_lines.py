@@ -15,7 +15,7 @@ KeyPath = tuple[str, ...]
 
 
 class ConfigError(ValueError):
-    """Something the user wrote is wrong; the message is all they need to see.
+    """An error in what the user wrote; its message is complete without a traceback.
 
     Args:
         message: what was found, what was expected, what to do.
@@ -31,7 +31,7 @@ class ConfigError(ValueError):
 
 
 class RunError(ConfigError):
-    """Settings that are well formed, and that a part of the run cannot work with."""
+    """Valid settings that a part of the run cannot work with."""
 
     exit_code = 1
 

@@ -39,14 +39,14 @@ class JointDataModule(LightningDataModule, ABC):
         eval_batch_size: samples per validation and test step; twice `batch_size` by default.
         num_workers: loader processes; 0 loads in the main process.
         seed: seed of the order of training samples and of their augmentation; on the command line, where a config does
-            not set it, that of `seed_everything`.
+            not set it, the seed of `seed_everything`.
         augment: augmentation of training samples; none by default.
         on_unlabelled: if a task with a head has no labels in the training or validation samples: `error` before the
             first step, or `warn` and train; the task then learns nothing, or has no metric.
     """
 
     inputs: Inputs = IMAGE  # what the samples carry; other data sets set their own
-    batch_tokens: int | None = None  # most steps of a training batch, where `train_set.lengths` says those of samples
+    batch_tokens: int | None = None  # most steps of a training batch; `train_set.lengths` has each sample's
     train_set: Dataset[Sample]
     val_set: Dataset[Sample]
     test_set: Dataset[Sample]

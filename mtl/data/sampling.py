@@ -176,7 +176,7 @@ class ResumableLoader(DataLoader[Batch]):
                 f"the checkpoint was saved after {state['batches']} of {state.get('of', '?')} batches of an epoch, "
                 f"with {then['batch_size']} samples on each of {then['ranks']} ranks; this run has {now['batch_size']} "
                 f"on each of {now['ranks']}, so samples of the epoch would be left out or seen twice. Set {fits}, so "
-                f"that a step has {total} samples, or go on from a checkpoint at the end of an epoch."
+                f"that a step has {total} samples, or resume from a checkpoint at the end of an epoch."
             )
         if isinstance(self.sampler, EpochSampler):
             self.batches = state["batches"]

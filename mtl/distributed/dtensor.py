@@ -90,7 +90,7 @@ def take_gradients(
         retain_graph: whether there is another backward through the same graph.
 
     Returns:
-        The gradient of every leaf: that of this rank, or a shard of the mean over the ranks.
+        The gradient of every leaf: this rank's, or a shard of the mean over the ranks.
     """
     before = [leaf.grad for leaf in leaves]
     for leaf in leaves:
@@ -104,7 +104,7 @@ def take_gradients(
 
 @contextmanager
 def kept_gathered(module: nn.Module) -> Iterator[None]:
-    """Gather the weights of a module once for all backward passes inside, not once for each; not those of its blocks.
+    """Gather a module's own weights once for all backward passes inside; its blocks gather theirs for each pass.
 
     Args:
         module: a module with shards, or a plain one.

@@ -134,7 +134,7 @@ def largest_sizes(
 
 
 def own_samples(values_BD: Tensor) -> Tensor:
-    """This rank's samples out of those of all ranks, as `gather_samples` orders them.
+    """This rank's samples out of the samples of all ranks, as `gather_samples` orders them.
 
     Args:
         values_BD: [B * ranks, D].

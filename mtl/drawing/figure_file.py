@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 def save_figure(figure: "Figure", path: Path) -> bool:
-    """Write a figure; a full disk is told and no error.
+    """Write a figure; a full disk is a warning and no error.
 
     Args:
         figure: the figure.
@@ -27,14 +27,14 @@ def save_figure(figure: "Figure", path: Path) -> bool:
         figure.savefig(path, dpi=130)
     except OSError as error:
         path.unlink(missing_ok=True)
-        _log.warning("picture %s cannot be written (%s); the run goes on without it.", path, error.strerror or error)
+        _log.warning("picture %s cannot be written (%s); the run continues without it.", path, error.strerror or error)
         return False
     return True
 
 
 @contextmanager
 def not_hiding(exception: BaseException, what: str) -> Iterator[None]:
-    """For pictures of a run that has failed: what fails now is told, so that the first error is the one that is raised.
+    """For pictures of a run that has failed: what fails now is logged, so that the first error is raised.
 
     Args:
         exception: why the run has failed.
@@ -42,5 +42,5 @@ def not_hiding(exception: BaseException, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # noqa: BLE001, that of the second of two killed loader processes comes at any time
+    except Exception as error:  # noqa: BLE001, the error of a second killed loader process may arrive at any time
         _log.warning("no %s of this run, which failed with %s: %s", what, type(exception).__name__, error)

@@ -21,7 +21,7 @@ class TaskAnswer:
         task: name of the task.
         predicted: the prediction.
         true: the truth; None where nobody knows it.
-        correct: None where it cannot be told.
+        correct: None where it is unknown.
     """
 
     task: str

@@ -64,7 +64,7 @@ def wandb_images(picture: Picture, tasks: Mapping[str, Task]) -> list[Any]:
 def _box_data(boxes: Boxes, task: Task) -> list[dict[str, Any]]:
     scores = boxes.scores.tolist() if boxes.scores is not None else [None] * len(boxes.labels)
     data = []
-    # W&B takes Python numbers only, and reads pixels as shares of the picture unless told
+    # W&B takes Python numbers only, and by default reads pixels as shares of the picture
     for (x0, y0, x1, y1), label, score in zip(boxes.boxes.tolist(), boxes.labels.tolist(), scores, strict=True):
         entry: dict[str, Any] = {
             "position": {"minX": x0, "minY": y0, "maxX": x1, "maxY": y1},

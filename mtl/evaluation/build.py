@@ -1,4 +1,4 @@
-"""Data and models out of a config or a checkpoint, outside a run: the same checks, the same messages, nothing else."""
+"""Build data and models from a config or a checkpoint, outside a run, with the same checks and messages."""
 
 from collections.abc import Mapping
 from copy import deepcopy

@@ -63,7 +63,7 @@ def delta_m_per_task(values: Values, single: Values, metrics: Sequence[Metric]) 
 
 
 def delta_m_flat(values: Values, single: Values, metrics: Sequence[Metric]) -> float:
-    """The mean relative loss over all metrics in percent, LOWER is better; that of the nash-mtl family of papers.
+    """The mean relative loss over all metrics in percent, LOWER is better, as the nash-mtl family of papers defines it.
 
     A task counts as often as it has metrics: in NYUv2 the normals weigh 5 / 9.
 

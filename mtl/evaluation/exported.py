@@ -1,4 +1,4 @@
-"""What an exported file gives beside the model it came from: parity, metrics on the test set, time, bytes."""
+"""Compare an exported file with the model it came from: parity, metrics on the test set, time, bytes."""
 
 import statistics
 import time
@@ -23,7 +23,7 @@ SAME_SCORE = 1e-4
 
 @dataclass(frozen=True)
 class Parity:
-    """The largest differences between the outputs of a file and those of the model.
+    """The largest differences between the outputs of a file and the model's.
 
     Attributes:
         samples: how many were compared.

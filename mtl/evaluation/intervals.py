@@ -1,4 +1,4 @@
-"""How sure a mean over few seeds is: bootstrap intervals, paired tests, and their correction for many rows."""
+"""The uncertainty of a mean over few seeds: bootstrap intervals, paired tests, and their correction for many rows."""
 
 import math
 from collections.abc import Callable, Sequence

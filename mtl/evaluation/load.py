@@ -1,4 +1,4 @@
-"""A trained model back from its run folder or checkpoint, for notebooks, tests and predictions."""
+"""Load a trained model from its run folder or checkpoint, for notebooks, tests and predictions."""
 
 from pathlib import Path
 from typing import Any

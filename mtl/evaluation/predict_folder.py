@@ -1,4 +1,4 @@
-"""A folder of pictures through a trained model: COCO JSON, a CSV, masks, and annotated copies."""
+"""Predict a folder of pictures with a trained model: COCO JSON, a CSV, masks, and annotated copies."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""A CSV through a trained model: the same rows with a prediction for every task."""
+"""Predict the rows of a CSV with a trained model: the same rows with a prediction for every task."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Lines of text through a trained model: one row of a CSV, and one entry of a JSON file, for each sentence."""
+"""Predict lines of text with a trained model: one row of a CSV, and one entry of a JSON file, for each sentence."""
 
 import csv
 import json

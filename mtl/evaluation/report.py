@@ -1,4 +1,4 @@
-"""What a comparison found, from its run folders alone: metrics, gains over single tasks, ranks, tests, cost.
+"""Results of a comparison, from its run folders alone: metrics, gains over single tasks, ranks, tests, cost.
 
     report = read_report(Path("runs/compare/digits"))
 
@@ -132,7 +132,7 @@ class Report:
         return dict(zip([row.name for row in others], holm(found), strict=True))
 
     def gain_interval(self, row: Row, definition: str) -> tuple[float, float] | None:
-        """Bootstrap interval of the mean gain: over the row's seeds and, apart from them, those of each single task.
+        """Bootstrap interval of the mean gain: over the row's seeds and, apart from them, each single task's seeds.
 
         Args:
             row: a joint row.
@@ -248,13 +248,13 @@ def _of_runs(root: Path, name: str, rows: Sequence[str] | None) -> list[Path]:
 
 
 def _not_a_number(result: Mapping[str, Any]) -> str:
-    """What a run is judged by and did not reach, as when its predictions overflow."""
+    """Monitored metrics that a run lacks, for example because its predictions overflow."""
     judged = ["score", *(f"{task}/{metric['monitor']}" for task, metric in result["meta"]["tasks"].items())]
     return ", ".join(key for key in judged if result.get(f"test/{key}") is None)
 
 
 def _metrics(rows: Sequence[Row]) -> list[Metric]:
-    """All metrics of all tasks but those of single classes, which every run that trains the task has."""
+    """All metrics of all tasks but the metrics of single classes, which every run that trains the task has."""
     results = [result for row in rows for result in row.results.values()]
     found = []
     for task, judged in results[0]["meta"]["tasks"].items():

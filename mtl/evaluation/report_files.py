@@ -111,7 +111,7 @@ def _legend(report: Report) -> str:
     if report.baseline is not None:
         text += (
             "Delta_m: mean relative gain over single tasks of one metric for each task; per task: of all metrics, "
-            "first averaged within a task; flat: mean loss over all metrics alike, lower is better. Their ± is that of "
+            "first averaged within a task; flat: mean loss over all metrics alike, lower is better. Their ± covers "
             "the joint runs; the bootstrap intervals in report.csv and delta_m.png hold the single runs' spread too. "
         )
     if zero := report.without_gain():

@@ -1,6 +1,6 @@
 """What `python -m mtl compare` trains: the rows of a comparison file, and the runs of every row.
 
-A comparison file names the config that every run starts from and what is laid over it:
+A comparison file names the config that every run starts from, and what overrides it:
 
     config: ../digits_methods.yaml   # beside this file
     seeds: 3
@@ -212,7 +212,7 @@ def merged(low: Overlay, high: Overlay) -> Overlay:
 
     Args:
         low: the first.
-        high: what is laid over it.
+        high: what overrides it.
     """
     both = dict(low)
     for key, value in high.items():

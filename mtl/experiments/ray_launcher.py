@@ -48,7 +48,7 @@ class RayLauncher:
 
 
 class RayRun:
-    """A run that a cluster has, to be waited for like a process.
+    """A run on a cluster, with the interface of a process.
 
     Args:
         ray: the package.

@@ -1,4 +1,4 @@
-"""Many runs of `python -m mtl fit`, several at once, each a process and a folder of its own, here or elsewhere."""
+"""A queue of `python -m mtl fit` runs, several at once, each with its own process and folder, here or on a cluster."""
 
 import os
 import signal
@@ -84,7 +84,7 @@ class RunQueue:
                 self._watch(futures, todo, ended, title, skipped=len(runs) - len(todo))
             except BaseException:
                 self._stop()
-                self.console.print("stopped; what runs is saved first. The same command goes on.")
+                self.console.print("stopped; running trainings save their state first. The same command continues.")
                 raise
             finally:
                 pool.shutdown(cancel_futures=True)
@@ -223,7 +223,7 @@ def start_here(command: Sequence[str], log: Path, env: Mapping[str, str]) -> Pro
 
 
 def duration(seconds: float) -> str:
-    """Time for people.
+    """A duration in words.
 
     Args:
         seconds: how long.

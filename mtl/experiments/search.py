@@ -1,4 +1,4 @@
-"""The trials of a sweep: which values each one gets, and which ones fall behind.
+"""The trials of a sweep: which values each one gets, and which ones stop early.
 
 A trial is a run folder with a YAML file of its values beside it. All decisions follow from these files and the trials'
 `metrics.csv`, so a stopped sweep needs no other memory. Optuna draws trial n with seed n; for `bayes` it knows the

@@ -1,4 +1,4 @@
-"""What a folder of runs was made from, so that one table never mixes runs of different settings."""
+"""The settings that a folder of runs was made with, so that one table never mixes different settings."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ _MOST_NAMED = 5  # differences
 
 
 def shared_settings(words: Sequence[str]) -> dict[str, Any]:
-    """All in the words of `fit` that changes a result: the merged configs, and the flags.
+    """All arguments of `fit` that change a result: the merged configs, and the flags.
 
     Args:
         words: what every run gets.
@@ -31,7 +31,7 @@ def shared_settings(words: Sequence[str]) -> dict[str, Any]:
 
 
 def require_same_settings(file: Path, record: Mapping[str, Any], what: str) -> None:
-    """Write a record the first time; refuse another one later.
+    """Write the record once; later, refuse a different one.
 
     Args:
         file: the record, in the folder of the runs.

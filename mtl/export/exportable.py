@@ -75,7 +75,7 @@ class ExportableModel(nn.Module):
         if self.resize_inside:
             assert self.size is not None
             for name in self.images:
-                # the size is that of training, and so are the weights of the filter
+                # the size is the one of training, and so are the weights of the filter
                 batch[name] = pixels.resize(batch[name].float(), list(self.size), antialias=True).round().clamp(0, 255)
                 batch[name] = batch[name].to(torch.uint8)
         return tuple(self._named(batch).values())

@@ -43,7 +43,7 @@ def beam_search(
     for _ in range(most_steps + 1):
         log_NV = next_log_probs(prefix_NS, sample_N)
         log_BKV = log_NV.view(batch, beams, -1)
-        # a finished sequence goes on with its end, for nothing
+        # a finished sequence repeats its end token at no cost
         stay_V = torch.full_like(log_BKV[0, 0], -torch.inf)
         stay_V[end] = 0
         log_BKV = torch.where(done_BK[..., None], stay_V, log_BKV)

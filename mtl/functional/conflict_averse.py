@@ -41,7 +41,7 @@ def conflict_averse_weights(gram: Gram, c: float) -> tuple[Tensor, Tensor, Tenso
         search.improve()
     added_K = search.weights()
     error = torch.where(search.vanished, 0.0, conflict_averse_error(gram, added_K, c))
-    # a direction with an error of its own size is none, and its weights may be huge
+    # a direction with an error of its own size says nothing, and its weights may be huge
     return torch.where(error > 1, 0.0, added_K), search.vanished, error <= gram.tolerance
 
 

@@ -32,7 +32,7 @@ def solve_power_equation(gram: Gram, power: float, preference_K: Tensor | None =
         Weights [K], 0 for a zero gradient (its equation has no solution); whether 0 is in the convex hull to working
         precision; and whether the equation holds to the tolerance (it may not near a Pareto-stationary point, or if
         norms differ by a factor of 1e12). Where long gradients cancel to an update below its rounding error, the
-        weights are those of the last iterate, scaled down to their size without conflicts: the exact ones grow without
+        weights are the last iterate, scaled down to their size without conflicts: the exact ones grow without
         bound there, and heads may be weighted by them.
     """
     cosines_KK, norms_K, zero_K = gram[:3]

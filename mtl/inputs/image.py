@@ -22,7 +22,7 @@ class ImageInput(Input):
     """Subtracts a mean from images in 0..1, and divides by a standard deviation.
 
     Args:
-        spec: the input; its `channels` are those of the images.
+        spec: the input; its `channels` are the images'.
         mean: mean of every channel of an image in 0..1; ImageNet's for three channels, else 0.5.
         std: standard deviation of every channel; ImageNet's for three channels, else 0.25.
         channels_last: keep images and filters channels-last in memory; faster on CPUs and on GPUs with tensor cores.

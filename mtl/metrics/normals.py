@@ -1,8 +1,8 @@
 """Angles between predicted and true surface normals, over all known pixels of the set.
 
 Source: Fouhey, Gupta, Hebert, "Data-Driven 3D Primitives for Single Image Understanding", ICCV 2013: mean, median, and
-shares of pixels within 11.25, 22.5 and 30 degrees. The median is that of the whole set; some code reports the mean of
-the medians of its batches, which is another number.
+shares of pixels within 11.25, 22.5 and 30 degrees. The median is taken over the whole set; some code reports the mean
+of the medians of its batches, which is another number.
 Shapes: B samples, H x W pixels, N known pixels.
 """
 

@@ -1,6 +1,6 @@
 """Span F1 and accuracy of tags.
 
-Spans follow the tags' names as the CoNLL evaluation reads them: `B-x` opens a span, `I-x` goes on with one of the same
+Spans follow the tags' names as the CoNLL evaluation reads them: `B-x` opens a span, `I-x` continues one of the same
 type or else opens one, `O` is outside. A predicted span is right if start, end and type are.
 Shapes: B samples, T steps.
 """

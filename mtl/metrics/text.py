@@ -37,7 +37,7 @@ class TextMetrics(TaskMetrics):
         self.count.update(known_B.sum())
         self.right.update((target.correct(predictions, batch) & known_B).sum())
         ours = [target.text(row) for row in predictions["tokens"][known_B].cpu()]
-        # an unknown word is none that could be predicted
+        # an unknown word can never be predicted
         unknown = self.task.class_name(UNKNOWN)
         theirs = [target.text(row).replace(unknown, "\N{REPLACEMENT CHARACTER}") for row in tokens_BL[known_B].cpu()]
         if ours:

@@ -1,1 +1,1 @@
-"""What lies on the disk for a run: its folder and lock, the record of how it came about, metrics and checkpoints."""
+"""The files of a run: folder and lock, the record that repeats it, metrics and checkpoints."""

@@ -82,9 +82,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def newest_good(folder: Path, but: Path | None = None, complete: bool = False) -> tuple[Path, int] | None:
-    """The checkpoint of a folder that was trained longest and is whole, and its step; None without one.
+    """The undamaged checkpoint of a folder with the most steps, and its step; None without one.
 
-    Which is newest is told by the steps in the files: clocks jump.
+    The steps in the files say which is newest: clocks jump.
 
     Args:
         folder: where to look.
@@ -138,7 +138,7 @@ def _check_bytes(path: Path) -> None:
     if packed is not None:
         raise _damaged(path, f"{packed!r} in it is compressed, which torch never does")
     if shared:
-        raise _damaged(path, "its entries share names or bytes, which those of torch never do")
+        raise _damaged(path, "its entries share names or bytes, which torch never writes")
     if broken is not None:
         raise _damaged(path, f"the checksum of {broken!r} is wrong")
 

@@ -1,4 +1,4 @@
-"""`AtomicCheckpointIO`: a checkpoint is whole or not there; what was there before stays until then."""
+"""`AtomicCheckpointIO`: a checkpoint is complete or absent; the one before stays until then."""
 
 import errno
 import os
@@ -80,7 +80,7 @@ def write_whole(path: Path, write: Callable[[Any], object]) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed runs left half written.
+    """Remove the partial files of killed runs.
 
     Args:
         folder: a folder of checkpoints.
@@ -115,5 +115,5 @@ def _explain(path: Path, error: BaseException) -> CheckpointWriteError:
     elif isinstance(cause, OSError) and cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         wanted = f" Make {str(folder)!r} writable"
     stays = "The one before is untouched" if path.exists() else "There was none before"
-    then = f"{wanted or ' Mend that'}, then continue with `fit --resume`."
+    then = f"{wanted or ' Fix that'}, then continue with `fit --resume`."
     return CheckpointWriteError(f"cannot write checkpoint {str(path)!r}: {reason}. {stays}.{then}")

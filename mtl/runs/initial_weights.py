@@ -1,4 +1,4 @@
-"""`InitialWeights`: parts of another run's model as the start of a training; says what was taken, and what was not."""
+"""`InitialWeights`: start training from parts of another run's model; logs what was copied and what was not."""
 
 import logging
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The most memory that was in use so far."""
+"""Peak memory of this process so far."""
 
 import sys
 
@@ -6,7 +6,7 @@ import torch
 
 
 def peak_memory_mb(device: torch.device) -> float | None:
-    """Of a GPU what PyTorch had allocated on it, else of this whole process; `None` on Windows, which does not tell.
+    """Peak memory: PyTorch's allocation on a GPU, else this process's resident memory; `None` on Windows.
 
     Args:
         device: where the model is.

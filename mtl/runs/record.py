@@ -1,4 +1,4 @@
-"""What a run folder says about how its numbers came about: config, command line, code version, environment."""
+"""The record that repeats a run: config, command line, code version, environment."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def write_record(folder: Path, config: str, arguments: Sequence[str]) -> None:
 
 
 def add_record(folder: Path, config: str, arguments: Sequence[str]) -> None:
-    """Add the command that goes on with a run; a config that has changed stays beside the new one.
+    """Add the command that resumes a run; a config that has changed stays beside the new one.
 
     Args:
         folder: the run folder.
@@ -77,8 +77,8 @@ def environment() -> dict[str, Any]:
 def git_state(folder: Path) -> dict[str, Any] | None:
     """The commit that is checked out; None outside a repository.
 
-    Whether files differ from it is told of the checkout of this package alone: to find that out, git runs what the
-    configuration of a repository names, and the folder may be anybody's.
+    Whether files differ from the commit is recorded for the checkout of this package only: to find that out, git runs
+    what the configuration of a repository names, and the folder may be anybody's.
 
     Args:
         folder: any folder of the repository.

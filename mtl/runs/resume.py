@@ -1,4 +1,4 @@
-"""Going on with an interrupted run in its own folder: from which checkpoint, and with nobody else in it."""
+"""Resume an interrupted run in its own folder: from which checkpoint, and with nobody else in it."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def resume_point(run: Path, folder: Path | None = None) -> Path | None:
-    """The newest good checkpoint of a run that training can go on from; None if it was interrupted before the first.
+    """The newest good checkpoint of a run to resume from; None if it was interrupted before the first.
 
     Args:
         run: the run folder.
@@ -46,13 +46,13 @@ def resume_point(run: Path, folder: Path | None = None) -> Path | None:
         _log.warning("%s has no checkpoint yet; the run begins anew in it.", run)
         return None
     _log.info(
-        "goes on from %s, step %d", found[0].relative_to(run) if found[0].is_relative_to(run) else found[0], found[1]
+        "resumes from %s, step %d", found[0].relative_to(run) if found[0].is_relative_to(run) else found[0], found[1]
     )
     return found[0]
 
 
 def saved_checkpoints(run: Path) -> Path:
-    """Where the saved config of a run keeps its checkpoints: in its folder. Elsewhere may be another run's.
+    """The folder of checkpoints that a run's saved config names; it must be inside the run's folder.
 
     Args:
         run: the run folder.
@@ -92,7 +92,7 @@ def refuse_used(folder: Path) -> None:
 
 
 class RunLock:
-    """A run folder taken for this process; the lock goes with this object or the process, however that ends.
+    """Locks a run folder for this process; the lock ends with this object or with the process.
 
     Args:
         run: the run folder.

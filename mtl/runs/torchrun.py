@@ -1,4 +1,4 @@
-"""torchrun's key-value store: where the processes of one launch agree, also after torchrun has started them again."""
+"""torchrun's key-value store: shared by the processes of one launch, also after torchrun restarts them."""
 
 import os
 from typing import Any

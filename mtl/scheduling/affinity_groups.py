@@ -1,7 +1,7 @@
 """Affinity groups: tasks in conflict never train at the same step.
 
 Source: Patapati, Srinivasan, "Graph Coloring for Multi-Task Learning" (SON-GOKU), arXiv:2509.16959, 2025; the colouring
-is that of Welsh, Powell, "An upper bound for the chromatic number of a graph", The Computer Journal 10, 1967.
+follows Welsh, Powell, "An upper bound for the chromatic number of a graph", The Computer Journal 10, 1967.
 Shapes: K tasks.
 """
 

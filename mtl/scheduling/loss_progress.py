@@ -1,6 +1,6 @@
 """Loss progress: a task whose loss hardly falls trains more often.
 
-Source: the choice of tasks by how far they lag behind is that of Sharma, Jha, Hegde, Ravindran, "Learning to Multi-Task
+Source: the choice of tasks by how far they lag behind follows Sharma, Jha, Hegde, Ravindran, "Learning to Multi-Task
 by Active Sampling", ICLR 2018, arXiv:1702.06053, section 4; without their target scores, the lag is the ratio of
 losses of dynamic weight average: Liu, Johns, Davison, CVPR 2019, eq. 7.
 Shapes: K tasks.

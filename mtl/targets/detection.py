@@ -157,7 +157,7 @@ def ignored(labels: Number) -> Number:
     """The class indices of ignored boxes of these classes, and the classes of ignored boxes: its own inverse.
 
     Args:
-        labels: class indices from 0, or those of ignored boxes.
+        labels: class indices from 0, or the index of ignored boxes.
     """
     return -2 - labels
 

@@ -49,7 +49,7 @@ class ClassMap:
     labels: Tensor
 
     def in_file(self, to_original: Tensor, height: int, width: int) -> "ClassMap":
-        """The class of every pixel of the file: that of the nearest pixel of the network's input.
+        """The class of every pixel of the file, from the nearest pixel of the network's input.
 
         Args:
             to_original: scales and offsets, [4].
@@ -74,7 +74,7 @@ class ValueMap:
     high: float
 
     def in_file(self, to_original: Tensor, height: int, width: int) -> "ValueMap":
-        """The value of every pixel of the file: that of the nearest pixel of the network's input.
+        """The value of every pixel of the file, from the nearest pixel of the network's input.
 
         Args:
             to_original: scales and offsets, [4].
@@ -95,7 +95,7 @@ class Directions:
     vectors: Tensor
 
     def in_file(self, to_original: Tensor, height: int, width: int) -> "Directions":
-        """The vector of every pixel of the file: that of the nearest pixel of the network's input.
+        """The vector of every pixel of the file, from the nearest pixel of the network's input.
 
         Args:
             to_original: scales and offsets, [4].
@@ -113,7 +113,7 @@ class Answer:
         predicted: the predicted class, number or text.
         true: the true one; None where it is not annotated.
         score: confidence, where there is one.
-        correct: None where it cannot be told.
+        correct: None where it is unknown.
     """
 
     predicted: str

@@ -96,7 +96,7 @@ class Target(ABC):
 
     @abstractmethod
     def missing(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """What stands in a batch for a sample without a label: its shape and type are those of every sample.
+        """What stands in a batch for a sample without a label: with the shape and type that every sample has.
 
         Args:
             batch: the inputs of the batch.
@@ -200,7 +200,7 @@ class Target(ABC):
         """The fields of this target with each class at another index, for data sets that are mixed.
 
         Args:
-            sample: a labelled sample; the classes in it are those of another task.
+            sample: a labelled sample; the classes in it belong to another task.
             places: the new index of every old class, int64.
 
         Raises:

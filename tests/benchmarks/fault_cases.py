@@ -77,28 +77,28 @@ def find(text: str, pattern: str = "^error:") -> str:
     return lines[-1] if lines else ""
 
 
-@case("process killed (-9)", "--resume goes on")
+@case("process killed (-9)", "--resume continues")
 def killed(bench: Bench) -> Outcome:
     done, again = bench.fit("killed", *inject("Die")), bench.go_on("killed")
-    return Outcome(done, (done.code, again.code) == (-9, 0), find(again.text, "goes on from"), bench.same_end("killed"))
+    return Outcome(done, (done.code, again.code) == (-9, 0), find(again.text, "resumes from"), bench.same_end("killed"))
 
 
-@case("rank killed (-9)", "all ranks end, --resume goes on")
+@case("rank killed (-9)", "all ranks end, --resume continues")
 def rank_killed(bench: Bench) -> Outcome:
     return ranks_end(bench, "rank-killed", *TWO, *inject("Die", rank=1))
 
 
-@case("rank killed (-9), FSDP2", "all ranks end, --resume goes on")
+@case("rank killed (-9), FSDP2", "all ranks end, --resume continues")
 def sharded_rank_killed(bench: Bench) -> Outcome:
     return ranks_end(bench, "shards-killed", *SHARDS, *inject("Die", rank=1))
 
 
-@case("rank 1 hangs", "all ranks end after timeout_s=15, --resume goes on")
+@case("rank 1 hangs", "all ranks end after timeout_s=15, --resume continues")
 def rank_hangs(bench: Bench) -> Outcome:
     return ranks_end(bench, "rank-hangs", *TWO, callback("MultiGPU", timeout_s=15), *inject("Hang", rank=1))
 
 
-@case("rank 0 hangs", "all ranks end after timeout_s=15, --resume goes on")
+@case("rank 0 hangs", "all ranks end after timeout_s=15, --resume continues")
 def first_rank_hangs(bench: Bench) -> Outcome:
     return ranks_end(bench, "first-hangs", *TWO, callback("MultiGPU", timeout_s=15), *inject("Hang", rank=0))
 
@@ -109,15 +109,15 @@ def ranks_end(bench: Bench, name: str, *words: str) -> Outcome:
     return Outcome(done, ok, find(done.text, "^error:"), bench.same_end(name, *words[: len(TWO)]))
 
 
-@case("rank killed, torchrun --max-restarts 1", "goes on by itself")
+@case("rank killed, torchrun --max-restarts 1", "resumes without a command")
 def torchrun_restarts(bench: Bench) -> Outcome:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
     words = ["fit", "--config", "tiny.yaml", "--name", "elastic", *TWO, *inject("Die", rank=1)]
     done = bench.start(words, launcher).wait()
-    return Outcome(done, done.code == 0, find(done.text, "goes on from"), bench.same_end("elastic", *TWO))
+    return Outcome(done, done.code == 0, find(done.text, "resumes from"), bench.same_end("elastic", *TWO))
 
 
-@case("SLURM takes the machine away (SIGUSR1)", "saved, queued again, the same job goes on")
+@case("SLURM takes the machine away (SIGUSR1)", "saved, queued again, the same job continues")
 def slurm_preempts(bench: Bench) -> Outcome:
     queue = bench.folder / "bin" / "scontrol"
     queue.parent.mkdir(exist_ok=True)
@@ -134,16 +134,16 @@ def slurm_preempts(bench: Bench) -> Outcome:
     return Outcome(done, ok, find(done.text, "queued job 42 again"), bench.same_end("slurm"))
 
 
-@case("SIGTERM in the middle of a validation, one of two ranks", "ends at once, --resume goes on")
+@case("SIGTERM in the middle of a validation, one of two ranks", "ends at once, --resume continues")
 def stopped_in_validation(bench: Bench) -> Outcome:
     words = ["--data.num_val", "64", "--data.eval_batch_size", "4", *TWO]
     done, again = bench.fit("validation", *words, *inject("StopValidation", rank=1)), bench.go_on("validation")
-    said = find(done.text, "its validation is not done, so it goes on from step")
+    said = find(done.text, "its validation is not done, so it continues from step")
     ok = (done.code, again.code) == (143, 0) and not done.left and bool(said)
     return Outcome(done, ok, said, bench.same_end("validation", *words))
 
 
-@case("loader process killed", "error, --resume goes on")
+@case("loader process killed", "error, --resume continues")
 def worker_killed(bench: Bench) -> Outcome:
     done, again = bench.fit("worker", "--data.num_workers", "2", *inject("KillWorker")), bench.go_on("worker")
     return Outcome(done, ended(done) and again.code == 0, find(done.text), bench.same_end("worker"))
@@ -163,7 +163,7 @@ def nan_drop(bench: Bench) -> Outcome:
     return Outcome(done, ok, find(done.text, "sits out"))
 
 
-@case("pictures cut off in mid-epoch", "error names the file, --resume goes on with mended ones")
+@case("pictures cut off in mid-epoch", "error names the file, --resume continues with whole ones")
 def pictures_cut_off(bench: Bench) -> Outcome:
     pictures = bench.folder / "pictures"
     make_pictures(pictures)
@@ -177,7 +177,7 @@ def pictures_cut_off(bench: Bench) -> Outcome:
     return Outcome(done, ok, find(done.text), bench.same("whole-pictures", "cut"))
 
 
-@case("W&B unreachable", "goes on offline")
+@case("W&B unreachable", "continues offline")
 def wandb_unreachable(bench: Bench) -> Outcome:
     env = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40}
     done = bench.fit("wandb", "--tracking.wandb", "auto", **env)
@@ -200,12 +200,12 @@ def wandb_lost(bench: Bench) -> Outcome:
     return Outcome(done, done.code == 0 and bool(said), said, bench.same_end("wandb-lost"))
 
 
-@case("logger raises", "told once, goes on")
+@case("logger raises", "one warning, training continues")
 def logger_raises(bench: Bench) -> Outcome:
     logger = json.dumps([{"class_path": f"{INJECT}.BrokenLogger"}])
     done = bench.fit("logger", "--allow", "tests", f"--trainer.logger={logger}")
-    ok = done.code == 0 and done.text.count("training goes on") == 1
-    return Outcome(done, ok, find(done.text, "training goes on"), bench.same_end("logger"))
+    ok = done.code == 0 and done.text.count("training continues") == 1
+    return Outcome(done, ok, find(done.text, "training continues"), bench.same_end("logger"))
 
 
 @case("wall clock back by a year", "nothing")
@@ -221,7 +221,7 @@ def checkpoint_cut_off(bench: Bench) -> Outcome:
     last.write_bytes(last.read_bytes()[:5000])
     again = bench.go_on("cut-off")
     ok = again.code == 0 and re.search("last.ckpt.* is damaged.*best.ckpt", again.text) is not None
-    return Outcome(again, ok, find(again.text, "goes on from"), bench.same_end("cut-off"))
+    return Outcome(again, ok, find(again.text, "resumes from"), bench.same_end("cut-off"))
 
 
 @case("disk full at a checkpoint", "error, the one before stays")

@@ -3,7 +3,7 @@
 Run: python tests/benchmarks/faults.py [--only NAME ...] [--json FILE]
 Every case is a command as a user types it, in processes of its own, and one more to go on with it. `ok`: what stands
 under `expected` has happened, nothing was left running, and no traceback hides it. `same end`: weights, average,
-optimiser, schedule and balancing are equal, bit by bit, to those of a run without a fault. The exit code is 1 if one of
+optimiser, schedule and balancing are bit-equal to a run without a fault. The exit code is 1 if one of
 them is not so.
 """
 

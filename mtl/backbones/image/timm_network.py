@@ -1,8 +1,8 @@
 """Any timm network as a backbone, with a feature pyramid on top. Needs the extra `timm`.
 
 Levels: `c2` to `c5` (maps of the network at stride 4, 8, 16, 32) and `p2` to `p5` (the same strides, equal width). A
-plain vision transformer has one stride, and gives `c4` (for patches of 16). Stages end where timm's features do; those
-of a transformer are sequences of tokens, with the class token in front. Networks that timm runs in another way are one
+plain vision transformer has one stride, and gives `c4` (for patches of 16). Stages end where timm's features do; in a
+transformer they are sequences of tokens, with the class token in front. Networks that timm runs in another way are one
 piece.
 """
 
@@ -65,7 +65,7 @@ class TimmBackbone(StagedBackbone):
         self.inputs, self.name, self.image = (image.name,), name, (image.channels, image_size or _PROBE)
         size = {"in_chans": image.channels} | ({"img_size": image_size} if image_size else {})
         info = timm.create_model(name, features_only=True, **size).feature_info
-        # the last one of a stride, by its own index: those of a transformer are its last blocks
+        # the last one of a stride, by its own index: a transformer's levels are its last blocks
         outputs = {entry["reduction"]: entry for entry in info.get_dicts()}
         channels = {f"c{n}": outputs[s]["num_chs"] for n, s in STRIDES.items() if s in outputs}
         self.needed = needed_inputs(levels, channels, name)

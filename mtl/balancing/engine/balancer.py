@@ -5,7 +5,7 @@
     losses = {"a": loss(head_a(views["a"]["z"]), y), "b": loss(head_b(views["b"]["z"]), y)}
     balancer.objective(losses).backward()
 
-Under DDP every rank calls the same lines; the weights are those of the whole batch.
+Under DDP every rank calls the same lines; the weights follow from the whole batch.
 Shapes: K tasks.
 """
 
@@ -37,7 +37,7 @@ class Balancer:
     Args:
         method: the balancing method.
         partition: the parameters by owner; its `own` names the tasks in their order.
-        at: where a gradient method sees the gradients: `features` (cheap; their Gramian bounds that of the parameters)
+        at: where a gradient method sees the gradients: `features` (cheap; their Gramian bounds the parameters' one)
             or `parameters` (exact, one backward through the shared part for each task).
         every: ask the method at every n-th step and keep its weights between (PSMGD, AAAI 2025).
         head_gradients: `own`: the parameters of each task follow its own loss; `weighted`: their gradient is weighted

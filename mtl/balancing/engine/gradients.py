@@ -1,4 +1,4 @@
-"""`TaskGradients`: the gradients of all tasks at the cut, the question to the method, and what is passed on.
+"""`TaskGradients`: the gradients of all tasks at the cut, the call of the method, and the combined gradient.
 
 `InBackward` receives them in the ordinary backward; `BeforeBackward` computes them beforehand.
 Shapes: K tasks, L levels, B samples, D values of a sample at all levels, P shared parameters or feature values.
@@ -20,7 +20,7 @@ from mtl.functional.gradient_rows import exact_dtype, gramian, weighted_sum
 
 
 class TaskGradients(ABC):
-    """What all ways share: asking the method, and combining gradients at the features.
+    """Base class: calls the method, and combines gradients at the features.
 
     Args:
         method: a method on gradients.
@@ -98,7 +98,7 @@ class TaskGradients(ABC):
         self.kept_for = self.present
 
     def _aggregate(self, rows_KP: Tensor) -> Tensor:
-        """The combined gradient [P] of a method on the gradients themselves, which must be those of the whole batch."""
+        """The combined gradient [P] of a method on the gradients themselves; they must cover the whole batch."""
         assert isinstance(self.method, GradientAggregation)
         combined_P: Tensor = self.method(rows_KP, self.losses, self.present)
         self.weights = self.method.task_weights
@@ -142,7 +142,7 @@ class TaskGradients(ABC):
     def _aggregate_features(
         self, levels: Sequence[Sequence[Tensor | None]], factor_K: Tensor, scale: Tensor, dtype: torch.dtype | None
     ) -> Sequence[Tensor]:
-        """A method on the gradients themselves sees those of all samples of all ranks, as one process would."""
+        """A method on the gradients themselves sees all samples of all ranks, as one process would."""
         like = [next(part for part in level if part is not None) for level in levels]
         shapes = [part.shape[1:] for part in like]
         padded = largest_sizes(shapes, like[0].device, self.group) if self.ragged else shapes

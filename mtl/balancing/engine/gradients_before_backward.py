@@ -170,7 +170,7 @@ class BeforeBackward(TaskGradients):
         targets: list[Tensor],
         places: Iterable[Tensor],
     ) -> Iterator[Tensor]:
-        """Gradients of the parameters by one task after the other, each [P] and zeros; of shards those of this rank."""
+        """Gradients of the parameters by one task after the other, each [P] and zeros; of shards, this rank's."""
         sizes = [own_shard(target).numel() for target in targets]
         used = [[index for index, part in enumerate(row) if part is not None] for row in rows]
         last = max((task for task, levels in enumerate(used) if levels), default=-1)

@@ -1,4 +1,4 @@
-"""What is minimised under a loss method: its weights at the losses of all ranks, on this rank's losses.
+"""The objective of a loss method: this rank's losses under the weights that the losses of all ranks give.
 
 Shapes: K tasks.
 """
@@ -17,8 +17,8 @@ def loss_objective(
 ) -> tuple[Tensor, Tensor]:
     """The objective and the weights of the tasks.
 
-    Averaged over ranks, its gradient is that of the method's objective on the whole batch, for the network and, since
-    every rank computes the same, for the method's own parameters.
+    Averaged over ranks, its gradient is the gradient of the method's objective on the whole batch: for the network and,
+    since every rank computes the same, for the method's own parameters.
 
     Args:
         method: the method.
@@ -33,5 +33,5 @@ def loss_objective(
     total = (weights_K * losses_K).sum()
     if learned:
         total = total + deliver(learned, gradients)
-    # the value that is logged is the method's objective; the gradient is that of the line above
+    # the value that is logged is the method's objective; the gradient comes from the line above
     return total + (value.detach() - total.detach()), weights_K.detach()

@@ -11,7 +11,7 @@ from mtl.functional.gradient_rows import gramian
 
 
 class PlainSum:
-    """Watches the gradients of the tasks at the features and changes nothing; the Gramian is that of this rank."""
+    """Watches the gradients of the tasks at the features and changes nothing; the Gramian is this rank's."""
 
     def __init__(self) -> None:
         self.gramian: Tensor | None = None

@@ -1,1 +1,1 @@
-"""Callbacks that change what is minimised: balancing, task schedules, the watch on losses, and their telemetry."""
+"""Callbacks that change the objective: balancing, task schedules, the check for finite losses, and their telemetry."""

@@ -1,4 +1,4 @@
-"""`FiniteLosses`: a task whose loss is NaN or infinite ends the run by name, or sits out the step.
+"""`FiniteLosses`: a NaN or infinite loss ends the run with the task's name, or the task is left out of the step.
 
 Shapes: K tasks.
 """
@@ -25,12 +25,12 @@ class FiniteLosses(Callback):
     """Watches the losses of the tasks before they are summed or balanced.
 
     `stop` asks a GPU nothing in between: the first bad step of every task is kept there, and read at logging steps and
-    before a checkpoint is written, so that no checkpoint holds what came of it. One process on a CPU ends at once,
+    before a checkpoint is written, so that no checkpoint holds its effect. One process on a CPU ends at once,
     before the step is made. `drop` must know before the backward pass and waits for the GPU at every step.
 
     A dropped task counts as one without labels in this batch, on all ranks, for every balancing method. Where no task
     has a finite loss, all gradients are zero. Logged as `dropped/<task>`, the number of batches so far. Statistics of
-    batch norms are not mended: a picture that holds NaN spoils them for good.
+    batch norms are not repaired: a picture that holds NaN spoils them for good.
 
     Args:
         on_nonfinite: `stop` ends the run with an error that names task and step; `drop` leaves the task out.
@@ -123,7 +123,7 @@ class FiniteLosses(Callback):
                     f"{self._trainer.global_step}; the weights are probably lost. {_ADVICE}"
                 )
         kept = {name: loss for name, loss in losses.items() if name not in out}
-        # what only these tasks use gets a zero gradient: DDP waits for one of every parameter, and weight decay goes on
+        # what only these tasks use gets a zero gradient: DDP waits for every parameter's, and weight decay continues
         learned = [p for p in self._module.model.parameters() if p.requires_grad]
         zero = torch.stack([p.flatten()[0].float() * 0 for p in learned])
         if not kept:
@@ -148,7 +148,7 @@ class FiniteLosses(Callback):
         raise RuntimeError(
             f"the loss of {named} was not finite at step {min(steps)}"
             f"{f' (seen at step {now})' if now > min(steps) else ''}. No checkpoint was written since. {_ADVICE} To "
-            "leave a task out of such batches and go on: callback FiniteLosses with on_nonfinite: drop."
+            "leave a task out of such batches and continue: callback FiniteLosses with on_nonfinite: drop."
         )
 
     def _leave(self) -> None:

@@ -40,7 +40,7 @@ class LossBalancing(Callback):
 
     Args:
         method: the balancing method.
-        at: where a gradient method sees the gradients: `features` (cheap; their Gramian bounds that of the parameters)
+        at: where a gradient method sees the gradients: `features` (cheap; their Gramian bounds the parameters' one)
             or `parameters` (exact, one backward through the trunk for each task).
         every: ask the method at every n-th optimiser step and keep its weights between (PSMGD, AAAI 2025); a step
             between costs one backward.
@@ -77,7 +77,7 @@ class LossBalancing(Callback):
         if stage != "fit":
             return
         if not isinstance(pl_module, MultiTaskLightningModule):
-            raise ValueError(f"LossBalancing balances a MultiTaskLightningModule; {type(pl_module).__name__} is none.")
+            raise ValueError(f"LossBalancing balances a MultiTaskLightningModule; found {type(pl_module).__name__}.")
         refuse_strategy(trainer.strategy)
         self._refuse(trainer, pl_module)
         self.names = list(pl_module.model.heads)

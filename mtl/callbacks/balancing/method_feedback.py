@@ -1,4 +1,4 @@
-"""What balancing methods are told about losses: their means over an epoch, and those of a batch after the step.
+"""Loss statistics passed to balancing methods: means over an epoch, and a batch's losses after the step.
 
 Shapes: K tasks.
 """

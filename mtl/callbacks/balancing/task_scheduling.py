@@ -1,4 +1,4 @@
-"""`TaskScheduling`: which tasks train at a step. The heads of the others are not run, forward or backward.
+"""`TaskScheduling`: choose the tasks that train at a step. The heads of the others run neither forward nor backward.
 
 Shapes: K tasks, L levels.
 """
@@ -58,7 +58,7 @@ class TaskScheduling(Callback):
         if stage != "fit":
             return
         if not isinstance(pl_module, MultiTaskLightningModule):
-            raise ValueError(f"TaskScheduling needs a MultiTaskLightningModule; {type(pl_module).__name__} is none.")
+            raise ValueError(f"TaskScheduling needs a MultiTaskLightningModule; found {type(pl_module).__name__}.")
         self.names = list(pl_module.model.heads)
         if not self.schedule.num_tasks:
             self.schedule.build(len(self.names))

@@ -1,4 +1,4 @@
-"""`BalancingTelemetry`: how the tasks' gradients lie to each other, from the Gramian that balancing has at hand.
+"""`BalancingTelemetry`: norms, cosines and conflicts of the tasks' gradients, from the Gramian that balancing computes.
 
 Shapes: K tasks.
 """

@@ -1,1 +1,1 @@
-"""Callbacks about saved states: the best and last checkpoint, averaged weights, signals, seeds by step."""
+"""Callbacks for saved states: the best and last checkpoint, averaged weights, stop signals, seeds of each step."""

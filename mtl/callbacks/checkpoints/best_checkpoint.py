@@ -22,7 +22,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     `last.ckpt` is written after every validation (or with the first optimiser step after it, if gradients are
     accumulating), every few minutes between, and when Ctrl-C, SIGTERM or SLURM asks the
-    run to stop; `fit --resume` goes on from it as if nothing had been. A kill loses at most what was done since, and so
+    run to stop; `fit --resume` continues from it to the same weights. A kill loses at most what was done since, and so
     does a signal in the middle of a validation.
 
     Args:
@@ -89,7 +89,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         with warnings.catch_warnings():
-            # the folder of a run that goes on is not empty
+            # the folder of a resumed run is not empty
             warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
             super().setup(trainer, pl_module, stage)
 

@@ -1,4 +1,4 @@
-"""`EMA`: an exponential moving average of the weights, which is what is validated, saved and tested.
+"""`EMA`: validates, saves and tests an exponential moving average of the weights.
 
 Source: Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J. Control Optim. 1992; the
 warm-up of the decay is TensorFlow's `ExponentialMovingAverage(num_updates=...)`.
@@ -40,7 +40,7 @@ class EMA(Callback):
         self._latest_step = 0
         self._resumed: dict[str, Tensor] | None = None  # weights being trained, from a checkpoint
         self._model: dict[str, Tensor] = {}  # the model's own tensors
-        self._live: dict[str, Tensor] = {}  # their memory: of shards that of this rank
+        self._live: dict[str, Tensor] = {}  # their memory; with shards, this rank's
         self._average: dict[str, Tensor] = {}  # in 32 bits at least: 0.1 % of a change is below the digits of 16 bits
         self._training: dict[str, Tensor] = {}  # the weights being trained, while the average is in use
         self._resumed_average: dict[str, Tensor] = {}  # of a checkpoint, where the weights have fewer digits

@@ -10,13 +10,13 @@ from mtl.functional.counter_random import mixed_seed
 
 
 class StepSeeds(Callback):
-    """Seeds torch before every training batch, so that a resumed run drops out what the uninterrupted one did.
+    """Seeds torch before every training batch, so that a resumed run draws the dropout of an uninterrupted one.
 
     Order and augmentation of the samples are such functions already. What torch draws on the device, dropout above all,
     would depend on everything that ran before. Seeding costs some microseconds and no wait for a GPU.
 
     Args:
-        seed: base of all seeds; that of `seed_everything` by default, and of the first part in a resumed run.
+        seed: base of all seeds; by default the seed of `seed_everything`, and in a resumed run the first part's.
     """
 
     def __init__(self, seed: int | None = None) -> None:

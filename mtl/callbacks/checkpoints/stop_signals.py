@@ -1,4 +1,4 @@
-"""`StopSignals`: Ctrl-C, SIGTERM and a warning of SLURM end training after the step that runs, not within it."""
+"""`StopSignals`: Ctrl-C, SIGTERM and SLURM's warning end training after the current step, not within it."""
 
 import os
 import re
@@ -19,13 +19,13 @@ _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class TrainingStopped(SystemExit):
-    """Training was asked to end, and a state is saved. The exit code is that of the signal, as shells have it.
+    """Training ended on request, and a checkpoint is saved. The exit code is the signal's, as in shells.
 
     Args:
         number: the signal.
         step: optimiser steps done.
         saved: the step that is saved; -1 for none. In a validation it is an earlier one.
-        code: exit code; that of the signal by default.
+        code: exit code; by default the signal's.
     """
 
     def __init__(self, number: int, step: int, saved: int, code: int | None = None) -> None:
@@ -38,12 +38,12 @@ class TrainingStopped(SystemExit):
         return f"stopped by {_name(self.number)} after step {self.step}; " + (
             "everything is saved"
             if self.saved == self.step
-            else f"its validation is not done, so it goes on from step {max(self.saved, 0)}"
+            else f"its validation is not done, so it continues from step {max(self.saved, 0)}"
         )
 
 
 class StopSignals:
-    """Takes signals while a trainer trains, and remembers the first. The second one does what it always did.
+    """Handles signals during training: the first one requests a stop, the second one has its usual effect.
 
     Lightning's own handlers run in the middle of a step, each rank on its own; a state saved there is of no step.
     """
@@ -96,7 +96,7 @@ class StopSignals:
 
 
 def requeue_signal(trainer: Trainer) -> signal.Signals | None:
-    """What SLURM sends some time before it takes the machine away; None without SLURM.
+    """The signal that SLURM sends some time before it ends the job; None without SLURM.
 
     Args:
         trainer: knows its cluster.
@@ -108,10 +108,10 @@ def requeue_signal(trainer: Trainer) -> signal.Signals | None:
 
 
 def requeue() -> str:
-    """Ask SLURM to queue this job again; it goes on in its run folder by itself.
+    """Ask SLURM to queue this job again; it resumes in its run folder.
 
     Returns:
-        What came of it, for the user.
+        The result, for the user.
     """
     job = os.environ.get("SLURM_JOB_ID", "")
     if array := os.environ.get("SLURM_ARRAY_JOB_ID"):

@@ -61,7 +61,7 @@ class FullySharded(ModelParallelStrategy):
     # the parent asks for a `configure_model` in the module
     def setup(self, trainer: Trainer) -> None:
         if not isinstance(self.model, MultiTaskLightningModule) or self.accelerator is None:
-            raise ValueError(f"FullySharded shards a MultiTaskLightningModule; {type(self.model).__name__} is none.")
+            raise ValueError(f"FullySharded shards a MultiTaskLightningModule; found {type(self.model).__name__}.")
         self.accelerator.setup(trainer)
         module: Any = self.model
         if trainer.state.fn == TrainerFn.FITTING and self._layer_sync:
@@ -150,7 +150,7 @@ def _clip_by_norm(optimizer: Optimizer, clip_val: float) -> None:
 
 
 def _share_statistics(module: nn.Module, statistics: Sequence[Tensor]) -> None:
-    """Those of rank 0 for all, as DDP does it."""
+    """Copy rank 0's values to all ranks, as DDP does."""
     if module.training:
         flat = torch.cat(list(statistics))
         dist.broadcast(flat, 0)

@@ -1,4 +1,4 @@
-"""`MultiGPU`: what makes training on several processes right, and numbers that say how well they work together.
+"""`MultiGPU`: checks for training on several processes, and their throughput, memory and stragglers.
 
 Shapes: R ranks.
 """
@@ -34,7 +34,7 @@ class MultiGPU(Callback):
     rank to rank, and balancing methods draw the same numbers everywhere; nothing has to be set for that.
 
     Logged at logging steps, which are the only ones at which ranks exchange something for it: `ranks/straggler`, the
-    time that the slowest rank took for loading and forward over that of the median rank (what comes later waits for
+    time that the slowest rank took for loading and forward over the median rank's (what comes later waits for
     all); `ranks/slowest`, which one; `throughput/samples_per_s_per_rank`; `ranks/memory_gb_max` and `_min`, and with up
     to 16 ranks `ranks/memory_gb/<rank>` and `ranks/busy_ms/<rank>`.
 
@@ -165,7 +165,7 @@ class MultiGPU(Callback):
             return
         message = (
             f"{len(alone)} batch norms see the samples of their own process only, 1/{num_ranks()} of the batch, so a "
-            "step is not that of one process with the whole batch. Set trainer.sync_batchnorm to true (GPUs), take "
+            "step differs from one process with the whole batch. Set trainer.sync_batchnorm to true (GPUs), take "
             "group norms, or say batch_norm: ignore to MultiGPU."
         )
         if self.batch_norm == "error":
@@ -175,7 +175,7 @@ class MultiGPU(Callback):
 
 
 def team_numbers(everyone_R4: Tensor) -> dict[str, float]:
-    """What is logged about the ranks.
+    """The numbers that are logged about the ranks.
 
     Args:
         everyone_R4: of each rank the seconds of loading and forward, the seconds of everything, the number of samples,

@@ -1,4 +1,4 @@
-"""`RankConsensus`: steps at which all ranks look at a clock together and come to the same decision."""
+"""`RankConsensus`: ranks regularly agree on elapsed time and on stop requests, at the same step."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from mtl.distributed.ranks import num_ranks
 
 
 class Poll(NamedTuple):
-    """What all ranks know after a look.
+    """What all ranks have agreed on.
 
     Args:
         seconds: since `restart` was called, on the rank where it is longest.
@@ -23,10 +23,10 @@ class Poll(NamedTuple):
 
 
 class RankConsensus:
-    """One process looks after every step. Several look about once in `every_s`, at the same step, in one message.
+    """Polls after every step in one process; with several, about every `every_s` seconds, in one message.
 
     Asking the other ranks at every step would cost as much as a small model's step. The pace of the last steps tells at
-    which step to look next; since all ranks know the same pace, no rank waits for another in vain.
+    which step to look next; since all ranks know the same pace, all ranks look at the same step.
 
     Args:
         every_s: seconds between two looks of several ranks.
@@ -57,7 +57,7 @@ class RankConsensus:
         self._since = self.clock() + max(pause_s, 0.0)
 
     def poll(self, step: int, flag: int = 0) -> Poll | None:
-        """What all ranks know, at a step at which they look; None at the others.
+        """What all ranks agree on at a step with a poll; None at the other steps.
 
         Args:
             step: optimiser steps done, the same on every rank.

@@ -1,4 +1,4 @@
-"""Which of Lightning's strategies cannot train what is here, and what to take instead."""
+"""Lightning's strategies that cannot train these models, and what to use instead."""
 
 from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
 
@@ -6,7 +6,7 @@ from mtl.callbacks.distributed.fully_sharded import FullySharded
 
 # by name: the classes of some need packages that are not here
 _REASONS = {
-    "FSDPStrategy": "is FSDP1, which melts all parameters into one; gradients of tasks are lost in it",
+    "FSDPStrategy": "is FSDP1, which flattens all parameters into one tensor, so per-task gradients do not exist",
     "DeepSpeedStrategy": "runs the backward pass itself, so that neither gradients of tasks nor EMA can reach into it",
 }
 
@@ -15,7 +15,7 @@ def refuse_strategy(strategy: Strategy, from_script: bool = False) -> None:
     """Refuse a strategy before anything starts.
 
     Args:
-        strategy: that of the trainer.
+        strategy: the trainer's.
         from_script: whether a command line starts the run, which cannot take over what processes by copy come to.
 
     Raises:

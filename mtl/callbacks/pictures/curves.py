@@ -1,4 +1,4 @@
-"""`Curves`: the numbers of a run as one PNG, also of a run that is interrupted."""
+"""`Curves`: the metrics of a run as one PNG, also after an interruption."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`FeatureUsage`: where on the picture, and through which channels of the shared features, each task gets its answer.
+"""`FeatureUsage`: which pixels and which channels of the shared features each task uses.
 
 Source: gradient x activation, Shrikumar et al., "Not Just a Black Box", arXiv:1605.01713, taken at the shared features.
 Shapes: B samples, K tasks, C channels of all levels, H x W pixels, h x w cells of a level.
@@ -120,7 +120,7 @@ class FeatureUsage(Callback):
         try:
             write_tables(channels, overlap_KK, folder)
         except OSError as error:
-            _log.warning("tables of FeatureUsage cannot be written (%s); the run goes on without them.", error)
+            _log.warning("tables of FeatureUsage cannot be written (%s); the run continues without them.", error)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 import wandb

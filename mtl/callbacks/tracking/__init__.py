@@ -1,1 +1,1 @@
-"""Callbacks and loggers that report: progress, tables, Weights & Biases."""
+"""Callbacks and loggers for progress, tables and Weights & Biases."""

@@ -1,4 +1,4 @@
-"""A run does not end because a logger fails: the failure is told once, and training goes on."""
+"""A run does not end because a logger fails: one warning is logged, and training continues."""
 
 import logging
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _PATIENCE = 10  # failures in a row after which a logger is left alone
 
 
 def guard(logger: Logger) -> Logger:
-    """The same logger, whose failures are told instead of raised.
+    """The same logger, whose failures are logged instead of raised.
 
     What it raises before training, such as a W&B that must be online and is not, still ends the run.
 
@@ -56,7 +56,7 @@ class _Guarded:
             reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             if not self.failures.told:
                 self.failures.told = True
-                _log.warning("logger %s fails (%s); training goes on, these numbers are lost to it.", name, reason)
+                _log.warning("logger %s fails (%s); training continues, without these numbers in it.", name, reason)
             elif self.in_row == _PATIENCE:
                 _log.warning("logger %s failed %d times in a row (%s); it is left alone.", name, _PATIENCE, reason)
             return None

@@ -1,4 +1,4 @@
-"""Loggers of a run: `metrics.csv` always, Weights & Biases where it can be reached, else its offline file."""
+"""Loggers of a run: `metrics.csv` always, and Weights & Biases, offline if its server does not answer."""
 
 import importlib.util
 import logging
@@ -49,7 +49,7 @@ class Tracking:
 
 
 def make_loggers(run_dir: Path, experiment: str, name: str, config: dict[str, Any], tracking: Tracking) -> list[Logger]:
-    """The loggers of one run, all writing into its folder; nothing is written, asked or connected yet.
+    """The loggers of one run, all writing into its folder; they write and connect only when training starts.
 
     Args:
         run_dir: folder of the run.

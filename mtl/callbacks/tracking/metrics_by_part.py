@@ -1,4 +1,4 @@
-"""`MetricsByPart`: after a test on mixed data, the metrics of each part beside those of the concatenation."""
+"""`MetricsByPart`: after a test on mixed data, the metrics of each part beside the metrics of the concatenation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,7 +43,7 @@ class MetricsByPart(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for part, metrics in self._metrics.items():
             for name, metric in metrics.items():
-                # the values are already those of all ranks; a task that the part does not label gives none
+                # the values already cover all ranks; a task that the part does not label gives none
                 values = metric.compute()
                 pl_module.log_dict(
                     {f"test/{part}/{name}/{key}": value.to(pl_module.device) for key, value in values.items()}

@@ -1,4 +1,4 @@
-"""`PartSummary`: what the model consists of, part by part, when training starts."""
+"""`PartSummary`: prints the parts of the model when training starts."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`Progress`: one bar over the whole run in a terminal, a line now and then in a log."""
+"""`Progress`: one bar for the whole run in a terminal, occasional lines in a log."""
 
 import time
 from collections.abc import Iterable

@@ -23,7 +23,7 @@ class Results(Callback):
     Also logs `best/score`, the best validation score so far: one number for a sweep to maximise.
 
     Args:
-        run_dir: folder of the run; that of `metrics.csv` by default, and without one nothing is written.
+        run_dir: folder of the run; by default the one with `metrics.csv`, and without one nothing is written.
         show: print the tables.
     """
 

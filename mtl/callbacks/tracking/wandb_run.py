@@ -84,7 +84,7 @@ class WandbRun(WandbLogger):
         super().log_metrics(metrics, step)
 
     def close(self, exit_code: int = 0) -> None:
-        """Upload what is left, and say what to do where that is not possible in time.
+        """Upload the rest; if that takes too long, log the command that does it later.
 
         Args:
             exit_code: of the program; W&B shows whether it failed.
@@ -141,7 +141,7 @@ class WandbRun(WandbLogger):
 
 
 def refuse_settings_of_folder() -> None:
-    """Refuse a folder that tells W&B where to send what is logged, and the key: it may be anybody's.
+    """Refuse a folder that tells W&B where to send what is logged, and the key: its files may be anybody's.
 
     Raises:
         UnsafeFile: if there is such a file.

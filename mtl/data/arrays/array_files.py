@@ -24,7 +24,7 @@ class ArrayField:
     """Where the values of one task lie, and what they mean.
 
     Args:
-        folder: folder below that of the split.
+        folder: folder below the split's folder.
         read: an array of a file as the target of a sample.
     """
 

@@ -22,7 +22,7 @@ class ArrayData(JointDataModule):
         num_val: training samples that are held out for validation, drawn by `split_seed`. Published protocols hold
             out none, and choose by test results: 0.
         split_seed: seed of that draw.
-        check: compare the number and size of pictures with those of the benchmark.
+        check: compare the number and size of pictures with the benchmark's.
         **kwargs: arguments of `JointDataModule`.
     """
 

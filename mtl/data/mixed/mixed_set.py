@@ -14,7 +14,7 @@ ABOUT_PICTURES = ("orig_size", "to_original")  # sample keys that are neither in
 
 
 class PartSet(Dataset[Sample]):
-    """One part, with its labels as those of the mix; keys that the mix does not know are left out.
+    """One part, with its labels named as in the mix; keys that the mix does not know are left out.
 
     Args:
         dataset: samples of the part.

@@ -25,7 +25,7 @@ class MixedData(JointDataModule):
 
     A task that two parts label is one task, by its name; its classes are united by name. Evaluation is on the
     concatenation; metrics of each part are logged as `test/<part>/<task>/<metric>` too. Loaders, order and
-    augmentation are those of the mix: `batch_size`, `num_workers` and the like of a part have no effect.
+    augmentation are the mix's: `batch_size`, `num_workers` and the like of a part have no effect.
 
     Args:
         parts: data modules by name; all with the same inputs.

@@ -1,6 +1,6 @@
 """The order of samples from several data sets: a pure function of (seed, epoch), spread evenly over the epoch.
 
-Every part is a stream of permutations that goes on from epoch to epoch, so each of its samples is seen equally often
+Every part is a stream of permutations that continues from epoch to epoch, so each of its samples is seen equally often
 whatever its share. Any stretch of an epoch holds the parts in about their shares.
 Shapes: P parts, L draws of an epoch.
 """
@@ -91,7 +91,7 @@ class MixedSampler(EpochSampler):
         """The samples of a part in this epoch: a stretch of an endless row of permutations."""
         first, last = self.epoch * draws, (self.epoch + 1) * draws
         cycles = range(first // size, (last - 1) // size + 1)
-        # the 2 makes these numbers different from those of the epoch and of the augmentation
+        # the 2 makes these numbers differ from the random numbers of the epoch and of the augmentation
         rows = [np.random.default_rng([self.seed, part, cycle, 2]).permutation(size) for cycle in cycles]
         skipped = first - cycles[0] * size
         return np.asarray(np.concatenate(rows)[skipped : skipped + draws])

@@ -39,7 +39,7 @@ class BDD100K(FolderDataModule):
             and `val`.
         categories: class of the boxes by category of the annotation; other categories are left out. As published: car,
             bus, truck and train are `vehicle`.
-        check: compare the number of pictures with that of the benchmark.
+        check: compare the number of pictures with the benchmark's.
         **kwargs: arguments of `FolderDataModule` but `box_classes`, `map_tasks` and `splits`. With `fractions` the
             training pictures are split at random; by default validation and test are both on `val`, as published.
     """

@@ -37,7 +37,7 @@ class CelebA(JointDataModule):
         form: `tasks` (a classification task for each attribute, named as it is, `_5_o_Clock_Shadow` with `_` before a
             digit) or `multilabel` (one task, `attributes`).
         image_size: height and width of the network's input; published protocols use 64 x 64.
-        check: compare the number of pictures with that of the benchmark.
+        check: compare the number of pictures with the benchmark's.
         **kwargs: arguments of `JointDataModule`.
     """
 

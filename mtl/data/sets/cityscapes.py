@@ -20,7 +20,7 @@ class Cityscapes(ArrayData):
         num_classes: 7 in the tables of two tasks.
         num_val: training samples that are held out for validation; 0 in published protocols.
         split_seed: seed of that draw.
-        check: compare the number and size of pictures with those of the benchmark.
+        check: compare the number and size of pictures with the benchmark's.
         **kwargs: arguments of `JointDataModule`.
     """
 

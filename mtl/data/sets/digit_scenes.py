@@ -48,7 +48,7 @@ class DigitScenes(JointDataModule):
         eval_batch_size: scenes per validation and test step.
         num_workers: loader processes; the scenes are in memory, so 0 is best.
         seed: seed of the scenes, of their order and of augmentation; on the command line, where a config does not set
-            it, that of `seed_everything`.
+            it, the seed of `seed_everything`.
         augment: augmentation of training scenes; none by default, since generating new scenes is cheaper.
     """
 

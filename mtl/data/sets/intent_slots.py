@@ -44,14 +44,14 @@ class Sentence:
 class IntentSlots(JointDataModule):
     """Tasks: `intent` (classification) and `slots` (tags). Inputs: `words`, and `characters` of each word.
 
-    Words are known from the training sentences only. Classes are those of all splits, so that a class that only the
+    Words are known from the training sentences only. Classes come from all splits, so that a class that only the
     test has counts as a miss, or those that are declared. An `I-` tag that continues nothing begins a span.
 
     Args:
         root: folder of `train`, `valid` (or `val`, `dev`) and `test`.
         vocabulary: JSON file that keeps words and classes; written at the first use, `root/vocab.json` by default.
-        intents: names of the intents; those of the files by default. Any other is an error.
-        slots: names of the slots without `B-` and `I-`; those of the files by default.
+        intents: names of the intents; by default the ones in the files. Any other is an error.
+        slots: names of the slots without `B-` and `I-`; by default the ones in the files.
         characters: give the letters of every word beside its index, for words that training does not have.
         lower: a word that only differs in case is the same word; letters keep their case.
         digits: a word that only differs in its digits is the same word; letters keep the digits.
@@ -241,6 +241,6 @@ def _refuse_unknown(what: str, found: Sequence[str], known: dict[str, int], wher
     for name in found:
         if name not in known:
             raise ValueError(
-                f"{where}: the {what} {name!r} is none of the {len(known)} that are declared."
+                f"{where}: the {what} {name!r} is not one of the {len(known)} that are declared."
                 f"{did_you_mean(name, known)} Add it, or correct the file."
             )

@@ -1,7 +1,7 @@
 """`MultiMNIST`: two handwritten digits that overlap, one task for each.
 
 Sources: Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017; as two tasks: Sener, Koltun,
-"Multi-Task Learning as Multi-Objective Optimization", NeurIPS 2018. Digits are those of MNIST, in its own files.
+"Multi-Task Learning as Multi-Objective Optimization", NeurIPS 2018. Digits come from MNIST's own files.
 Here the brighter of two pixels is taken, and nothing is resized; pairs are drawn by `seed`.
 Shapes: N pictures.
 """
@@ -33,7 +33,7 @@ class MultiMNIST(JointDataModule):
         root: folder with the four files of MNIST, such as `train-images-idx3-ubyte`, also as `.gz`.
         num_val: training pairs that are held out; their digits occur in no training pair.
         pair_seed: seed of the pairs, the same for every run that is compared.
-        check: compare the number of digits with that of MNIST.
+        check: compare the number of digits with MNIST's.
         **kwargs: arguments of `JointDataModule`.
     """
 

@@ -24,7 +24,7 @@ class NYUv2(ArrayData):
         root: folder with `train` and `val`, each with `image`, `label`, `depth` and `normal`.
         num_val: training samples that are held out for validation; 0 in published protocols.
         split_seed: seed of that draw.
-        check: compare the number and size of pictures with those of the benchmark.
+        check: compare the number and size of pictures with the benchmark's.
         **kwargs: arguments of `JointDataModule`.
     """
 

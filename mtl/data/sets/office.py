@@ -87,7 +87,7 @@ class Office31(_OfficeDomain):
         fractions: shares of train, val and test of a random split; 0.6, 0.2, 0.2 by default.
         split_seed: seed of the split.
         image_size: height and width of the network's input.
-        check: compare the number of pictures with that of the benchmark.
+        check: compare the number of pictures with the benchmark's.
         **kwargs: arguments of `JointDataModule`.
     """
 
@@ -117,7 +117,7 @@ class OfficeHome(_OfficeDomain):
         fractions: shares of train, val and test of a random split; 0.6, 0.2, 0.2 by default.
         split_seed: seed of the split.
         image_size: height and width of the network's input.
-        check: compare the number of pictures with that of the benchmark.
+        check: compare the number of pictures with the benchmark's.
         **kwargs: arguments of `JointDataModule`.
     """
 

@@ -121,7 +121,7 @@ class ShardedData(JointDataModule):
 class ShardSampler(EpochSampler):
     """Every sample once per epoch: shuffles shards by (seed, epoch), then samples within groups of shards.
 
-    The ranks take samples in turn. Only the shards of one group are read at a time; those of the next are prefetched.
+    The ranks take samples in turn. Only the shards of one group are read at a time; the next group is prefetched.
 
     Args:
         shards: the data set.

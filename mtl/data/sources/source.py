@@ -13,7 +13,7 @@ SINGLE_FILES = "https://raw.githubusercontent.com"
 
 @dataclass(frozen=True)
 class Files:
-    """Files of a GitHub repository at one commit: one file, or those of one folder with a suffix.
+    """Files of a GitHub repository at one commit: one file, or all files of one folder with a suffix.
 
     Args:
         repository: owner and name.
@@ -99,7 +99,7 @@ class Source(ABC):
 
     @abstractmethod
     def count(self, folder: Path) -> dict[str, int]:
-        """Count what a written folder holds; the names are those of `counts`.
+        """Count what a written folder holds; by the names of `counts`.
 
         Args:
             folder: what `write` wrote.

@@ -26,7 +26,7 @@ class Columns:
 
     Args:
         numeric: columns of numbers.
-        categorical: columns with the categories of each. A cell that is none of them counts as missing.
+        categorical: columns with the categories of each. Any other cell counts as missing.
         missing: cells that mean "not known", in every column.
         missing_in: more of them, by column: `chol: ["0"]`.
 

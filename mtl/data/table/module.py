@@ -42,7 +42,7 @@ class TableDataModule(JointDataModule):
         group: column whose values, such as a patient, are never divided over two splits.
         missing: cells that mean "not known" in every input column.
         missing_in: more of them, by column: `chol: ["0"]`.
-        on_unknown_category: for a cell that is none of the categories: `error`, or `missing`, which counts it as not
+        on_unknown_category: for a cell with another category: `error`, or `missing`, which counts it as not
             known. By default `error` in training rows and `missing`, with a warning, in others.
         **kwargs: arguments of `JointDataModule`.
     """

@@ -1,7 +1,7 @@
 """`UPerDecoder`: pools the coarsest level over several grids, then merges the levels top-down.
 
 Source: Xiao et al., "Unified Perceptual Parsing for Scene Understanding", ECCV 2018, arXiv:1807.10221; the pooling is
-that of PSPNet.
+PSPNet's.
 """
 
 from collections.abc import Sequence

@@ -29,7 +29,7 @@ class SegmentationHead(DenseHead):
         width: channels of the decoder.
         decoder: decoder class with its own arguments; `FPNDecoder` by default.
         class_weights: weight of each class in the loss; 1 by default.
-        hard_share: share of each picture's pixels, those of the largest cross-entropy, that the loss is the mean of.
+        hard_share: share of each picture's pixels that the loss averages: the ones with the largest cross-entropy.
         dice: weight of the Dice loss beside the cross-entropy.
 
     Raises:

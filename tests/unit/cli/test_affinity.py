@@ -84,7 +84,7 @@ def test_groups_become_configs_that_merge(folder: Path, capsys: Any) -> None:
     ("words", "message"),
     [
         (["affinity"], "needs --run RUN"),
-        (["affinity", "--config", "tiny.yaml", "--checkpoints", "last"], "--checkpoints are those of a run"),
+        (["affinity", "--config", "tiny.yaml", "--checkpoints", "last"], "--checkpoints come from a run"),
         (["affinity", "--config", "none.yaml"], "there is no 'none.yaml'"),
         (["affinity", "--config", "tiny.yaml", "--measures", "Lookahed"], "Did you mean 'Lookahead'"),
         (["group", "--affinity", "none.csv", "--config", "tiny.yaml", "--networks", "1"], "there is no 'none.csv'"),

@@ -130,7 +130,7 @@ def test_sigterm_ends_the_runs_and_the_same_command_goes_on(
     finally:
         signal.signal(signal.SIGINT, before_int)
     assert signal.getsignal(signal.SIGTERM) == before
-    assert "stopped; what runs is saved first. The same command goes on." in capsys.readouterr().out
+    assert "stopped; running trainings save their state first. The same command continues." in capsys.readouterr().out
     assert not list(tmp_path.glob(f"out/*/*/{FAILED}"))
     (tmp_path / "stand_in.py").write_text(STAND_IN.replace('== "MGDA"', '== "none"'))
     assert main(words) == 0

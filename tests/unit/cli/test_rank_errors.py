@@ -20,7 +20,7 @@ def test_what_was_waited_for_in_vain_is_told_in_a_few_words(text: str, monkeypat
     monkeypatch.setenv("RANK", "3")
     told = rank_error(text)
     assert told is not None
-    assert told.startswith(f"rank 3 waited for another rank in vain ({SAID[text]}). That one was killed, hangs")
+    assert told.startswith(f"rank 3 timed out waiting for another rank ({SAID[text]}). That one was killed, hangs")
     assert "--resume" in told
 
 

@@ -139,7 +139,7 @@ def test_a_signal_in_a_validation_ends_it_and_the_run_goes_on_from_before(
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--name", "hurt", f"--trainer.callbacks+={json.dumps(fault)}"])
     assert stopped.value.code == 143
-    assert "after step 10; its validation is not done, so it goes on from step 9" in caplog.text
+    assert "after step 10; its validation is not done, so it continues from step 9" in caplog.text
     hurt = folder / "runs" / "small" / "hurt"
     assert [int(row["step"]) for row in read_rows(hurt / "metrics.csv") if row["val/score"]] == [4]
     assert main(["fit", "--resume", str(hurt), "--allow", "fault_injection"]) == 0
@@ -264,7 +264,8 @@ def test_a_command_is_killed_then_asked_to_stop_and_ends_as_if_nothing_had_been(
         assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number), said
         if number != signal.SIGKILL:
             # it may have come in a validation
-            end = "(everything is saved|goes on from step \\d+). Go on with: python -m mtl fit --resume runs/small/hurt"
+            command = "Continue with: python -m mtl fit --resume runs/small/hurt"
+            end = f"(everything is saved|continues from step \\d+). {command}"
             assert re.search(end, said), said
             assert "Traceback" not in said
             assert content(runs / "hurt")["global_step"] >= done - 3

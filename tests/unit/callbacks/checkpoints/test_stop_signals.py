@@ -94,6 +94,6 @@ def test_the_exit_code_is_that_of_the_signal() -> None:
     assert (stop.code, str(stop)) == (143, "stopped by SIGTERM after step 12; everything is saved")
     assert TrainingStopped(signal.SIGINT, 1, 1).code == 130
     assert str(TrainingStopped(signal.SIGUSR1, 3, 3)) == "stopped by SIGUSR1 after step 3; everything is saved"
-    in_validation = "after step 3; its validation is not done, so it goes on from step"
+    in_validation = "after step 3; its validation is not done, so it continues from step"
     assert f"{in_validation} 2" in str(TrainingStopped(signal.SIGTERM, 3, 2))
     assert f"{in_validation} 0" in str(TrainingStopped(signal.SIGTERM, 3, -1))

@@ -83,7 +83,7 @@ def test_batch_norms_of_single_ranks_are_said_or_refused(run_ranks: RunRanks) ->
     assert not second[2]
     assert not run_ranks(on_ranks, 2, {"batch_norm": "ignore"}, True)[0][2]
     for message in run_ranks(refusal, 2, {"batch_norm": "error"}):
-        assert "a step is not that of one process" in message
+        assert "a step differs from one process" in message
 
 
 def refusal(rank: int, ranks: int, arguments: dict[str, Any], **settings: Any) -> str:

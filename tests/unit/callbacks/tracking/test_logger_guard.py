@@ -34,7 +34,7 @@ def test_a_failure_is_told_once_and_a_dead_logger_left_alone(caplog: pytest.LogC
         logger.save()
     logger.log_hyperparams({})
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
-        "logger Failing fails (ConnectionError: server is gone); training goes on, these numbers are lost to it.",
+        "logger Failing fails (ConnectionError: server is gone); training continues, without these numbers in it.",
         "logger Failing failed 10 times in a row (ConnectionError: server is gone); it is left alone.",
     ]
     assert logger.calls == 10

@@ -77,7 +77,7 @@ def test_case_and_digits_can_matter(write: Write) -> None:
 def test_declared_classes_are_all_there_is(write: Write) -> None:
     made = IntentSlots(write(), intents=["flight", "fare"], slots=["city", "price"])
     made.setup("fit")
-    with pytest.raises(ValueError, match=r"test/seq.in', line 1: the intent 'meal' is none of the 2"):
+    with pytest.raises(ValueError, match=r"test/seq.in', line 1: the intent 'meal' is not one of the 2"):
         made.setup("test")
 
 
