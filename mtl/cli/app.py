@@ -128,9 +128,11 @@ class Run:
         self.config.seed_everything = seed_everything(seed, workers=True, verbose=False)
         # one seed for everything random: the data has an own one only where somebody wrote it
         written = self.settings.merged.get(("data", "init_args"))
-        for config in (self.config, self.settings.expanded):  # what is recorded, and what is built
+        if "seed" in (written if isinstance(written, dict) else {}):
+            return
+        for config in (self.config, self.settings.expanded):  # the record of the run, and what is built
             arguments = config.data.get("init_args") or {}
-            if "seed" in arguments and "seed" not in (written if isinstance(written, dict) else {}):
+            if "seed" in arguments:
                 arguments["seed"] = self.config.seed_everything
 
     def _make_run_folder(self) -> Path:
