@@ -113,8 +113,8 @@ class MultiTaskLightningModule(LightningModule):
     def setup(self, stage: str) -> None:
         if isinstance(self.trainer.precision_plugin, HalfPrecision):
             raise ValueError(
-                f"trainer.precision {self.trainer.precision} rounds every number of a batch to 16 bits, true boxes "
-                "too (501.3 to 502). Set it to bf16-mixed or 16-mixed, which keep boxes and weights in 32 bits."
+                f"trainer.precision {self.trainer.precision} rounds true boxes to 16 bits (501.3 to 502). Set it to "
+                "bf16-mixed or 16-mixed, which keep boxes and weights in 32 bits."
             )
         if stage == "fit" and self.init_from is not None:
             self.init_from.load_into(self.model)
@@ -217,8 +217,7 @@ class MultiTaskLightningModule(LightningModule):
         outputs = self.model(batch)
         for name, loss in self.model.losses(outputs, batch).items():
             # weight 0 for a batch without labels, so the mean is over what was labelled
-            # torchmetrics leaves NaN out of a mean; as infinite it is seen
-            count = labelled(batch, self.tasks[name]).sum()
+            count = labelled(batch, self.tasks[name]).sum()  # below: a mean leaves NaN out, but not infinity
             seen = torch.where(count > 0, loss.nan_to_num(float("inf"), float("inf"), float("-inf")), 0.0)
             self.eval_loss(name).update(seen, count)
         predictions = self.model.decode(outputs)

@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     name = config.getoption("--contract")
     if not name:
+        _leave_for_the_night(config, items)
         return
     chosen = choose(name)
     own = [item for item in items if any(_is_same(value, chosen) for value in _parameters(item))]
@@ -53,6 +54,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         )
     config.hook.pytest_deselected(items=[item for item in items if item not in own])
     items[:] = own
+
+
+def _leave_for_the_night(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "nightly" not in config.option.markexpr:
+        late = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=late)
+        items[:] = [item for item in items if item not in late]
 
 
 def _is_same(value: Any, chosen: type | Path) -> bool:

@@ -58,8 +58,8 @@ class TaskTokens(Architecture):
         first, *rest = self.backbone.stages()
         values, mask = run_stage(first, begin(self.backbone, prepared))
         number = len(self.places)
-        tokens = self.tokens.to(values.dtype).expand(len(values), -1, -1)
-        longer = None if mask is None else torch.cat((mask.new_ones(len(mask), number), mask), 1)
+        tokens = self.tokens.to(values.dtype).expand(values.shape[0], -1, -1)
+        longer = None if mask is None else torch.cat((mask.new_ones(mask.shape[0], number), mask), 1)
         outputs = run_stages(rest, (torch.cat((tokens, values), 1), longer))
         # the tokens stand in front of the others, whose padding is at the end
         states: list[State] = [(values, mask), *((out[:, number:], mask) for out, _ in outputs)]

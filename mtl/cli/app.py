@@ -127,10 +127,13 @@ class Run:
             raise ConfigError(f"seed_everything={seed} must lie within 0..{_SEEDS - 1:,}, or be true or false.", origin)
         self.config.seed_everything = seed_everything(seed, workers=True, verbose=False)
         # one seed for everything random: the data has an own one only where somebody wrote it
-        arguments = self.config.data.get("init_args") or {}
         written = self.settings.merged.get(("data", "init_args"))
-        if "seed" in arguments and "seed" not in (written if isinstance(written, dict) else {}):
-            arguments["seed"] = self.config.seed_everything
+        if "seed" in (written if isinstance(written, dict) else {}):
+            return
+        for config in (self.config, self.settings.expanded):  # the record of the run, and what is built
+            arguments = config.data.get("init_args") or {}
+            if "seed" in arguments:
+                arguments["seed"] = self.config.seed_everything
 
     def _make_run_folder(self) -> Path:
         config, command = self.settings.expanded, self.line.command

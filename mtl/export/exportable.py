@@ -112,6 +112,13 @@ def _chosen(model: MultiTaskModel, tasks: Iterable[str] | None) -> list[str]:
             raise ValueError(
                 f"the model has no task {name!r}; it has {', '.join(model.heads)}.{did_you_mean(name, model.heads)}"
             )
+        head = model.head(name)
+        if not head.exportable:
+            rest = [other for other in model.heads if model.head(other).exportable]
+            raise ValueError(
+                f"task {name!r}: {type(head).__name__} searches its answer step by step, which no file can hold; "
+                f"export the other tasks: {', '.join(rest) or 'there is none'}."
+            )
     if not chosen:
         raise ValueError(f"no task is left to export; the model has {', '.join(model.heads)}.")
     return chosen

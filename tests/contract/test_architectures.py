@@ -31,9 +31,10 @@ from tests.contract.kit.architectures import (
     gramian_of_losses,
     grounds_of,
     model,
+    somewhere,
 )
 from tests.contract.kit.found import chosen_alone
-from tests.contract.kit.law import SOME, Gradients, assert_same, balanced, law_of, plain, refused
+from tests.contract.kit.law import SOME, Gradients, assert_same, balanced, law_of, plain, refused, some_steps
 from tests.contract.kit.ranks import NEAR_64, double_precision
 
 
@@ -44,6 +45,13 @@ def test_architectures_are_found() -> None:
 
 @everywhere
 def test_equal_weights_give_the_plain_gradient(cls: type[Architecture], ground: str) -> None:
+    turn = ARCHITECTURES.index(cls) + list(GROUNDS).index(ground)
+    assert "parameters" in law_of(cls, ground, some_steps(turn))
+
+
+@pytest.mark.nightly
+@everywhere
+def test_equal_weights_do_so_at_every_place_under_every_schedule(cls: type[Architecture], ground: str) -> None:
     assert "parameters" in law_of(cls, ground)
 
 
@@ -86,7 +94,7 @@ def test_two_ranks_have_the_gradient_of_one_with_both_batches(cls: type[Architec
             assert_same(one, plain(model(cls, ground), batch(ground), active))
 
 
-@everywhere
+@somewhere
 def test_rows_are_separate_gradients(cls: type[Architecture], ground: str) -> None:
     with double_precision():
         made, data = model(cls, ground), batch(ground)
@@ -118,7 +126,7 @@ def test_own_parameters_are_reached_by_their_task_alone(cls: type[Architecture],
     assert names == [], "DDP waits for a parameter without a gradient"
 
 
-@everywhere
+@somewhere
 def test_views_are_what_is_declared(cls: type[Architecture], ground: str) -> None:
     made, data = model(cls, ground), batch(ground)
     cut = made.cut(data)
@@ -185,7 +193,7 @@ def test_padded_steps_change_nothing(cls: type[Architecture]) -> None:
             torch.testing.assert_close(long[name][key], value, rtol=1e-4, atol=1e-5)
 
 
-@everywhere
+@somewhere
 def test_hardened_for_a_task_it_gives_the_same(cls: type[Architecture], ground: str) -> None:
     made, data = model(cls, ground).eval(), batch(ground)
     before = made(data)
@@ -198,7 +206,7 @@ def test_hardened_for_a_task_it_gives_the_same(cls: type[Architecture], ground: 
             torch.testing.assert_close(after[key], value, rtol=1e-4, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
-@everywhere
+@somewhere
 def test_can_be_copied_pickled_and_loaded_after_a_step(cls: type[Architecture], ground: str) -> None:
     made, data = model(cls, ground), batch(ground)
     plain(made, data)

@@ -39,6 +39,7 @@ class DecoderHead(Head):
     """
 
     kinds = ("text",)
+    exportable = False
     monitor = ("chrf", "max")
 
     def __init__(
@@ -114,7 +115,7 @@ class DecoderHead(Head):
 
         tokens_BL, log_B = beam_search(
             next_log_probs,
-            len(memory_BNC),
+            memory_BNC.shape[0],
             begin=self.task.num_classes,
             end=END,
             most_steps=self.most_tokens,

@@ -13,6 +13,7 @@ from mtl.backbones.backbone import Backbone
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.backbones.table.mlp import TableMLP
 from mtl.backbones.text.bilstm import BiLSTM
+from mtl.backbones.text.transformer import TextTransformer
 from mtl.batch import Batch, collate
 from mtl.functional.gradient_rows import gramian_of_matrix
 from mtl.heads.detection.centernet import CenterNetHead
@@ -29,6 +30,7 @@ from tests.contract.kit.found import found
 from tests.contract.kit.ranks import without_batch_norm
 
 SAMPLES = 4  # of all ranks
+NIGHTLY = pytest.mark.nightly
 CLASSES = 3
 
 
@@ -60,6 +62,11 @@ GROUNDS = {
     "sequence": Ground(
         {"words": InputSpec("words", "tokens", 9)},
         lambda inputs: BiLSTM(inputs, embedding=6, hidden=3, layers=3, dropout=0.0),
+        {**_WHOLE, "third": (TaggingHead, "tags")},
+    ),
+    "tokens": Ground(
+        {"words": InputSpec("words", "tokens", 9)},
+        lambda inputs: TextTransformer(inputs, 8, layers=3, attention_heads=2, feed_forward=8, dropout=0.0),
         {**_WHOLE, "third": (TaggingHead, "tags")},
     ),
     "vector": Ground(
@@ -205,3 +212,13 @@ CASES = [
     pytest.param(cls, ground, id=f"{cls.__name__}-{ground}") for cls in ARCHITECTURES for ground in grounds_of(cls)
 ]
 everywhere = pytest.mark.parametrize(("cls", "ground"), CASES)
+# one ground each in turn; the others at night
+somewhere = pytest.mark.parametrize(
+    ("cls", "ground"),
+    [
+        pytest.param(cls, ground, id=f"{cls.__name__}-{ground}", marks=[] if turn == index % len(there) else NIGHTLY)
+        for index, cls in enumerate(ARCHITECTURES)
+        for there in [grounds_of(cls)]
+        for turn, ground in enumerate(there)
+    ],
+)
