@@ -83,7 +83,12 @@ class MultiTaskModel(nn.Module):
         """
         # a junction may leave heads out of a training step
         views = self.junction(self.cut(batch), list(self.heads))
-        return {name: self.outputs(name, view) for name, view in views.items()}
+        outputs = {}
+        for name, view in views.items():
+            if self.trunk.shared_after_cut:
+                _apart()
+            outputs[name] = self.outputs(name, view)
+        return outputs
 
     def cut(self, batch: Batch | Tensor) -> Features:
         """What the tasks share: the tensors that pass on to own computation.
@@ -177,3 +182,8 @@ class MultiTaskModel(nn.Module):
             batch: as `forward` takes it.
         """
         return self.decode(self(batch))
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _apart() -> None:
+    """End a compiled graph: each task has one of its own, since its loss may be differentiated by itself."""

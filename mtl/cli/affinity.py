@@ -78,7 +78,7 @@ def affinity(arguments: list[str]) -> None:
 
 
 def group(arguments: list[str]) -> None:
-    """The best groups under a budget of networks, and one config for each.
+    """The best groups under a budget of networks: a config for each, or one network whose branches are the groups.
 
     Args:
         arguments: what follows `group`.
@@ -94,11 +94,19 @@ def group(arguments: list[str]) -> None:
     console = Console(highlight=False)
     own_folder(options.output)
     options.output.mkdir(parents=True, exist_ok=True)
+    if options.tree_from is not None:
+        tree = {options.tree_from: [[name for name in heads if name in _named(found, members)] for members in groups]}
+        file = options.output / f"{options.config.stem}_tree.yaml"
+        _write_tree(file, options.config, tree)
+        console.print(f"one network that parts at stage {options.tree_from}: {file}", soft_wrap=True)
     for members in groups:
-        names = [found.names[task] for task in members]
-        file = options.output / f"{options.config.stem}_{'_'.join(names)}.yaml"
-        _write_config(file, options.config, [name for name in heads if name not in names])
-        console.print(f"{' + '.join(names)}: {file}", soft_wrap=True)
+        names = _named(found, members)
+        if options.tree_from is None:
+            file = options.output / f"{options.config.stem}_{'_'.join(names)}.yaml"
+            _write_config(file, options.config, [name for name in heads if name not in names])
+            console.print(f"{' + '.join(names)}: {file}", soft_wrap=True)
+        else:
+            console.print(f"  {' + '.join(names)}")
         for i in members:
             for j in members:
                 if i != j and float(found.mean_KK[i, j]) < options.alone:
@@ -163,6 +171,17 @@ def _write_config(file: Path, base: Path, without: list[str]) -> None:
     file.write_text(comment + yaml.safe_dump(overlay, sort_keys=False), encoding="utf-8")
 
 
+def _write_tree(file: Path, base: Path, tree: dict[int, list[list[str]]]) -> None:
+    architecture = {"class_path": "Branched", "init_args": {"tree": tree}}
+    overlay = {"base": os.path.relpath(base, file.parent), "model": {"architecture": architecture}}
+    comment = "# One network whose branches are groups of tasks, as `python -m mtl group` chose them\n"
+    file.write_text(comment + yaml.safe_dump(overlay, sort_keys=False, default_flow_style=None), encoding="utf-8")
+
+
+def _named(found: Affinity, members: Sequence[int]) -> list[str]:
+    return [found.names[task] for task in members]
+
+
 def _affinity_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("mtl affinity", description="How related are the tasks?", allow_abbrev=False)
     parser.add_argument("--run", type=Path, help="run of the joint model: gradients and lookahead")
@@ -185,5 +204,8 @@ def _group_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, required=True, help="config of the joint model")
     parser.add_argument("--networks", type=int, required=True, help="most networks that may be trained")
     parser.add_argument("--alone", type=float, default=0.0, help="affinity of a task that shares with nobody [0]")
+    parser.add_argument(
+        "--tree-from", type=int, help="write one network instead: the groups are branches from this stage on"
+    )
     parser.add_argument("--output", type=Path, default=Path("configs/groups"), help="folder of the configs")
     return parser

@@ -34,7 +34,7 @@ from tests.contract.kit.architectures import (
     somewhere,
 )
 from tests.contract.kit.found import chosen_alone
-from tests.contract.kit.law import SOME, Gradients, assert_same, balanced, law_of, plain, refused, some_steps
+from tests.contract.kit.law import Gradients, assert_same, balanced, law_of, plain, refused, some_steps
 from tests.contract.kit.ranks import NEAR_64, double_precision
 
 
@@ -55,43 +55,30 @@ def test_equal_weights_do_so_at_every_place_under_every_schedule(cls: type[Archi
     assert "parameters" in law_of(cls, ground)
 
 
-def over_ranks(rank: int, names: Sequence[str]) -> list[Gradients]:
-    """Gradients of every architecture, of both ranks, at its places."""
-    ranks, found, cases = dist.get_world_size(), [], cases_over_ranks(names)
+def over_ranks(rank: int, cls: type[Architecture], ground: str, at: Place, active: Sequence[str] | None) -> Gradients:
+    """The gradient that DDP makes of those of the ranks."""
+    ranks = dist.get_world_size()
     with double_precision():
-        for cls, ground, at, active in cases:
-            mine = batch(ground, rank=rank, ranks=ranks)
-            step = balanced(model(cls, ground), mine, at, active)
-            for value in step.values():
-                if value is not None:  # as DDP does
-                    dist.all_reduce(value)
-                    value /= ranks
-            found.append(step)
-    return found
-
-
-def cases_over_ranks(names: Sequence[str]) -> list[tuple[type[Architecture], str, Place, Sequence[str] | None]]:
-    """Every pair of an architecture and a layout, each at one place and under one schedule, in turn."""
-    pairs = [(cls, ground) for cls in ARCHITECTURES if cls.__name__ in names for ground in grounds_of(cls)]
-    cases = []
-    for index, (cls, ground) in enumerate(pairs):
-        with double_precision():
-            free = not refused(model(cls, ground), batch(ground), "features")
-        at: Place = "features" if free and index % 2 else "parameters"
-        cases.append((cls, ground, at, SOME if index % 3 == 2 else None))
-    return cases
+        step = balanced(model(cls, ground), batch(ground, rank=rank, ranks=ranks), at, active)
+    for value in step.values():
+        if value is not None:
+            dist.all_reduce(value)
+            value /= ranks
+    return step
 
 
 @pytest.mark.ddp
-@every_architecture
-def test_two_ranks_have_the_gradient_of_one_with_both_batches(cls: type[Architecture], run_ranks: RunRanks) -> None:
-    first, second = run_ranks(over_ranks, [cls.__name__])
-    cases = cases_over_ranks([cls.__name__])
-    assert len(first) == len(cases)
-    for one, two, (cls, ground, _, active) in zip(first, second, cases, strict=True):
-        assert_same(two, one, near=0)
-        with double_precision():
-            assert_same(one, plain(model(cls, ground), batch(ground), active))
+@somewhere
+def test_two_ranks_have_the_gradient_of_one_with_both_batches(
+    cls: type[Architecture], ground: str, run_ranks: RunRanks
+) -> None:
+    turn = ARCHITECTURES.index(cls) + list(GROUNDS).index(ground)
+    with double_precision():
+        steps = [step for step in some_steps(turn) if not refused(model(cls, ground), batch(ground), step[0])]
+        for at, active in steps:
+            first, second = run_ranks(over_ranks, cls, ground, at, active)
+            assert_same(second, first, near=0)
+            assert_same(first, plain(model(cls, ground), batch(ground), active))
 
 
 @somewhere

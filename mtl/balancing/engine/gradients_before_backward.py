@@ -96,13 +96,14 @@ class BeforeBackward(TaskGradients):
             rows: list[Gradients] = []
             at_own: list[Gradients] = []
             behind: list[Gradients] = []
-            for loss, leaves, parameters in zip(losses, self.leaves, own, strict=True):
+            last = max((task for task, loss in enumerate(losses) if loss.requires_grad), default=-1)
+            for task, (loss, leaves, parameters) in enumerate(zip(losses, self.leaves, own, strict=True)):
                 inputs = [*leaves, *parameters, *shared]
                 found: Gradients = [None] * len(inputs)  # of a task that did not run
                 if loss.requires_grad:
-                    found = torch.autograd.grad(
-                        loss * self.scale, inputs, retain_graph=self.keep_graph, allow_unused=True
-                    )
+                    # a compiler may have put several tasks into one graph
+                    keep = task != last or self.keep_graph
+                    found = torch.autograd.grad(loss * self.scale, inputs, retain_graph=keep, allow_unused=True)
                 rows.append(found[:num_levels])
                 at_own.append(found[num_levels : num_levels + len(parameters)])
                 behind.append(found[num_levels + len(parameters) :])

@@ -131,7 +131,8 @@ def shard(model: MultiTaskModel, mesh: DeviceMesh, blocks: Sequence[str] = ()) -
     # a warning about in-place work on outputs, which no loss does
     warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module .* returned a view tensor")
     # a head may use its parameters in its loss, after its forward
-    for part in [model.trunk, *model.heads.values(), model]:
+    firsts = [getattr(part, "first", None) for part in model.trunk.of_task.values()]
+    for part in [*(first for first in firsts if first is not None), model.trunk, *model.heads.values(), model]:
         fully_shard(part, mesh=mesh, reshard_after_forward=False)
     for entry in ("cut", "view"):  # the model calls these two, never the trunk's forward
         register_fsdp_forward_method(model.trunk, entry)

@@ -1,7 +1,8 @@
 """Architectures with small backbones of every layout, three tasks, and a batch of examples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,6 +205,19 @@ def gramian_of_losses(losses: Mapping[str, Tensor], shared: list[Tensor]) -> Ten
 
 def _heads(ground: str, heads: Mapping[str, tuple[type[Head], str]]) -> dict[str, tuple[type[Head], str]]:
     return {**GROUNDS[ground].heads, **heads}
+
+
+def in_turn(classes: Sequence[type[Architecture]], every: int) -> Any:
+    """Each `every`-th architecture as the argument `cls`; the others at night.
+
+    Args:
+        classes: the architectures.
+        every: how many share one turn.
+    """
+    cases = [
+        pytest.param(cls, id=cls.__name__, marks=NIGHTLY if index % every else []) for index, cls in enumerate(classes)
+    ]
+    return pytest.mark.parametrize("cls", cases)
 
 
 ARCHITECTURES = found(Architecture)  # type: ignore[type-abstract]

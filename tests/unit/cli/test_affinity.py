@@ -80,6 +80,21 @@ def test_groups_become_configs_that_merge(folder: Path, capsys: Any) -> None:
     assert "warning: boxes is likely to harm largest (-0.5)" in said(capsys)
 
 
+def test_groups_become_branches_of_one_network_that_trains(folder: Path, capsys: Any) -> None:
+    (folder / "a.csv").write_text("from,to,mean,std\n" + "".join(
+        f"{i},{j},{-0.5 if i != j else 1},0\n" for i in ("boxes", "largest") for j in ("boxes", "largest")
+    ))  # fmt: skip
+    words = ["group", "--affinity", "a.csv", "--config", "tiny.yaml", "--output", "groups", "--networks", "2"]
+    assert main([*words, "--tree-from", "2"]) == 0
+    assert "one network that parts at stage 2: groups/tiny_tree.yaml" in said(capsys)
+    assert {file.name for file in (folder / "groups").iterdir()} == {"tiny_tree.yaml"}
+    tree = {"class_path": "Branched", "init_args": {"tree": {2: [["boxes"], ["largest"]]}}}
+    assert yaml.safe_load((folder / "groups/tiny_tree.yaml").read_text())["model"] == {"architecture": tree}
+    assert main(["fit", "--config", "groups/tiny_tree.yaml", "--trainer.max_epochs", "1"]) == 0
+    shown = said(capsys)
+    assert "Branched" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
