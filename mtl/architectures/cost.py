@@ -56,7 +56,8 @@ def count_flops(run: Callable[[], object]) -> int:
     Args:
         run: does it.
     """
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    # without gradients, the counter's hooks fail on views of parameters
+    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
         run()
     return int(counter.get_total_flops())
 

@@ -132,7 +132,7 @@ class DecoderHead(Head):
     def _logits(self, seen_BS: Tensor, memory_BNC: Tensor, keys_BN: Tensor | None) -> Tensor:
         width = self.embedding.embedding_dim
         values_BSC = self.embedding(seen_BS) * width**0.5
-        values_BSC = self.dropout(values_BSC + positions(seen_BS.shape[1], width).to(values_BSC))
+        values_BSC = self.dropout(values_BSC + positions(seen_BS.shape[1], width, seen_BS.device).to(values_BSC))
         for layer in self.layers:
             values_BSC = layer(values_BSC, memory_BNC, keys_BN)
         weight_VC = self.embedding.weight[: self.task.num_classes]
