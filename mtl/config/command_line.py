@@ -9,7 +9,20 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
-_OTHERS = ("predict", "export", "compare", "report", "sweep", "affinity", "group", "list", "data", "paper", "runs")
+_OTHERS = (
+    "predict",
+    "export",
+    "compare",
+    "report",
+    "sweep",
+    "affinity",
+    "group",
+    "list",
+    "data",
+    "paper",
+    "runs",
+    "show",
+)
 COMMANDS = (*TRAINER_COMMANDS, *_OTHERS)
 
 # options that are not keys of a config, and what they do
