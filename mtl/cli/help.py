@@ -22,6 +22,7 @@ mtl: one shared network, many tasks.
   python -m mtl compare --config configs/compare/digits.yaml   methods x seeds
   python -m mtl report --runs runs/compare/digits     its table and pictures
   python -m mtl runs                                  your runs, the best first
+  python -m mtl plot RUN RUN --metric val/score       their curves
   python -m mtl sweep --config configs/sweeps/digits.yaml --trials 20   by Ray
   python -m mtl affinity --run RUN                    are the tasks related?
   python -m mtl group --affinity CSV --config FILE    which share a network

@@ -10,7 +10,7 @@ from mtl.errors import did_you_mean
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
 _OTHERS = (
-    "affinity", "check", "compare", "data", "export", "group", "list", "paper", "predict", "report", "runs",
+    "affinity", "check", "compare", "data", "export", "group", "list", "paper", "plot", "predict", "report", "runs",
     "show", "sweep",
 )  # fmt: skip
 COMMANDS = (*TRAINER_COMMANDS, *_OTHERS)

@@ -11,6 +11,7 @@ from mtl.cli.main import main
 from mtl.data.folder.voc_folder import VOCFolder
 from mtl.data.module import JointDataModule
 from mtl.evaluation.data_check import check_data
+from mtl.targets.target import target_of
 from mtl.task import Task
 
 TASKS = {"boxes": Task("boxes", "detection", class_names=("a", "b")), "scene": Task("scene", "classification", 2)}
@@ -103,3 +104,18 @@ def test_the_command_writes_a_table_json_and_an_exit_code(tmp_path: Path, capsys
     assert "train" in found["counts"]
     assert found["findings"]
     assert "rare_class" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wanted"),
+    [
+        ("classification", torch.tensor(2), [2]),
+        ("multilabel", torch.tensor([1.0, 0.0, 1.0]), [0, 2]),
+        ("segmentation", torch.tensor([[2, -100], [0, 2]]), [0, 2]),
+        ("regression", torch.tensor(2.0), []),
+    ],
+)
+def test_every_kind_says_its_classes(kind: str, value: torch.Tensor, wanted: list[int]) -> None:
+    target = target_of(Task("x", kind, 0 if kind == "regression" else 3))
+    assert target.class_indices({"x": value}) == wanted
+    assert target.sides_px({"x": value}) == []
