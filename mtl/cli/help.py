@@ -12,6 +12,8 @@ from mtl.config.command_line import OPTIONS
 _OVERVIEW = """\
 mtl: one shared network, many tasks.
 
+  python -m mtl check --config configs/digits.yaml    what is in the data
+  python -m mtl show --config configs/digits.yaml     what the network will see
   python -m mtl fit --config configs/digits.yaml      train, then test the best
   python -m mtl validate --run runs/digits/NAME       numbers of validation data
   python -m mtl test --run runs/digits/NAME           numbers of test data
@@ -19,6 +21,8 @@ mtl: one shared network, many tasks.
   python -m mtl export --run RUN                      an ONNX file, and a check
   python -m mtl compare --config configs/compare/digits.yaml   methods x seeds
   python -m mtl report --runs runs/compare/digits     its table and pictures
+  python -m mtl runs                                  your runs, the best first
+  python -m mtl plot RUN RUN --metric val/score       their curves
   python -m mtl sweep --config configs/sweeps/digits.yaml --trials 20   by Ray
   python -m mtl affinity --run RUN                    are the tasks related?
   python -m mtl group --affinity CSV --config FILE    which share a network

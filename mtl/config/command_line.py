@@ -9,7 +9,10 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
-_OTHERS = ("predict", "export", "compare", "report", "sweep", "affinity", "group", "list", "data", "paper")
+_OTHERS = (
+    "affinity", "check", "compare", "data", "export", "group", "list", "paper", "plot", "predict", "report", "runs",
+    "show", "sweep",
+)  # fmt: skip
 COMMANDS = (*TRAINER_COMMANDS, *_OTHERS)
 
 # options that are not keys of a config, and what they do

@@ -114,7 +114,7 @@ def count_by_reading(dataset: Any, tasks: Mapping[str, Task]) -> dict[str, Label
                 return {}  # a custom sample type that only its collate function understands
             seen += 1
             for name, target in targets.items():
-                if _has_label(sample, target):
+                if has_label(sample, target):
                     labelled[name] += 1
                     number = target.num_objects(dict(sample))
                     boxes[name] = None if number is None else number + (boxes[name] or 0)
@@ -158,7 +158,13 @@ def _faults(data: "JointDataModule", split: str, tasks: Mapping[str, Task]) -> I
         yield _Fault(split, f"{text} {why}".rstrip(), sure)
 
 
-def _has_label(sample: Mapping[str, Any], target: Target) -> bool:
+def has_label(sample: Mapping[str, Any], target: Target) -> bool:
+    """Whether a sample carries a label of a task.
+
+    Args:
+        sample: the sample.
+        target: of the task.
+    """
     task = target.task
     if sample.get(task.name) is None or not sample.get(task.labelled_field, True):
         return False

@@ -23,7 +23,9 @@ _LINE = 40  # letters above a picture
 _GAP_PX = 2  # between a picture and its maps
 
 
-def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path, columns: int = 4) -> None:
+def draw_grid(
+    pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path, columns: int = 4, only_true: bool = False
+) -> None:
     """A grid of samples as PNG: predicted boxes solid, true boxes dashed, wrong answers in red.
 
     Maps, such as masks and depth, stand beside their picture, the predicted one before the true one; a sample then has
@@ -34,6 +36,7 @@ def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path
         tasks: the tasks, by name.
         path: the file to write.
         columns: samples in a row.
+        only_true: what stands in place of a prediction is the annotation, and there is nothing to compare it with.
 
     Raises:
         ValueError: without any sample.
@@ -43,7 +46,7 @@ def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path
 
     if not pictures:
         raise ValueError("there is no sample to draw; give at least one.")
-    maps = max(2 * len(map_panels(picture)) for picture in pictures)
+    maps = max((1 if only_true else 2) * len(map_panels(picture)) for picture in pictures)
     columns = 1 if maps else min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     height, width = pictures[0].image.shape[-2:]
@@ -54,17 +57,20 @@ def draw_grid(pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis, picture in zip(axes.flat, pictures, strict=False):
-        _draw(axis, picture, tasks)
+        _draw(axis, picture, tasks, only_true)
     for axis in axes.flat[len(pictures) :]:
         axis.axis("off")
     boxes = any(isinstance(overlay.predicted, Boxes) for p in pictures for overlay in p.overlays.values())
-    legend = "solid: predicted, class and score    dashed white: true" if boxes else ""
+    words = (
+        "annotated boxes and their classes" if only_true else "solid: predicted, class and score    dashed white: true"
+    )
+    legend = words if boxes else ""
     figure.supxlabel(legend, fontsize=8, color="0.35")
     save_figure(figure, path)
 
 
-def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:
-    pixels, captions = _with_maps(picture)
+def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task], only_true: bool) -> None:
+    pixels, captions = _with_maps(picture, only_true)
     axis.imshow(pixels.permute(1, 2, 0).numpy(), interpolation="nearest")
     height, width = picture.image.shape[-2:]
     axis.set(xticks=[], yticks=[], xlim=(-0.5, pixels.shape[-1] - 0.5), ylim=(height - 0.5, -0.5))
@@ -86,12 +92,12 @@ def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:
         spine.set(color=_WRONG if wrong else "0.6", linewidth=1.6 if wrong else 0.6)
 
 
-def _with_maps(picture: Picture) -> tuple[Tensor, dict[int, str]]:
+def _with_maps(picture: Picture, only_true: bool) -> tuple[Tensor, dict[int, str]]:
     """The picture with its maps to the right, and what stands above each, by its left edge."""
     gap = torch.full((3, picture.image.shape[-2], _GAP_PX), 255, dtype=torch.uint8)
     parts, captions, left = [picture.image], {}, picture.image.shape[-1]
     for name, (found, true) in map_panels(picture).items():
-        for words, panel in ((name, found), (f"{name}, true", true)):
+        for words, panel in ((name, found), (f"{name}, true", true))[: 1 if only_true else 2]:
             if panel is None:  # not annotated: an empty place, so that columns stay columns
                 words, panel = "", torch.full_like(found, 255)
             captions[left + _GAP_PX] = words
@@ -108,16 +114,15 @@ def _caption(axis: "Axes", middle: float, words: str, line: int, colour: str) ->
 
 
 def _draw_predicted(axis: "Axes", boxes: Boxes, task: Task, height: int) -> None:
-    assert boxes.scores is not None
-    rows = zip(boxes.boxes.tolist(), boxes.labels.tolist(), boxes.scores.tolist(), strict=True)
-    for box, label, score in rows:
+    scores = [""] * len(boxes.labels) if boxes.scores is None else [f" {score:.2f}" for score in boxes.scores.tolist()]
+    for box, label, score in zip(boxes.boxes.tolist(), boxes.labels.tolist(), scores, strict=True):
         colour = class_colour(label)
         axis.add_patch(_rectangle(box, edgecolor=colour, linewidth=1.6, zorder=3))
         above = box[1] > 0.09 * height
         axis.text(
             box[0] - 0.5,
             (box[1] if above else box[3]) - 0.5,
-            f"{task.class_name(label)} {score:.2f}".replace(" 0.", " ."),
+            f"{task.class_name(label)}{score.replace(' 0.', ' .')}",
             fontsize=6,
             color="white",
             va="bottom" if above else "top",

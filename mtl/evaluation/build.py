@@ -10,7 +10,7 @@ from mtl.config.explain import blame
 from mtl.config.import_policy import Builder
 from mtl.config.merge import Config
 from mtl.config.parsing import expand, new_parser, parse
-from mtl.config.schema import Schema
+from mtl.config.schema import Schema, find_class, parameters
 from mtl.config.yaml_lines import ConfigError, RunError
 from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
@@ -33,6 +33,24 @@ def build_data(config: Config) -> JointDataModule:
     assert isinstance(data, JointDataModule)
     data.prepare_data()
     return data
+
+
+def build_data_of_run(config: Config) -> JointDataModule:
+    """The data module of a run of `fit`: the seed of the run is that of the data, unless the config says another.
+
+    Args:
+        config: the merged config.
+
+    Raises:
+        ConfigError: for anything wrong in its `data` section.
+    """
+    seed, section = config.values.get("seed_everything", 0), config.values.get("data")
+    if isinstance(section, dict) and type(seed) is int:
+        cls = find_class(str(section.get("class_path")), JointDataModule)
+        if cls is not None and "seed" in parameters(cls) and "seed" not in (section.get("init_args") or {}):
+            config = Config(deepcopy(config.values), config.origins)
+            config.values["data"]["init_args"] = {**(section.get("init_args") or {}), "seed": seed}
+    return build_data(config)
 
 
 def build_model(settings: Mapping[str, Any]) -> MultiTaskLightningModule:

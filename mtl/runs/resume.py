@@ -125,15 +125,23 @@ class RunLock:
 
 
 def is_in_use(run: Path) -> bool:
-    """Whether another process trains in a run folder.
+    """Whether another process trains in a run folder; nothing is written there.
 
     Args:
         run: the folder, which may not be there.
     """
-    if not (run / ".lock").is_file():
+    try:
+        import fcntl
+
+        file = os.open(run / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (ImportError, OSError):  # Windows; no lock, a link in its place, or a folder that we may not read
         return False
     try:
-        RunLock(run)
-    except ConfigError:
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         return True
+    except OSError:  # this file system knows no locks
+        return False
+    finally:
+        os.close(file)
     return False

@@ -52,6 +52,9 @@ class Classification(Target):
     def correct(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
         return predictions["labels"] == batch[self.task.name]
 
+    def class_indices(self, sample: Sample) -> list[int]:
+        return [int(sample[self.task.name])]
+
     def reindexed(self, sample: Sample, places: Tensor) -> Sample:
         return {self.task.name: reindex(sample[self.task.name], places)}
 

@@ -90,6 +90,13 @@ class Detection(Target):
     def is_missing(self, sample: Sample) -> bool:
         return False  # no box is an answer, too
 
+    def class_indices(self, sample: Sample) -> list[int]:
+        return [label for label in sample[self.task.labels_field].tolist() if label >= 0]
+
+    def sides_px(self, sample: Sample) -> list[float]:
+        boxes = sample[self.task.name].as_subclass(Tensor)[sample[self.task.labels_field] >= 0]
+        return _sides(boxes).amin(1).tolist()
+
     def num_objects(self, sample: Sample) -> int:
         return int((sample[self.task.labels_field] >= 0).sum())
 

@@ -46,6 +46,9 @@ class Multilabel(Target):
         true = batch[self.task.name][index].cpu() > 0.5
         return Overlay(answer=Answer(self._listed(chosen), self._listed(true), None, torch.equal(chosen, true)))
 
+    def class_indices(self, sample: Sample) -> list[int]:
+        return [index for index, flag in enumerate(torch.as_tensor(sample[self.task.name]).tolist()) if flag == 1]
+
     def reindexed(self, sample: Sample, places: Tensor) -> Sample:
         # a class that the other data set does not know is unknown, not absent
         values = torch.full((self.task.num_classes,), torch.nan)

@@ -40,6 +40,9 @@ class Segmentation(PixelMap):
         true = None if batch is None else ClassMap(batch[self.task.name][index].cpu())
         return Overlay(ClassMap(predictions["class_map"][index].cpu()), true)
 
+    def class_indices(self, sample: Sample) -> list[int]:
+        return [index for index in sample[self.task.name].as_subclass(Tensor).unique().tolist() if index >= 0]
+
     def reindexed(self, sample: Sample, places: Tensor) -> Sample:
         labels = sample[self.task.name]
         return {self.task.name: tv_tensors.Mask(reindex(labels.as_subclass(Tensor), places))}

@@ -163,6 +163,22 @@ class Target(ABC):
         """
         return None
 
+    def class_indices(self, sample: Sample) -> list[int]:
+        """The class of every object of a labelled sample, for counts of classes; empty for kinds without classes.
+
+        Args:
+            sample: a sample with the fields of this target.
+        """
+        return []
+
+    def sides_px(self, sample: Sample) -> list[float]:
+        """The shorter side of every object of a labelled sample, in pixels of its picture; empty for most kinds.
+
+        Args:
+            sample: a sample with the fields of this target.
+        """
+        return []
+
     # augmentation of pictures
 
     def mosaic(self, samples: Sequence[Sample], height: int, width: int) -> Sample:

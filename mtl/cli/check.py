@@ -1,0 +1,75 @@
+"""`python -m mtl check`: what is in the data of a config, and what should be looked at, without training.
+
+    python -m mtl check --config configs/digits.yaml
+    python -m mtl check --config configs/digits.yaml --json check.json --strict
+
+Every flag of `fit` works too. Exit code: 0, or 1 where there are errors (with --strict also warnings).
+"""
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mtl.cli.show import config_of
+from mtl.config.paths import path
+from mtl.errors import printable
+from mtl.evaluation.build import build_data_of_run
+from mtl.evaluation.data_check import DataCheck, check_data
+
+_MOST_SHOWN = 5  # findings of a kind
+
+
+def check(arguments: list[str]) -> None:
+    """Read the data of a config and print counts and findings.
+
+    Args:
+        arguments: what follows `check`.
+
+    Raises:
+        ConfigError: without a config, or for anything wrong in its data.
+        SystemExit: with 1, if there is an error.
+    """
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("mtl check", description=__doc__, allow_abbrev=False, formatter_class=form)
+    parser.add_argument("--json", type=path, help="also write counts and all findings to this file")
+    parser.add_argument("--samples", type=int, help="read at most so many samples of a split [all]")
+    parser.add_argument("--strict", action="store_true", help="warnings count as errors")
+    options, rest = parser.parse_known_args(arguments)
+    found = check_data(build_data_of_run(config_of("check", rest)), options.samples)
+    console = Console(highlight=False)
+    _show(console, found)
+    if options.json is not None:
+        _write(options.json, found)
+    if found.has_errors or (options.strict and found.findings):
+        raise SystemExit(1)
+
+
+def _show(console: Console, found: DataCheck) -> None:
+    table = Table("task", "class", *found.counts, box=None, pad_edge=False)
+    tasks = dict.fromkeys(task for counts in found.counts.values() for task in counts)
+    for task in tasks:
+        of_splits = [counts[task] for counts in found.counts.values()]
+        table.add_row(Text(task), "labelled", *(f"{count.labelled:,} of {count.samples:,}" for count in of_splits))
+        for name in dict.fromkeys(name for count in of_splits for name in count.classes):
+            table.add_row("", Text(printable(name, 60)), *(f"{count.classes[name]:,}" for count in of_splits))
+    console.print(table)
+    kinds = Counter((finding.level, finding.kind) for finding in found.findings)
+    for (level, kind), number in sorted(kinds.items()):
+        console.print(Text(f"\n{level}: {number} x {kind}", style="bold red" if level == "error" else "bold"))
+        texts = [finding.text for finding in found.findings if (finding.level, finding.kind) == (level, kind)]
+        for text in texts[:_MOST_SHOWN]:
+            console.print(Text(f"  {printable(text)}"), soft_wrap=True)
+        if number > _MOST_SHOWN:
+            console.print(f"  and {number - _MOST_SHOWN} more; --json FILE has all")
+    if not kinds:
+        console.print("\nnothing to look at")
+
+
+def _write(file: Path, found: DataCheck) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found.plain(), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,83 @@
+"""`python -m mtl plot`: one metric of several runs as curves; seeds are a mean and a band.
+
+    python -m mtl plot runs/compare/digits/Equal/seed* --metric val/score
+    python -m mtl plot runs/digits/first runs/digits/second --to curves.pdf
+
+Runs are one line where they are called `seed<number>` in one folder.
+"""
+
+import argparse
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from mtl.config.foreign_files import UnsafeFile
+from mtl.config.paths import path
+from mtl.config.yaml_lines import ConfigError
+from mtl.drawing.run_curves import FORMATS, Curve, draw_run_curves
+from mtl.errors import did_you_mean, printable
+from mtl.runs.metrics_csv import read_series
+
+_SEED = re.compile(r"seed\d+")
+
+
+def plot(arguments: list[str]) -> None:
+    """Draw one metric of several runs.
+
+    Args:
+        arguments: what follows `plot`.
+
+    Raises:
+        ConfigError: if a run or the metric is missing, or the file cannot be written.
+    """
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("mtl plot", description=__doc__, allow_abbrev=False, formatter_class=form)
+    parser.add_argument("run", nargs="+", type=path, help="folders of runs")
+    parser.add_argument("--metric", default="val/score", help="a column of metrics.csv [val/score]")
+    parser.add_argument("--to", type=path, default=Path("curves.png"), help="file: .png, .pdf or .svg [curves.png]")
+    parser.add_argument("--each", action="store_true", help="a line for each run, no bands")
+    options = parser.parse_args(arguments)
+    if options.to.suffix.lower() not in FORMATS:
+        raise ConfigError(f"--to {str(options.to)!r} must end with one of {', '.join(FORMATS)}.")
+    if options.to.is_symlink() or (options.to.exists() and not options.to.is_file()):
+        raise UnsafeFile(f"--to {str(options.to)!r} is a link or no file. Give it another name.")
+    groups = groups_of(options.run, options.metric, options.each)
+    try:
+        written = draw_run_curves(groups, options.metric, options.to)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if not written:
+        raise ConfigError(f"--to {str(options.to)!r} cannot be written.")
+    Console(highlight=False).print(Text(printable(str(options.to))), soft_wrap=True)
+
+
+def groups_of(runs: Sequence[Path], metric: str, each: bool = False) -> dict[str, list[Curve]]:
+    """The curves of runs; seeds of one folder are a group.
+
+    Args:
+        runs: folders of runs.
+        metric: a column of their `metrics.csv`.
+        each: whether every run is a group of its own.
+
+    Raises:
+        ConfigError: if a run or the metric is missing.
+        UnsafeFile: if the numbers of a run are damaged.
+    """
+    groups: dict[str, list[Curve]] = {}
+    for run in dict.fromkeys(runs):
+        file = run / "metrics.csv"
+        if not file.is_file():
+            raise ConfigError(f"{str(run)!r} has no metrics.csv. Give folders of runs; `mtl runs` lists them.")
+        series = read_series(file)
+        if metric not in series:
+            near = did_you_mean(metric, series)
+            raise ConfigError(f"{str(file)!r} has no column {metric!r:.100}.{near} There are {', '.join(series)}.")
+        points = [point for point in zip(*series[metric], strict=True) if math.isfinite(point[1])]
+        seed = _SEED.fullmatch(run.name) is not None and not each
+        name = run.parent.name if seed else f"{run.parent.name}/{run.name}"
+        groups.setdefault(printable(name, 60), []).append(([step for step, _ in points], [y for _, y in points]))
+    return groups

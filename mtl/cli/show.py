@@ -1,0 +1,59 @@
+"""`python -m mtl show`: training batches as the network sees them, with all targets drawn, before training.
+
+    python -m mtl show --config configs/digits.yaml --to pictures/digits
+
+Every flag of `fit` works too: --data.augment.mosaic 1.
+"""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from mtl.config.command_line import read_command_line
+from mtl.config.import_policy import allow_imports
+from mtl.config.merge import Config, read_config
+from mtl.config.paths import path
+from mtl.config.yaml_lines import ConfigError
+from mtl.evaluation.build import build_data_of_run
+from mtl.evaluation.show_batches import show_batches
+
+
+def show(arguments: list[str]) -> None:
+    """Draw the first training batches of a config.
+
+    Args:
+        arguments: what follows `show`.
+
+    Raises:
+        ConfigError: without a config, or for anything wrong in its data.
+    """
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("mtl show", description=__doc__, allow_abbrev=False, formatter_class=form)
+    parser.add_argument("--to", type=path, default=Path("pictures"), help="folder to write to [pictures]")
+    parser.add_argument("--batches", type=int, default=2, help="how many batches, one PNG each [2]")
+    parser.add_argument("--samples", type=int, default=16, help="most samples of a batch [16]")
+    options, rest = parser.parse_known_args(arguments)
+    data = build_data_of_run(config_of("show", rest))
+    for file in show_batches(data, options.to, options.batches, options.samples):
+        Console(highlight=False).print(Text(str(file)), soft_wrap=True)
+
+
+def config_of(command: str, words: list[str]) -> Config:
+    """The merged config that `--config` and the flags of `fit` describe.
+
+    Args:
+        command: for the message.
+        words: what the command does not take itself.
+
+    Raises:
+        ConfigError: without a config, or for a word that is no flag.
+    """
+    line = read_command_line(command, words)
+    if line.run is not None and not line.configs:
+        line.configs.append(line.run / "config.yaml")
+    if not line.configs:
+        raise ConfigError(f"`{command}` needs a config: --config configs/digits.yaml, or --run RUN.")
+    allow_imports(line.allow)
+    return read_config(line.configs, line.flags)

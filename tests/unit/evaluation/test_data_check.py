@@ -1,0 +1,121 @@
+"""Planted faults in data are found, each by its kind; clean data have none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mtl.cli.main import main
+from mtl.data.folder.voc_folder import VOCFolder
+from mtl.data.module import JointDataModule
+from mtl.evaluation.data_check import check_data
+from mtl.targets.target import target_of
+from mtl.task import Task
+
+TASKS = {"boxes": Task("boxes", "detection", class_names=("a", "b")), "scene": Task("scene", "classification", 2)}
+
+
+class Planted(JointDataModule):
+    """Samples as they are given."""
+
+    from_config = False
+
+    def __init__(self, **splits: list[dict[str, Any]]) -> None:
+        super().__init__(TASKS)
+        for split, samples in splits.items():
+            setattr(self, f"{split}_set", samples)
+
+    @classmethod
+    def declare_tasks(cls, **_: Any) -> dict[str, Task]:
+        return TASKS
+
+
+def picture(seed: int) -> torch.Tensor:
+    return torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def sample(seed: int, label: int = 0, side: float = 8.0, scene: int | None = 0, **rest: Any) -> dict[str, Any]:
+    boxes = {"boxes": torch.tensor([[2.0, 2.0, 2.0 + side, 20.0]]), "boxes_labels": torch.tensor([label])}
+    boxes[TASKS["boxes"].labels_field] = boxes.pop("boxes_labels")
+    found = {"image": picture(seed), **boxes, **rest}
+    return found if scene is None else {**found, "scene": torch.tensor(scene)}
+
+
+def clean(start: int) -> list[dict[str, Any]]:
+    return [sample(start + i, i % 2, scene=i % 2) for i in range(20)]
+
+
+def kinds(data: JointDataModule) -> dict[str, str]:
+    return {finding.kind: finding.level for finding in check_data(data).findings}
+
+
+def test_clean_data_are_counted_and_have_no_finding() -> None:
+    found = check_data(Planted(train=clean(0), val=clean(100), test=clean(200)))
+    assert found.findings == []
+    count = found.counts["train"]["boxes"]
+    assert (count.samples, count.labelled, dict(count.classes), count.small) == (20, 20, {"a": 10, "b": 10}, 0)
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "wanted"),
+    [
+        ([], [sample(3)], {"near_duplicate": "error"}),
+        ([sample(50, side=2.9)], [], {"small": "warning"}),
+        ([], [sample(50, image=torch.full((3, 32, 32), 90, dtype=torch.uint8))], {"uniform": "warning"}),
+        ([sample(50, image=picture(50) // 13)], [], {"dark": "warning"}),
+        ([sample(i, scene=None) for i in range(50, 90)], [], {"unlabelled": "warning"}),
+        ([sample(i, 0) for i in range(300, 1300)], [], {"imbalance": "warning"}),
+    ],
+)
+def test_a_planted_fault_is_the_only_finding(train: list[Any], val: list[Any], wanted: dict[str, str]) -> None:
+    assert kinds(Planted(train=clean(0) + train, val=clean(100) + val, test=clean(200))) == wanted
+
+
+def test_a_class_that_only_validation_has_is_an_error_and_a_rare_one_a_warning() -> None:
+    train = [sample(i, 0, scene=i == 0) for i in range(20)]
+    assert kinds(Planted(train=train, val=clean(100))) == {"absent_class": "error", "rare_class": "warning"}
+    nothing = [{"image": picture(i)} for i in range(5)]
+    assert kinds(Planted(train=nothing, val=clean(100)))["no_labels"] == "error"
+
+
+def test_a_part_of_the_samples_is_spread_and_a_number_below_one_refused() -> None:
+    data = Planted(train=clean(0), val=clean(100))
+    assert check_data(data, 5).counts["train"]["scene"].samples == 5
+    with pytest.raises(ValueError, match="at least 1"):
+        check_data(data, 0)
+
+
+def test_the_command_writes_a_table_json_and_an_exit_code(tmp_path: Path, capsys: Any) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    arguments: Any = VOCFolder.example_args(root)
+    config = tmp_path / "mine.yaml"
+    config.write_text(
+        f"data:\n  class_path: VOCFolder\n  init_args:\n    root: {root.as_posix()}\n"
+        f"    box_classes: {list(arguments['box_classes'])}\n    image_size: [32, 32]\n"
+    )
+    words = ["check", "--config", str(config), "--json", str(tmp_path / "check.json"), "--strict"]
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 1
+    found = json.loads((tmp_path / "check.json").read_text())
+    assert "train" in found["counts"]
+    assert found["findings"]
+    assert "rare_class" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wanted"),
+    [
+        ("classification", torch.tensor(2), [2]),
+        ("multilabel", torch.tensor([1.0, 0.0, 1.0]), [0, 2]),
+        ("segmentation", torch.tensor([[2, -100], [0, 2]]), [0, 2]),
+        ("regression", torch.tensor(2.0), []),
+    ],
+)
+def test_every_kind_says_its_classes(kind: str, value: torch.Tensor, wanted: list[int]) -> None:
+    target = target_of(Task("x", kind, 0 if kind == "regression" else 3))
+    assert target.class_indices({"x": value}) == wanted
+    assert target.sides_px({"x": value}) == []
