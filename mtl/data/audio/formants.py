@@ -83,7 +83,8 @@ def speak(digits: list[int], voice: Voice, rng: np.random.Generator) -> Tensor:
     spectrum = torch.fft.rfft(noise_T)
     spectrum[: int(len(spectrum) * 0.6)] = 0  # hissing is above 2.4 kHz
     wave_T = wave_T + hiss_T * torch.fft.irfft(spectrum, n=steps) + (broad_T + voice.breath) * noise_T
-    return 0.5 * wave_T / wave_T.abs().max()
+    loud_T: Tensor = 0.5 * wave_T / wave_T.abs().max()
+    return loud_T
 
 
 def _controls(sounds: str, voice: Voice, rng: np.random.Generator) -> Tensor:

@@ -66,14 +66,17 @@ def resample(wave_T: Tensor, own_rate: int, rate: int) -> Tensor:
     kept = torch.zeros(length // 2 + 1, dtype=spectrum.dtype)
     shared = min(len(kept), len(spectrum))
     kept[:shared] = spectrum[:shared]
-    return (torch.fft.irfft(kept, n=length) * (length / len(wave_T))).float()
+    moved_T: Tensor = torch.fft.irfft(kept, n=length) * (length / len(wave_T))
+    return moved_T.float()
 
 
 def _values(data: bytes, width: int) -> NDArray[np.float32]:
     if width == 1:  # 8 bits have no sign
-        return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
+        return (np.frombuffer(data, np.uint8).astype(np.float32) - np.float32(128)) / np.float32(128)
     if width == 3:
         padded = np.zeros((len(data) // 3, 4), np.uint8)
         padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
         data, width = padded.tobytes(), 4
-    return np.frombuffer(data, f"<i{width}").astype(np.float32) / np.float32(math.ldexp(1, 8 * width - 1))
+    values: NDArray[np.float32] = np.frombuffer(data, f"<i{width}").astype(np.float32)
+    values *= np.float32(math.ldexp(1, 1 - 8 * width))
+    return values
