@@ -70,17 +70,20 @@ class InputSpec:
     Args:
         name: the input's key in samples and batches.
         kind: its form: the name of a file in `mtl/inputs`, such as `image` or `tokens`, or a kind of your own.
-        channels: width of a value: channels of an image, columns of a table, size of a vocabulary.
+        channels: width of a value: channels of an image, columns of a table, size of a vocabulary, bands of a
+            spectrogram.
         names: names of these, in their order, where they have names.
+        rate: values a second (Hz), of inputs recorded over time; 0 where there is no such thing.
 
     Raises:
-        ValueError: for a name that cannot be a key, or without channels.
+        ValueError: for a name that cannot be a key, without channels, or for a rate below 0.
     """
 
     name: str
     kind: str
     channels: int = 0
     names: tuple[str, ...] = ()
+    rate: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -92,6 +95,8 @@ class InputSpec:
                 f"input {self.name!r} has channels={self.channels} and {len(self.names)} names; give channels of at "
                 "least 1, or names."
             )
+        if self.rate < 0:
+            raise ValueError(f"input {self.name!r} has rate={self.rate} Hz; give a rate above 0, or leave it out.")
 
 
 Inputs = Mapping[str, InputSpec]

@@ -102,7 +102,9 @@ def longer(inputs: Inputs, number: int = 3, steps: int = 16) -> dict[str, Tensor
     for name in inputs:
         longest = max(len(sample[name]) for sample in made)
         if extra[name].ndim == 1 and len({len(sample[name]) for sample in made}) > 1:
-            extra[name] = extra[name].repeat(longest + steps)[: longest + steps]
+            # of a waveform many values are one step
+            length = longest + max(steps, longest)
+            extra[name] = extra[name].repeat(length)[:length]
     batch = collate([*made, extra], {}, inputs)
     return prepared(inputs, {k: v[:number] for k, v in batch.items() if isinstance(v, Tensor)})
 

@@ -1,0 +1,1 @@
+"""Recordings: reading files, and samples of them."""
