@@ -93,7 +93,7 @@ def _predict_exported(options: argparse.Namespace) -> None:
         image_size=size if size and len(size) == 2 else size and size[0],
         score_threshold=options.score_threshold,
         batch_size=options.batch_size,
-        fit=known.get("fit", "stretch"),
+        fit=known.get("fit", "letterbox"),
         pictures=options.pictures,
     )
     _say(found, output)
