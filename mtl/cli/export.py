@@ -100,7 +100,9 @@ def _image_size(
     if not names:
         return None, {}
     height, width = data.test_set[0][names[0]].shape[-2:]
-    return (int(height), int(width)), {"fit": config.get(("data", "init_args", "fit")) or "stretch"}
+    return (int(height), int(width)), {
+        "fit": config.get(("data", "init_args", "fit")) or "letterbox"
+    }  # without it, as `predict` does
 
 
 def _calibration(data: JointDataModule, model: ExportableModel, most: int) -> Iterator[dict[str, Tensor]]:

@@ -14,15 +14,17 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.data.table.module import TableDataModule
 from mtl.evaluation.build import build_data
 from mtl.evaluation.load import load_checkpoint
-from mtl.evaluation.predict_folder import channels_of_pictures, predict_folder
+from mtl.evaluation.predict_folder import predict_folder
 from mtl.evaluation.predict_table import predict_table
 from mtl.evaluation.predict_text import predict_text
+from mtl.evaluation.predictor import channels_of_pictures, predictor_of
+from mtl.export.onnx_file import OnnxModel
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint
 
 
 def predict(arguments: list[str]) -> None:
-    """Write a JSON file and a CSV; of pictures also annotated PNGs; of a table a CSV alone.
+    """Write a JSON file and a CSV; of pictures also annotated copies; of a table a CSV alone.
 
     Args:
         arguments: what follows `predict`.
@@ -32,10 +34,17 @@ def predict(arguments: list[str]) -> None:
         FileNotFoundError: if the run, the checkpoint or the folder of pictures is missing.
     """
     options = _parser().parse_args(arguments)
-    if options.run is None and options.ckpt_path is None:
-        raise ConfigError("`predict` needs a trained model: --run runs/<experiment>/<name>, or --ckpt_path FILE.")
-    if options.images is not None and not options.images.is_dir():
-        raise FileNotFoundError(f"there is no folder {str(options.images)!r}; --images takes a folder of pictures.")
+    if options.run is None and options.ckpt_path is None and options.model is None:
+        raise ConfigError(
+            "`predict` needs a trained model: --run runs/<experiment>/<name>, --ckpt_path FILE, or --model FILE.onnx."
+        )
+    if options.images is not None and not options.images.exists():
+        raise FileNotFoundError(
+            f"there is no folder {str(options.images)!r}; --images takes a folder of pictures, or one picture."
+        )
+    if options.model is not None:
+        _predict_exported(options)
+        return
     allow_imports(options.allow.split(",") if options.allow else ())
     checkpoint = checkpoint_file(options.ckpt_path) if options.ckpt_path else find_checkpoint(options.run)
     run = options.run or checkpoint.resolve().parents[1]
@@ -60,10 +69,38 @@ def predict(arguments: list[str]) -> None:
         output=output,
         score_threshold=options.score_threshold,
         batch_size=options.batch_size,
+        pictures=options.pictures,
         **settings,
     )
-    console = Console(highlight=False)
-    console.print(
+    _say(found, output)
+
+
+def _predict_exported(options: argparse.Namespace) -> None:
+    if options.images is None or options.run or options.ckpt_path:
+        raise ConfigError("--model FILE.onnx holds the whole model: give --images, and neither --run nor --ckpt_path.")
+    if not options.model.is_file():
+        raise FileNotFoundError(f"there is no file {str(options.model)!r}; `python -m mtl export` writes model.onnx.")
+    file = OnnxModel(options.model)
+    predictor_of(file)  # a model of something else is refused before its size is asked for
+    known = file.description
+    size = options.image_size or known.get("size")
+    output = options.output or Path("predictions")
+    own_folder(output)
+    found = predict_folder(
+        file,
+        images=options.images,
+        output=output,
+        image_size=size if size and len(size) == 2 else size and size[0],
+        score_threshold=options.score_threshold,
+        batch_size=options.batch_size,
+        fit=known.get("fit", "letterbox"),
+        pictures=options.pictures,
+    )
+    _say(found, output)
+
+
+def _say(found: dict[str, Any], output: Path) -> None:
+    Console(highlight=False).print(
         f"{found['pictures']} pictures, {found['boxes']} boxes, {found['skipped']} files skipped: {output}",
         soft_wrap=True,
     )
@@ -102,12 +139,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("mtl predict", description=__doc__, allow_abbrev=False)
     parser.add_argument("--run", type=Path, help="folder of the run; its best checkpoint is used")
     parser.add_argument("--ckpt_path", help="another checkpoint")
+    parser.add_argument("--model", type=Path, help="model.onnx that `export` wrote, in place of --run")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--images", type=Path, help="folder of pictures")
+    source.add_argument("--images", type=Path, help="folder of pictures, or one picture")
     source.add_argument("--table", type=Path, help="CSV with the input columns")
     source.add_argument("--text", type=Path, help="file with one sentence a line")
     parser.add_argument("--output", type=Path, help="folder to write to [RUN/predictions]")
     parser.add_argument("--score_threshold", type=float, default=0.3, help="leave out boxes below it [0.3]")
+    parser.add_argument(
+        "--pictures", type=_how_many, metavar="none|N|all", help="annotated copies of the first N pictures [all]"
+    )
     parser.add_argument("--batch_size", type=int, default=16, help="pictures, rows or sentences at a time [16]")
     parser.add_argument(
         "--image_size",
@@ -118,3 +159,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--allow", help="module that the checkpoint may import beside mtl, torch, torchvision, ...")
     parser.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")
     return parser
+
+
+def _how_many(text: str) -> int | None:
+    if text in ("none", "all"):
+        return 0 if text == "none" else None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} must be none, all, or a number")
+    return int(text)

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtl.errors import printable
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -30,6 +32,20 @@ def save_figure(figure: "Figure", path: Path) -> bool:
         _log.warning("picture %s cannot be written (%s); the run continues without it.", path, error.strerror or error)
         return False
     return True
+
+
+@contextmanager
+def not_costing(what: str) -> Iterator[None]:
+    """For pictures of a run that is fine: whatever fails is logged, and the run goes on to write its results.
+
+    Args:
+        what: is drawn.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001, drawing meets files, fonts, disks and servers
+        reason = printable(f"{type(error).__name__}: {error}")
+        _log.warning("%s cannot be drawn (%s); the run continues without.", what, reason)
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 """Predict a folder of pictures with a trained model: COCO JSON, a CSV, masks, and annotated copies."""
 
 import errno
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,113 +14,106 @@ from torchvision.transforms.v2.functional import rgb_to_grayscale
 from mtl.data.images import SUFFIXES
 from mtl.data.resize import FitMode, read_fitted
 from mtl.errors import printable
-from mtl.evaluation.prediction_files import Found, coco_document, write_csv, write_picture
-from mtl.inputs.image import ImageInput
-from mtl.inputs.input import Input
+from mtl.evaluation.prediction_files import Found, PredictionFiles, write_copy, write_maps
+from mtl.evaluation.predictor import Predictor, predictor_of
+from mtl.export.onnx_file import OnnxModel
 from mtl.model import MultiTaskModel
 from mtl.module import MultiTaskLightningModule
 from mtl.targets.target import target_of
-from mtl.task import Task
 
-_ABOUT_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)  # such as a.png beside a.png.png/
+_ABOUT_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # no other picture can be written either
 _MOST_NAMES = 10  # of skipped files on the screen
 
 
-@dataclass
-class _Skipped:
-    names: list[str] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
-
-
 def predict_folder(
-    model: MultiTaskModel | MultiTaskLightningModule,
+    model: MultiTaskModel | MultiTaskLightningModule | OnnxModel,
     images: Path,
     output: Path,
     image_size: Sequence[int] | int | None,
     score_threshold: float = 0.3,
     batch_size: int = 16,
     fit: FitMode = "letterbox",
+    pictures: int | None = None,
 ) -> dict[str, Any]:
     """Predict for every picture below a folder; write `predictions.json`, `predictions.csv`, `pictures/` and `masks/`.
 
+    A file that cannot be read or drawn costs nothing but itself: its name and the reason are in the JSON. Results are
+    written as they come, and what an earlier call wrote to `output` is removed.
+
     Args:
-        model: a trained model, on the device to use.
-        images: folder of pictures of any size and form; files of other kinds are left alone.
+        model: a trained model, on the device to use, or a file that was exported from one.
+        images: folder of pictures of any size and form, or one picture; files of other kinds are left alone.
         output: folder to write to.
         image_size: height and width of the network's input in pixels, or its side; as in training.
         score_threshold: boxes below it are left out, 0 to 1.
         batch_size: pictures at a time.
         fit: how a picture is brought to that size, as in training.
+        pictures: how many pictures get an annotated copy, the first ones; all by default.
 
     Returns:
-        Numbers of `pictures`, `boxes` and `skipped` files, and `skipped_files` by name with the reason.
+        Numbers of `pictures`, `boxes` and `skipped` files, `skipped_files` by name with the reason, and `not_drawn`:
+        pictures with results that have no annotated copy, by name with the reason.
 
     Raises:
         ValueError: for a folder without pictures, or where none can be decoded, for settings out of range, and for a
             model that takes anything but pictures.
     """
-    plain = model if isinstance(model, MultiTaskModel) else model.model
-    channels = channels_of_pictures(plain)
+    predictor = predictor_of(model)
     size = _size(image_size)
-    if not 0 <= score_threshold <= 1 or batch_size < 1:
+    if not 0 <= score_threshold <= 1 or batch_size < 1 or (pictures is not None and pictures < 0):
         raise ValueError(
-            f"score_threshold={score_threshold} must lie within 0..1 and batch_size={batch_size} be at least 1."
+            f"score_threshold={score_threshold} must lie within 0..1, batch_size={batch_size} be at least 1, and "
+            f"pictures={pictures} at least 0."
         )
-    tasks = {name: plain.head(name).task for name in plain.heads}
-    files = _files(Path(images), Path(output))
-    skipped = _Skipped()
-    found = []
-    training = plain.training
-    plain.eval()
+    root, output = Path(images), Path(output)
+    paths = _files(root, output)
+    files = PredictionFiles(output, predictor.tasks)
+    done = False
     try:
-        read = _read(Path(images), files, size, fit, batch_size, channels, skipped)
-        for one in _predict(plain, tasks, read, score_threshold):
-            try:
-                one.name.encode()  # the table is in UTF-8
-                write_picture(one, tasks, Path(output))
-            except (UnicodeEncodeError, OSError) as error:
-                if isinstance(error, OSError) and error.errno not in _ABOUT_NAMES:
-                    raise
-                skipped.names.append(one.name)
-                skipped.reasons.append(f"its copy cannot be named: {error}")
-            else:
-                found.append(one)
+        with predictor.ready():
+            for read in _read(root, paths, size, fit, batch_size, predictor.channels, files):
+                for one in _predict(predictor, read, score_threshold):
+                    _write(one, predictor, files, pictures)
+                files.flush()
+        done = True
     finally:
-        plain.train(training)
-    _report(skipped)
-    if not found:
-        raise ValueError(f"none of the {len(files)} pictures in {str(images)!r} could be decoded; see the names above.")
-    document = coco_document(found, tasks)
-    document["skipped"] = [
-        {"file_name": name, "reason": reason} for name, reason in zip(skipped.names, skipped.reasons, strict=True)
-    ]
-    (Path(output) / "predictions.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    write_csv(found, tasks, Path(output) / "predictions.csv")
+        try:
+            files.close()
+        except OSError:
+            if done:  # a full disk hides no other error
+                raise
+    document = files.document
+    skipped = {entry["file_name"]: entry["reason"] for entry in document["skipped"]}
+    not_drawn = {entry["file_name"]: entry["reason"] for entry in document.get("not_drawn", [])}
+    _report(f"skipped {len(skipped)} undecodable files", skipped)
+    _report(f"{len(not_drawn)} pictures have results, but no copy", not_drawn)
+    if not document["images"]:
+        raise ValueError(f"none of the {len(paths)} pictures in {str(images)!r} could be decoded; see the names above.")
     return {
-        "pictures": len(found),
+        "pictures": len(document["images"]),
         "boxes": len(document["annotations"]),
-        "skipped": len(skipped.names),
-        "skipped_files": dict(zip(skipped.names, skipped.reasons, strict=True)),
+        "skipped": len(skipped),
+        "skipped_files": skipped,
+        "not_drawn": not_drawn,
     }
 
 
-def channels_of_pictures(model: MultiTaskModel) -> int:
-    """Channels of the pictures that a model takes.
-
-    Args:
-        model: the model.
-
-    Raises:
-        ValueError: if it takes anything else than one RGB or grey picture.
-    """
-    inputs = list(model.inputs.values())
-    if len(inputs) == 1 and isinstance(inputs[0], ImageInput) and inputs[0].spec.channels in (1, 3):
-        return inputs[0].spec.channels
-    specs = [part.spec for part in inputs if isinstance(part, Input)]
-    takes = ", ".join(f"{spec.name} ({spec.kind}, {spec.channels} channels)" for spec in specs)
-    raise ValueError(
-        f"predict reads folders of RGB or grey pictures (--images) or a CSV (--table); this model takes {takes}."
-    )
+def _write(one: Found, predictor: Predictor, files: PredictionFiles, pictures: int | None) -> None:
+    try:
+        one.name.encode()  # the table is in UTF-8
+    except UnicodeEncodeError as error:
+        files.skip(one.name, f"the table cannot name it: {error}")
+        return
+    number = len(files.document["images"])
+    files.add(one)
+    try:
+        write_maps(one, files.output)
+        if pictures is None or number < pictures:
+            write_copy(one, predictor.tasks, files.output)
+    except Exception as error:  # whatever is wrong with one picture, the others do not pay for it
+        if isinstance(error, OSError) and error.errno in _ABOUT_DISKS:
+            raise
+        files.skip(one.name, f"its copy cannot be written: {error}", "not_drawn")
 
 
 def _size(image_size: Sequence[int] | int | None) -> tuple[int, int]:
@@ -136,8 +128,10 @@ def _size(image_size: Sequence[int] | int | None) -> tuple[int, int]:
 
 
 def _files(images: Path, output: Path) -> list[Path]:
+    if images.is_file():
+        return [images]
     if not images.is_dir():
-        raise ValueError(f"there is no folder {str(images)!r}; give a folder of pictures.")
+        raise ValueError(f"there is no folder {str(images)!r}; give a folder of pictures, or one picture.")
     inside = output.resolve()
     files = sorted(
         path
@@ -168,17 +162,16 @@ def _read(
     fit: FitMode,
     batch_size: int,
     channels: int,
-    skipped: _Skipped,
+    written: PredictionFiles,
 ) -> Iterator[list[_Read]]:
     for start in range(0, len(files), batch_size):
         read = []
         for path in files[start : start + batch_size]:
-            name = path.relative_to(root).as_posix()
+            name = path.relative_to(root).as_posix() if path != root else path.name
             try:
                 image, original_size, to_original = read_fitted(path, size, fit)
-            except ValueError as error:
-                skipped.names.append(name)
-                skipped.reasons.append(str(error.__cause__ or error))
+            except Exception as error:  # noqa: BLE001, decoders of damaged files raise anything
+                written.skip(name, str(error.__cause__ or error) or type(error).__name__)
                 continue
             if channels == 1:
                 image = rgb_to_grayscale(image)
@@ -187,27 +180,22 @@ def _read(
             yield read
 
 
-def _predict(
-    model: MultiTaskModel, tasks: dict[str, Task], batches: Iterable[list[_Read]], score_threshold: float
-) -> Iterator[Found]:
-    device = next(model.parameters()).device
-    for read in batches:
-        predictions = model.predict(torch.stack([one.image for one in read]).to(device))
-        for index, one in enumerate(read):
-            height, width = one.original_size.tolist()
-            overlays = {
-                name: target_of(tasks[name]).overlay(found, index, None, score_threshold)
-                for name, found in predictions.items()
-            }
-            overlays = {name: shown.in_file(one.to_original, height, width) for name, shown in overlays.items()}
-            yield Found(one.path, one.name, height, width, overlays)
+def _predict(predictor: Predictor, read: list[_Read], score_threshold: float) -> Iterator[Found]:
+    predictions = predictor.predict(torch.stack([one.image for one in read]))
+    for index, one in enumerate(read):
+        height, width = one.original_size.tolist()
+        overlays = {
+            name: target_of(predictor.tasks[name]).overlay(found, index, None, score_threshold)
+            for name, found in predictions.items()
+        }
+        overlays = {name: shown.in_file(one.to_original, height, width) for name, shown in overlays.items()}
+        yield Found(one.path, one.name, height, width, overlays)
 
 
-def _report(skipped: _Skipped) -> None:
-    if not skipped.names:
+def _report(title: str, reasons: dict[str, str]) -> None:
+    if not reasons:
         return
-    lines = [printable(f"{name}: {reason}") for name, reason in zip(skipped.names, skipped.reasons, strict=True)]
+    lines = [printable(f"{name}: {reason}") for name, reason in reasons.items()]
     more = len(lines) - _MOST_NAMES
     lines = lines[:_MOST_NAMES] + ([f"and {more} more, all in predictions.json"] if more > 0 else [])
-    text = f"skipped {len(skipped.names)} undecodable files:\n  " + "\n  ".join(lines)
-    get_console().print(text, highlight=False, markup=False, soft_wrap=True)
+    get_console().print(f"{title}:\n  " + "\n  ".join(lines), highlight=False, markup=False, soft_wrap=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mtl.errors import printable
 from mtl.export.exportable import ExportableModel
 from mtl.features import MASK
 
@@ -167,6 +168,9 @@ class OnnxModel:
 
     Attributes:
         description: what was written into the file.
+
+    Raises:
+        ValueError: if the file cannot be loaded.
     """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
@@ -176,7 +180,11 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the package raises classes of its own for each kind of damage
+            reason = printable(str(error))
+            raise ValueError(f"{str(path)!r} is no model that onnxruntime can load: {reason}") from error
         self.input_names = [one.name for one in self.session.get_inputs()]
         self.output_names = [one.name for one in self.session.get_outputs()]
         known = self.session.get_modelmeta().custom_metadata_map.get(METADATA, "{}")

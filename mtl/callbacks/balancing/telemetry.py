@@ -16,7 +16,7 @@ from mtl.balancing.protocols import LossWeighting
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.callbacks.logging_steps import is_logging_step
 from mtl.drawing.balancing import draw_balancing
-from mtl.drawing.figure_file import not_hiding
+from mtl.drawing.figure_file import not_costing, not_hiding
 from mtl.functional.gradient_similarity import gradient_similarity
 from mtl.runs.metrics_csv import MetricsCSV, read_series
 
@@ -82,7 +82,8 @@ class BalancingTelemetry(Callback):
         self._recent = _Mean()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._draw(trainer)
+        with not_costing("curves of balancing"):
+            self._draw(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.state.fn == "fit" and self.names:

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 from mtl.callbacks.model_parts import model_of
+from mtl.drawing.figure_file import not_costing
 from mtl.drawing.grid import draw_grid
 from mtl.drawing.sample import Picture, take_picture
 from mtl.drawing.wandb_image import wandb_images
@@ -79,7 +80,8 @@ class BoxPictures(Callback):
         run = run_folder(trainer)
         folder = self.folder or (run / "pictures" if run else None)
         if self._pictures and folder is not None and trainer.is_global_zero:
-            draw_grid(self._pictures, _tasks(pl_module), folder / "predictions.png")
+            with not_costing("predictions.png"):
+                draw_grid(self._pictures, _tasks(pl_module), folder / "predictions.png")
         self._send(trainer, pl_module, "test")
 
     def state_dict(self) -> dict[str, Any]:
@@ -93,15 +95,17 @@ class BoxPictures(Callback):
         image = image_of(model_of(pl_module).inputs)
         if room <= 0 or not trainer.is_global_zero or image is None:
             return
-        for index in range(min(room, len(batch[image]))):
-            self._pictures.append(take_picture(batch, outputs, index, _tasks(pl_module), self.min_score, image))
+        with not_costing("pictures of samples"):
+            for index in range(min(room, len(batch[image]))):
+                self._pictures.append(take_picture(batch, outputs, index, _tasks(pl_module), self.min_score, image))
 
     def _send(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._pictures:
             for logger in _wandb_loggers(trainer):
-                images = [image for picture in self._pictures for image in wandb_images(picture, _tasks(pl_module))]
-                # not log_metrics: there is no best picture
-                logger.experiment.log({f"{stage}/pictures": images, "trainer/global_step": trainer.global_step - 1})
+                with not_costing(f"{stage}/pictures of W&B"):
+                    images = [image for picture in self._pictures for image in wandb_images(picture, _tasks(pl_module))]
+                    # not log_metrics: there is no best picture
+                    logger.experiment.log({f"{stage}/pictures": images, "trainer/global_step": trainer.global_step - 1})
         self._pictures = []
 
 

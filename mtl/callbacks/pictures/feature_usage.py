@@ -22,6 +22,7 @@ from mtl.callbacks.model_parts import model_of
 from mtl.distributed.dtensor import is_sharded
 from mtl.distributed.ranks import each_rank, num_ranks, sum_over_ranks
 from mtl.drawing.feature_usage import Channels, draw_saliency, draw_usage
+from mtl.drawing.figure_file import not_costing
 from mtl.drawing.sample import Picture, take_picture
 from mtl.features import Features, as_rows
 from mtl.functional.channel_usage import channel_owners, usage_overlap, usage_shares
@@ -103,7 +104,8 @@ class FeatureUsage(Callback):
                 list(model.heads),
                 usage_shares(usage_KC),
             )
-            self._write(trainer, channels, pictures[: len(saliency)], saliency)
+            with not_costing("usage of features"):
+                self._write(trainer, channels, pictures[: len(saliency)], saliency)
 
     def _write(
         self, trainer: Trainer, channels: Channels, pictures: Sequence[Picture], saliency: Sequence[Tensor]

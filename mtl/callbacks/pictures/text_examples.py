@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from mtl.batch import labelled
+from mtl.drawing.figure_file import not_costing
 from mtl.drawing.text_table import Example, TaskAnswer, columns, draw_examples, row, write_examples
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.metrics_csv import run_folder
@@ -59,21 +60,24 @@ class TextExamples(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         run = run_folder(trainer)
         folder = self.folder or (run / "pictures" if run else None)
-        if not self._examples:
-            return
+        examples, self._examples = self._examples, []
+        if examples:
+            with not_costing("examples"):
+                self._write(trainer, folder, examples)
+
+    def _write(self, trainer: Trainer, folder: Path | None, examples: list[Example]) -> None:
         if folder is not None:
-            write_examples(self._examples, folder / "examples.csv")
-            shown = sorted(self._examples, key=lambda example: not example.has_error)[: self.num_drawn]
+            write_examples(examples, folder / "examples.csv")
+            shown = sorted(examples, key=lambda example: not example.has_error)[: self.num_drawn]
             if shown:
                 draw_examples(shown, folder / "examples.png")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 import wandb
 
-                names: list[str | int] = [*columns(self._examples)]
-                rows = [[row(example).get(str(name)) for name in names] for example in self._examples]
+                names: list[str | int] = [*columns(examples)]
+                rows = [[row(example).get(str(name)) for name in names] for example in examples]
                 logger.experiment.log({"test/examples": wandb.Table(columns=names, data=rows)})
-        self._examples = []
 
 
 def _example(pl_module: MultiTaskLightningModule, text: str, outputs: Any, batch: Any, index: int) -> Example:

@@ -17,6 +17,7 @@ from mtl.data.folder.findings import DataReport
 
 OnBadBox = Literal["error", "skip", "clip"]
 OnUnknownClass = Literal["error", "skip"]
+OnBadImage = Literal["error", "skip"]
 BoxesOn = Literal["upright", "stored"]
 
 
@@ -98,6 +99,7 @@ class Checks:
         on_bad_box: action for a box that extends more than one pixel beyond its picture, or is not four numbers.
         on_unknown_class: action for a box of a class that is not in `box_classes`.
         verify_images: decode each picture once instead of reading only its header.
+        on_bad_image: action for a picture that cannot be decoded or is too large.
         max_pixels: maximum number of pixels per picture; `mtl.data.images.MAX_PIXELS` by default.
         boxes_on: coordinates of boxes if a picture has an EXIF orientation: of the upright or the stored pixels.
     """
@@ -108,6 +110,7 @@ class Checks:
     verify_images: bool = False
     max_pixels: int | None = None
     boxes_on: BoxesOn | None = None
+    on_bad_image: OnBadImage = "error"
 
     def refuse_box(self, fault: str, image: str, report: DataReport) -> None:
         """Handle an annotation whose box is not four numbers: raise an error, or skip and report it.

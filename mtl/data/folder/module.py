@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from torch.utils.data import Dataset
 
 from mtl.batch import Sample
-from mtl.data.folder.annotations import AnnotatedImage, BoxesOn, Checks, OnBadBox, OnUnknownClass
+from mtl.data.folder.annotations import AnnotatedImage, BoxesOn, Checks, OnBadBox, OnBadImage, OnUnknownClass
 from mtl.data.folder.csv_labels import CsvLabels
 from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH
 from mtl.data.folder.findings import DataReport
@@ -53,7 +53,10 @@ class FolderDataModule(JointDataModule):
         on_bad_box: for a box more than 1 px outside its picture: `error`, `clip` or `skip`; for a box that is not four
             numbers: `error` or skip. Boxes without area are always skipped; skipped and clipped boxes are reported.
         on_unknown_class: for a box of a class that is not in `box_classes`: `error` or `skip`.
-        verify_images: decode each picture at the start; otherwise only headers are read.
+        on_bad_image: for a picture or a map that cannot be decoded or is too large: `error`, which names all of them,
+            or `skip`; a skipped map leaves its picture without a label.
+        verify_images: decode each picture at the start, once: files that have not changed since are remembered in
+            `~/.cache/mtl`. Otherwise only headers are read.
         max_pixels: maximum number of pixels per picture (height times width); a larger picture is an error.
         boxes_on: coordinates of boxes if a picture has an EXIF orientation: of the `upright` picture, or of the
             `stored` pixels. By default upright, and an error if the annotation declares the stored size.
@@ -81,7 +84,8 @@ class FolderDataModule(JointDataModule):
         fit: FitMode = "letterbox",
         on_bad_box: OnBadBox = "error",
         on_unknown_class: OnUnknownClass = "error",
-        verify_images: bool = False,
+        on_bad_image: OnBadImage = "error",
+        verify_images: bool = True,
         max_pixels: int = MAX_PIXELS,
         boxes_on: BoxesOn | None = None,
         cache: bool = False,
@@ -109,7 +113,9 @@ class FolderDataModule(JointDataModule):
         self.fit_mode = fit
         if max_pixels < 1:
             raise ValueError(f"max_pixels={max_pixels} must be at least 1.")
-        self.checks = Checks(self.box_classes, on_bad_box, on_unknown_class, verify_images, max_pixels, boxes_on)
+        self.checks = Checks(
+            self.box_classes, on_bad_box, on_unknown_class, verify_images, max_pixels, boxes_on, on_bad_image
+        )
         self.cache = cache
         self.report_csv = report_csv
         self.data_report = DataReport(f"{type(self).__name__} {root}")
@@ -221,12 +227,14 @@ class FolderDataModule(JointDataModule):
                     "Set data.init_args.root to the folder of the data set, or put the data there."
                     f"{how_to_fetch(self.root)}"
                 )
-            self._contents = read_folder(self)
-            self.release()
-            self.data_report.log_summary()
-            if self.report_csv:
-                folder = Path(self.trainer.default_root_dir) if self.trainer else Path()
-                self.data_report.write_csv(folder / self.report_csv)
+            try:
+                self._contents = read_folder(self)
+                self.release()
+                self.data_report.log_summary()
+            finally:  # findings explain an error too
+                if self.report_csv:
+                    folder = Path(self.trainer.default_root_dir) if self.trainer else Path()
+                    self.data_report.write_csv(folder / self.report_csv)
         for split in _STAGES[stage]:
             if split not in self._contents.annotations:
                 raise ValueError(

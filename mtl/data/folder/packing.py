@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mtl.data.folder.annotations import AnnotatedImage, Annotations, Checks, no_boxes
 from mtl.data.folder.duplicates import doubled_boxes
 from mtl.data.folder.findings import DataReport
-from mtl.data.images import SIDEWAYS, Header, read_header, read_image, turn_boxes
+from mtl.data.images import SIDEWAYS, Header, read_header, turn_boxes
 from mtl.errors import did_you_mean
 from mtl.targets.detection import ignored
 
@@ -47,8 +47,6 @@ def check_and_pack(
             report.add("missing_image", split, record.name, f"no file {record.path.name}", "skipped")
             continue
         header = read_header(record.path, checks.max_pixels)
-        if checks.verify_images:
-            read_image(record.path, max_pixels=checks.max_pixels)
         _check_header(record, header, split, checks, report)
         record = _on_upright(record, header, checks)
         known = _known_classes(record, class_index, split, checks, report)

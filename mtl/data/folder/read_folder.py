@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from mtl.data.folder.annotations import Annotations
+from mtl.data.folder.annotations import AnnotatedImage, Annotations
 from mtl.data.folder.csv_labels import image_targets
+from mtl.data.folder.decoded import without_undecodable
 from mtl.data.folder.duplicates import report_duplicates
 from mtl.data.folder.findings import DataReport
 from mtl.data.folder.image_labels import is_labelled
@@ -50,14 +51,19 @@ def read_folder(data: "FolderDataModule") -> FolderContents:
     if data.csv_labels:
         data.csv_labels.read({*names, *used}, report)
     found = FolderContents()
+    listed: dict[str, list[AnnotatedImage]] = {}
+    for split, wanted in splits.items():
+        if all(splits[other] != wanted for other in listed):
+            listed[split] = [data.record(name) for name in _once(wanted, split, report)]
+            for record in listed[split]:
+                record.maps = {task: files.file(data.root, record.name) for task, files in data.map_tasks.items()}
+    listed = without_undecodable(listed, data.root, data.checks, report)
     for split, wanted in splits.items():
         twin = next((other for other in found.annotations if splits[other] == wanted), None)
         if twin:
             report.add("same_pictures", split, "", f"as {twin}", "kept")
             continue
-        records = [data.record(name) for name in _once(wanted, split, report)]
-        for record in records:
-            record.maps = {task: files.file(data.root, record.name) for task, files in data.map_tasks.items()}
+        records = listed.pop(split)
         if data.csv_labels:
             data.csv_labels.add_to(records, split, report)
         looked_for = records[0].path if records else None

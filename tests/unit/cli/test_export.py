@@ -77,3 +77,31 @@ def test_a_file_that_lost_accuracy_is_told() -> None:
         "boxes/map (0.800 -> 0.700)",
         "kind/accuracy (0.900 -> 0.880)",
     ]
+
+
+@pytest.mark.slow
+def test_predict_takes_the_file_and_gives_the_predictions_of_the_run(run: Path, tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("onnxruntime")
+    made, pictures = tmp_path / "made", tmp_path / "pictures"
+    assert main(["export", "--run", str(run), "--checkpoint", "last", "--to", str(made)]) == 0
+    pictures.mkdir()
+    for number, size in enumerate([(100, 60), (64, 64), (40, 90)]):
+        Image.effect_noise(size, 90).convert("RGB").save(pictures / f"{number}.png")
+    words = ["predict", "--images", str(pictures), "--score_threshold", "0", "--pictures", "none"]
+    last = ["--run", str(run), "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
+    assert main([*words, *last, "--output", str(tmp_path / "of_run")]) == 0
+    assert main([*words, "--model", str(made / "model.onnx"), "--output", str(tmp_path / "of_file")]) == 0
+    run_s, file_s = (json.loads((tmp_path / name / "predictions.json").read_text()) for name in ("of_run", "of_file"))
+    assert run_s["images"] == file_s["images"]
+    assert run_s["categories"] == file_s["categories"]
+    # boxes of equal scores are in no order, and the last of the list may differ by rounding
+    best = [[one for one in found["annotations"] if one["image_id"] == 1][:10] for found in (run_s, file_s)]
+    assert len(best[0]) == 10
+    assert [one["score"] for one in best[0]] == pytest.approx([one["score"] for one in best[1]], abs=1e-4)
+    first = (tmp_path / "of_run/predictions.csv").read_text().splitlines()[0]
+    assert first == (tmp_path / "of_file/predictions.csv").read_text().splitlines()[0]
+    (made / "broken.onnx").write_bytes(b"no model")
+    assert main([*words, "--model", str(made / "broken.onnx"), "--output", str(tmp_path / "of_file")]) != 0
+    told = capsys.readouterr().err
+    assert "broken.onnx' is no model that onnxruntime can load" in told
+    assert "Traceback" not in told

@@ -30,7 +30,7 @@ def test_a_folder_of_pictures_is_predicted(trained: Path, pictures: Path, tmp_pa
     assert all(box["bbox"][0] >= 0 and box["bbox"][2] > 0 for box in found["annotations"])
     with (output / "predictions.csv").open() as file:
         assert len(list(csv.DictReader(file))) >= 2
-    assert len(list(output.rglob("*.png"))) == 2
+    assert len(list(output.rglob("*.jpg"))) == 2
 
 
 def test_results_lie_in_the_run_folder_by_default(trained: Path, pictures: Path) -> None:

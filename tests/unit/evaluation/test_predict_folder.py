@@ -112,9 +112,9 @@ def test_the_csv_has_answers_and_counts_per_class(folder: Path, tmp_path: Path) 
 
 def test_annotated_pictures_lie_beside(folder: Path, tmp_path: Path) -> None:
     predict_folder(model(), folder, tmp_path / "out", image_size=64)
-    drawn = sorted(path.relative_to(tmp_path / "out/pictures").as_posix() for path in (tmp_path / "out").rglob("*.png"))
-    assert drawn == ["cmyk.jpg.png", "deep/rgba.webp.png", "grey.bmp.png", "wide.png.png"]
-    with Image.open(tmp_path / "out/pictures/wide.png.png") as image:
+    drawn = sorted(path.relative_to(tmp_path / "out/pictures").as_posix() for path in (tmp_path / "out").rglob("*.jpg"))
+    assert drawn == ["cmyk.jpg.jpg", "deep/rgba.webp.jpg", "grey.bmp.jpg", "wide.png.jpg"]
+    with Image.open(tmp_path / "out/pictures/wide.png.jpg") as image:
         assert image.width == 512
 
 
@@ -209,10 +209,96 @@ def test_a_name_that_no_copy_or_table_can_have_is_skipped_and_told_in_one_printa
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = tmp_path / "images"
-    for name in ("good.png", "a.png", "a.png.png/b.png", "l" * 251 + ".png", "\udcff.png", "\x1b]0;x.png"):
+    for name in ("good.png", "a.png", "a.png.jpg/b.png", "l" * 251 + ".png", "\udcff.png", "\x1b]0;x.png"):
         save(images / name, (32, 32))
     found = predict_folder(model(), images, tmp_path / "out", 32)
-    assert set(found["skipped_files"]) == {"a.png.png/b.png", "l" * 251 + ".png", "\udcff.png"}
-    assert found["pictures"] == 3
+    assert set(found["skipped_files"]) == {"\udcff.png"}
+    assert set(found["not_drawn"]) == {"a.png.jpg/b.png", "l" * 251 + ".png"}
+    assert found["pictures"] == 5
     assert "\x1b" not in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "predictions.json").read_text())["skipped"]
+
+
+class Dying(Found):
+    """Fails at the second batch, as a GPU without memory does."""
+
+    calls = 0
+
+    def predict(self, image: Tensor) -> dict[str, dict[str, Tensor]]:
+        self.calls += 1
+        if self.calls == 3:
+            raise RuntimeError("out of memory")
+        return super().predict(image)
+
+
+def test_a_run_that_dies_keeps_what_it_had(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="out of memory"):
+        predict_folder(model(Dying), folder, tmp_path / "out", 64, batch_size=1)
+    document = json.loads((tmp_path / "out/predictions.json").read_text())
+    with (tmp_path / "out/predictions.csv").open(newline="") as file:
+        rows = [row["file_name"] for row in csv.DictReader(file)]
+    assert rows == [image["file_name"] for image in document["images"]] == ["cmyk.jpg", "deep/rgba.webp"]
+    assert [entry["file_name"] for entry in document["skipped"]] == ["broken.jpg"]
+
+
+def test_tables_are_whole_at_every_batch(folder: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int, int]] = []
+    out = tmp_path / "out"
+
+    class Looking(Found):
+        def predict(self, image: Tensor) -> dict[str, dict[str, Tensor]]:
+            if (out / "predictions.json").is_file():
+                lines = [json.loads(line) for line in (out / "predictions.partial.jsonl").read_text().splitlines()]
+                with (out / "predictions.csv").open(newline="") as file:
+                    rows = len(list(csv.DictReader(file)))
+                images = len(json.loads((out / "predictions.json").read_text())["images"])
+                seen.append((images, rows, sum("image" in line for line in lines)))
+            return super().predict(image)
+
+    predict_folder(model(Looking), folder, out, 64, batch_size=1)
+    assert seen == [(1, 1, 1), (2, 2, 2), (2, 3, 3)]  # the JSON is replaced when the pictures have doubled
+    assert not (out / "predictions.partial.jsonl").exists()
+    assert len(json.loads((out / "predictions.json").read_text())["images"]) == 4
+
+
+def test_copies_of_an_earlier_call_go_and_files_of_others_stay(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict_folder(model(), folder, out, 64)
+    (out / "pictures/mine.jpg").write_text("not ours")
+    (folder / "wide.png").unlink()
+    document = json.loads((out / "predictions.json").read_text())
+    document["images"].append({"file_name": "../../mine"})  # a name that leads out
+    (out / "predictions.json").write_text(json.dumps(document))
+    (tmp_path / "mine.jpg").write_text("not ours")
+    predict_folder(model(), folder, out, 64, pictures=1)
+    left = sorted(path.relative_to(out / "pictures").as_posix() for path in (out / "pictures").rglob("*.jpg"))
+    assert left == ["cmyk.jpg.jpg", "mine.jpg"]
+    assert (tmp_path / "mine.jpg").is_file()
+
+
+@pytest.mark.parametrize(("pictures", "number"), [(None, 4), (2, 2), (0, 0)])
+def test_as_many_copies_as_wanted(folder: Path, tmp_path: Path, pictures: int | None, number: int) -> None:
+    found = predict_folder(model(), folder, tmp_path / "out", 64, pictures=pictures)
+    assert found["pictures"] == 4
+    assert len(list((tmp_path / "out").rglob("*.jpg"))) == number
+
+
+def test_a_copy_that_cannot_be_drawn_costs_no_result(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def annotate(*_: Any) -> None:
+        raise ZeroDivisionError("no height")
+
+    monkeypatch.setattr("mtl.evaluation.prediction_files.annotate", annotate)
+    found = predict_folder(model(), folder, tmp_path / "out", 64)
+    assert (found["pictures"], len(found["not_drawn"])) == (4, 4)
+    assert "no height" in found["not_drawn"]["wide.png"]
+    monkeypatch.setattr("mtl.evaluation.predict_folder.read_fitted", annotate)
+    with pytest.raises(ValueError, match="none of the 5 pictures"):
+        predict_folder(model(), folder, tmp_path / "out", 64)
+
+
+def test_one_file_alone(folder: Path, tmp_path: Path) -> None:
+    assert predict_folder(model(), folder / "wide.png", tmp_path / "out", 64)["pictures"] == 1
+    document = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert [image["file_name"] for image in document["images"]] == ["wide.png"]

@@ -8,6 +8,8 @@ from PIL import Image
 
 from mtl.callbacks.pictures import box_pictures
 from mtl.callbacks.pictures.box_pictures import BoxPictures
+from mtl.callbacks.tracking.results import Results
+from mtl.evaluation.report import read_results
 from mtl.runs.metrics_csv import MetricsCSV
 
 
@@ -39,6 +41,19 @@ def test_without_a_folder_and_w_and_b_nothing_is_drawn(tiny: Any, monkeypatch: p
     monkeypatch.setattr(box_pictures, "draw_grid", lambda *rest: drawn.append(rest))
     tiny.trainer([BoxPictures()]).test(tiny.module(), tiny.data(), verbose=False)
     assert drawn == []
+
+
+@pytest.mark.parametrize("broken", ["draw_grid", "take_picture"])
+def test_a_picture_that_cannot_be_drawn_costs_no_results(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("picture 'a.jpg' cannot be decoded")
+
+    monkeypatch.setattr(box_pictures, broken, fail)
+    tiny.trainer([BoxPictures(tmp_path), Results(tmp_path)]).test(tiny.module(), tiny.data(), verbose=False)
+    assert read_results(tmp_path / "results.json")["test/score"] is not None
+    assert "cannot be drawn (ValueError: picture 'a.jpg' cannot be decoded)" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -104,11 +104,11 @@ def test_a_box_outside_its_picture_is_an_error_or_clipped_or_skipped(voc_root: P
 
 def test_an_undecodable_picture_is_found_before_training(voc_root: Path) -> None:
     (voc_root / "images/p4.png").write_bytes((voc_root / "images/p4.png").read_bytes()[:200])
-    module(voc_root).setup("fit")  # the header is whole
+    module(voc_root, verify_images=False).setup("fit")  # the header is whole
+    with pytest.raises(ValueError, match="p4.png' cannot be decoded.*on_bad_image: skip"):
+        module(voc_root).setup("fit")
     with pytest.raises(ValueError, match="p4.png' cannot be decoded"):
-        module(voc_root, verify_images=True).setup("fit")
-    with pytest.raises(ValueError, match="p4.png' cannot be decoded"):
-        module(voc_root, cache=True).setup("fit")
+        module(voc_root, verify_images=False, cache=True).setup("fit")
     (voc_root / "images/p4.png").write_text("no picture")
     with pytest.raises(ValueError, match="p4.png' cannot be decoded"):
         module(voc_root).setup("fit")
