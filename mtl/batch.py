@@ -51,9 +51,24 @@ def collate(samples: Sequence[Sample], tasks: Mapping[str, Task], inputs: Inputs
         taken |= {*target.fields, task.labelled_field}
         names += [task.name] if any(present) else []
     for key in samples[0].keys() - taken:
-        batch[key] = torch.stack([torch.as_tensor(sample[key]).as_subclass(Tensor) for sample in samples])
+        batch[key] = _stack(key, samples)
     batch[LABELLED] = tuple(names)
     return batch
+
+
+def _stack(key: str, samples: Sequence[Sample]) -> Tensor:
+    """An entry that belongs to no input and no task."""
+    lacking = sum(key not in sample for sample in samples)
+    try:
+        if not lacking:
+            return torch.stack([torch.as_tensor(sample[key]).as_subclass(Tensor) for sample in samples])
+        found = f"is missing in {lacking} of {len(samples)} samples"
+    except (RuntimeError, TypeError, ValueError) as error:
+        found = f"cannot be stacked ({error})"
+    raise ValueError(
+        f"entry {key!r} of a sample {found}. It belongs to no declared task or input, so every sample has it, as "
+        "numbers of one shape; declare it (`declare_tasks`, `inputs`), or leave it out."
+    )
 
 
 def labelled(batch: Batch, task: Task) -> Tensor:

@@ -28,16 +28,47 @@ def concrete_subclasses(base: type[T]) -> Iterator[type[T]]:
     Args:
         base: the base class of a family, for example `Head`.
     """
-    found: set[type[T]] = set()
+    found: dict[type[T], None] = {}  # in order of definition: of a class that is defined again, the last comes last
     open_classes = [base]
     while open_classes:
         for child in open_classes.pop().__subclasses__():
             if child not in found:
-                found.add(child)
+                found[child] = None
                 open_classes.append(child)
     for cls in sorted(found, key=lambda cls: (cls.__name__, cls.__module__)):
         if not getattr(cls, "__abstractmethods__", None) and not cls.__name__.startswith("_"):
             yield cls
+
+
+def by_kind(base: type[T]) -> dict[str, type[T]]:
+    """The class that serves each kind, by its word; a subclass that inherits its word leaves it to its parent.
+
+    Args:
+        base: the base class of a family with kinds, `Input` or `Target`.
+
+    Raises:
+        ValueError: for a class without a word, and for two classes with the same one.
+    """
+    known: dict[str, type[T]] = {}
+    for cls in concrete_subclasses(base):
+        kind = getattr(cls, "kind", None)
+        if not isinstance(kind, str) or not kind:
+            raise ValueError(
+                f"{cls.__module__}.{cls.__name__} is a subclass of {base.__name__} without a kind; set "
+                "`kind = ...` in the class, the word by which data sets ask for it."
+            )
+        other = known.get(kind)
+        if other is None or issubclass(other, cls) or _name(other) == _name(cls):
+            known[kind] = cls
+        elif not issubclass(cls, other):
+            raise ValueError(
+                f"{_name(other)} and {_name(cls)} both serve kind {kind!r}; give one of them another word."
+            )
+    return known
+
+
+def _name(cls: type[Any]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def defined_in(modules: Iterable[str]) -> Iterator[type[Any]]:

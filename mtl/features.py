@@ -6,7 +6,7 @@ differ in length, `<level>_mask` [B,T] says which steps are real; a map may have
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -15,6 +15,8 @@ from mtl.errors import did_you_mean
 Layout = Literal["map", "sequence", "vector"]
 Features = dict[str, Tensor]  # level name -> values; `<level>_mask` -> bool
 MASK = "_mask"
+FORMS: dict[Layout, str] = {"map": "[B,C,H,W]", "sequence": "[B,T,C]", "vector": "[B,C]"}
+DIMENSIONS: dict[Layout, int] = {"map": 4, "sequence": 3, "vector": 2}
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,32 @@ class FeatureSpec:
                     f"{did_you_mean(level, usable)}"
                 )
         return list(levels)
+
+    def check(self, features: Any, who: str) -> Features:
+        """Refuse features that are not what is declared here, before a head fails on them.
+
+        Args:
+            features: the levels.
+            who: who made them, for the message.
+
+        Returns:
+            The features.
+
+        Raises:
+            ValueError: naming the level, what it is and what was declared.
+        """
+        if not isinstance(features, dict):
+            raise ValueError(f"{who} gives a {type(features).__name__}; expected a dict: level -> tensor.")
+        for level, width in self.channels.items():
+            if level not in features:
+                raise ValueError(f"{who} gives {', '.join(features)}; its spec declares a level {level!r} as well.")
+            shape, layout = features[level].shape, self.layouts[level]
+            if len(shape) != DIMENSIONS[layout] or shape[1 if layout == "map" else -1] != width:
+                raise ValueError(
+                    f"{who} gives level {level!r} as {list(shape)}; its spec declares a {layout} of {width} channels, "
+                    f"{FORMS[layout]}. Make FeatureSpec(channels, strides, layouts) say what `forward` gives."
+                )
+        return features
 
     def pyramid(self, who: str) -> list[str]:
         """The `p*` levels (equal width, finest first) that a dense head works on.

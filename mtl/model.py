@@ -45,8 +45,16 @@ class MultiTaskModel(nn.Module):
         for name, head in heads.items():
             if head.task.name != name:
                 raise ValueError(f"head {name!r} was built for task {head.task.name!r}; give it that name.")
+            monitor = getattr(head, "monitor", None)
+            if not isinstance(monitor, tuple) or len(monitor) != 2 or monitor[1] not in ("max", "min"):
+                raise ValueError(
+                    f"{type(head).__name__} has monitor = {monitor!r}; expected a metric's name and 'max' or 'min'."
+                )
             if hasattr(nn.ModuleDict, name):
                 raise ValueError(f"a task cannot be named {name!r}: torch.nn.ModuleDict uses that word itself.")
+        for name, ready in (inputs or {}).items():
+            if ready.spec.name != name:
+                raise ValueError(f"input {ready.spec.name!r} stands under the key {name!r}; give it that name.")
         self.inputs = nn.ModuleDict(inputs or {name: input_kind(spec)(spec) for name, spec in IMAGE.items()})
         self.trunk = trunk if isinstance(trunk, Architecture) else HardSharing(trunk, list(heads))
         self.heads = nn.ModuleDict(heads)
@@ -156,6 +164,11 @@ class MultiTaskModel(nn.Module):
         """
         first = {key.removeprefix(FIRST): value for key, value in outputs.items() if key.startswith(FIRST)}
         loss = self.head(name).loss({key: value for key, value in outputs.items() if not key.startswith(FIRST)}, batch)
+        if loss.ndim:
+            raise ValueError(
+                f"{type(self.head(name)).__name__} gives task {name!r} a loss of shape {list(loss.shape)}; expected a "
+                "scalar, the mean over the labelled samples. `masked_mean` in mtl/distributed/normaliser.py gives it."
+            )
         if first:
             assert isinstance(self.trunk, FirstPredictions)
             loss = loss + self.trunk.first_weight * self._first(name).loss(first, batch)

@@ -18,11 +18,16 @@ class Architecture(nn.Module, ABC):
     """Prepared inputs -> cut -> the view of each task.
 
     A subclass registers what belongs to one task in `self.of_task[name]`; every other parameter is shared, however
-    many tasks reach it.
+    many tasks reach it. The base class keeps no backbone: a subclass does, and calls `backbone.run(prepared)` in `cut`.
+    A head may read one level of several, so a parameter for each level can be left without a gradient, and DDP then
+    waits for it: add `0 * parameter.sum()` of the others to a level, or put the parameters where all levels pass.
 
     Args:
         backbone: the trunk.
         names: names of the tasks that have a head.
+
+    Raises:
+        ValueError: if the backbone does not say what it gives.
     """
 
     shared_after_cut: bool = False  # shared parameters are used in `view` too: the trunk runs once a task
@@ -32,6 +37,8 @@ class Architecture(nn.Module, ABC):
 
     def __init__(self, backbone: Backbone, names: Sequence[str]) -> None:
         super().__init__()
+        if not isinstance(getattr(backbone, "spec", None), FeatureSpec):
+            raise ValueError(f"{backbone.title} has no spec; set `self.spec = FeatureSpec(...)` in its constructor.")
         self.spec = self.cut_spec = backbone.spec
         self.names = list(names)
         self.of_task = nn.ModuleDict({name: nn.Module() for name in names})

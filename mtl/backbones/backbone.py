@@ -19,10 +19,11 @@ class Backbone(nn.Module, ABC):
     """Prepared inputs -> `{level: feature}`; a subclass sets `self.spec` in its `__init__`.
 
     The first argument of a constructor is `inputs`, what the data module declares; it says widths such as the channels
-    of an image or the size of a vocabulary.
+    of an image or the size of a vocabulary. `only_input(inputs, kind, who)` finds the one of a kind; where its name is
+    not `image`, the constructor sets `self.inputs`, with `<name>_mask` behind it if `forward` takes the mask.
     """
 
-    spec: FeatureSpec
+    spec: FeatureSpec  # `FeatureSpec({level: channels}, layouts={level: "vector"})`; a level is a map by default
     pretrained = False  # its weights are trained ones, and copies of it keep them
     inputs: tuple[str, ...] = ("image",)  # names of what `forward` takes, in order; `<name>_mask` for a mask
 
@@ -44,9 +45,17 @@ class Backbone(nn.Module, ABC):
 
         Args:
             prepared: what the kinds of inputs made of a batch.
+
+        Raises:
+            ValueError: if an input is not there, or the features are not what `spec` says.
         """
-        features: Features = self(*(prepared[name] for name in self.inputs))
-        return features
+        for name in self.inputs:
+            if name not in prepared:
+                raise ValueError(
+                    f"{self.title} takes {name!r}, as its `inputs` say; the data gives {', '.join(prepared)}. "
+                    "Set `inputs` of the backbone to names that the data declares."
+                )
+        return self.spec.check(self(*(prepared[name] for name in self.inputs)), self.title)
 
 
 class StagedBackbone(Backbone):

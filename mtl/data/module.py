@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -66,7 +66,9 @@ class JointDataModule(LightningDataModule, ABC):
             raise ValueError(
                 f"batch_size={batch_size} must be at least 1, num_workers={num_workers} and seed={seed} at least 0."
             )
-        for task in tasks.values():
+        for name, task in tasks.items():
+            if task.name != name:
+                raise ValueError(f"task {task.name!r} stands under the key {name!r}; give it that name.")
             target_of(task)  # an unknown kind is an error before anything is read
         self.tasks = tasks
         self.batch_size = batch_size
@@ -77,6 +79,16 @@ class JointDataModule(LightningDataModule, ABC):
         self.on_unlabelled = on_unlabelled
         self._train_loader: ResumableLoader | None = None
         self._resumed: dict[str, int] = {}  # how far the training loader of a checkpoint was
+
+    if not TYPE_CHECKING:  # or every attribute would be known to mypy
+
+        def __getattr__(self, name: str) -> Any:
+            if name in ("train_set", "val_set", "test_set"):
+                raise AttributeError(
+                    f"{type(self).__name__} has no {name}; set train_set, val_set and test_set in `setup`, each with "
+                    "`__len__` and a `__getitem__` that gives a sample."
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @classmethod
     @abstractmethod

@@ -18,18 +18,22 @@ class Head(nn.Module, ABC):
 
     Args:
         task: the task to predict.
-        features: widths and strides of its input features.
+        features: widths, strides and layouts of its input features.
 
     Raises:
         ValueError: if the head does not support tasks of this kind.
     """
 
-    kinds: ClassVar[tuple[str, ...]]
-    monitor: tuple[str, str]  # name of a metric, and "max" or "min"
+    kinds: ClassVar[tuple[str, ...]]  # words in `Task.kind`, such as `("classification",)`
+    # name of a metric, and "max" or "min". Right predictions make it 1 or 0, for the joint score is the mean over tasks
+    # of m, or 1 / (1 + m) for "min"; a "min" metric stands in `lower_is_better` of the metric set too
+    monitor: tuple[str, str]
     exportable: ClassVar[bool] = True  # whether `decode` is one graph; a search step by step is none
 
     def __init__(self, task: Task, features: FeatureSpec) -> None:
         super().__init__()
+        if not isinstance(getattr(self, "kinds", None), tuple):
+            raise ValueError(f'{type(self).__name__} has no tuple of kinds; write `kinds = ("{task.kind}",)` in it.')
         if task.kind not in self.kinds:
             raise ValueError(
                 f"{type(self).__name__} supports tasks of kind {' or '.join(self.kinds)}; task {task.name!r} is of "
@@ -43,7 +47,8 @@ class Head(nn.Module, ABC):
         """Raw outputs in float32, also under autocast.
 
         Args:
-            features: the backbone's maps, level -> [B,C,H,W].
+            features: level -> [B,C,H,W], [B,T,C] or [B,C], as `self.features.layouts` says, and `<level>_mask`;
+                `Pool` in mtl/heads/whole/pooling.py makes one vector of any.
         """
 
     @abstractmethod

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from mtl.discovery import concrete_subclasses
+from mtl.discovery import by_kind
 from mtl.errors import did_you_mean
 from mtl.task import InputSpec
 
@@ -132,4 +132,4 @@ def input_kind(spec: InputSpec) -> type[Input]:
 
 def input_kinds() -> dict[str, type[Input]]:
     """Every kind of input that is imported, by its word."""
-    return {cls.kind: cls for cls in concrete_subclasses(Input)}  # type: ignore[type-abstract]
+    return by_kind(Input)  # type: ignore[type-abstract]

@@ -52,7 +52,9 @@ def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
     path = folder / "checkpoints" / name
     if not path.is_file():
         there = sorted(file.stem for file in path.parent.glob("*.ckpt"))
-        found = f"it has {', '.join(there)}." if there else "it has none. Did the run stop before its first validation?"
+        found = "it has none. Did the run stop before its first validation?"
+        if there:
+            found = f"it has {', '.join(there)}: name one (test: --ckpt_path, export: --checkpoint)."
         raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint {name!r}; {found}")
     return path
 

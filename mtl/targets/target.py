@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtl.discovery import concrete_subclasses
+from mtl.discovery import by_kind
 from mtl.errors import did_you_mean
 from mtl.targets.overlay import Overlay
 from mtl.task import Task
@@ -331,4 +331,4 @@ def target_of(task: Task) -> Target:
 
 def kinds() -> dict[str, type[Target]]:
     """Every kind of target that is imported, by its word."""
-    return {cls.kind: cls for cls in concrete_subclasses(Target)}  # type: ignore[type-abstract]
+    return by_kind(Target)  # type: ignore[type-abstract]

@@ -110,7 +110,7 @@ def test_own_parameters_are_reached_by_their_task_alone(cls: type[Architecture],
         others = {id(p) for other, own in partition.own.items() if other != name for p in own}
         assert not here & others
     names = [name for name, p in made.named_parameters() if p.requires_grad and id(p) not in reached]
-    assert names == [], "DDP waits for a parameter without a gradient"
+    assert names == [], "no loss reaches these parameters, and DDP waits for them: see the docstring of Architecture"
 
 
 @somewhere

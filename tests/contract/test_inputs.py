@@ -51,7 +51,8 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
 
 @every_input
 def test_the_word_of_its_kind_leads_to_it_and_it_says_what_a_sample_holds(cls: type[Input]) -> None:
-    assert input_kind(spec_of(cls)) is cls
+    # a subclass that takes over the word is for `prepare`; data sets get its parent
+    assert issubclass(cls, input_kind(spec_of(cls)))
     assert cls.form
     assert cls.__doc__
 

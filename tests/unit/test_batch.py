@@ -158,3 +158,18 @@ def test_boxes_go_back_to_original_pixels_by_scale_and_offset() -> None:
     back = boxes_to_original(boxes, to_original)
     assert back[0, 0].tolist() == [1 * 2 + 10, 2 * 3 - 1, 3 * 2 + 10, 4 * 3 - 1]
     assert back[1, 0].tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({"extra": 1}, {}, "entry 'extra' of a sample is missing in 1 of 2"),
+        ({"extra": [1]}, {"extra": [1, 2]}, "entry 'extra' of a sample cannot be stacked"),
+        ({"extra": "a"}, {"extra": "b"}, "entry 'extra' of a sample cannot be stacked"),
+    ],
+)
+def test_an_entry_that_nobody_declared_and_that_cannot_be_stacked_is_named(
+    first: dict[str, Any], second: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        collate([sample() | first, sample() | second], TASKS)

@@ -3,10 +3,11 @@
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from mtl.discovery import concrete_subclasses, import_modules
+from mtl.discovery import by_kind, concrete_subclasses, import_modules
 
 
 class Shape(ABC):
@@ -59,3 +60,58 @@ def test_a_broken_file_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="no_such_package"):
         import_modules("broken_heads")
+
+
+class Kind(ABC):
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def use(self) -> None: ...
+
+
+class Apple(Kind):
+    kind = "apple"
+
+    def use(self) -> None: ...
+
+
+def test_a_subclass_that_inherits_its_word_leaves_it_to_its_parent() -> None:
+    class Aged(Apple): ...
+
+    class Pear(Apple):
+        kind = "pear"
+
+    try:
+        assert by_kind(Kind) == {"apple": Apple, "pear": Pear}  # type: ignore[type-abstract]
+    finally:
+        Aged.__name__, Pear.__name__ = "_Aged", "_Pear"  # hidden from the tests that follow
+
+
+def test_a_class_that_is_defined_again_takes_the_place_of_the_first() -> None:
+    def define() -> type[Kind]:
+        class Plum(Kind):
+            kind = "plum"
+
+            def use(self) -> None: ...
+
+        return Plum
+
+    first, second = define(), define()
+    try:
+        assert by_kind(Kind)["plum"] is second  # type: ignore[type-abstract]
+    finally:
+        first.__name__ = second.__name__ = "_Plum"
+
+
+@pytest.mark.parametrize(("word", "message"), [(None, "Other is a subclass of Kind without a kind"), ("apple", "both")])
+def test_a_class_without_a_word_or_with_one_that_is_taken_is_refused_by_name(word: str | None, message: str) -> None:
+    class Other(Kind):
+        def use(self) -> None: ...
+
+    if word is not None:
+        Other.kind = word
+    try:
+        with pytest.raises(ValueError, match=message):
+            by_kind(Kind)  # type: ignore[type-abstract]
+    finally:
+        Other.__name__ = "_Other"

@@ -1,5 +1,7 @@
 """`FeatureSpec`: which level a head gets, and what it says when there is none."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -64,3 +66,24 @@ def test_rows_of_every_layout() -> None:
     assert as_rows(torch.zeros(2, 5, 3, 4), "map").shape == (2, 12, 5)
     assert as_rows(torch.zeros(2, 7, 5), "sequence").shape == (2, 7, 5)
     assert as_rows(torch.zeros(2, 5), "vector").shape == (2, 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (torch.zeros(2, 4), "gives a Tensor; expected a dict"),
+        ({"other": torch.zeros(2, 4)}, "gives other; its spec declares a level 'v'"),
+        ({"v": torch.zeros(2, 5)}, r"level 'v' as \[2, 5\]; its spec declares a vector of 4 channels, \[B,C\]"),
+        ({"v": torch.zeros(2, 4, 1, 1)}, "declares a vector"),
+    ],
+)
+def test_features_that_are_not_what_is_declared_are_refused(given: Any, message: str) -> None:
+    spec = FeatureSpec({"v": 4}, layouts={"v": "vector"})
+    with pytest.raises(ValueError, match=message):
+        spec.check(given, "PointNet")
+
+
+def test_features_of_every_layout_pass() -> None:
+    spec = FeatureSpec({"m": 3, "s": 4, "v": 5}, layouts={"s": "sequence", "v": "vector"})
+    given = {"m": torch.zeros(2, 3, 6, 7), "s": torch.zeros(2, 9, 4), "v": torch.zeros(2, 5)}
+    assert spec.check(given, "x") is given

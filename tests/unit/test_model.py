@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.batch import Batch, collate
 from mtl.data.sets.digit_scenes import SceneSet
@@ -94,3 +95,35 @@ def test_rejects_a_name_that_the_dict_of_heads_uses_itself() -> None:
     backbone, task = ResidualFPN(), Task("keys", "classification", 2)
     with pytest.raises(ValueError, match="a task cannot be named 'keys'"):
         MultiTaskModel(backbone, {"keys": ClassificationHead(task, backbone.spec)})
+
+
+def test_a_loss_that_is_not_a_scalar_is_refused(model: MultiTaskModel, batch: Batch, monkeypatch: Any) -> None:
+    outputs = model(batch)
+    name = next(iter(model.heads))
+    monkeypatch.setattr(model.heads[name], "loss", lambda *_: torch.zeros(4))
+    with pytest.raises(ValueError, match=rf"gives task '{name}' a loss of shape \[4\]; expected a scalar"):
+        model.losses(outputs, batch)
+
+
+def test_a_head_that_does_not_say_which_metric_counts_or_which_kinds_it_serves_is_refused() -> None:
+    backbone, task = ResidualFPN(IMAGE), Task("kind", "classification", 3)
+
+    class _Unjudged(ClassificationHead):
+        monitor = ("accuracy", "up")
+
+    class _OneWord(ClassificationHead):
+        kinds = "classification"  # type: ignore[assignment]
+
+    with pytest.raises(ValueError, match="_Unjudged has monitor = .*'max' or 'min'"):
+        MultiTaskModel(backbone, {"kind": _Unjudged(task, backbone.spec)})
+    with pytest.raises(ValueError, match="_OneWord has no tuple of kinds"):
+        _OneWord(task, backbone.spec)
+
+
+def test_a_backbone_whose_input_is_not_there_or_that_has_no_spec_is_refused() -> None:
+    backbone = ResidualFPN(IMAGE)
+    with pytest.raises(ValueError, match="ResidualFPN takes 'image', as its `inputs` say; the data gives picture"):
+        backbone.run({"picture": torch.zeros(1, 3, 32, 32)})
+    del backbone.spec
+    with pytest.raises(ValueError, match="ResidualFPN has no spec"):
+        HardSharing(backbone, ["kind"])

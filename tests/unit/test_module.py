@@ -19,6 +19,7 @@ from mtl.heads.detection.centernet import CenterNetHead
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.module import MultiTaskLightningModule
 from mtl.optim import Optim
+from mtl.task import IMAGE
 
 DIGITS = {"num_train": 32, "num_val": 16, "num_test": 16, "image_size": 32, "batch_size": 8, "eval_batch_size": 8}
 
@@ -273,3 +274,8 @@ def test_a_validation_loss_that_is_no_number_is_seen(which: int, tmp_path: Path)
     found = trainer(tmp_path).validate(loop, data(), verbose=False)[0]
     assert found["val/loss/boxes"] == float("inf")
     assert torch.isfinite(torch.tensor(found["val/loss/largest"]))
+
+
+def test_an_input_under_another_key_than_its_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="input 'image' stands under the key 'picture'"):
+        module(inputs={"picture": IMAGE["image"]})

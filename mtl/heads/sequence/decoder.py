@@ -86,7 +86,7 @@ class DecoderHead(Head):
             mask_BN = mask.flatten(1)
             # attention to nothing is NaN: a sample without a real cell looks at its first one
             out["keys"] = mask_BN | (
-                ~mask_BN.any(1, keepdim=True) & (torch.arange(mask_BN.shape[1]).to(mask_BN.device) == 0)
+                ~mask_BN.any(1, keepdim=True) & (torch.arange(mask_BN.shape[1], device=mask_BN.device) == 0)
             )
         return out
 

@@ -208,3 +208,21 @@ def test_overfitting_some_batches_works_with_augmentation(tmp_path: Path) -> Non
     with pytest.warns(UserWarning, match="turning off the train dataloader shuffling"):
         module = fit(NoiseData(batch_size=4, augment=AUGMENT), tmp_path, epochs=2, overfit_batches=1)
     assert [ids for ids, _ in module.seen] == [[0, 1, 2, 3]] * 2
+
+
+def test_a_split_that_setup_did_not_set_is_named() -> None:
+    data = NoiseData()
+    with pytest.raises(AttributeError, match="NoiseData has no train_set; set train_set, val_set and"):
+        data.train_dataloader()
+    assert not hasattr(data, "test_set")
+    with pytest.raises(AttributeError, match="has no attribute 'tset_set'"):
+        data.tset_set  # noqa: B018
+
+
+def test_a_task_under_another_key_than_its_name_is_refused() -> None:
+    class _Renamed(NoiseData):
+        def __init__(self) -> None:
+            JointDataModule.__init__(self, {"view": TASKS["scene"]})
+
+    with pytest.raises(ValueError, match="task 'scene' stands under the key 'view'"):
+        _Renamed()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.runs.checkpoint_files import checkpoint_file, newest_good, read_checkpoint
+from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint, newest_good, read_checkpoint
 
 
 def save(path: Path, step: int, **more: Any) -> Path:
@@ -73,3 +73,13 @@ def test_a_file_that_is_no_archive_is_named(tmp_path: Path) -> None:
 def test_an_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="is an address; download it"):
         checkpoint_file(address)
+
+
+def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are_and_how_to_name_one(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(FileNotFoundError, match="no checkpoint 'best.ckpt'; it has none"):
+        find_checkpoint(tmp_path)
+    last = save(tmp_path / "checkpoints" / "last.ckpt", 5)
+    with pytest.raises(FileNotFoundError, match="it has last: name one .*--ckpt_path"):
+        find_checkpoint(tmp_path)
+    assert find_checkpoint(tmp_path, "last") == last
