@@ -17,6 +17,7 @@ from mtl.config.import_policy import allow_imports
 from mtl.config.merge import Config, read_config
 from mtl.config.parsing import expand, new_parser, parse
 from mtl.config.paths import refuse_name
+from mtl.config.schema import signature
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
@@ -83,6 +84,8 @@ def make_parser(command: str) -> ArgumentParser:
     settings: Mapping[str, tuple[Any, Any, str]] = SETTINGS
     for name, (kind, default, text) in settings.items():
         parser.add_argument(f"--{name}", type=kind, default=default, help=text)
+    for section in (MultiTaskLightningModule, Trainer, BestCheckpoint, Tracking):
+        signature(section)  # puts the annotations into the order in which the parser is to try them
     parser.add_subclass_arguments(JointDataModule, "data", fail_untyped=False, required=True)
     parser.add_class_arguments(MultiTaskLightningModule, "model", fail_untyped=False)
     parser.add_class_arguments(Trainer, "trainer", fail_untyped=False, instantiate=False)

@@ -123,7 +123,7 @@ def signature(cls: type) -> tuple[dict[str, tuple[Any, bool]], bool]:
         if init is None or parent is object:
             continue
         try:
-            hints = typing.get_type_hints(init)
+            hints = _whole_numbers_first(init)
             arguments = list(inspect.signature(init).parameters.values())[1:]
         except (NameError, TypeError, ValueError):  # annotations that only a type checker can resolve
             return found, True
@@ -137,6 +137,24 @@ def signature(cls: type) -> tuple[dict[str, tuple[Any, bool]], bool]:
             return found, passed_on and not cls.__module__.startswith("mtl.")
         passed_on = True
     return found, True
+
+
+def _whole_numbers_first(init: Any) -> dict[str, Any]:
+    """The annotations of a constructor, in which the parser tries int before float.
+
+    Python keeps one object for `Optional[Union[int, float]]` and `Optional[Union[float, int]]`, whichever was made
+    first; in the other order the parser makes 1.0 of 1, and a limit of one batch becomes all batches. The parser reads
+    the annotations itself, so they are changed where they stand.
+    """
+    hints = typing.get_type_hints(init)
+    for name, hint in hints.items():
+        options = typing.get_args(hint)
+        if typing.get_origin(hint) in (Union, types.UnionType) and {int, float} <= set(options):
+            others = [option for option in options if option not in (int, float)]
+            before = [option for option in others if options.index(option) < options.index(float)]
+            behind = [option for option in others if option not in before]
+            hints[name] = init.__annotations__[name] = Union[(*before, int, float, *behind)]
+    return hints
 
 
 def find_class(name: str, base: type | tuple[type, ...] | None) -> type | None:

@@ -1,13 +1,15 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Union, get_args, get_type_hints
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from torch import nn
 from torch.optim import Optimizer
 
-from mtl.config.schema import Place, describe, expected_class, find_class, parameters
+from mtl.config.parsing import new_parser
+from mtl.config.schema import Place, describe, expected_class, find_class, parameters, signature
 from mtl.heads.head import Head
 from mtl.module import MultiTaskLightningModule
 
@@ -72,3 +74,28 @@ def test_annotations_are_put_into_words(annotation: Any, words: str) -> None:
 
 def test_words_of_a_literal_are_listed() -> None:
     assert Place(list[Literal["a", "b"]] | None).literals == ["a", "b"]
+
+
+def test_whole_numbers_stay_whole_whichever_union_python_made_first() -> None:
+    class Limits:
+        """Takes numbers."""
+
+        def __init__(self, batches: Union[float, int, None] = None, share: float | int = 1.0) -> None:  # noqa: UP007
+            """Take them."""
+
+    signature(Limits)
+    parser = new_parser()
+    parser.add_class_arguments(Limits, "limits")
+    for written, kind in ((1, int), ("1", int), (1.0, float), ("0.5", float)):
+        found = parser.parse_object({"limits": {"batches": written, "share": written}}).limits
+        assert (type(found.batches), type(found.share)) == (kind, kind)
+        assert f"share: {found.share}" in parser.dump(
+            parser.parse_object({"limits": {"share": written}}), format="yaml"
+        )
+
+
+def test_limits_of_the_trainer_count_batches() -> None:
+    signature(Trainer)
+    for name in ("limit_train_batches", "limit_val_batches", "overfit_batches", "val_check_interval"):
+        options = get_args(get_type_hints(Trainer.__init__)[name])
+        assert options.index(int) < options.index(float)
