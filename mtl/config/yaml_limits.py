@@ -50,7 +50,7 @@ class Loader(yaml.SafeLoader):
 _RESOLVERS = {
     "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
     "float": (
-        r"^[-+]?(?:(?:\d[\d_]*)?\.?\d+(?:[eE][-+]?\d+)|(?:\d[\d_]*)?\.\d*|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+        r"^[-+]?(?:(?:\d[\d_]*)?\.?\d+(?:[eE][-+]?\d+)|\d[\d_]*\.\d*|\.\d+|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
         "",
     ),
 }

@@ -36,7 +36,7 @@ def save_figure(figure: "Figure", path: Path) -> bool:
 
 @contextmanager
 def not_costing(what: str) -> Iterator[None]:
-    """For pictures of a run that is fine: whatever fails is logged, and the run goes on to write its results.
+    """For pictures of a run that is fine: a failure is logged, and the run writes its results all the same.
 
     Args:
         what: is drawn.

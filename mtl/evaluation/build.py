@@ -36,7 +36,7 @@ def build_data(config: Config) -> JointDataModule:
 
 
 def build_data_of_run(config: Config) -> JointDataModule:
-    """The data module of a run of `fit`: the seed of the run is that of the data, unless the config says another.
+    """The data module of a run of `fit`: it has the run's seed, unless the config says another.
 
     Args:
         config: the merged config.

@@ -24,7 +24,7 @@ _SMALL_PX = 3.0  # a shorter side below it is hardly a pixel of the finest level
 _RARE, _IMBALANCE, _UNLABELLED = 10, 100.0, 0.5
 _DARK, _UNIFORM = 10.0, 3.0  # mean and standard deviation of grey values 0..255
 # of 256 bits: a copy that was compressed anew; and another shot of the same scene, as bccd's known pair (23 bits) and
-# those of playing_cards (34 to 37), beside which bccd has no pair between splits below 70
+# the pairs of playing_cards (34 to 37), beside which bccd has no pair between splits below 70
 _COPY_BITS, _SIMILAR_BITS = 10, 40
 _MOST_PAIRS = 1000  # of two splits; pictures with one background are all alike
 

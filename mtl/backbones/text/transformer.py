@@ -126,7 +126,9 @@ class _Embedded(nn.Module):
 
     def forward(self, packed: Tensor) -> Tensor:
         values_BTC = self.project(self.words(packed))
-        dropped: Tensor = self.dropout(values_BTC + positions(values_BTC.shape[1], values_BTC.shape[2], values_BTC.device).to(values_BTC))
+        dropped: Tensor = self.dropout(
+            values_BTC + positions(values_BTC.shape[1], values_BTC.shape[2], values_BTC.device).to(values_BTC)
+        )
         return dropped
 
 
