@@ -111,7 +111,7 @@ class SpokenDigits(JointDataModule):
 def _index(row: Row, column: str, names: tuple[str, ...], where: str) -> int:
     if row[column] not in names:
         raise ValueError(
-            f"{where}: {column} {row[column]!r} is unknown; the names are {', '.join(names)}.{did_you_mean(row[column], names)} "
-            "Correct the table."
+            f"{where}: {column} {row[column]!r} is unknown; the names are {', '.join(names)}."
+            f"{did_you_mean(row[column], names)} Correct the table."
         )
     return names.index(row[column])

@@ -9,8 +9,6 @@ def test_dots_without_digits_are_text(word: str) -> None:
     assert yaml.load(f"root: {word}\n", yaml_limits.Loader) == {"root": word}
 
 
-@pytest.mark.parametrize(
-    ("word", "number"), [("1.", 1.0), (".5", 0.5), ("-2.5", -2.5), ("1e-3", 1e-3), ("1_0.5", 10.5)]
-)
+@pytest.mark.parametrize(("word", "number"), [("1.", 1.0), (".5", 0.5), ("-2.5", -2.5), ("1e-3", 1e-3)])
 def test_numbers_are_numbers(word: str, number: float) -> None:
     assert yaml.load(f"lr: {word}\n", yaml_limits.Loader) == {"lr": number}
