@@ -26,7 +26,7 @@ class Head(nn.Module, ABC):
 
     kinds: ClassVar[tuple[str, ...]]
     monitor: tuple[str, str]  # name of a metric, and "max" or "min"
-    exportable: ClassVar[bool] = True  # whether `decode` is one graph; a search step by step is none
+    exportable: ClassVar[bool] = True  # whether `decode` is one graph; a search step by step is not
 
     def __init__(self, task: Task, features: FeatureSpec) -> None:
         super().__init__()
