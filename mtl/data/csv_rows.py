@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl.data.folder.text_files import read_text
-from mtl.errors import did_you_mean
+from mtl.errors import did_you_mean, printable
 
 Row = dict[str, str]
 
@@ -74,7 +74,7 @@ def _columns(header: Sequence[str], path: Path) -> list[str]:
 def _require(column: str, columns: Sequence[str], path: Path, advice: str) -> None:
     if column in columns:
         return
-    state = f"it has {', '.join(columns)}." if columns else "it is empty."
+    state = f"it has {printable(', '.join(columns))}." if columns else "it is empty."
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
         state += " Its separator is not a comma: save it with commas."
     raise ValueError(

@@ -27,7 +27,7 @@ def read_text(path: Path) -> str:
     content = read_small(path, _MOST_BYTES, follow=True)
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8-sig")
     try:
-        return content.decode(encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(
@@ -35,3 +35,7 @@ def read_text(path: Path) -> str:
             f"{content[error.start]:#04x} in line {line}). Save it again as UTF-8; in a shell: "
             f"iconv -f cp1252 -t utf-8, with its encoding in place of cp1252."
         ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ValueError(f"{str(path)!r} has a NUL character in line {line}, so it is no text. Write the file again.")
+    return text

@@ -141,13 +141,7 @@ def test_damaged_files_load_right_or_are_named(root: Path, file: str) -> None:
     assert faults(root, file, RUNS[file], CASES) == []
 
 
-# a NUL in a split file, and a damaged column name of a CSV, are refused without the name of the file
-OPEN = ("splits/train.txt", "labels.csv")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "file", [pytest.param(f, marks=pytest.mark.xfail(reason="see OPEN")) if f in OPEN else f for f in RUNS]
-)
+@pytest.mark.parametrize("file", RUNS)
 def test_many_damaged_files_load_right_or_are_named(root: Path, file: str) -> None:
     assert faults(root, file, RUNS[file], MANY) == []

@@ -29,3 +29,9 @@ def test_a_pipe_is_not_waited_for_and_an_endless_file_not_read(tmp_path: Path) -
     os.truncate(tmp_path / "sparse", 20 * 2**30)
     with pytest.raises(ValueError, match="far more than a file of this kind holds"):
         read_text(tmp_path / "sparse")
+
+
+def test_a_nul_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_bytes(b"a\nb\0c\n")
+    with pytest.raises(ValueError, match=r"train.txt' has a NUL character in line 2"):
+        read_text(tmp_path / "train.txt")
