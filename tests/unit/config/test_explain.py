@@ -21,7 +21,7 @@ IN_FILES = {
     ),
     "name of a head class": (
         "model:\n  heads:\n    boxes:\n      class_path: CenterNetHed\n",
-        "there is no Head 'CenterNetHed'. Did you mean 'CenterNetHead'? Known: CenterNetHead, ",
+        "there is no Head 'CenterNetHed'. Did you mean 'CenterNetHead'? Known: ",
         4,
     ),
     "class of another family": (

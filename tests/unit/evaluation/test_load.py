@@ -51,7 +51,7 @@ def test_a_missing_run_or_checkpoint_is_told_with_what_there_is(tmp_path: Path) 
     run = make_run(tmp_path / "first")
     with pytest.raises(FileNotFoundError, match=r"no run folder .*firts'\. Did you mean 'first'\?"):
         load_run(tmp_path / "firts")
-    with pytest.raises(FileNotFoundError, match=r"has no checkpoint 'last.ckpt'; it has best\."):
+    with pytest.raises(FileNotFoundError, match=r"has no checkpoint 'last.ckpt'; it has best"):
         find_checkpoint(run, "last")
     with pytest.raises(FileNotFoundError, match="Did the run stop before its first validation"):
         find_checkpoint(tmp_path)
