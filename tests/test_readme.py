@@ -73,6 +73,8 @@ def test_command_of_mtl_is_understood(
     elif words[:1] == ["data"]:  # not from the network
         assert words[1] in sources()
         words = [*words, "--help"]
+    elif words[:1] == ["runs"]:  # a fresh clone has none
+        words = [*words, "--runs_root", str(tmp_path)]
     elif words[:1] == ["affinity"]:
         words = [*words, "--batches", "2", "--output", str(tmp_path)]
     try:
