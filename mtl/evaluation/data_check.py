@@ -16,6 +16,7 @@ from torch import Tensor
 from mtl.data.label_check import has_label
 from mtl.data.module import JointDataModule
 from mtl.data.picture_hash import difference_hash, grey, near_pairs
+from mtl.inputs.image import image_of
 from mtl.targets.target import target_of
 from mtl.task import Task
 
@@ -105,7 +106,7 @@ def check_data(data: JointDataModule, max_samples: int | None = None) -> DataChe
         data.setup("test")
     except ValueError as error:
         findings.append(Finding("warning", "no_test", f"there is no test split: {error}"))
-    image = next((name for name, spec in data.inputs.items() if spec.kind == "image"), None)
+    image = image_of(data.inputs)
     counts, hashes = {}, {}
     for split in SPLITS:
         dataset: Any = getattr(data, f"{split}_set", None)

@@ -4,7 +4,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -175,12 +174,3 @@ def lost(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
         if value <= 1 and value - after[key] > allowed:
             found.append(f"{key} ({value:.3f} -> {after[key]:.3f})")
     return found
-
-
-def num_bytes(path: Path) -> int:
-    """Size of a file.
-
-    Args:
-        path: the file.
-    """
-    return path.stat().st_size

@@ -15,6 +15,7 @@ from mtl.config.foreign_files import own_folder
 from mtl.data.module import JointDataModule
 from mtl.drawing.grid import draw_grid
 from mtl.drawing.sample import Picture, as_rgb
+from mtl.inputs.image import image_of
 from mtl.targets.overlay import Answer, Overlay
 from mtl.targets.target import target_of
 from mtl.task import Task
@@ -58,7 +59,7 @@ def target_pictures(data: JointDataModule, num_samples: int) -> Iterator[list[Pi
     Raises:
         ValueError: if the samples hold no picture.
     """
-    image = next((name for name, spec in data.inputs.items() if spec.kind == "image"), None)
+    image = image_of(data.inputs)
     if image is None:
         kinds = ", ".join(f"{name} ({spec.kind})" for name, spec in data.inputs.items())
         raise ValueError(f"the samples have no picture to draw on; their inputs are {kinds}. `show` takes pictures.")

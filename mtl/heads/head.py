@@ -28,7 +28,7 @@ class Head(nn.Module, ABC):
     # name of a metric, and "max" or "min". Right predictions make it 1 or 0, for the joint score is the mean over tasks
     # of m, or 1 / (1 + m) for "min"; a "min" metric stands in `lower_is_better` of the metric set too
     monitor: tuple[str, str]
-    exportable: ClassVar[bool] = True  # whether `decode` is one graph; a search step by step has no graph
+    exportable: bool = True  # whether `decode` is one graph; a search step by step has no graph
 
     def __init__(self, task: Task, features: FeatureSpec) -> None:
         super().__init__()

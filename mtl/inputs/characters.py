@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtl.features import MASK
 from mtl.inputs.input import Input
-from mtl.inputs.tokens import PADDING, STEPS_MULTIPLE, UNKNOWN
+from mtl.inputs.tokens import PADDING, UNKNOWN, as_they_are, check_indices, mask_of_lengths
 from mtl.task import InputSpec
 
 MOST_LETTERS = 32  # of a longer word, the first ones are read
@@ -32,19 +32,11 @@ class CharactersInput(Input):
     def collate(cls, spec: InputSpec, values: Sequence[Any]) -> dict[str, Tensor]:
         cls.require(spec, values)
         words = [torch.as_tensor(value, dtype=torch.int64) for value in values]
-        longest = max(1, *(len(value) for value in words))
-        steps = -(-longest // STEPS_MULTIPLE) * STEPS_MULTIPLE
-        letters = max(1, *(value.shape[1] for value in words))
-        characters = torch.full((len(words), steps, letters), PADDING)
-        mask = torch.zeros(len(words), steps, dtype=torch.bool)
+        mask = mask_of_lengths([len(value) for value in words])
+        characters = torch.full((*mask.shape, max(1, *(value.shape[1] for value in words))), PADDING)
         for row, value in enumerate(words):
             characters[row, : len(value), : value.shape[1]] = value
-            mask[row, : len(value)] = True
-        if int(characters.max()) >= spec.channels or int(characters.min()) < 0:
-            raise ValueError(
-                f"input {spec.name!r} has an alphabet of {spec.channels}; found indices {int(characters.min())} to "
-                f"{int(characters.max())}. Write the vocabulary from the data that is read."
-            )
+        check_indices(spec, characters, "an alphabet")
         return {spec.name: characters, spec.name + MASK: mask}
 
     @classmethod
@@ -66,5 +58,4 @@ class CharactersInput(Input):
         return read
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        mask = self.spec.name + MASK
-        return {self.spec.name: batch[self.spec.name]} | ({mask: batch[mask]} if mask in batch else {})
+        return as_they_are(self.spec, batch)

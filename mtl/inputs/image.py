@@ -88,10 +88,11 @@ class ImageInput(Input):
         return {self.spec.name: (image - self.mean) / self.std}
 
 
-def image_of(inputs: nn.ModuleDict) -> str | None:
+def image_of(inputs: nn.ModuleDict | Mapping[str, InputSpec]) -> str | None:
     """Name of the first input that is an image, for pictures; None without one.
 
     Args:
-        inputs: the inputs of a model, by name.
+        inputs: the inputs of a model or of a data module, by name.
     """
-    return next((name for name, part in inputs.items() if isinstance(part, ImageInput)), None)
+    specs = {name: part.spec if isinstance(part, Input) else part for name, part in inputs.items()}
+    return next((name for name, spec in specs.items() if spec.kind == ImageInput.kind), None)

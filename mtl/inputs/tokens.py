@@ -34,18 +34,11 @@ class TokensInput(Input):
     def collate(cls, spec: InputSpec, values: Sequence[Any]) -> dict[str, Tensor]:
         cls.require(spec, values)
         sequences = [torch.as_tensor(value, dtype=torch.int64) for value in values]
-        longest = max(1, *(len(sequence) for sequence in sequences))
-        length = -(-longest // STEPS_MULTIPLE) * STEPS_MULTIPLE
-        tokens = torch.full((len(sequences), length), PADDING)
-        mask = torch.zeros(len(sequences), length, dtype=torch.bool)
+        mask = mask_of_lengths([len(sequence) for sequence in sequences])
+        tokens = torch.full(mask.shape, PADDING)
         for row, sequence in enumerate(sequences):
             tokens[row, : len(sequence)] = sequence
-            mask[row, : len(sequence)] = True
-        if int(tokens.max()) >= spec.channels or int(tokens.min()) < 0:
-            raise ValueError(
-                f"input {spec.name!r} has a vocabulary of {spec.channels}; found indices {int(tokens.min())} to "
-                f"{int(tokens.max())}. Write the vocabulary from the data that is read."
-            )
+        check_indices(spec, tokens, "a vocabulary")
         return {spec.name: tokens, spec.name + MASK: mask}
 
     @classmethod
@@ -63,8 +56,47 @@ class TokensInput(Input):
         return read
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        mask = self.spec.name + MASK
-        return {self.spec.name: batch[self.spec.name]} | ({mask: batch[mask]} if mask in batch else {})
+        return as_they_are(self.spec, batch)
+
+
+def mask_of_lengths(lengths: Sequence[int]) -> Tensor:
+    """Which steps of a batch are real, [B,T], T rounded up.
+
+    Args:
+        lengths: steps of each sample.
+    """
+    steps = -(-max(1, *lengths) // STEPS_MULTIPLE) * STEPS_MULTIPLE
+    return torch.arange(steps) < torch.tensor(lengths)[:, None]
+
+
+def check_indices(spec: InputSpec, indices: Tensor, what: str) -> None:
+    """Refuse indices that no entry has.
+
+    Args:
+        spec: the input; its `channels` are the number of entries.
+        indices: of a batch.
+        what: of which they are entries, for the message.
+
+    Raises:
+        ValueError: with the smallest and the largest one.
+    """
+    low, high = int(indices.min()), int(indices.max())
+    if high >= spec.channels or low < 0:
+        raise ValueError(
+            f"input {spec.name!r} has {what} of {spec.channels}; found indices {low} to {high}. Write the vocabulary "
+            "from the data that is read."
+        )
+
+
+def as_they_are(spec: InputSpec, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Indices and mask of a batch; the embedding belongs to the backbone.
+
+    Args:
+        spec: the input.
+        batch: a batch on the device.
+    """
+    mask = spec.name + MASK
+    return {spec.name: batch[spec.name]} | ({mask: batch[mask]} if mask in batch else {})
 
 
 _DIGIT = re.compile(r"\d")

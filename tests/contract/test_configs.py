@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,6 +18,7 @@ from mtl.config.schema import find_class, parameters
 from mtl.data.module import JointDataModule
 from mtl.evaluation.load import load_run
 from tests.contract.kit.found import found_configs
+from tests.contract.kit.places import flags_of_places
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = found_configs(ROOT.glob("configs/*.yaml"))
@@ -54,27 +54,13 @@ def test_there_is_a_quick_start() -> None:
     assert ROOT / "configs" / "digits.yaml" in CONFIGS
 
 
-def roots(settings: Any) -> list[str]:
-    """Every `root` and `path` in the settings of the data, also of its parts."""
-    if not isinstance(settings, dict):
-        return []
-    own = [value for key, value in settings.items() if key in ("root", "path")]
-    return own + [root for value in settings.values() for root in roots(value)]
-
-
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_trains_a_step_and_its_checkpoint_rebuilds_the_model(path: Path, tmp_path: Path) -> None:
     config = read_config([path])
     data = find_class(str(config.get(("data", "class_path")) or config.get(("data",))), JointDataModule)
     assert data is not None
     flags: dict[str, object] = {f"trainer.{name}": value for name, value in TRAINER.items()}
-    root = config.get(("data", "init_args", "root"))
-    missing = [root for root in roots(config.get(("data",))) if not Path(root).exists()]
-    if missing:
-        beside = ROOT.parent / "shared/data" / Path(missing[0]).name
-        if missing != [root] or not beside.is_dir():
-            pytest.skip(f"its data, {missing[0]}, is not here")
-        flags["data.root"] = beside
+    flags |= flags_of_places(config)
     flags |= {f"data.{name}": value for name, value in DATA.items() if name in parameters(data)}
     flags |= {"runs_root": tmp_path, "name": "step", "tracking.wandb": "off"}
     assert main(["fit", "--config", str(path), *(f"--{name}={value}" for name, value in flags.items())]) == 0

@@ -21,6 +21,7 @@ from mtl.data.table.module import TableDataModule
 from mtl.evaluation.build import build_data
 from mtl.evaluation.load import load_run
 from mtl.module import MultiTaskLightningModule
+from tests.contract.kit.places import flags_of_places
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,10 +38,13 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def trained(config: str, folder: Path, **flags: Any) -> tuple[MultiTaskLightningModule, TableDataModule]:
     path = ROOT / "configs" / config
-    file = read_config([path]).get(("data", "init_args", "path"))
-    if file is not None and not Path(file).is_file():
-        pytest.skip(f"its data, {file}, is not here")
-    flags = {"runs_root": folder, "name": "run", "tracking.wandb": "off", **flags}
+    flags = {
+        "runs_root": folder,
+        "name": "run",
+        "tracking.wandb": "off",
+        **flags_of_places(read_config([path])),
+        **flags,
+    }
     assert main(["fit", "--config", str(path), *(f"--{name}={value}" for name, value in flags.items())]) == 0
     run = folder / path.stem / "run"
     data = build_data(read_config([run / "config.yaml"]))

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.backbones.backbone import StagedBackbone, State
-from mtl.backbones.text.words import embeddings, with_spelling
-from mtl.features import MASK, Features, FeatureSpec
+from mtl.backbones.backbone import State
+from mtl.backbones.text.words import TextBackbone, embeddings
 from mtl.task import Inputs
 
 
-class BiLSTM(StagedBackbone):
+class BiLSTM(TextBackbone):
     """Embedding, dropout and LSTM layers in both directions.
 
     Args:
@@ -50,21 +49,10 @@ class BiLSTM(StagedBackbone):
         self.inputs, self.words = words.inputs, words.layer
         widths = [words.width] + [2 * hidden] * (layers - 1)
         self.layers = nn.ModuleList(_Both(width, hidden, dropout) for width in widths)
-        self.stage_spec = FeatureSpec(
-            {f"s{index}": width for index, width in enumerate((*widths, 2 * hidden))},
-            layouts={f"s{index}": "sequence" for index in range(layers + 1)},
-        )
-        self.spec = FeatureSpec({"t1": 2 * hidden}, layouts={"t1": "sequence"})
-
-    def begin(self, *inputs: Tensor) -> State:
-        return with_spelling(*inputs)
+        self.declare([*widths, 2 * hidden])
 
     def stages(self) -> Sequence[nn.Module]:
         return [self.words, *self.layers]
-
-    def finish(self, outputs: Sequence[State]) -> Features:
-        values, mask = outputs[-1]
-        return {"t1": values} if mask is None else {"t1": values, "t1" + MASK: mask}
 
 
 class _Both(nn.Module):

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl.backbones.backbone import StagedBackbone, State
-from mtl.backbones.text.words import embeddings, with_spelling
-from mtl.features import MASK, Features, FeatureSpec
+from mtl.backbones.backbone import State
+from mtl.backbones.text.words import TextBackbone, embeddings
 from mtl.task import Inputs
 
 
-class TextConvolutions(StagedBackbone):
+class TextConvolutions(TextBackbone):
     """Embeddings and convolutions, each added to what came in; a layer sees twice as far as the one before.
 
     Args:
@@ -50,19 +49,10 @@ class TextConvolutions(StagedBackbone):
         self.inputs = words.inputs
         self.embed = nn.Sequential(words.layer, nn.Linear(words.width, width))
         self.layers = nn.ModuleList(_Gated(width, kernel, 2**index, dropout) for index in range(layers))
-        levels = [f"s{index}" for index in range(layers + 1)]
-        self.stage_spec = FeatureSpec(dict.fromkeys(levels, width), layouts=dict.fromkeys(levels, "sequence"))
-        self.spec = FeatureSpec({"t1": width}, layouts={"t1": "sequence"})
-
-    def begin(self, *inputs: Tensor) -> State:
-        return with_spelling(*inputs)
+        self.declare([width] * (layers + 1))
 
     def stages(self) -> Sequence[nn.Module]:
         return [self.embed, *self.layers]
-
-    def finish(self, outputs: Sequence[State]) -> Features:
-        values, mask = outputs[-1]
-        return {"t1": values} if mask is None else {"t1": values * mask[..., None], "t1" + MASK: mask}
 
 
 class _Gated(nn.Module):

@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl.backbones.backbone import StagedBackbone, State
-from mtl.backbones.text.words import embeddings, with_spelling
-from mtl.features import MASK, Features, FeatureSpec
+from mtl.backbones.backbone import State
+from mtl.backbones.text.words import TextBackbone, embeddings
+from mtl.features import Features
 from mtl.functional.positions import positions
 from mtl.task import Inputs
 
 
-class TextTransformer(StagedBackbone):
+class TextTransformer(TextBackbone):
     """Embeddings and layers of self-attention in both directions.
 
     Args:
@@ -60,20 +60,14 @@ class TextTransformer(StagedBackbone):
             SelfAttention(width, attention_heads, feed_forward or 4 * width, dropout) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(width)
-        levels = [f"s{index}" for index in range(layers + 1)]
-        self.stage_spec = FeatureSpec(dict.fromkeys(levels, width), layouts=dict.fromkeys(levels, "sequence"))
-        self.spec = FeatureSpec({"t1": width}, layouts={"t1": "sequence"})
-
-    def begin(self, *inputs: Tensor) -> State:
-        return with_spelling(*inputs)
+        self.declare([width] * (layers + 1))
 
     def stages(self) -> Sequence[nn.Module]:
         return [self.embed, *self.layers]
 
     def finish(self, outputs: Sequence[State]) -> Features:
         values, mask = outputs[-1]
-        values = self.norm(values)
-        return {"t1": values} if mask is None else {"t1": values * mask[..., None], "t1" + MASK: mask}
+        return super().finish([(self.norm(values), mask)])
 
 
 class SelfAttention(nn.Module):

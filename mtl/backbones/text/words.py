@@ -4,13 +4,14 @@ Source of the character filters: Ma, Hovy, "End-to-end Sequence Labeling via Bi-
 Shapes: B samples, T steps, L letters of a word, C channels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from mtl.backbones.backbone import State, only_input
-from mtl.features import MASK
+from mtl.backbones.backbone import StagedBackbone, State, only_input
+from mtl.features import MASK, Features, FeatureSpec
 from mtl.inputs.tokens import PADDING, UNKNOWN
 from mtl.task import Inputs
 
@@ -132,6 +133,27 @@ def embeddings(
     letters = only_input(inputs, "characters", who)
     spelling = Spelling(letters.channels, character_embedding, character_filters)
     return Embeddings(WordsAndSpelling(words, spelling), width + character_filters, (*names, letters.name))
+
+
+class TextBackbone(StagedBackbone):
+    """What text backbones share: words and letters come in as one tensor, and the last stage is the level `t1`."""
+
+    def begin(self, *inputs: Tensor) -> State:
+        return with_spelling(*inputs)
+
+    def finish(self, outputs: Sequence[State]) -> Features:
+        values, mask = outputs[-1]
+        return {"t1": values} if mask is None else {"t1": values * mask[..., None], "t1" + MASK: mask}
+
+    def declare(self, widths: Sequence[int]) -> None:
+        """Set the widths of the stages, of which the last one is the width of `t1`.
+
+        Args:
+            widths: one for each stage.
+        """
+        channels = {f"s{index}": width for index, width in enumerate(widths)}
+        self.stage_spec = FeatureSpec(channels, layouts=dict.fromkeys(channels, "sequence"))
+        self.spec = FeatureSpec({"t1": widths[-1]}, layouts={"t1": "sequence"})
 
 
 def with_spelling(tokens_BT: Tensor, mask_BT: Tensor | None = None, letters_BTL: Tensor | None = None) -> State:

@@ -43,6 +43,7 @@ class CTCHead(Head):
             raise ValueError(f"task {task.name!r} needs the blank and at least one symbol; it has {task.num_classes}.")
         (self.level,) = features.require([level or features.first("sequence")], f"head {task.name!r}", ["sequence"])
         self.beams = beams
+        self.exportable = beams == 1
         self.dropout = nn.Dropout(dropout)
         self.layer = nn.Linear(features.channels[self.level], task.num_classes)
 

@@ -65,7 +65,7 @@ def test_settings_that_do_not_fit_are_refused(
 
 
 def test_a_head_that_searches_step_by_step_is_refused_by_name(model: MultiTaskModel) -> None:
-    model.head("kind").exportable = False  # type: ignore[misc]
+    model.head("kind").exportable = False
     with pytest.raises(ValueError, match="task 'kind': ClassificationHead searches.*export the other tasks: count"):
         ExportableModel(model, size=(32, 32))
     assert ExportableModel(model, ["count"], size=(32, 32)).tasks == ["count"]
