@@ -36,6 +36,7 @@ def read_text(path: Path) -> str:
             f"iconv -f cp1252 -t utf-8, with its encoding in place of cp1252."
         ) from error
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise ValueError(f"{str(path)!r} has a NUL character in line {line}, so it is no text. Write the file again.")
+        before = text[: text.index("\0")].split("\n")
+        where = f"{str(path)!r}, line {len(before)}: character {len(before[-1]) + 1}"
+        raise ValueError(f"{where} is the control character '\\x00', so this is no text. Write the file again.")
     return text

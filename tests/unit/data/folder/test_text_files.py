@@ -33,5 +33,5 @@ def test_a_pipe_is_not_waited_for_and_an_endless_file_not_read(tmp_path: Path) -
 
 def test_a_nul_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_bytes(b"a\nb\0c\n")
-    with pytest.raises(ValueError, match=r"train.txt' has a NUL character in line 2"):
+    with pytest.raises(ValueError, match=r"train.txt', line 2: character 2 is the control character"):
         read_text(tmp_path / "train.txt")
