@@ -38,6 +38,11 @@ def predict(arguments: list[str]) -> None:
         raise ConfigError(
             "`predict` needs a trained model: --run runs/<experiment>/<name>, --ckpt_path FILE, or --model FILE.onnx."
         )
+    other = options.model is None and (options.table or options.text)
+    if options.images is None and not other:
+        raise ConfigError(
+            "`predict` needs --images FOLDER; a run of a table takes --table FILE, and a run of sentences --text FILE."
+        )
     if options.images is not None and not options.images.exists():
         raise FileNotFoundError(
             f"there is no folder {str(options.images)!r}; --images takes a folder of pictures, or one picture."
@@ -140,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", type=Path, help="folder of the run; its best checkpoint is used")
     parser.add_argument("--ckpt_path", help="another checkpoint")
     parser.add_argument("--model", type=Path, help="model.onnx that `export` wrote, in place of --run")
-    source = parser.add_mutually_exclusive_group(required=True)
+    source = parser.add_mutually_exclusive_group()
     source.add_argument("--images", type=Path, help="folder of pictures, or one picture")
     source.add_argument("--table", type=Path, help="CSV with the input columns")
     source.add_argument("--text", type=Path, help="file with one sentence a line")
