@@ -58,10 +58,14 @@ class Arch:
 
 ARCHS = {
     "cnn3": Arch(SeedCNN, 32, 64, "c3"),
-    "resnet18": Arch(partial(TorchvisionBackbone, "resnet18", levels=("c5",)), 128, 8, "c5"),
-    "resnet18-fpn": Arch(partial(TorchvisionBackbone, "resnet18", levels=("p3", "p4", "p5")), 128, 8, "p5", boxes=True),
-    "resnet50": Arch(partial(TorchvisionBackbone, "resnet50", levels=("c5",)), 224, 8, "c5"),
-    "resnet50-fpn": Arch(partial(TorchvisionBackbone, "resnet50", levels=("p3", "p4", "p5")), 640, 2, "p5", boxes=True),
+    "resnet18": Arch(partial(TorchvisionBackbone, name="resnet18", levels=("c5",)), 128, 8, "c5"),
+    "resnet18-fpn": Arch(
+        partial(TorchvisionBackbone, name="resnet18", levels=("p3", "p4", "p5")), 128, 8, "p5", boxes=True
+    ),
+    "resnet50": Arch(partial(TorchvisionBackbone, name="resnet50", levels=("c5",)), 224, 8, "c5"),
+    "resnet50-fpn": Arch(
+        partial(TorchvisionBackbone, name="resnet50", levels=("p3", "p4", "p5")), 640, 2, "p5", boxes=True
+    ),
 }
 Step = Callable[[], None]
 
