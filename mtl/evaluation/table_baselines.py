@@ -16,7 +16,7 @@ from mtl.metrics.task_metrics import Predictions
 from mtl.targets.target import target_of
 from mtl.task import Task
 
-LINEAR, BOOSTING = "linear model", "gradient boosting"
+LINEAR, BOOSTING = "linear", "boosting"
 Values = NDArray[np.float64]
 
 
@@ -47,6 +47,9 @@ def fit_baselines(
     targets = train[2].numpy()
     if classes and len(np.unique(targets)) < 2:
         return {}
+    # a column of which these rows know nothing cannot be divided, nor can it say anything
+    known_C = train[1].isfinite().any(0)
+    train, test = (train[0], train[1][:, known_C], train[2]), (test[0], test[1][:, known_C])
     found: dict[str, Predictions] = {}
     for name, (model, form) in models.items():
         with warnings.catch_warnings():

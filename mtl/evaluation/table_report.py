@@ -34,7 +34,7 @@ class Line:
         value: the metric; NaN where it has none.
         low: lower end of its interval.
         high: upper end.
-        difference: interval of the network's value minus this one, on the same resamples; empty for the network.
+        difference: interval of the network's value minus this one, on the same resamples; None for the network.
     """
 
     task: str
@@ -45,7 +45,7 @@ class Line:
     value: float
     low: float
     high: float
-    difference: tuple[float, ...] = ()
+    difference: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def compare(found: Sequence[Answers], units: Sequence[str] | None = None, resamp
         for who, predictions in each.by_model.items():
             values_R[who] = statistic(predictions, each.targets_N, weights_RN)
             value = _value(each.metric, predictions, each.targets_N)
-            gap = () if who == NETWORK else percentiles(values_R[NETWORK] - values_R[who])
+            gap = None if who == NETWORK else percentiles(values_R[NETWORK] - values_R[who])
             rows, (low, high) = len(each.targets_N), percentiles(values_R[who])
             lines.append(Line(each.task.name, each.metric, who, rows, each.positive, value, low, high, gap))
     return lines

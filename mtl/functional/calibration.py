@@ -62,7 +62,7 @@ def reliability_bins(
     weights_RN = weights_RN.to(probabilities_N.device, torch.float64)
     # a probability at an edge belongs to the bin above it, as in torchmetrics; 1 belongs to the last
     edges = torch.linspace(0, 1, num_bins + 1, dtype=probabilities_N.dtype, device=probabilities_N.device)
-    place_N = (torch.bucketize(probabilities_N, edges, right=True) - 1).clamp(0, num_bins - 1)
+    place_N = (torch.bucketize(probabilities_N.contiguous(), edges, right=True) - 1).clamp(0, num_bins - 1)
     empty_RK = weights_RN.new_zeros(len(weights_RN), num_bins)
     weight_RK = empty_RK.index_add(1, place_N, weights_RN)
     safe_RK = weight_RK.clamp(min=1e-300)

@@ -1,4 +1,4 @@
-"""`TableReport`: after the test of a table, baselines, subgroups and a reliability picture, on the screen and as files."""
+"""`TableReport`: after the test of a table, baselines, subgroups and a reliability picture; printed and as files."""
 
 import csv
 import math
@@ -14,8 +14,11 @@ from mtl.data.table.module import TableDataModule
 from mtl.drawing.figure_file import not_costing
 from mtl.drawing.reliability import draw_reliability
 from mtl.evaluation.resampling import RESAMPLES
+from mtl.evaluation.table_baselines import BOOSTING, LINEAR
 from mtl.evaluation.table_report import NETWORK, Answers, Line, answers, by_subgroup, compare
 from mtl.runs.metrics_csv import run_folder
+
+_INTERVALS = "Intervals: 95 % of the bootstrap."
 
 
 class TableReport(Callback):
@@ -112,14 +115,12 @@ def baseline_table(lines: Sequence[Line]) -> Table:
     Args:
         lines: what `compare` gives.
     """
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, caption="95 % bootstrap intervals")
-    for name in ("task", "rows", "metric", "model", "value", "interval", "network minus it"):
-        table.add_column(name)
+    table = _table("task, metric", "rows", "model", "value", "network minus it")
+    table.caption = f"{LINEAR}: logistic or ridge regression; {BOOSTING}: gradient boosting. {_INTERVALS}"
     for line in lines:
-        first = line.who == NETWORK
         gap = _range(*line.difference, sign=True) if line.difference else ""
-        start = (line.task, str(line.rows), line.metric) if first else ("", "", "")
-        table.add_row(*start, line.who, _number(line.value), _range(line.low, line.high), gap)
+        start = (f"{line.task} {line.metric}", str(line.rows)) if line.who == NETWORK else ("", "")
+        table.add_row(*start, line.who, _value(line), gap)
     return table
 
 
@@ -129,24 +130,29 @@ def subgroup_table(lines: Sequence[Line]) -> Table:
     Args:
         lines: what `by_subgroup` gives.
     """
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("task", "subgroup", "rows", "positive", "metric", "value", "interval"):
-        table.add_column(name)
+    table = _table("task, metric", "subgroup", "rows", "positive", "value")
+    table.caption = _INTERVALS
     last = ""
     for line in lines:
         positive = "" if line.positive < 0 else str(line.positive)
-        value, interval = _number(line.value), _range(line.low, line.high)
-        table.add_row(line.task if line.task != last else "", line.who, str(line.rows), positive, line.metric, value,
-                      interval)  # fmt: skip
+        task = "" if line.task == last else f"{line.task} {line.metric}"
+        table.add_row(task, line.who, str(line.rows), positive, _value(line) or "too few rows")
         last = line.task
     return table
 
 
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.3f}"
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, caption_justify="left")
+    for name in columns:
+        table.add_column(name, no_wrap=True)
+    return table
+
+
+def _value(line: Line) -> str:
+    return "" if math.isnan(line.value) else f"{line.value:.3f} {_range(line.low, line.high)}"
 
 
 def _range(low: float, high: float, sign: bool = False) -> str:
     if math.isnan(low) or math.isnan(high):
         return ""
-    return f"{low:+.3f} to {high:+.3f}" if sign else f"{low:.3f} to {high:.3f}"
+    return f"\\[{low:+.3f}, {high:+.3f}]" if sign else f"\\[{low:.3f}, {high:.3f}]"

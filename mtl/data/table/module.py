@@ -170,7 +170,8 @@ class TableDataModule(JointDataModule):
 
     def explain_unlabelled(self, split: str, task: Task) -> str:
         spec = self.specs[task.name]
-        return f"All rows have a missing value in column {', '.join(spec.read_columns(task.name))}: {spec.missing}."
+        where = "".join(f" where {column} is {' or '.join(cells)}" for column, cells in spec.only_where.items())
+        return f"No row{where} has a value in column {', '.join(spec.read_columns(task.name))}: {spec.missing}."
 
     def _read_sets(self) -> "dict[str, TableSet]":
         roles = [column for column in (self.split_column, self.stratify, self.group) if column]
