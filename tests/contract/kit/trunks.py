@@ -101,10 +101,11 @@ def longer(inputs: Inputs, number: int = 3, steps: int = 16) -> dict[str, Tensor
     extra = {name: input_kind(spec).example(spec, rng) for name, spec in inputs.items()}
     for name in inputs:
         longest = max(len(sample[name]) for sample in made)
-        if extra[name].ndim == 1 and len({len(sample[name]) for sample in made}) > 1:
+        steps_first = extra[name].ndim == 1 or (extra[name].ndim == 2 and extra[name].is_floating_point())
+        if steps_first and len({len(sample[name]) for sample in made}) > 1:
             # of a waveform many values are one step
             length = longest + max(steps, longest)
-            extra[name] = extra[name].repeat(length)[:length]
+            extra[name] = extra[name].repeat(length, *[1] * (extra[name].ndim - 1))[:length]
     batch = collate([*made, extra], {}, inputs)
     return prepared(inputs, {k: v[:number] for k, v in batch.items() if isinstance(v, Tensor)})
 
