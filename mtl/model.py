@@ -14,7 +14,7 @@ from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.balancing.engine.junction import Junction
 from mtl.balancing.engine.partition import Partition, partition
-from mtl.batch import Batch
+from mtl.batch import PRESENT, Batch
 from mtl.features import Features, zero_padding
 from mtl.heads.head import Head, Outputs
 from mtl.inputs.image import ImageInput
@@ -110,6 +110,7 @@ class MultiTaskModel(nn.Module):
         prepared: dict[str, Tensor] = {}
         for prepare in self.inputs.values():
             prepared |= prepare(batch)
+        prepared |= {key: value for key, value in batch.items() if key.startswith(PRESENT)}
         return self.trunk.cut(prepared)
 
     def outputs(self, name: str, cut: Features) -> Outputs:

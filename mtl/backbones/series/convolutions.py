@@ -1,7 +1,7 @@
 """Dilated convolutions over the steps of a series.
 
-Levels: `t1`, a sequence with its mask, and `last`, its last real step, a vector. What is padding is set to 0 before each
-convolution, so that it adds nothing to its neighbours; norms are over channels, since norms over steps see padding.
+Levels: `t1`, a sequence with its mask, and `last`, its last real step, a vector. What is padding is set to 0 before
+each convolution, so that it adds nothing to its neighbours; norms are over channels: norms over steps see padding.
 Source: Bai, Kolter, Koltun, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence
 Modeling", 2018; here each step sees those after it too, because a sample is a whole window.
 Shapes: B samples, T steps, C channels.
