@@ -90,7 +90,7 @@ def calibration_error(
     return (bins.weight * (bins.predicted - bins.observed).abs()).sum(-1)
 
 
-def fit_temperature(logits_NC: Tensor, labels_N: Tensor, most: float = 20.0) -> float:
+def fit_temperature(logits_NC: Tensor, labels_N: Tensor, most: float = 5.0) -> float:
     """The number that logits are divided by for the smallest cross-entropy; their order stays.
 
     The cross-entropy is convex in 1 / temperature, so that its derivative is bisected.
@@ -98,7 +98,8 @@ def fit_temperature(logits_NC: Tensor, labels_N: Tensor, most: float = 20.0) -> 
     Args:
         logits_NC: logits, or log-probabilities.
         labels_N: class of each sample.
-        most: largest temperature, above 1; the smallest is 1 / `most`.
+        most: largest temperature, above 1; the smallest is 1 / `most`, or few samples that are all right would ask
+            for probabilities of 0 and 1.
     """
     logits_NC = logits_NC.double()
     own_N = logits_NC.gather(1, labels_N.long()[:, None])[:, 0]

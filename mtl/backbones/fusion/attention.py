@@ -37,13 +37,12 @@ class AttentionLayer(nn.Module):
             keys_BNC: what is asked.
             mask_BN: which keys are real; at least one in each sample.
         """
+        keys, values = self.key_value(self.key_norm(keys_BNC)).chunk(2, -1)
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in (
-                self.query(self.query_norm(queries_BQC)),
-                *self.key_value(self.key_norm(keys_BNC)).chunk(2, -1),
-            )
+            for part in (self.query(self.query_norm(queries_BQC)), keys, values)
         )
         found = F.scaled_dot_product_attention(query, key, value, mask_BN[:, None, None])
         queries_BQC = queries_BQC + self.out(found.transpose(1, 2).flatten(2))
-        return queries_BQC + self.feed(self.norm(queries_BQC))
+        fed: Tensor = queries_BQC + self.feed(self.norm(queries_BQC))
+        return fed

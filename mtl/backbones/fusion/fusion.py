@@ -3,8 +3,8 @@
 Level: `fused`, a vector. What an absent input would have given is replaced by a learned token, so that its encoder gets
 an exact zero as gradient from that sample, and not none: DDP does not wait for it. In training inputs may be dropped at
 random, so that the model learns to do without them.
-Sources: Ma, Ren, Zhao, Testuggine, Peng, "Are Multimodal Transformers Robust to Missing Modality?", CVPR 2022 (what goes
-wrong); Neverova, Wolf, Taylor, Nebout, "ModDrop", TPAMI 2016 (modality dropout).
+Sources: Neverova, Wolf, Taylor, Nebout, "ModDrop", TPAMI 2016 (modality dropout); Ma, Ren, Zhao, Testuggine, Peng, "Are
+Multimodal Transformers Robust to Missing Modality?", CVPR 2022 (what goes wrong without).
 Shapes: B samples, N rows (steps, cells) of an input, C channels, M inputs.
 """
 

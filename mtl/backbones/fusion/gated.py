@@ -1,7 +1,7 @@
 """Gated fusion: for each channel, a share of every input that depends on all of them.
 
-Source: Arevalo, Solorio, Montes-y-Gomez, Gonzalez, "Gated Multimodal Units for Information Fusion", 2017: h_m = tanh(W_m
-x_m), z from all x, and the sum of z_m * h_m. The gates are a softmax over the inputs, which is their sigmoid for two.
+Source: Arevalo, Solorio, Montes-y-Gomez, Gonzalez, "Gated Multimodal Units for Information Fusion", 2017: h_m =
+tanh(W_m x_m), z from all x, and the sum of z_m * h_m. The gates are a softmax over the inputs: a sigmoid for two.
 Shapes: B samples, M inputs, C channels.
 """
 

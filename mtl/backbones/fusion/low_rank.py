@@ -1,8 +1,8 @@
 """Low-rank fusion: products of the inputs' values, as of their outer product, by factors of a low rank.
 
-Source: Liu, Shen, Lakshminarasimhan, Liang, Zadeh, Morency, "Efficient Low-rank Multimodal Fusion with Modality-Specific
-Factors", ACL 2018, eq. 6: the sum over ranks r of the product over inputs m of W_mr [x_m; 1], with a learned weight for
-each rank, as in the authors' code. The layer norm behind it is ours: products of several factors differ in size.
+Source: Liu, Shen, Lakshminarasimhan, Liang, Zadeh, Morency, "Efficient Low-rank Multimodal Fusion with
+Modality-Specific Factors", ACL 2018, eq. 6: the sum over ranks r of the product over inputs m of W_mr [x_m; 1], with a
+learned weight for each rank. The layer norm behind it is ours: products of several factors differ in size.
 Shapes: B samples, M inputs, C channels, R ranks.
 """
 
@@ -43,8 +43,10 @@ class LowRankFusion(VectorFusion):
             raise ValueError(f"LowRankFusion: rank={rank} must be at least 1.")
         # the bias of a factor is its weight on the 1 behind the values
         self.factors = nn.ModuleList(nn.Linear(width, rank * width) for _ in self.names)
-        for factor in self.factors:
-            nn.init.ones_(factor.bias)  # a product that begins near the other factors
+        with torch.no_grad():  # a product that begins near the other factors
+            for name, value in self.factors.named_parameters():
+                if name.endswith("bias"):
+                    value.fill_(1.0)
         self.ranks = nn.Parameter(torch.full((rank, 1), rank**-0.5))
         self.norm = nn.LayerNorm(width)
 

@@ -1,4 +1,4 @@
-"""`SpokenAndWrittenDigits`: a written and a spoken digit of the same class, both noisy, for tasks that need one or both.
+"""`SpokenAndWrittenDigits`: a written and a spoken digit of the same class, both noisy; tasks need one or both.
 
 Pictures are those that come with scikit-learn (8 x 8 pixels); voices are formulas, or recordings of people (the Free
 Spoken Digit Dataset). Each sample pairs a picture and a recording of one class and of one split.

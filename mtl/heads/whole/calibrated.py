@@ -71,16 +71,18 @@ class CalibratedHead(ClassificationHead):
     def calibrate(self, probabilities_NC: Tensor, labels_N: Tensor) -> None:
         """Choose the temperature and, with two classes, the threshold with the largest balanced accuracy.
 
-        Classes that do not occur leave the threshold as it is.
+        Samples of one class alone choose nothing: they are best answered by a probability of 1.
 
         Args:
             probabilities_NC: what `decode` gave for the validation samples, at the present temperature.
             labels_N: their classes.
         """
+        if len(torch.unique(labels_N)) < 2:
+            return
         # a constant on all logits of a sample changes nothing, so that log-probabilities are logits
         logits_NC = probabilities_NC.double().clamp(min=1e-30).log() * float(self.temperature)
         self.temperature.fill_(fit_temperature(logits_NC, labels_N))
-        if self.task.num_classes == 2 and len(torch.unique(labels_N)) == 2:
+        if self.task.num_classes == 2:
             scaled_NC = (logits_NC / float(self.temperature)).softmax(-1)
             self.threshold.fill_(youden_threshold(scaled_NC[:, 1], labels_N == 1))
 
