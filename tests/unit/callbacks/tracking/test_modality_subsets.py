@@ -1,4 +1,4 @@
-"""Metrics with some inputs: those of the model when the others are absent; a sample without any of them does not count."""
+"""Metrics with some inputs are those of the model when the others are absent; samples may lack inputs in training."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Windows by hand: boxes as shares, a gap cuts the track, what is not labelled is left out; real counts where the data are."""
+"""Windows by hand: boxes as shares, a gap cuts the track, what is not labelled is left out; the counts of real data."""
 
 import gzip
 from pathlib import Path
@@ -56,6 +56,7 @@ def test_tables_that_do_not_belong_together_are_refused_by_line(tmp_path: Path) 
         PedestrianBehaviour(data.root).setup("fit")
 
 
+@pytest.mark.nightly
 def test_the_real_tables_have_the_counts_of_their_description() -> None:
     if not (BESIDE / "jaad_behaviour").is_dir():
         pytest.skip("its data, jaad_behaviour, is not here")
