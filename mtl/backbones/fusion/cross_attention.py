@@ -1,4 +1,4 @@
-"""Fusion by cross-attention: the steps and cells of each input look at those of all inputs.
+"""Fusion by cross-attention: the steps and cells of each input attend to the steps and cells of all.
 
 Source: Tsai, Bai, Liang, Kolter, Morency, Salakhutdinov, "Multimodal Transformer for Unaligned Multimodal Language
 Sequences", ACL 2019; here keys of all inputs stand in one row, its own included, so that one input alone works too.

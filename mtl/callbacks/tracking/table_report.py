@@ -56,7 +56,7 @@ class TableReport(Callback):
             )
         if self.unit is not None and self.unit not in data.subgroups:
             raise ValueError(
-                f"TableReport has unit={self.unit!r}, which is none of the subgroups of the data: "
+                f"TableReport has unit={self.unit!r}, which is not among the subgroups of the data: "
                 f"{', '.join(data.subgroups) or 'there are none'}. Add it to data.init_args.subgroups."
             )
 

@@ -43,7 +43,7 @@ class TableDataModule(JointDataModule):
         split_seed: seed of the random split; separate from `seed`, so runs with other seeds share the test rows.
         stratify: column whose values get equal shares in every split of a random split.
         group: column whose values, such as a patient, are never divided over two splits.
-        subgroups: columns by whose values results are told apart, such as `sex: null`; a column of numbers with the
+        subgroups: columns by whose values results are also given, such as `sex: null`; a column of numbers with the
             edges of its groups, `age: [50, 65]`. They are no inputs unless they are listed there too.
         missing: cells that mean "not known" in every input column.
         missing_in: more of them, by column: `chol: ["0"]`.

@@ -79,7 +79,7 @@ def test_baselines_subgroups_and_picture(tmp_path: Path, capsys: pytest.CaptureF
 def test_says_what_does_not_fit(tmp_path: Path) -> None:
     data = table(tmp_path)
     module = MultiTaskLightningModule(data.tasks, TableMLP, {"ill": CalibratedHead}, dict(data.inputs))
-    with pytest.raises(ValueError, match="unit='person', which is none of the subgroups of the data: age, patient"):
+    with pytest.raises(ValueError, match="unit='person', which is not among the subgroups of the data: age, patient"):
         tiny_trainer([TableReport(unit="person")]).fit(module, datamodule=data)
     with pytest.raises(ValueError, match="split_cells says what the cells of `split_column` mean"):
         CsvTable("t.csv", {}, numeric=["x"], fractions=[0.5, 0.5], split_cells={"train": ["a"]})
