@@ -1,6 +1,5 @@
 """`KnownResults`: after the test, the run's metrics beside results that are known from elsewhere, such as floors."""
 
-import math
 from collections.abc import Mapping
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -45,19 +44,18 @@ class KnownResults(Callback):
 
 
 def known_table(metrics: Mapping[str, float], results: Mapping[str, Mapping[str, float]], source: str = "") -> Table:
-    """A row for each metric, a column for each name; empty where a number is not known.
+    """A row for each metric: what was measured, and what others reach.
 
     Args:
         metrics: measured, as `crossing/auroc`.
         results: for each metric what others reach, by their name.
         source: written below.
     """
-    names = list(dict.fromkeys(name for others in results.values() for name in others))
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, caption=source or None, caption_justify="left")
-    table.add_column("metric")
-    for name in ("this run", *names):
-        table.add_column(name, justify="right")
+    table.add_column("metric", no_wrap=True)
+    table.add_column("this run", justify="right", no_wrap=True)
+    table.add_column("known results")
     for key, others in results.items():
-        cells = [metrics.get(key, math.nan), *(others.get(name, math.nan) for name in names)]
-        table.add_row(key, *("" if math.isnan(cell) else f"{cell:.3f}" for cell in cells))
+        measured = f"{metrics[key]:.3f}" if key in metrics else ""
+        table.add_row(key, measured, ", ".join(f"{name} {value:.3f}" for name, value in others.items()))
     return table

@@ -25,7 +25,7 @@ STATES = ("will_cross", "crossing", "walking", "looking")
 ACTIONS = ("decelerating", "accelerating", "stopped")  # of the car, 1 s later
 _CAR = ("stopped", "moving_slow", "moving_fast", "decelerating", "accelerating")
 _TRAFFIC = ("ped_crossing", "ped_sign", "stop_sign")
-_BOX = ("x", "y", "width", "height", "occlusion_25", "occlusion_75")
+_BOX = ("x", "y", "width", "height", "step_x", "step_y", "back_x", "back_y", "growth", "occlusion_25", "occlusion_75")
 _WINDOW_COLUMNS = ("pedestrian", "video", "split", "last_frame", *STATES, "ego_action_1s", "dx_1s", "dy_1s")
 _TRACK_COLUMNS = ("pedestrian", "frame", "x1", "y1", "x2", "y2", "occlusion")
 
@@ -34,7 +34,8 @@ class PedestrianBehaviour(JointDataModule):
     """Tasks: will_cross, crossing, walking, looking, ego_action (classification); dx, dy (regression). Input: `track`.
 
     `ego_action` is the car's action one second later, `dx` and `dy` how far the centre of the box moves by then, as
-    shares of the picture. Slow and fast driving are too rare to be classes of the action and are not labelled. Videos
+    shares of the picture. Each frame has the box, its step from the frame before, and its place and size beside those
+    of the last frame; whether it is hidden; and the car's action at that time. Slow and fast driving are too rare to be classes of the action and are not labelled. Videos
     are in one split each, so that no pedestrian is in two.
 
     Args:
@@ -183,12 +184,20 @@ def _read_tracks(path: Path) -> dict[str, dict[int, list[float]]]:
 
 def _boxes(rows: list[list[float]], width: float, height: float) -> NDArray[np.float32]:
     x1_T, y1_T, x2_T, y2_T, hidden_T = np.array(rows, np.float32).T
+    x_T, y_T, high_T = (x1_T + x2_T) / 2 / width, (y1_T + y2_T) / 2 / height, (y2_T - y1_T) / height
+    # motion is far smaller than position: as columns of their own, steps are standardised by their own size
+    size_T = np.log(np.maximum(high_T, 1e-4))
     return np.stack(
         [
-            (x1_T + x2_T) / 2 / width,
-            (y1_T + y2_T) / 2 / height,
+            x_T,
+            y_T,
             (x2_T - x1_T) / width,
-            (y2_T - y1_T) / height,
+            high_T,
+            np.diff(x_T, prepend=np.nan),
+            np.diff(y_T, prepend=np.nan),
+            x_T - x_T[-1],
+            y_T - y_T[-1],
+            size_T - size_T[-1],
             hidden_T == 1,
             hidden_T == 2,
         ],

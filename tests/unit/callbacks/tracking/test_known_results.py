@@ -18,8 +18,8 @@ def test_a_row_has_the_measured_number_and_those_of_others() -> None:
     console = Console(width=80, record=True)
     console.print(table)
     lines = [line.split() for line in console.export_text().splitlines() if line.strip()]
-    assert ["a/auroc", "0.912", "0.700"] in lines
-    assert ["b/mae", "0.079"] in lines
+    assert ["a/auroc", "0.912", "linear", "0.700"] in lines
+    assert ["b/mae", "still", "0.079"] in lines
     assert ["from", "there"] in lines
 
 

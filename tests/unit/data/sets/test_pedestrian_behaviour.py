@@ -20,11 +20,15 @@ def ready(folder: Path, **more: Any) -> PedestrianBehaviour:
 
 def test_a_window_by_hand(tmp_path: Path) -> None:
     sample = ready(tmp_path).train_set[1]
-    assert sample["track"].shape == (6, 14)
+    assert sample["track"].shape == (6, 19)
     names = PedestrianBehaviour.declare_inputs()["track"].names
     first = dict(zip(names, sample["track"][0].tolist(), strict=True))
     # frame 4: x 4 to 13 of 100, y 0 to 31 of 50
     assert [first[name] for name in ("x", "y", "width", "height")] == pytest.approx([0.085, 0.31, 0.09, 0.62])
+    assert torch.isnan(sample["track"][0, names.index("step_x")])
+    assert sample["track"][1, names.index("step_x")] == pytest.approx(0.005)  # x1 moves by 1, x2 stays
+    assert first["back_x"] == pytest.approx(-0.025, abs=1e-6)
+    assert first["growth"] == 0.0
     assert first["moving_slow"] == 1
     assert first["ped_crossing"] == 1
     assert sum(first[name] for name in ("stopped", "moving_fast", "decelerating", "accelerating", "ped_sign")) == 0
