@@ -26,8 +26,8 @@ def test_a_window_by_hand(tmp_path: Path) -> None:
     # frame 4: x 4 to 13 of 100, y 0 to 31 of 50
     assert [first[name] for name in ("x", "y", "width", "height")] == pytest.approx([0.085, 0.31, 0.09, 0.62])
     assert torch.isnan(sample["track"][0, names.index("step_x")])
-    assert sample["track"][1, names.index("step_x")] == pytest.approx(0.005)  # x1 moves by 1, x2 stays
-    assert first["back_x"] == pytest.approx(-0.025, abs=1e-6)
+    assert sample["track"][1, names.index("step_x")] == pytest.approx(0.01)
+    assert first["back_x"] == pytest.approx(-0.05, abs=1e-6)
     assert first["growth"] == 0.0
     assert first["moving_slow"] == 1
     assert first["ped_crossing"] == 1
