@@ -58,6 +58,12 @@ class MultiTaskModel(nn.Module):
         self.inputs = nn.ModuleDict(inputs or {name: input_kind(spec)(spec) for name, spec in IMAGE.items()})
         self.trunk = trunk if isinstance(trunk, Architecture) else HardSharing(trunk, list(heads))
         self.heads = nn.ModuleDict(heads)
+        absent = [name for name, part in self.inputs.items() if part.spec.optional]  # type: ignore[union-attr]
+        if absent and not any(isinstance(part, Backbone) and part.takes_absent for part in self.trunk.modules()):
+            raise ValueError(
+                f"samples may lack the input {absent[0]!r}, and the backbone does not know what to do without it. Take "
+                "a fusion of several inputs (mtl/backbones/fusion), or data in which every sample has it."
+            )
         if isinstance(self.trunk, FirstPredictions):
             self.trunk.take_heads(heads)
         self.junction = Junction()

@@ -38,6 +38,7 @@ class FusionBackbone(Backbone):
         ValueError: for encoders and inputs that do not belong together, or a chance outside 0..1.
     """
 
+    takes_absent = True
     level = "fused"
 
     def __init__(
