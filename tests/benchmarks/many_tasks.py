@@ -2,9 +2,9 @@
 
 Run: python tests/benchmarks/many_tasks.py --data ../shared/data/school
 Rows: ridge regression of each school alone and of all pupils together, a multi-task elastic net, and a network with a
-head for each school under several balancing methods. What is chosen (penalty, number of steps) is chosen on validation
-pupils. Error: root mean squared error over all test pupils, in points of the exam. Step: CPU milliseconds of one training
-step. Memory: how much the process grew at its peak beyond what it held before, in MB; each row is a process of its own.
+head for each school under several balancing methods. Penalty and number of steps are chosen on validation pupils.
+Error: root mean squared error over all test pupils, in points of the exam. Step: CPU milliseconds of a training step.
+Memory: how much the process grew at its peak beyond what it held before, in MB; each row is a process of its own.
 Data: school.csv.gz with school, split, x0 to x27 and score (Bakker, Heskes 2003; from MALSAR).
 Shapes: N pupils, D columns, K schools.
 """
@@ -17,6 +17,7 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +38,13 @@ from mtl.balancing.uncertainty import Uncertainty
 from mtl.balancing.upgrad import UPGrad
 from mtl.batch import Batch
 from mtl.heads.whole.regression import RegressionHead
+from mtl.inputs.table import TableInput
 from mtl.model import MultiTaskModel
 from mtl.task import InputSpec, Task
 
 assert mtl.balancing
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-STEPS, EVERY, BATCH = 600, 50, 512
+STEPS, EVERY, BATCH = 300, 25, 512
 METHODS: dict[str, Callable[[], Method]] = {
     "equal weights": Equal,
     "uncertainty": Uncertainty,
@@ -91,15 +93,15 @@ def chosen(fit: Callable[[float], Callable[[Pupils], Array]], data: dict[str, Pu
 
 def ridge_alone(data: dict[str, Pupils]) -> tuple[float, float, str]:
     train = data["train"]
+    of = [train.schools == k for k in range(139)]
 
     def fit(penalty: float) -> Callable[[Pupils], Array]:
-        of = {
-            k: Ridge(penalty).fit(train.rows[train.schools == k], train.scores[train.schools == k]) for k in range(139)
-        }
-        weights, level = np.stack([of[k].coef_ for k in of]), np.array([of[k].intercept_ for k in of])
+        models = [Ridge(penalty).fit(train.rows[at], train.scores[at]) for at in of]
+        weights, level = np.stack([m.coef_ for m in models]), np.array([m.intercept_ for m in models])
         return lambda pupils: (pupils.rows * weights[pupils.schools]).sum(1) + level[pupils.schools]
 
-    return (*chosen(fit, data)[:1], 0.0, chosen(fit, data)[1])
+    result, words = chosen(fit, data)
+    return result, 0.0, words
 
 
 def ridge_together(data: dict[str, Pupils]) -> tuple[float, float, str]:
@@ -126,17 +128,23 @@ def elastic_net(data: dict[str, Pupils]) -> tuple[float, float, str]:
     return result, 0.0, words
 
 
+LINEAR = {
+    "ridge, each school": ridge_alone,
+    "ridge, all pupils": ridge_together,
+    "multi-task elastic net": elastic_net,
+}
+
+
 def network(data: dict[str, Pupils], method: str) -> tuple[float, float, str]:
     """One trunk and a head for each school; the steps of the best validation error."""
     torch.manual_seed(0)
     spec = InputSpec("row", "table", channels=27)
     trunk = TableMLP({"row": spec}, (64,), dropout=0.3)
     mean, std = float(data["train"].scores.mean()), float(data["train"].scores.std())
-    tasks = [Task(f"s{k}", "regression") for k in range(139)]
-    heads = {
-        task.name: RegressionHead(task, trunk.spec, error="mse", target_mean=mean, target_std=std) for task in tasks
-    }
-    model = MultiTaskModel(trunk, heads, {"row": mtl_input(spec)})
+    head = partial(RegressionHead, features=trunk.spec, error="mse", target_mean=mean, target_std=std)
+    heads = {f"s{k}": head(Task(f"s{k}", "regression")) for k in range(139)}
+    # the columns are standardised already
+    model = MultiTaskModel(trunk, heads, {"row": TableInput(spec, [0.0] * 27, [1.0] * 27)})
     balancer = Balancer(METHODS[method](), model.partition())
     model.junction = balancer.junction
     optimizer = torch.optim.AdamW([*model.parameters(), *balancer.method.parameters()], 3e-3, weight_decay=0.1)
@@ -153,12 +161,6 @@ def network(data: dict[str, Pupils], method: str) -> tuple[float, float, str]:
             val, test = (error(predicted(model, batches[name]), data[name]) for name in ("val", "test"))
             best = min(best, (val, test, step + 1))
     return best[1], 1000 * float(np.median(times)), f"{best[2]} steps"
-
-
-def mtl_input(spec: InputSpec):  # type: ignore[no-untyped-def]
-    from mtl.inputs.table import TableInput
-
-    return TableInput(spec, [0.0] * spec.channels, [1.0] * spec.channels)
 
 
 def batch_of(pupils: Pupils, at: np.ndarray) -> Batch:
@@ -182,12 +184,7 @@ def measured(name: str, folder: Path) -> tuple[float, float, str, float]:
     torch.set_num_threads(1)
     data = read(folder)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rows = {
-        "ridge, each school": ridge_alone,
-        "ridge, all pupils": ridge_together,
-        "multi-task elastic net": elastic_net,
-    }
-    result = rows[name](data) if name in rows else network(data, name.removeprefix("network, "))
+    result = LINEAR[name](data) if name in LINEAR else network(data, name.removeprefix("network, "))
     return *result, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
@@ -197,7 +194,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/school"), help="folder of school.csv.gz")
     parser.add_argument("--rows", nargs="+", help="rows to measure; all by default")
     options = parser.parse_args()
-    names = ["ridge, each school", "ridge, all pupils", "multi-task elastic net", *(f"network, {m}" for m in METHODS)]
+    names = [*LINEAR, *(f"network, {method}" for method in METHODS)]
     table = Table("139 schools", "error, points", "step, CPU ms", "memory, MB", "chosen on validation")
     context = multiprocessing.get_context("spawn")
     for name in options.rows or names:

@@ -1,8 +1,9 @@
 """Multi-task elastic net where every task has rows of its own: columns are chosen for all tasks at once.
 
-Objective: 1/(2n) * sum over tasks of |y_k - X_k w_k|^2 + alpha * r * |W|_21 + alpha * (1 - r) / 2 * |W|^2, with n the mean
-number of rows of a task, which is scikit-learn's `MultiTaskElasticNet` where all tasks share their rows; that class needs
-every target of every row. Solved by FISTA: Beck, Teboulle, "A Fast Iterative Shrinkage-Thresholding Algorithm", 2009.
+Objective: 1/(2n) * sum over tasks of |y_k - X_k w_k|^2 + alpha * r * |W|_21 + alpha * (1 - r) / 2 * |W|^2, with n the
+mean number of rows of a task. That is scikit-learn's `MultiTaskElasticNet` where all tasks share their rows; that class
+needs every target of every row. Solved by FISTA: Beck, Teboulle, "A Fast Iterative Shrinkage-Thresholding Algorithm for
+Linear Inverse Problems", SIAM J. Imaging Sciences 2, 2009.
 Shapes: K tasks, D columns.
 """
 
