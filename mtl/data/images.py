@@ -8,7 +8,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,12 +90,7 @@ def read_header(path: str | Path, max_pixels: int | None = None) -> Header:
         ValueError: if the file is not a picture, or exceeds the limit.
     """
     with _opened(path, max_pixels) as image:
-        orientation = _orientation(image)
-        width, height = _stored_size(image)
-        mode = image.mode
-    if orientation in SIDEWAYS:
-        width, height = height, width
-    return Header(height, width, mode, orientation)
+        return _header(image)
 
 
 def read_image(path: str | Path, at_least: tuple[int, int] | None = None, max_pixels: int | None = None) -> Tensor:
@@ -113,11 +108,28 @@ def read_image(path: str | Path, at_least: tuple[int, int] | None = None, max_pi
         ValueError: if the file cannot be decoded, or exceeds the limit.
     """
     with _opened(path, max_pixels) as image:
-        orientation = _orientation(image)
-        if at_least is not None and image.format == "JPEG" and image.mode == "RGB":
-            image.draft("RGB", at_least if orientation in SIDEWAYS else at_least[::-1])
-        pixels = np.array(_rgb(_upright(image, orientation)))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        return _pixels(image, _orientation(image), at_least)
+
+
+def read_to_fit(
+    path: str | Path, sufficient: Callable[[int, int], tuple[int, int]], max_pixels: int | None = None
+) -> tuple[Tensor, Header]:
+    """As `read_image`, where the sufficient size follows from the picture's own; the file is opened once.
+
+    Args:
+        path: the file.
+        sufficient: of the height and width of the upright picture: sufficient height and width in pixels.
+        max_pixels: maximum number of pixels in the file; `MAX_PIXELS` by default.
+
+    Returns:
+        The picture, uint8 [3,H,W], and its header.
+
+    Raises:
+        ValueError: if the file cannot be decoded, or exceeds the limit.
+    """
+    with _opened(path, max_pixels) as image:
+        header = _header(image)
+        return _pixels(image, header.orientation, sufficient(header.height, header.width)), header
 
 
 def read_indices(path: str | Path, max_pixels: int | None = None) -> Tensor:
@@ -224,6 +236,21 @@ class _NoPillowLimit:
 
 
 _OWN_LIMIT = _NoPillowLimit()
+
+
+def _header(image: Image.Image) -> Header:
+    orientation = _orientation(image)
+    width, height = _stored_size(image)
+    if orientation in SIDEWAYS:
+        width, height = height, width
+    return Header(height, width, image.mode, orientation)
+
+
+def _pixels(image: Image.Image, orientation: int, at_least: tuple[int, int] | None) -> Tensor:
+    """Uint8 [3,H,W], upright."""
+    if at_least is not None and image.format == "JPEG" and image.mode == "RGB":
+        image.draft("RGB", at_least if orientation in SIDEWAYS else at_least[::-1])
+    return torch.from_numpy(np.array(_rgb(_upright(image, orientation)))).permute(2, 0, 1).contiguous()
 
 
 def _orientation(image: Image.Image) -> int:

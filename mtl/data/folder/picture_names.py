@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from mtl.data.files_below import files_below
 from mtl.data.images import SUFFIXES
 
 # extensions of pictures, including formats that `mtl` cannot read, and of annotations
@@ -113,7 +114,7 @@ def picture_index(folder: Path) -> dict[str, Path]:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(folder.rglob("*")):
+    for path in files_below(folder) if folder.is_dir() else ():
         if path.suffix.lower() in SUFFIXES:
             yield path.relative_to(folder).with_suffix("").as_posix(), path
 
