@@ -12,8 +12,8 @@ def files_below(
 ) -> Iterator[Path]:
     """Files below a folder, sorted; a link that leads nowhere counts as a file.
 
-    Linked folders are followed, but not into the folder itself and each one once, so links in a circle end. Hidden
-    folders (`.ipynb_checkpoints` holds copies) and the forks in archives of a Mac are left out.
+    Linked folders are followed, each one once, but not into the folder itself or one that holds it, so links in a
+    circle end. Hidden folders (`.ipynb_checkpoints` holds copies) and the forks in archives of a Mac are left out.
 
     Args:
         folder: the folder.
@@ -69,8 +69,11 @@ def _enters(entry: os.DirEntry[str], root: str, followed: set[str], leave_out: s
     if real == leave_out:
         return False
     if entry.is_symlink():
-        inside = real == root or real.startswith(root.rstrip(os.sep) + os.sep)
-        if inside or real in followed:
+        if _is_in(real, root) or _is_in(root, real) or real in followed:
             return False
         followed.add(real)
     return True
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

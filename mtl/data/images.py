@@ -4,6 +4,8 @@ Pillow is the reader. It lets libjpeg decode at 1/2, 1/4 or 1/8 size if the pict
 as fast as `torchvision.io.decode_image`, which torchvision 0.29 deprecates.
 """
 
+import os
+import stat
 import struct
 import threading
 import warnings
@@ -129,7 +131,8 @@ def read_to_fit(
     """
     with _opened(path, max_pixels) as image:
         header = _header(image)
-        return _pixels(image, header.orientation, sufficient(header.height, header.width)), header
+        at_least = sufficient(header.height, header.width) if image.format == "JPEG" else None
+        return _pixels(image, header.orientation, at_least), header
 
 
 def read_indices(path: str | Path, max_pixels: int | None = None) -> Tensor:
@@ -190,6 +193,7 @@ def _opened(path: str | Path, max_pixels: int | None) -> Iterator[Image.Image]:
     """An open picture of a known format within the size limit; errors inside the context name the file."""
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     try:
+        _check_file(path)
         with _OWN_LIMIT, _open(path) as image:
             width, height = image.size
             if width * height > limit:
@@ -202,6 +206,15 @@ def _opened(path: str | Path, max_pixels: int | None) -> Iterator[Image.Image]:
         raise
     except _DAMAGE as error:
         raise undecodable(path, error) from error
+
+
+def _check_file(path: str | Path) -> None:
+    """Refuse what Pillow would wait for, as for a pipe, or say little about."""
+    state = os.stat(path)
+    if not stat.S_ISREG(state.st_mode):
+        raise OSError("it is no regular file")
+    if not state.st_size:
+        raise OSError("the file is empty")
 
 
 def _open(path: str | Path) -> Image.Image:

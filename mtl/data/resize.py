@@ -81,7 +81,7 @@ def read_fitted(
     Raises:
         ValueError: if the file cannot be decoded, or exceeds the limit.
     """
-    image, header = read_to_fit(path, lambda *original: fit_geometry(original, size, mode)[0], max_pixels)
+    image, header = read_to_fit(path, lambda height, width: fit_geometry((height, width), size, mode)[0], max_pixels)
     original = header.height, header.width
     image, to_original = fit_image(image, size, mode, original)
     return image, torch.tensor(original), to_original

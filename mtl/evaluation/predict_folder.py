@@ -185,16 +185,21 @@ def _read(
             yield read
 
 
-def _predict(predictor: Predictor, read: list[_Read], score_threshold: float) -> Iterator[Found]:
-    predictions = predictor.predict(torch.stack([one.image for one in read]))
+@torch.inference_mode()
+def _predict(predictor: Predictor, read: list[_Read], score_threshold: float) -> list[Found]:
+    found = predictor.predict(torch.stack([one.image for one in read]))
+    # one copy from the device for a batch, not for a picture
+    predictions = {name: {key: value.cpu() for key, value in values.items()} for name, values in found.items()}
+    targets = {name: target_of(predictor.tasks[name]) for name in predictions}
+    results = []
     for index, one in enumerate(read):
         height, width = one.original_size.tolist()
         overlays = {
-            name: target_of(predictor.tasks[name]).overlay(found, index, None, score_threshold)
-            for name, found in predictions.items()
+            name: targets[name].overlay(values, index, None, score_threshold).in_file(one.to_original, height, width)
+            for name, values in predictions.items()
         }
-        overlays = {name: shown.in_file(one.to_original, height, width) for name, shown in overlays.items()}
-        yield Found(one.path, one.name, height, width, overlays)
+        results.append(Found(one.path, one.name, height, width, overlays))
+    return results
 
 
 def _report(title: str, reasons: dict[str, str]) -> None:

@@ -62,7 +62,7 @@ class PredictionFiles:
         self.skipped: dict[str, str] = {}
         self.not_drawn: dict[str, str] = {}
         self.num_pictures = self.num_boxes = 0
-        # one line of the JSON for each entry, because entries are written again whenever the document is
+        # one line of the JSON for each picture, because its entries are written again whenever the document is
         self._lines: dict[str, list[str]] = {"images": [], "annotations": [], "categories": []}
         self._columns: list[str] = []
         self._rows: list[dict[str, Any]] = []
@@ -70,7 +70,7 @@ class PredictionFiles:
         self._next_json = 1
         self._partial = (output / PARTIAL).open("w", encoding="utf-8")
         self._csv = (output / "predictions.csv").open("w", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._csv, [])
+        self._writer = csv.writer(self._csv)
 
     def add(self, one: Found) -> None:
         """Append the results of one picture.
@@ -83,24 +83,25 @@ class PredictionFiles:
         self.num_pictures += 1
         number = self.num_pictures
         image = json.dumps({"id": number, "file_name": one.name, "width": one.width, "height": one.height})
-        boxes = [json.dumps(entry) for entry in self._boxes(one, number)]
+        found = self._boxes(one, number)
+        boxes = json.dumps(found)[1:-1]
         row: dict[str, Any] = {"file_name": one.name}
         for name, shown in one.overlays.items():
             row |= target_of(self.tasks[name]).row(shown)
-        self.num_boxes += len(boxes)
+        self.num_boxes += len(found)
         self._lines["images"].append(image)
-        self._lines["annotations"] += boxes
+        if found:
+            self._lines["annotations"].append(boxes)
         self._rows.append(row)
-        self._partial.write(f'{{"image": {image}, "annotations": [{", ".join(boxes)}]}}\n')
+        self._partial.write(f'{{"image": {image}, "annotations": [{boxes}]}}\n')
         if row.keys() <= set(self._columns):
-            self._writer.writerow(row)
+            self._writer.writerow([row.get(column, "") for column in self._columns])
         else:  # the first row, or an answer that no earlier picture had
             self._columns = list(dict.fromkeys([*self._columns, *row]))
             self._csv.seek(0)
             self._csv.truncate()
-            self._writer = csv.DictWriter(self._csv, self._columns)
-            self._writer.writeheader()
-            self._writer.writerows(self._rows)
+            self._writer.writerow(self._columns)
+            self._writer.writerows([row.get(column, "") for column in self._columns] for row in self._rows)
 
     def skip(self, name: str, reason: str, where: str = "skipped") -> None:
         """Record why a file has no result.

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from mtl.data.files_below import files_below
 from mtl.data.images import SUFFIXES
@@ -132,7 +133,8 @@ class _Index:
 
     def guess(self, text: str) -> str | None:
         plain = plain_name(text)
-        for form in dict.fromkeys((plain, without_extension(plain))):
+        # exports of annotation tools may hold names as in an address: `a%20b.png`
+        for form in dict.fromkeys((plain, without_extension(plain), without_extension(unquote(plain)))):
             # the text has at least as many folders as the name
             for tail in _tails(form):
                 if hits := self.whole.get(self._key(tail)):
