@@ -5,8 +5,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from mtl.distributed.dtensor import is_sharded
@@ -182,8 +183,21 @@ def _fuse(optimizer: Optimizer) -> None:
         there = all(parameter.device.type in FUSED_DEVICES for parameter in group["params"])
         if is_sharded(group["params"]):  # PyTorch 2.15 has no fused SGD of shards
             there = there and isinstance(optimizer, Adam | AdamW)
-        if there and group.get("fused", False) is None and not group.get("foreach"):
+        if there and group.get("fused", False) is None and not group.get("foreach") and not group.get("dampening"):
             group["fused"] = True
+    if isinstance(optimizer, SGD):
+        optimizer.register_step_pre_hook(_begin_momentum)
+
+
+def _begin_momentum(optimizer: Optimizer, *_: Any) -> None:
+    """Momentum 0 for parameters that make their first step later than others; PyTorch's fused SGD (2.14) wants it."""
+    for group in optimizer.param_groups:
+        if group["fused"] and group["momentum"]:
+            # gradients are not there yet: Lightning computes them inside of `step`
+            states = [(p, optimizer.state[p]) for p in group["params"] if p.requires_grad]
+            late = [(p, state) for p, state in states if state.get("momentum_buffer") is None]
+            for parameter, state in late if len(late) < len(states) else []:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _default_optimizer(parameters: Iterable[Any]) -> Optimizer:

@@ -209,3 +209,25 @@ def test_an_optimiser_without_groups_is_refused_by_what_to_do() -> None:
         Optim(partial(torch.optim.LBFGS, lr=0.1)).build(model(), 10)
     optimizer, _ = Optim(partial(torch.optim.LBFGS, lr=0.1), decay_matrices_only=False, fused=False).build(model(), 10)
     assert isinstance(optimizer, torch.optim.LBFGS)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("dampening", [0.0, 0.5])
+def test_a_parameter_may_make_its_first_step_later_than_others(momentum: float, dampening: float) -> None:
+    def trained(fused: bool) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        net = model()
+        sgd = partial(torch.optim.SGD, lr=0.1, momentum=momentum, dampening=dampening if momentum else 0.0)
+        optimizer, _ = Optim(sgd, fused=fused).build(net, 10)
+        for step in range(3):
+
+            def closure(step: int = step) -> float:
+                for name, parameter in net.named_parameters():
+                    parameter.grad = None if step == 0 and name.startswith("backbone") else torch.ones_like(parameter)
+                return 0.0
+
+            optimizer.step(closure)
+        return list(net.parameters())
+
+    for found, expected in zip(trained(True), trained(False), strict=True):
+        torch.testing.assert_close(found, expected)
