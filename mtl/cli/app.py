@@ -73,7 +73,7 @@ class Run:
             first = build.failed[0] if build.failed else error
             if isinstance(first, ConfigError | UnsafeFile):  # it says itself what to do
                 raise first from error
-            raise RunError(str(first), blame(first, self.settings.merged)) from first
+            raise RunError(str(first), blame(first, self.settings.merged, build.failed_class)) from first
         # the model's own config goes into its checkpoints, as plain values, so that they rebuild it anywhere
         self.model.save_hyperparameters(self.settings.values()["model"], logger=False)
 

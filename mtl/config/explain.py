@@ -14,6 +14,9 @@ from mtl.errors import did_you_mean
 _MANY = 20  # names to list in one message
 _LINK = re.compile(r"Call to compute_fn of link .* failed: (.*)", re.DOTALL)
 _KEY = re.compile(r'Parser key "([^"]+)"')
+_HINT = re.compile(r" Did you mean [^?]*\?| Parts are .*|[Kk]nown: .*| [Tt]here are .*")
+_WORDS = re.compile(r"'([\w.]+)'|\b(\w+)=|\b([a-z_]+(?:\.[a-z_]+)+)\b|\b([a-z]+(?:_[a-z]+)+)\b|`([\w.]+)`")
+_NUMBERS = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)")
 
 
 def dotted(path: KeyPath) -> str:
@@ -115,16 +118,53 @@ def explain(complaint: str, config: Config) -> ConfigError:
     return ConfigError(where + " ".join(told or lines)[:400], config.origin(path))
 
 
-def blame(error: Exception, config: Config) -> Origin | None:
-    """The line that an error of a constructor is about: the written key that its text matches best.
+def blame(error: Exception, config: Config, cls: type | None = None) -> Origin | None:
+    """The line that an error of a constructor is about: what is written there that its text names best.
 
     Args:
         error: what was raised.
         config: the merged config.
+        cls: the class whose constructor raised it, where that is known.
     """
-    found: Iterable[tuple[str, ...]] = re.findall(r"'([\w.]+)'|\b(\w+)=|\b([a-z]+(?:_[a-z]+)+)\b", f"{error!s:.10000}")
-    words = ["".join(group) for group in found]
-    named = [path for path in config.origins if len(path) > 1 and path[-1] in words]
-    # more words of the path first, then the word that comes first
-    best = max(named, key=lambda path: (len(set(path) & set(words)), -words.index(path[-1])), default=None)
+    text = _HINT.sub("", f"{error!s:.10000}")
+    groups: Iterable[tuple[str, ...]] = _WORDS.findall(text)
+    words = ["".join(group) for group in groups]
+    places = [tuple(word.split(".")) for word in words if "." in word]
+    words += [place[-1] for place in places]
+    numbers = {float(number) for number in _NUMBERS.findall(text)}
+    names = {*re.findall(r"\b[A-Z]\w+", text), *([cls.__name__] if cls is not None else [])}
+    best, most = None, 0
+    for path in config.origins:
+        score = _fits(path, config, words, places, numbers, names)
+        # of equal ones the word that comes first
+        score = 100 * score - words.index(path[-1]) if path[-1] in words else 100 * score
+        if score > most and (len(path) > 1 or score >= 1000):
+            best, most = path, score
     return config.origin(best) if best else None
+
+
+def _fits(
+    path: KeyPath, config: Config, words: list[str], places: list[tuple[str, ...]], numbers: set[float], names: set[str]
+) -> int:
+    """How well a written key fits an error: its place, its value, its name, and the class that it belongs to."""
+    plain = tuple(key for key in path if key not in CLASS_KEYS and not key.isdigit())
+    value = config.get(path)
+    named = max((len(place) for place in places if plain[-len(place) :] == place and path[-1] == place[-1]), default=0)
+    # with a class between, the end of a place is enough: model.optim.optimizer.lr
+    score = 10 * named
+    if isinstance(value, str) and len(value) > 1 and value in words:
+        score += 8
+    if path[-1] in words:
+        score += 4 * len(set(path) & set(words))
+    if isinstance(value, int | float) and not isinstance(value, bool) and float(value) in numbers:
+        score += 3
+    if score and any(_class_at(config, path[:end]) in names for end in range(1, len(path))):
+        score += 6
+    if path[-1] == "class_path" and not score and str(value).rpartition(".")[2] in names:
+        score = 1
+    return score
+
+
+def _class_at(config: Config, path: KeyPath) -> str:
+    value = config.get(path)
+    return str(value["class_path"]).rpartition(".")[2] if isinstance(value, dict) and "class_path" in value else ""

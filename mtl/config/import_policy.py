@@ -192,6 +192,7 @@ class Builder:
 
     def __init__(self) -> None:
         self.failed: list[Exception] = []
+        self.failed_class: type | None = None
 
     def __call__(self, cls: type, *args: Any, **kwargs: Any) -> Any:
         """Build one object.
@@ -209,6 +210,7 @@ class Builder:
             return cls(*args, **kwargs)
         except Exception as error:
             self.failed.append(error)
+            self.failed_class = self.failed_class or cls
             raise
 
 

@@ -33,8 +33,6 @@ class ConfigError(ValueError):
 class RunError(ConfigError):
     """Valid settings that a part of the run cannot work with."""
 
-    exit_code = 1
-
 
 def known_keys(values: Any, known: Collection[str], where: str) -> None:
     """Refuse what is no dict, and keys that nothing reads.

@@ -81,6 +81,7 @@ class FreezeParts(Callback):
         self._follow(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._follow(trainer)  # where a run resumes between two epochs, the second has no other hook
         if self._is_frozen():  # at each batch: `module.train()` wakes them
             for norm in self._norms:
                 norm.eval()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import BaseFinetuning
 from torch import nn
 
 
@@ -20,15 +21,26 @@ class LearningParameters(Callback):
         self._now: list[str] = []
         self._saved: dict[str, list[str]] | None = None
         self._learns: list[bool] = []
+        self._epoch = -1  # the last one that began
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._epoch = -1
         self._start = self._now = _frozen(pl_module)
         if self._saved is not None and self._saved["start"] == self._start:
             self._now = self._saved["now"]
             _set_frozen(pl_module, self._now)
         self._saved, self._learns = None, [p.requires_grad for p in pl_module.parameters()]
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._epoch = trainer.current_epoch
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 0 and self._epoch != trainer.current_epoch:
+            # Lightning (2.6) leaves this hook out where a run resumes between the last batch and the next epoch
+            self._epoch = trainer.current_epoch
+            for callback in getattr(trainer, "callbacks", []):
+                if isinstance(callback, BaseFinetuning):
+                    callback.on_train_epoch_start(trainer, pl_module)
         learns = [parameter.requires_grad for parameter in pl_module.parameters()]
         if learns == self._learns:
             return

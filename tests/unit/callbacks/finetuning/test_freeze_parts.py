@@ -105,7 +105,7 @@ def test_frozen_parts_and_their_statistics_stand_still_and_then_move(tiny: Any) 
     assert all(not torch.equal(later[name], start[name]) for name in trunk if "running" in name or "conv" in name)
 
 
-@pytest.mark.parametrize("freeze", [thawing, Thaw])
+@pytest.mark.parametrize("freeze", [thawing, lambda: FreezeParts(["backbone"], epochs=1), Thaw])
 @pytest.mark.parametrize("at_step", [1, LEARNS_AT, 4])
 def test_a_resumed_run_freezes_and_learns_as_the_one_that_was_not_stopped(
     tiny: Any, tmp_path: Path, freeze: Callable[[], Callback], at_step: int
