@@ -60,6 +60,12 @@ class MultiTaskModel(nn.Module):
         self.heads = nn.ModuleDict(heads)
         if isinstance(self.trunk, FirstPredictions):
             self.trunk.take_heads(heads)
+        for name, parameter in self.named_parameters():
+            if parameter.numel() == 0:
+                raise ValueError(
+                    f"{name.removeprefix('trunk.')} has no elements (shape {list(parameter.shape)}); set its width, or "
+                    "number of classes, above 0."
+                )
         self.junction = Junction()
         self.set_memory_format(self.channels_last)
 

@@ -18,7 +18,7 @@ from mtl.architectures.architecture import Architecture
 from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.batch import Batch, labelled
-from mtl.errors import check_names
+from mtl.errors import check_loss_weights, check_names
 from mtl.features import FeatureSpec
 from mtl.heads.head import Head
 from mtl.inputs.input import Input, input_kind
@@ -83,7 +83,7 @@ class MultiTaskLightningModule(LightningModule):
         super().__init__()
         inputs, prepare = inputs or dict(IMAGE), prepare or {}
         check_names("head", heads, "data.tasks", tasks)
-        check_names("loss weight", loss_weights or {}, "model.heads", heads)
+        check_loss_weights(loss_weights or {}, heads)
         check_names("prepare", prepare, "data.inputs", inputs)
         trunk = (architecture or HardSharing)(
             backbone if isinstance(backbone, Backbone) else backbone(inputs), list(heads)

@@ -129,7 +129,9 @@ class Optim:
             return self.optimizer(groups)
         except ValueError as error:
             if "per-parameter options" not in str(error):
-                raise
+                raise ValueError(
+                    f"the optimiser of optim.optimizer refuses its settings: {error}. Change that number."
+                ) from error
             names = ", ".join(str(group.get("name")) for group in groups)
             raise ValueError(
                 f"this optimiser takes all parameters as one group, and there are {len(groups)}: {names}. Set "

@@ -108,7 +108,8 @@ def load_yaml(path: FilePath) -> tuple[dict[str, Any], Origins]:
         raise
     except Exception as error:  # constructors of plain values stumble in many ways, as over 0x
         raise ConfigError(f"config file {str(path)!r} is not valid YAML: {error}") from error
-    raise ConfigError(f"config file {str(path)!r} must hold `key: value` lines, found a {node.tag.rsplit(':', 1)[1]}.")
+    form = "a list" if isinstance(node, yaml.SequenceNode) else "one value"
+    raise ConfigError(f"config file {str(path)!r} must hold `key: value` lines, found {form}.")
 
 
 def read_yaml(path: FilePath) -> dict[str, Any]:
@@ -166,6 +167,9 @@ def _read(path: FilePath) -> str:
     try:
         if path.is_file():
             return read_small(path, MOST_BYTES, follow=True).decode("utf-8-sig")
+        if path.is_dir():
+            inside = shown(sorted(other.name for other in path.glob("*.y*ml"))) or "no YAML file"
+            raise ConfigError(f"config {str(path)!r} is a folder; give a file. It holds {inside}.")
         there = sorted(other.name for other in path.parent.glob("*.y*ml"))
     except UnsafeFile as error:
         raise ConfigError(f"config file {error}") from error
