@@ -62,9 +62,10 @@ class MultiTaskModel(nn.Module):
             self.trunk.take_heads(heads)
         for name, parameter in self.named_parameters():
             if parameter.numel() == 0:
+                part = ".".join(name.removeprefix("trunk.").split(".")[: 2 if name.startswith("heads.") else 1])
                 raise ValueError(
-                    f"{name.removeprefix('trunk.')} has no elements (shape {list(parameter.shape)}); set its width, or "
-                    "number of classes, above 0."
+                    f"{name} has no elements: its shape is {list(parameter.shape)}. Set every width of model.{part} above "
+                    "0."
                 )
         self.junction = Junction()
         self.set_memory_format(self.channels_last)

@@ -134,7 +134,7 @@ class Optim:
                 ) from error
             names = ", ".join(str(group.get("name")) for group in groups)
             raise ValueError(
-                f"this optimiser takes all parameters as one group, and there are {len(groups)}: {names}. Set "
+                f"optim.optimizer takes all parameters as one group, and there are {len(groups)}: {names}. Set "
                 "optim.decay_matrices_only to false, remove optim.lr_factors and methods that learn task weights, or "
                 "take an optimiser with groups, such as AdamW."
             ) from error

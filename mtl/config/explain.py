@@ -164,7 +164,7 @@ def _fits(
     score = 10 * named
     if isinstance(value, str) and len(value) > 1 and value in words:
         score += 8
-    if path[-1] in words and not path[-1].isdigit():
+    if path[-1] in words and not isinstance(config.get(path[:-1]), list):
         score += 4 * len(set(path) & set(words))
     of_class = any(_class_at(config, path[:end]) in names for end in range(1, len(path)))
     inside = any(plain[start : start + len(p)] == p for p in places for start in range(len(plain) - len(p)))

@@ -46,7 +46,7 @@ EXTERNAL: Mapping[str, tuple[str, ...]] = {
     "lightning.pytorch.profilers": ("AdvancedProfiler", "PassThroughProfiler", "PyTorchProfiler", "SimpleProfiler"),
     "lightning.pytorch.strategies": ("DDPStrategy", "SingleDeviceStrategy"),
     "lightning.pytorch.accelerators": ("CPUAccelerator", "CUDAAccelerator", "MPSAccelerator"),
-    "lightning.pytorch.plugins": ("DoublePrecision", "HalfPrecision", "MixedPrecision", "TorchSyncBatchNorm"),
+    "lightning.pytorch.plugins": ("DoublePrecision", "MixedPrecision", "TorchSyncBatchNorm"),
     "lightning.pytorch.plugins.environments": (
         "KubeflowEnvironment", "LSFEnvironment", "LightningEnvironment", "SLURMEnvironment", "TorchElasticEnvironment",
     ),

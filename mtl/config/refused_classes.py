@@ -1,4 +1,4 @@
-"""Callbacks of Lightning that cannot work with a multi-task run, each with the way out.
+"""Callbacks and plugins of Lightning that cannot work with a multi-task run, each with the way out.
 
 They are refused by name at the start: when a config names them, and when a trainer that holds one begins.
 """
@@ -13,6 +13,10 @@ REFUSED: Mapping[str, str] = {
     "BatchSizeFinder": (
         "its trial steps move the state of balancing methods, and the schedule keeps the number of steps of the batch "
         "size before. Set data.batch_size, and try one with --trainer.max_steps 2"
+    ),
+    "HalfPrecision": (
+        "it rounds true boxes to 16 bits (501.3 to 502). Set trainer.precision to bf16-mixed or 16-mixed, which keep "
+        "boxes and weights in 32 bits"
     ),
     "LearningRateFinder": (
         "it wants `module.lr`, and the learning rate is an argument of the optimiser. Set "
@@ -35,7 +39,7 @@ REFUSED: Mapping[str, str] = {
         "what is validated, saved and tested"
     ),
 }
-LIGHTNING = ("lightning.pytorch.callbacks", "pytorch_lightning.callbacks")
+LIGHTNING = ("lightning.pytorch", "pytorch_lightning")
 
 
 def why_refused(class_path: str) -> str | None:

@@ -167,9 +167,7 @@ def _read(path: FilePath) -> str:
     try:
         if path.is_file():
             return read_small(path, MOST_BYTES, follow=True).decode("utf-8-sig")
-        if path.is_dir():
-            inside = shown(sorted(other.name for other in path.glob("*.y*ml"))) or "no YAML file"
-            raise ConfigError(f"config {str(path)!r} is a folder; give a file. It holds {inside}.")
+        folder = sorted(other.name for other in path.glob("*.y*ml")) if path.is_dir() else None
         there = sorted(other.name for other in path.parent.glob("*.y*ml"))
     except UnsafeFile as error:
         raise ConfigError(f"config file {error}") from error
@@ -177,6 +175,8 @@ def _read(path: FilePath) -> str:
         raise ConfigError(f"config file {str(path)!r} is not text in UTF-8: {error}.") from error
     except (OSError, ValueError) as error:  # a name that no file can have
         raise ConfigError(f"config file {str(path)!r:.300} cannot be read: {error!s:.200}.") from error
+    if folder is not None:
+        raise ConfigError(f"config {str(path)!r} is a folder; give a file. It holds {shown(folder) or 'no YAML file'}.")
     listed = f" {path.parent}/ holds {shown(there)}." if there else ""
     raise ConfigError(f"there is no config file {str(path)!r:.300}.{did_you_mean(path.name, there)}{listed}")
 

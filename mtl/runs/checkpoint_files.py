@@ -209,7 +209,7 @@ def _unpickle(path: Path, mmap: bool) -> Any:
 def _refused(path: Path, detail: str) -> UnsafeFile:
     return UnsafeFile(
         f"checkpoint {str(path)!r} is damaged, or holds Python objects that could run code; only plain values are "
-        f"read. {detail}".strip()
+        f"read. {detail} Give a file of a run, such as runs/EXPERIMENT/NAME/checkpoints/best.ckpt."
     )
 
 
