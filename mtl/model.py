@@ -64,8 +64,8 @@ class MultiTaskModel(nn.Module):
             if parameter.numel() == 0:
                 part = ".".join(name.removeprefix("trunk.").split(".")[: 2 if name.startswith("heads.") else 1])
                 raise ValueError(
-                    f"{name} has no elements: its shape is {list(parameter.shape)}. Set every width of model.{part} above "
-                    "0."
+                    f"{name} has no elements: its shape is {list(parameter.shape)}. Set the widths of model.{part} to "
+                    "at least 1."
                 )
         self.junction = Junction()
         self.set_memory_format(self.channels_last)
