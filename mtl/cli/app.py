@@ -84,9 +84,10 @@ class Run:
             if isinstance(first, ConfigError | UnsafeFile):  # it says itself what to do
                 raise first from error
             if not isinstance(first, ValueError | ImportError | OSError | MisconfigurationException):
+                if build.failed_class is None:  # nobody foresaw it
+                    raise
                 # of torch or Python, about numbers that its layers cannot have
-                name = build.failed_class.__name__ if build.failed_class else "the model"
-                first = ValueError(f"{name} cannot be built with these settings: {first}.")
+                first = ValueError(f"{build.failed_class.__name__} cannot be built with these settings: {first}.")
             raise RunError(str(first), blame(first, self.settings.merged, build.failed_class)) from first
         # the model's own config goes into its checkpoints, as plain values, so that they rebuild it anywhere
         self.model.save_hyperparameters(self.settings.values()["model"], logger=False)
