@@ -60,6 +60,13 @@ class MultiTaskModel(nn.Module):
         self.heads = nn.ModuleDict(heads)
         if isinstance(self.trunk, FirstPredictions):
             self.trunk.take_heads(heads)
+        for name, parameter in self.named_parameters():
+            if parameter.numel() == 0:
+                part = ".".join(name.removeprefix("trunk.").split(".")[: 2 if name.startswith("heads.") else 1])
+                raise ValueError(
+                    f"{name} has no elements: its shape is {list(parameter.shape)}. Set the widths of model.{part} to "
+                    "at least 1."
+                )
         self.junction = Junction()
         self.set_memory_format(self.channels_last)
 

@@ -84,9 +84,11 @@ def read_command_line(command: str, arguments: Sequence[str]) -> CommandLine:
             raise ConfigError(f"{name}: `python -m mtl list` shows the settings of every class.")
         if not equals:
             if not words or words[0].startswith("--"):
-                near = did_you_mean(name, [*OPTIONS, "--help-all"])
+                near = "" if name in OPTIONS else did_you_mean(name, [*OPTIONS, "--help-all"])
                 raise ConfigError(f"{name} needs a value: `{name} VALUE` or `{name}=VALUE`.{near}")
             value = words.pop(0)
+        if not value and name in OPTIONS:
+            raise ConfigError(f"{name} needs a value, and it is empty: `{name} VALUE` or `{name}=VALUE`.")
         _set(line, name, value)
     if line.resume is not None and (command != "fit" or line.run is not None or line.ckpt_path is not None):
         raise ConfigError(
