@@ -76,7 +76,8 @@ def row(cls: type[Architecture], hard: Setting, rounds: int, flops: int) -> list
     exact = ratios({"plain": setting.plain(), "exact": Balanced(setting, method, "parameters").step()}, rounds)
     number = sum(p.numel() for p in setting.model.parameters()) / sum(p.numel() for p in hard.model.parameters())
     more = operations(setting) / flops
-    return [f"{number:.2f}", f"{more:.2f}", f"{found['plain']:.2f}", f"{found['plain'] / more:.2f}", f"{exact['exact']:.2f}"]  # fmt: skip
+    step = found["plain"]
+    return [f"{cell:.2f}" for cell in (number, more, step, step / more, exact["exact"])]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
