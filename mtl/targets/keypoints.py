@@ -34,7 +34,7 @@ class Keypoints(Target):
     def example(self, sample: Sample, rng: np.random.Generator) -> Sample:
         height, width = sample["image"].shape[-2:]
         points = torch.from_numpy(rng.uniform(0, 1, (self.task.num_classes, 2)) * [width, height]).float()
-        return {self.task.name: tv_tensors.KeyPoints(points, canvas_size=(height, width))}  # type: ignore[call-overload]
+        return {self.task.name: tv_tensors.KeyPoints(points, canvas_size=(height, width))}
 
     def perfect(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         points_BJ2 = batch[self.task.name]

@@ -113,7 +113,7 @@ class FigureSet(Dataset[Sample]):
             "image_id": index,
             "orig_size": torch.tensor([size, size]),
             "to_original": torch.tensor([1.0, 1.0, 0.0, 0.0]),
-            "joints": tv_tensors.KeyPoints(points, canvas_size=(size, size)),  # type: ignore[call-overload]
+            "joints": tv_tensors.KeyPoints(points, canvas_size=(size, size)),
             "raised": int((hands < joints[0, 1]).sum()),
         }
 

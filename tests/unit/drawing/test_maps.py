@@ -88,7 +88,7 @@ def test_points_are_dots_in_a_colour_of_their_own_and_unknown_ones_are_not_drawn
     for index, x, y in ((0, 12, 8), (2, 50, 30)):
         red = int(class_colour(index)[1:3], 16)
         assert panel[0, y, x] == red
-        assert (panel[:, y, x + 2] == 255).all(), "a white rim"
+        assert (panel[:, y, x + 1] == 255).all(), "a white rim"
     second = [int(class_colour(1)[at : at + 2], 16) for at in (1, 3, 5)]
     assert not (panel == torch.tensor(second)[:, None, None]).all(0).any()
     assert (image == 10).all(), "the picture itself stays"
