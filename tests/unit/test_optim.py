@@ -180,3 +180,11 @@ def test_an_optimiser_without_groups_is_refused_by_what_to_do() -> None:
         Optim(partial(torch.optim.LBFGS, lr=0.1)).build(model(), 10)
     optimizer, _ = Optim(partial(torch.optim.LBFGS, lr=0.1), decay_matrices_only=False, fused=False).build(model(), 10)
     assert isinstance(optimizer, torch.optim.LBFGS)
+
+
+def test_step_falls_at_once_in_the_middle() -> None:
+    optim = Optim(schedule="step", final_lr=0.5, warmup_steps=2)
+    assert [optim.factor(step, 10) for step in range(10)] == [1 / 3, 2 / 3, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5]
+    assert Optim(schedule="step", final_lr=0.5, warmup_steps=0).factor(0, 10) == 1
+    with pytest.raises(ValueError, match=r"schedule: step"):
+        optim.build(model(), -1)
