@@ -109,6 +109,31 @@ class Directions:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Named points on one picture.
+
+    Args:
+        points: x and y px of every point, [J,2]; NaN where unknown.
+        scores: confidence of each, [J]; None for true points.
+    """
+
+    points: Tensor
+    scores: Tensor | None = None
+
+    def in_file(self, to_original: Tensor, height: int, width: int) -> "Points":
+        """The points in pixels of the file; what lies in the bars of a letterbox is gone.
+
+        Args:
+            to_original: scales and offsets, [4].
+            height: of the file's picture.
+            width: of the file's picture.
+        """
+        points = self.points * to_original.cpu()[:2] + to_original.cpu()[2:]
+        inside = ((points >= 0) & (points <= torch.tensor([width, height]))).all(-1, keepdim=True)
+        return replace(self, points=torch.where(inside, points, torch.nan))
+
+
+@dataclass(frozen=True)
 class Answer:
     """What was said about a sample in words.
 
@@ -129,7 +154,7 @@ class Answer:
         return self.predicted if self.true is None or self.correct else f"{self.predicted}, is {self.true}"
 
 
-Shape = Boxes | ClassMap | ValueMap | Directions
+Shape = Boxes | ClassMap | ValueMap | Directions | Points
 
 
 @dataclass(frozen=True)
