@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -49,7 +50,7 @@ class JoinedWaves(Dataset[Sample]):
         self.spec = spec
         self.targets = targets
         # frames; batches of similar length
-        self.lengths = [-(-self._faster(self._count(plan), plan.speed) // hop(spec)) for plan in plans]
+        self.lengths = [self._frames(plan) for plan in plans]
 
     def __len__(self) -> int:
         return len(self.plans)
@@ -60,12 +61,12 @@ class JoinedWaves(Dataset[Sample]):
         for part, pause in zip(plan.parts, plan.pauses[1:], strict=True):
             pieces += [self.waves[part], torch.zeros(pause)]
         wave = torch.cat(pieces)
-        wave = resample(wave, len(wave), self._faster(len(wave), plan.speed))
+        # whole frames on both sides: a Fourier transform of a large prime length takes five times as long
+        wave = F.pad(wave, (0, -len(wave) % hop(self.spec)))
+        wave = resample(wave, len(wave), self._frames(plan) * hop(self.spec))
         return {self.spec.name: wave, "sample_id": index} | {task: rows[index] for task, rows in self.targets.items()}
 
-    def _count(self, plan: Joined) -> int:
-        return sum(len(self.waves[part]) for part in plan.parts) + sum(plan.pauses)
-
-    @staticmethod
-    def _faster(count: int, speed: float) -> int:
-        return max(1, round(count / speed))
+    def _frames(self, plan: Joined) -> int:
+        values = sum(len(self.waves[part]) for part in plan.parts) + sum(plan.pauses)
+        frames = -(-values // hop(self.spec))
+        return frames if plan.speed == 1 else max(1, round(frames / plan.speed))

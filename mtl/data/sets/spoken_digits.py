@@ -4,12 +4,12 @@ Source: `recordings.csv` with recording, split, digit, speaker and accent, besid
 `data fsdd` writes them.
 """
 
-import wave
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from mtl.data.audio.noise_file import write_noise
 from mtl.data.audio.recording_table import of_split, read_table
 from mtl.data.audio.wave_set import WaveSet
 from mtl.data.module import JointDataModule, OnUnlabelled
@@ -78,9 +78,7 @@ class SpokenDigits(JointDataModule):
         for index in range(12):
             split = ("train", "val", "test")[max(0, index - 9)]
             lines.append(f"r{index},{split},{index % 10},{SPEAKERS[index % 6]},{ACCENTS[index % 4]}")
-            with wave.open(str(folder / f"recordings/r{index}.wav"), "wb") as file:
-                file.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
-                file.writeframes(bytes((7 * index * step) % 256 for step in range(4000 + 400 * index)))
+            write_noise(folder / f"recordings/r{index}.wav", 2000 + 200 * index, index)
         (folder / "recordings.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return {"root": str(folder)}
 
