@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mtl.data.audio.wav_file import read_wav
+from mtl.data.audio.audio_file import SUFFIXES, read_audio
 from mtl.data.csv_rows import Row, read_csv
 from mtl.errors import did_you_mean
 
@@ -33,7 +33,7 @@ class Recording:
         Args:
             rate: values a second wanted.
         """
-        return read_wav(self.path, rate)
+        return read_audio(self.path, rate)
 
     def index(self, column: str, names: Sequence[str]) -> int:
         """Which of the names a cell holds.
@@ -66,7 +66,7 @@ def read_table(root: Path, columns: Sequence[str]) -> list[Recording]:
     """
     table = read_csv(root / "recordings.csv", ["recording", "split", *columns])
     recordings = [
-        Recording(row, f"{table.source!r}, line {line}", root / "recordings" / f"{row['recording']}.wav")
+        Recording(row, f"{table.source!r}, line {line}", _file(root / "recordings", row["recording"]))
         for row, line in zip(table.rows, table.lines, strict=True)
     ]
     for recording in recordings:
@@ -90,3 +90,8 @@ def of_split(recordings: Sequence[Recording], split: str, root: Path) -> list[Re
         source = str(root / "recordings.csv")
         raise ValueError(f"{source!r} has no recording of split {split!r}; its splits are {', '.join(SPLITS)}.")
     return chosen
+
+
+def _file(folder: Path, name: str) -> Path:
+    files = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
+    return next((file for file in files if file.is_file()), files[0])
