@@ -171,9 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pictures", type=_how_many, metavar="none|N|all", help="annotated copies of the first N pictures [all]"
     )
-    parser.add_argument(
-        "--batch_size", type=int, default=16, help="pictures, rows, sentences, recordings at a time [16]"
-    )
+    parser.add_argument("--batch_size", type=int, default=16, help="how many samples at a time [16]")
     parser.add_argument("--max_seconds", type=float, default=60.0, help="leave out longer recordings [60]")
     parser.add_argument(
         "--image_size",
