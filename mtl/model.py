@@ -14,7 +14,7 @@ from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.balancing.engine.junction import Junction
 from mtl.balancing.engine.partition import Partition, partition
-from mtl.batch import Batch
+from mtl.batch import PRESENT, Batch
 from mtl.features import Features, zero_padding
 from mtl.heads.head import Head, Outputs
 from mtl.inputs.image import ImageInput
@@ -58,6 +58,12 @@ class MultiTaskModel(nn.Module):
         self.inputs = nn.ModuleDict(inputs or {name: input_kind(spec)(spec) for name, spec in IMAGE.items()})
         self.trunk = trunk if isinstance(trunk, Architecture) else HardSharing(trunk, list(heads))
         self.heads = nn.ModuleDict(heads)
+        absent = [name for name, part in self.inputs.items() if part.spec.optional]  # type: ignore[union-attr]
+        if absent and not any(isinstance(part, Backbone) and part.takes_absent for part in self.trunk.modules()):
+            raise ValueError(
+                f"samples may lack the input {absent[0]!r}, and the backbone does not know what to do without it. Take "
+                "a fusion of several inputs (mtl/backbones/fusion), or data in which every sample has it."
+            )
         if isinstance(self.trunk, FirstPredictions):
             self.trunk.take_heads(heads)
         for name, parameter in self.named_parameters():
@@ -117,6 +123,7 @@ class MultiTaskModel(nn.Module):
         prepared: dict[str, Tensor] = {}
         for prepare in self.inputs.values():
             prepared |= prepare(batch)
+        prepared |= {key: value for key, value in batch.items() if key.startswith(PRESENT)}
         return self.trunk.cut(prepared)
 
     def outputs(self, name: str, cut: Features) -> Outputs:

@@ -140,12 +140,14 @@ class JointDataModule(LightningDataModule, ABC):
             adapt_inputs(self, inputs, self.trainer)
 
     def training_values(self, name: str) -> Iterable[Any]:
-        """The value of an input in every training sample; override it if reading a sample is slow.
+        """The value of an input in every training sample that has it; override it if reading a sample is slow.
 
         Args:
             name: the input.
         """
-        return (self.train_set[index][name] for index in range(len(self.train_set)))  # type: ignore[arg-type]
+        samples = (self.train_set[index] for index in range(len(self.train_set)))  # type: ignore[arg-type]
+        optional = name in self.inputs and self.inputs[name].optional
+        return (sample[name] for sample in samples if not optional or sample.get(name) is not None)
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
         """Count the samples of a split that have a label of each task; override it if labels are in arrays.
