@@ -19,6 +19,7 @@ from mtl.config.parsing import expand, new_parser, parse
 from mtl.config.paths import refuse_name
 from mtl.config.schema import signature
 from mtl.config.yaml_lines import ConfigError
+from mtl.data.from_data import filled_from_data
 from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
 
@@ -42,6 +43,7 @@ class Settings:
         if line.switches & {"--help", "--help-all"}:
             show_settings(self.parser, line.command, everything="--help-all" in line.switches)
             raise SystemExit(0)
+        self.merged = filled_from_data(self.merged)
         self.config = self._parse()
         self.expanded = expand(self.config, self.merged, make_schema())
         if "--print_config" in line.switches:

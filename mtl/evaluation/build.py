@@ -12,6 +12,7 @@ from mtl.config.merge import Config
 from mtl.config.parsing import expand, new_parser, parse
 from mtl.config.schema import Schema, find_class, parameters
 from mtl.config.yaml_lines import ConfigError, RunError
+from mtl.data.from_data import filled_from_data
 from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
 
@@ -27,6 +28,7 @@ def build_data(config: Config) -> JointDataModule:
     """
     if not config.get(("data",)):
         raise ConfigError("the config has no `data` section.")
+    config = filled_from_data(config)
     parser = new_parser()
     parser.add_subclass_arguments(JointDataModule, "data", fail_untyped=False)
     data = _build(parser, Config({"data": config.values["data"]}, config.origins), {"data": JointDataModule}).data

@@ -42,7 +42,7 @@ def read_voc(
     """
     if annotation is None or not annotation.is_file():
         return AnnotatedImage(name, picture, annotated=False)
-    tree = _parse(annotation)
+    tree = parse_xml(annotation)
     boxes: list[np.ndarray[Any, Any]] = []
     classes, left_out = [], []
     for item in tree.iter("object"):
@@ -71,7 +71,15 @@ def read_voc(
     )
 
 
-def _parse(annotation: Path) -> ElementTree.Element:
+def parse_xml(annotation: Path) -> ElementTree.Element:
+    """The tree of an XML file, read in its declared encoding.
+
+    Args:
+        annotation: the file.
+
+    Raises:
+        ValueError: if it is no XML.
+    """
     content = read_small(annotation, _MOST_BYTES, follow=True)
     try:
         try:
