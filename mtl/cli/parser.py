@@ -62,7 +62,7 @@ class Settings:
 
     def _parse(self) -> Namespace:
         merged, schema = self.merged, make_schema()
-        if not merged.values.get("data") and not self.line.configs and self.line.run is None:
+        if not merged.values.get("data") and not self.line.configs and not self.line.values and self.line.run is None:
             raise ConfigError(
                 f"`{self.line.command}` needs a config: --config configs/digits.yaml. "
                 "`python -m mtl list configs` names them."
@@ -99,6 +99,13 @@ def make_parser(command: str) -> ArgumentParser:
 
 
 def _read_config(line: CommandLine) -> Config:
+    if line.values is not None:
+        if "base" in line.values:
+            raise ConfigError("a config as a dict has no file beside which `base` could lie; give the config's file.")
+        config = Config(line.values)
+        for name, text in line.flags:
+            config.set_flag(name, text)
+        return config
     files = list(line.configs)
     run = line.run
     if line.resume is not None and not files:  # with --config it is the command of the run again
