@@ -32,9 +32,9 @@ def disagreements(
         for name in _classes(task):
             there = {place for place, shown in annotated.items() if name in (shown[task.name] or ())}
             for premise, places, parts in _premises(annotated, others):
-                # a class of which most have no such object is no exception
-                right = there | {p for part in parts if 2 * len(there & set(part)) <= len(part) for p in part}
-                for place in _exceptions(places, right):
+                # a class of which most have no such object has no part in the rule
+                apart = {p for part in parts if 2 * len(there & set(part)) <= len(part) for p in part}
+                for place in _exceptions([p for p in places if p not in apart], there):
                     if (place, name) not in told:
                         told.add((place, name))
                         text = f"{names[place]}: no {name}, which {premise} nearly always have"
