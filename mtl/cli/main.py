@@ -100,7 +100,7 @@ def _train_or_test(command: str, rest: list[str]) -> None:
     line = read_command_line(command, rest)
     from mtl.cli.app import Run
 
-    _be_quiet()
+    be_quiet()
     Run(line, [command, *rest]).start()
 
 
@@ -108,8 +108,8 @@ def _wants_traceback(words: list[str]) -> bool:
     return "--traceback" in words or os.environ.get("MTL_TRACEBACK", "0") not in ("", "0")
 
 
-def _be_quiet() -> None:
-    """Lightning's tips and hardware lines go; our own notes come."""
+def be_quiet() -> None:
+    """Hide Lightning's tips and hardware lines, and show our own notes."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     notes = logging.getLogger("mtl")
     if not notes.handlers:

@@ -13,7 +13,7 @@ from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.table.module import TableDataModule
 from mtl.evaluation.build import build_data
-from mtl.evaluation.load import load_checkpoint
+from mtl.evaluation.load import as_in_training, load_checkpoint
 from mtl.evaluation.predict_audio import predict_audio
 from mtl.evaluation.predict_folder import predict_folder
 from mtl.evaluation.predict_table import predict_table
@@ -66,7 +66,7 @@ def predict(arguments: list[str]) -> None:
         return
     model = _model(checkpoint)
     channels_of_pictures(model.model)  # a model of something else is refused before its size is asked for
-    settings = _as_in_training(run) if (run / "config.yaml").is_file() else {}
+    settings = as_in_training(run)
     if options.image_size:
         settings["image_size"] = options.image_size if len(options.image_size) == 2 else options.image_size[0]
     if "image_size" not in settings:
@@ -147,13 +147,6 @@ def _predict_audio(options: argparse.Namespace, checkpoint: Path, run: Path) -> 
 
 def _model(checkpoint: Path) -> MultiTaskLightningModule:
     return load_checkpoint(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _as_in_training(run: Path) -> dict[str, Any]:
-    """How the run brought its images to the network's size."""
-    config = read_config([run / "config.yaml"])
-    found = {name: config.get(("data", "init_args", name)) for name in ("image_size", "fit")}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -110,6 +110,17 @@ class JointDataModule(LightningDataModule, ABC):
         return IMAGE
 
     @classmethod
+    def read_arguments(cls, **init_args: Any) -> dict[str, Any]:
+        """Arguments that are left out and that the data itself gives, such as class names; none by default.
+
+        The command line fills them into the config before anything is built, so the run's config records them.
+
+        Args:
+            init_args: arguments of the constructor; a subclass names those it needs and accepts the rest as `**_`.
+        """
+        return {}
+
+    @classmethod
     def example_args(cls, folder: Path) -> dict[str, Any] | None:
         """Arguments of a tiny instance, which the contract tests run on; None leaves them out.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from mtl.data.files_below import files_below
 from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.class_names import voc_names
 from mtl.data.folder.example_pictures import write_example_pictures
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import find_pictures, match_names
@@ -17,7 +18,8 @@ class VOCFolder(FolderDataModule):
 
     Args:
         root: folder of the data set.
-        box_classes: class names of the boxes, in the order of their index.
+        box_classes: class names of the boxes, in the order of their index; by default all names in the XML files, in
+            alphabetical order.
         images: folder of the pictures, relative to `root`.
         annotations: folder of the XML files, relative to `root`.
         one_based: whether the first pixel has number 1, as in Pascal VOC and in most tools: the box 1 1 10 10 then
@@ -29,13 +31,15 @@ class VOCFolder(FolderDataModule):
     def __init__(
         self,
         root: str,
-        box_classes: list[str],
+        box_classes: list[str] | None = None,
         images: str = "images",
         annotations: str = "annotations",
         one_based: bool = True,
         difficult: Difficult = "keep",
         **kwargs: Any,
     ) -> None:
+        if box_classes is None:
+            box_classes = self.read_class_names(Path(root), annotations)
         super().__init__(root, box_classes, **kwargs)
         self.images = self.root / images
         self.annotations = self.root / annotations
@@ -54,6 +58,10 @@ class VOCFolder(FolderDataModule):
             text = f"<annotation><object><name>{label}</name><bndbox>{text}</bndbox></object></annotation>"
             (folder / "annotations" / f"{name}.xml").write_text(text, encoding="utf-8")
         return cls.arguments_of_example(folder)
+
+    @classmethod
+    def read_class_names(cls, root: Path, annotations: str = "annotations", **_: Any) -> list[str]:
+        return voc_names(root / annotations)
 
     def names(self) -> list[str]:
         self._pictures = find_pictures(self.images)

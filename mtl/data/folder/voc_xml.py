@@ -47,7 +47,7 @@ def read_voc(
             f"annotation {str(annotation)!r} is no file that can be read, such as a link that leads nowhere. Put the "
             "file there, or remove it: then its picture is not annotated."
         )
-    tree = _parse(annotation)
+    tree = parse_xml(annotation)
     boxes: list[np.ndarray[Any, Any]] = []
     classes, left_out = [], []
     for item in tree.iter("object"):
@@ -76,7 +76,15 @@ def read_voc(
     )
 
 
-def _parse(annotation: Path) -> ElementTree.Element:
+def parse_xml(annotation: Path) -> ElementTree.Element:
+    """The tree of an XML file, read in its declared encoding.
+
+    Args:
+        annotation: the file.
+
+    Raises:
+        ValueError: if it is no XML.
+    """
     content = read_small(annotation, _MOST_BYTES, follow=True)
     try:
         try:
