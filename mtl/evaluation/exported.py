@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtl.batch import Batch
 from mtl.export.exportable import ExportableModel
-from mtl.export.onnx_file import OnnxModel
+from mtl.export.file_model import FileModel
 from mtl.model import MultiTaskModel
 
 Runs = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]  # inputs by name -> outputs by name
@@ -51,7 +51,7 @@ def eager(model: ExportableModel) -> Runs:
     return run
 
 
-def parity(model: ExportableModel, file: OnnxModel, batches: Iterable[Mapping[str, Tensor]]) -> Parity:
+def parity(model: ExportableModel, file: FileModel, batches: Iterable[Mapping[str, Tensor]]) -> Parity:
     """Compare outputs on samples.
 
     Args:
