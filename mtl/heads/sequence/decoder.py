@@ -151,7 +151,8 @@ class DecoderHead(Head):
         values_BSC = self.dropout(values_BSC + positions(seen_BS.shape[1], width, seen_BS.device).to(values_BSC))
         for layer in self.layers:
             values_BSC = layer(values_BSC, memory_BNC, keys_BN)
-        return values_BSC
+        made_BSC: Tensor = values_BSC
+        return made_BSC
 
     def _vocabulary(self, values_BSC: Tensor) -> Tensor:
         weight_VC = self.embedding.weight[: self.task.num_classes]
