@@ -5,6 +5,7 @@ Example: python -m mtl export --run runs/digits/NAME --quantize int8 --benchmark
 
 import argparse
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from itertools import chain
@@ -133,7 +134,12 @@ def _report(model: ExportableModel, data: JointDataModule, files: dict[str, Path
         report["files"][name] = {
             "file": path.name,
             "bytes": path.stat().st_size,
-            "parity": {"samples": same.samples, "largest_difference": same.values, "other_labels": same.labels},
+            "parity": {
+                "samples": same.samples,
+                "largest_difference": same.values if math.isfinite(same.values) else None,  # JSON has no infinity
+                "other_labels": same.labels,
+                "boxes_met": same.boxes,
+            },
         }
     if model.output == "decoded":
         report["metrics"] = {
@@ -154,9 +160,11 @@ def _show(console: Console, report: dict[str, Any]) -> None:
     table = Table("", *names, title="the file beside the model")
     of_files = report["files"]
     table.add_row("bytes", "", *(f"{one['bytes']:,}" for one in of_files.values()))
-    table.add_row(
-        "largest difference", "", *(f"{one['parity']['largest_difference']:.2g}" for one in of_files.values())
-    )
+    parities = [one["parity"] for one in of_files.values()]
+    gaps = [one["largest_difference"] for one in parities]
+    table.add_row("largest difference", "", *("other scores" if gap is None else f"{gap:.2g}" for gap in gaps))
+    if any(one["boxes_met"] is not None for one in parities):
+        table.add_row("boxes met, %", "", *(f"{100 * (one['boxes_met'] or 0):.1f}" for one in parities))
     for size, times in report.get("latency", {}).items():
         row = (f"{times[name]['p50_ms']:.2f} ({times[name]['x_first']:.2f} x)" for name in names)
         table.add_row(f"ms, batch {size}", *row)

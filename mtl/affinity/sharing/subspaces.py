@@ -57,7 +57,8 @@ class LevelSpaces:
         generator = torch.Generator().manual_seed(seed)
         drawn_CR = torch.randn(len(self.mean_C), number, generator=generator, dtype=torch.float64)
         varying_CC = self.inverse_CC @ self.root_CC  # without the constant directions
-        return torch.linalg.qr(varying_CC @ drawn_CR).Q
+        found_CR: Tensor = torch.linalg.qr(varying_CC @ drawn_CR).Q
+        return found_CR
 
 
 def task_spaces(model: MultiTaskModel, batches: Iterable[Batch], names: Sequence[str]) -> dict[str, LevelSpaces]:
