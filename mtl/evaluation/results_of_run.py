@@ -35,7 +35,7 @@ def costs(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
         meta: the entry `meta` of its results.
     """
     seconds, steps = meta.get("train_seconds"), meta.get("steps")
-    each = 1000 * seconds / steps if _is_number(seconds) and _is_number(steps) and steps else None
+    each = 1000 * float(seconds or 0) / steps if _is_number(seconds) and _is_number(steps) and steps else None
     return [
         ("steps", _shown(steps, "{:,.0f}")),
         ("seconds of training", _shown(seconds, "{:,.1f}")),
