@@ -49,6 +49,7 @@ def weights(student: Any) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in student.model.state_dict().items()}
 
 
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
 def test_a_resumed_run_ends_as_an_unbroken_one_and_its_checkpoints_hold_no_teacher(
     tiny: Any, teachers: dict[str, Any], tmp_path: Path
 ) -> None:
