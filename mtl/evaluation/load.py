@@ -11,6 +11,7 @@ from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.build import build_model
 from mtl.evaluation.trained_model import TrainedModel
+from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_files import find_checkpoint, read_checkpoint
 from mtl.runs.checkpoint_fit import differences, written_by
 
@@ -97,7 +98,7 @@ def load_untrained(path: str | Path, seed: int = 0) -> MultiTaskLightningModule:
     trained, settings = load_checkpoint(path), _settings(read_checkpoint(path).get("hyper_parameters"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build_model(settings)
+        model = build_model(settings, MultiTaskLightningModule)
     model.model.inputs.load_state_dict(trained.model.inputs.state_dict())
     return model.eval()
 
