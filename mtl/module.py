@@ -87,9 +87,8 @@ class MultiTaskLightningModule(LightningModule):
         check_names("head", heads, "data.tasks", tasks)
         check_loss_weights(loss_weights or {}, heads)
         check_names("prepare", prepare, "data.inputs", inputs)
-        trunk = (architecture or HardSharing)(
-            backbone if isinstance(backbone, Backbone) else backbone(inputs), list(heads)
-        )
+        backbone = backbone if isinstance(backbone, Backbone) else backbone(inputs)
+        trunk = (architecture or HardSharing)(backbone, list(heads))
         built = {name: make(tasks[name], trunk.spec) for name, make in heads.items()}
         ready = {name: prepare.get(name, input_kind(spec))(spec) for name, spec in inputs.items()}
         self.model = MultiTaskModel(trunk, built, ready)

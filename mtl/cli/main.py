@@ -122,7 +122,7 @@ def be_quiet() -> None:
     # advice about settings that are as they should be
     warnings.filterwarnings("ignore", message=r"The number of training batches .* is smaller than the logging interval")
     warnings.filterwarnings("ignore", message=r"You are trying to .self\.log\(\). but .Trainer\(barebones=True\). is")
-    # the same is told as an error
+    # the same is reported as an error
     warnings.filterwarnings("ignore", message=r"Initializing zero-element tensors is a no-op")
     # a deprecation inside Lightning, and advice to add up what our metrics have added up over the ranks already
     warnings.filterwarnings("ignore", message=r"It is recommended to use .self\.log\(.*sync_dist=True")

@@ -1,7 +1,7 @@
 """A text backbone with a second level: the pieces of every word, each with what the backbone knows of its word.
 
-Levels: those of the text backbone, and `pieces`, a sequence of all pieces, word after word. A decoder that reads them
-can copy a name that no training sentence has, which one vector for a word cannot spell.
+Levels: the levels of the text backbone, and `pieces`, a sequence of all pieces, word after word. A decoder that reads
+them can copy a name that no training sentence has, which one vector for a word cannot spell.
 Shapes: B samples, T words, L pieces of a word, C channels.
 """
 

@@ -59,7 +59,7 @@ def read_audio(path: Path, rate: int, max_seconds: float = MAX_SECONDS) -> Tenso
 
 
 def recordings_below(folder: Path) -> list[Path]:
-    """All files below a folder whose suffix is that of a recording, in order of their names; or the one file given.
+    """All files with the suffix of a recording below a folder, in order of their names; or the one file given.
 
     Args:
         folder: a folder, or one recording.

@@ -62,7 +62,7 @@ def read_table(root: Path, columns: Sequence[str]) -> list[Recording]:
         columns: columns that must be there beside `recording` and `split`.
 
     Raises:
-        ValueError: if a column is missing, or a split is none of train, val and test.
+        ValueError: if a column is missing, or a split is not train, val or test.
     """
     table = read_csv(root / "recordings.csv", ["recording", "split", *columns])
     recordings = [

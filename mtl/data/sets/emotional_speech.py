@@ -30,7 +30,7 @@ class EmotionalSpeech(JointDataModule):
     """Tasks: `text` (transcript, letters), `speaker` and `emotion` (classification). Input: `audio`.
 
     Each speaker says each sentence once with each emotion. Of the sentences of a speaker and an emotion one is tested
-    and one validated: those of the table in fold 0, and the next ones in order of their number in every further fold.
+    and one validated: as the table says in fold 0, and the next sentences by number in every further fold.
     So the folds' test recordings differ, and their results can be pooled.
 
     Args:
@@ -118,7 +118,7 @@ class EmotionalSpeech(JointDataModule):
 
 
 def moved_splits(recordings: Sequence[Recording], fold: int) -> list[str]:
-    """The split of every recording in a fold: that of the sentence `fold` places before, same speaker and emotion.
+    """The split of every recording in a fold: the split of the sentence `fold` places before, same speaker and emotion.
 
     Args:
         recordings: all of the table.
