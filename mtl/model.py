@@ -4,6 +4,7 @@ Shapes: B samples.
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,20 @@ from mtl.inputs.image import ImageInput
 from mtl.inputs.input import Input, input_kind
 from mtl.metrics.task_metrics import Predictions
 from mtl.task import IMAGE
+
+
+class AddedLoss(Protocol):
+    """Something that a task learns beside its labels: a scalar, a sum over samples divided by a global count."""
+
+    def __call__(self, model: "MultiTaskModel", name: str, outputs: Outputs, batch: Batch) -> Tensor:
+        """The loss.
+
+        Args:
+            model: the model in training.
+            name: the task.
+            outputs: of its head.
+            batch: the batch.
+        """
 
 
 class MultiTaskModel(nn.Module):
@@ -66,7 +81,15 @@ class MultiTaskModel(nn.Module):
             )
         if isinstance(self.trunk, FirstPredictions):
             self.trunk.take_heads(heads)
+        for name, parameter in self.named_parameters():
+            if parameter.numel() == 0:
+                part = ".".join(name.removeprefix("trunk.").split(".")[: 2 if name.startswith("heads.") else 1])
+                raise ValueError(
+                    f"{name} has no elements: its shape is {list(parameter.shape)}. Set the widths of model.{part} to "
+                    "at least 1."
+                )
         self.junction = Junction()
+        self.added_losses: dict[str, AddedLoss] = {}  # of a task, in training; set by callbacks
         self.set_memory_format(self.channels_last)
 
     @property
@@ -176,6 +199,8 @@ class MultiTaskModel(nn.Module):
                 f"{type(self.head(name)).__name__} gives task {name!r} a loss of shape {list(loss.shape)}; expected a "
                 "scalar, the mean over the labelled samples. `masked_mean` in mtl/distributed/normaliser.py gives it."
             )
+        if self.training and name in self.added_losses:
+            loss = loss + self.added_losses[name](self, name, outputs, batch)
         if first:
             assert isinstance(self.trunk, FirstPredictions)
             loss = loss + self.trunk.first_weight * self._first(name).loss(first, batch)

@@ -34,8 +34,8 @@ class PedestrianBehaviour(JointDataModule):
     """Tasks: will_cross, crossing, walking, looking, ego_action (classification); dx, dy (regression). Input: `track`.
 
     `ego_action` is the car's action one second later, `dx` and `dy` how far the centre of the box moves by then, as
-    shares of the picture. Each frame has the box, its step from the frame before, and its place and size beside those
-    of the last frame; whether it is hidden; and the car's action at that time. Slow and fast driving are too rare to be
+    shares of the picture. Each frame has the box, its step from the frame before, and its place and size relative to
+    the last frame; whether it is hidden; and the car's action at that time. Slow and fast driving are too rare to be
     classes of the action and are not labelled. Videos are in one split each, so that no pedestrian is in two.
 
     Args:

@@ -12,6 +12,7 @@ from torch import Tensor
 from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import masked_mean
 from mtl.features import Features, FeatureSpec
+from mtl.functional.distillation import soft_classes
 from mtl.heads.head import Head, Outputs
 from mtl.heads.whole.pooling import Pool, Pooling, mlp
 from mtl.metrics.classification import ClassificationMetrics
@@ -87,6 +88,9 @@ class ClassificationHead(Head):
         probabilities_BC = outputs["logits"].softmax(-1)
         scores_B, labels_B = probabilities_BC.max(-1)
         return {"labels": labels_B, "scores": scores_B, "probabilities": probabilities_BC}
+
+    def distill(self, outputs: Outputs, teacher: Outputs, temperature: float) -> Tensor:
+        return soft_classes(outputs["logits"], teacher["logits"], temperature)
 
     def metrics(self) -> TaskMetrics:
         return ClassificationMetrics(self.task)
