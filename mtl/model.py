@@ -15,7 +15,7 @@ from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.balancing.engine.junction import Junction
 from mtl.balancing.engine.partition import Partition, partition
-from mtl.batch import Batch
+from mtl.batch import PRESENT, Batch
 from mtl.features import Features, zero_padding
 from mtl.heads.head import Head, Outputs
 from mtl.inputs.image import ImageInput
@@ -73,8 +73,21 @@ class MultiTaskModel(nn.Module):
         self.inputs = nn.ModuleDict(inputs or {name: input_kind(spec)(spec) for name, spec in IMAGE.items()})
         self.trunk = trunk if isinstance(trunk, Architecture) else HardSharing(trunk, list(heads))
         self.heads = nn.ModuleDict(heads)
+        absent = [name for name, part in self.inputs.items() if part.spec.optional]  # type: ignore[union-attr]
+        if absent and not any(isinstance(part, Backbone) and part.takes_absent for part in self.trunk.modules()):
+            raise ValueError(
+                f"samples may lack the input {absent[0]!r}, and the backbone does not know what to do without it. Take "
+                "a fusion of several inputs (mtl/backbones/fusion), or data in which every sample has it."
+            )
         if isinstance(self.trunk, FirstPredictions):
             self.trunk.take_heads(heads)
+        for name, parameter in self.named_parameters():
+            if parameter.numel() == 0:
+                part = ".".join(name.removeprefix("trunk.").split(".")[: 2 if name.startswith("heads.") else 1])
+                raise ValueError(
+                    f"{name} has no elements: its shape is {list(parameter.shape)}. Set the widths of model.{part} to "
+                    "at least 1."
+                )
         self.junction = Junction()
         self.added_losses: dict[str, AddedLoss] = {}  # of a task, in training; set by callbacks
         self.set_memory_format(self.channels_last)
@@ -126,6 +139,7 @@ class MultiTaskModel(nn.Module):
         prepared: dict[str, Tensor] = {}
         for prepare in self.inputs.values():
             prepared |= prepare(batch)
+        prepared |= {key: value for key, value in batch.items() if key.startswith(PRESENT)}
         return self.trunk.cut(prepared)
 
     def outputs(self, name: str, cut: Features) -> Outputs:

@@ -12,6 +12,7 @@ from mtl.config.command_line import OPTIONS
 _OVERVIEW = """\
 mtl: one shared network, many tasks.
 
+  python -m mtl new FOLDER --to configs/mine.yaml     a config for your pictures
   python -m mtl check --config configs/digits.yaml    what is in the data
   python -m mtl show --config configs/digits.yaml     what the network will see
   python -m mtl fit --config configs/digits.yaml      train, then test the best

@@ -14,6 +14,7 @@ from typing import Any
 
 from mtl.config.foreign_files import UnsafeFile, read_small
 from mtl.errors import printable
+from mtl.evaluation.report import read_results
 from mtl.evaluation.results_of_run import Results, costs, metrics_by_part
 
 PAGE = "report.html"
@@ -44,7 +45,7 @@ def write_page_of_run(run: Path) -> Path:
     """
     if not (run / "config.yaml").is_file():
         raise FileNotFoundError(f"{str(run)!r} holds no config.yaml; --run takes the folder of a run.")
-    results: Results = _json(run / "results.json")
+    results = _results(run)
     meta = results.get("meta", {})
     name = f"{meta.get('experiment', run.resolve().parent.name)} / {meta.get('name', run.resolve().name)}"
     parts = [_section("Results", "".join(_metrics(*part) for part in metrics_by_part(results)))]
@@ -79,8 +80,7 @@ def write_page_of_comparison(folder: Path, head: Sequence[str], rows: Sequence[S
     ]
     runs = [path.parent for path in sorted(folder.glob("*/seed*/results.json"))]
     cost = [
-        [f"{run.parent.name} {run.name}", *(cell for _, cell in costs(_json(run / "results.json").get("meta", {})))]
-        for run in runs
+        [f"{run.parent.name} {run.name}", *(cell for _, cell in costs(_results(run).get("meta", {})))] for run in runs
     ]
     heads = ["run", *(name for name, _ in costs({}))]
     parts.append(_section("Cost of each run", _details(f"{len(runs)} runs", table(heads, cost)) if runs else ""))
@@ -178,9 +178,16 @@ def _text(path: Path) -> str:
         return ""
 
 
+def _results(run: Path) -> Results:
+    try:
+        return read_results(run / "results.json")
+    except (OSError, ValueError):  # not tested yet, or damaged: the report names those
+        return {}
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
         known = json.loads(read_small(path, _MOST_BYTES))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
