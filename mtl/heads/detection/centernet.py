@@ -100,7 +100,8 @@ class CenterNetHead(Head):
         scores_BK, index_BK = peaks_BCHW.flatten(1).topk(most)
         label_BK = index_BK.div(height * width, rounding_mode="floor")
         cell_BK = index_BK - label_BK * (height * width)  # `%` of an open size has no ONNX form
-        x_BK, y_BK = cell_BK % width, cell_BK.div(width, rounding_mode="floor")
+        y_BK = cell_BK.div(width, rounding_mode="floor")
+        x_BK = cell_BK - y_BK * width
         sides_BK4 = outputs["sides"].float().flatten(2).gather(2, cell_BK[:, None].expand(-1, 4, -1)).transpose(1, 2)
         boxes_BK4 = _sides_to_boxes(sides_BK4, (x_BK + 0.5) * self.stride, (y_BK + 0.5) * self.stride)
         limit = torch.tensor([width, height, width, height], device=boxes_BK4.device) * self.stride
