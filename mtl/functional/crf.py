@@ -1,7 +1,7 @@
 """Linear-chain conditional random field: sums over all sequences of classes, and how likely each class of a step is.
 
-Source: Lafferty, McCallum, Pereira, "Conditional Random Fields", ICML 2001; sums over the sequences that agree with what
-is known, where some steps carry no class, as in Tsuboi et al., COLING 2008.
+Source: Lafferty, McCallum, Pereira, "Conditional Random Fields", ICML 2001; sums over the sequences that agree with
+what is known, where some steps carry no class, as in Tsuboi et al., COLING 2008.
 Shapes: B samples, T steps, C classes.
 """
 

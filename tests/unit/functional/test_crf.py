@@ -1,6 +1,6 @@
 """Sums of a conditional random field are those over all sequences, one by one."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def drawn(seed: int = 0, number: int = 5, steps: int = T) -> tuple[Tensor, Tenso
 
 def score(path: tuple[int, ...], scores_TC: Tensor, moves: Tensor, first: Tensor) -> Tensor:
     steps = sum(scores_TC[step, label] for step, label in enumerate(path))
-    return first[path[0]] + steps + sum(moves[a, b] for a, b in zip(path, path[1:], strict=False))
+    return first[path[0]] + steps + sum(moves[a, b] for a, b in pairwise(path))
 
 
 def every(scores: Tensor, moves: Tensor, first: Tensor) -> Tensor:
