@@ -48,6 +48,7 @@ class JointDataModule(LightningDataModule, ABC):
 
     inputs: Inputs = IMAGE  # what the samples carry; other data sets set their own
     batch_tokens: int | None = None  # most steps of a training batch; `train_set.lengths` has each sample's
+    temperature: float = 1.0  # above 1, small groups of `train_set.groups` are drawn more often
     train_set: Dataset[Sample]
     val_set: Dataset[Sample]
     test_set: Dataset[Sample]
@@ -196,7 +197,18 @@ class JointDataModule(LightningDataModule, ABC):
         num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         options = self._loader_options()
         if (lengths := getattr(self.train_set, "lengths", None)) is not None:
-            batches = LengthBatches(view, lengths, self.batch_size, self.batch_tokens, self.seed, num_replicas, rank)
+            groups = getattr(self.train_set, "groups", None)
+            batches = LengthBatches(
+                view,
+                lengths,
+                self.batch_size,
+                self.batch_tokens,
+                self.seed,
+                num_replicas,
+                rank,
+                groups,
+                self.temperature,
+            )
             loader = ResumableLoader(view, None, sampler=batches, **options)
         else:
             sampler = self._training_sampler(num_replicas, rank)

@@ -40,12 +40,14 @@ class Request:
         intent: what it asks for.
         tags: one IOB tag a word.
         english: words of its translation, in lower case.
+        language: of the request; that of the pairs is empty.
     """
 
     words: list[str]
     intent: str | None = None
     tags: list[str] | None = None
     english: list[str] | None = None
+    language: str = ""
 
 
 class VoiceAssistant(JointDataModule):
@@ -67,6 +69,7 @@ class VoiceAssistant(JointDataModule):
         max_words: longest sentence; a longer one is an error.
         batch_size: sentences per training step and process.
         batch_tokens: most words of a training step and process, padding included; no limit by default.
+        temperature: 1 draws each sentence once in an epoch; above it, rarer languages come more often.
         eval_batch_size: sentences per validation and test step.
         num_workers: loader processes; the sentences are in memory, so 0 is best.
         seed: seed of the order of training sentences.
@@ -86,6 +89,7 @@ class VoiceAssistant(JointDataModule):
         max_words: int = 128,
         batch_size: int = 64,
         batch_tokens: int | None = None,
+        temperature: float = 1.0,
         eval_batch_size: int | None = 128,
         num_workers: int = 0,
         seed: int = 0,
@@ -107,6 +111,7 @@ class VoiceAssistant(JointDataModule):
         super().__init__(_tasks(names), batch_size, eval_batch_size, num_workers, seed, on_unlabelled=on_unlabelled)
         self.inputs = _inputs(names)
         self.batch_tokens = batch_tokens
+        self.temperature = temperature
 
     @classmethod
     def declare_tasks(cls, **init_args: Any) -> dict[str, Task]:
@@ -134,7 +139,9 @@ class VoiceAssistant(JointDataModule):
                 for r in requests
             ],
         }
-        return TextSet([request.words for request in requests], self.inputs, targets)
+        languages = {name: number for number, name in enumerate(sorted({r.language for r in requests}))}
+        groups = [languages[request.language] for request in requests]
+        return TextSet([request.words for request in requests], self.inputs, targets, groups)
 
 
 @dataclass(frozen=True)
@@ -170,7 +177,7 @@ class _Source:
                 raise ValueError(f"{sentence.where}: the sentence has no comment `# intent = ...`.")
             english = sentence.comments.get("text-en")
             words = None if english is None else list(lower_words(english))
-            yield Request(sentence.words, sentence.comments["intent"], sentence.tags, words)
+            yield Request(sentence.words, sentence.comments["intent"], sentence.tags, words, language)
         if self.pairs is not None:
             every = read_pairs(self.pairs / "swe.txt")
             numbers = read_numbers(self.pairs / "splits" / f"{split}.txt", len(every))
