@@ -107,7 +107,7 @@ def _table(report: Report, metrics: Sequence[str] | None = None) -> tuple[list[s
 def _legend(report: Report) -> str:
     seeds = {len(row.results) for row in report.joint}
     text = (
-        "Mean ± standard deviation over seeds of the test set, with the checkpoint of the best validation score. "
+        f"Mean ± standard deviation over seeds of the test set, from {report.origin()}. "
         "score: mean of the tasks' metrics, an error e as 1 / (1 + e). mean rank: over all metrics, among these rows. "
     )
     if report.baseline is not None:
