@@ -30,6 +30,7 @@ mtl: one shared network, many tasks.
   python -m mtl group --affinity CSV --config FILE    which share a network
   python -m mtl list                                  heads, data, configs, ...
   python -m mtl data bccd --to data/bccd              fetch a public data set
+  python -m mtl schema --to .mtl-schema.json          completion in editors
   python -m mtl paper NAME                            a package for your paper
 
 Every key of a config is also a flag; a later config overrides an earlier one:

@@ -25,7 +25,7 @@ from mtl.runs.run_folder import rank
 _MOST_LINES = 4  # of a message
 # module and function of a command, where they are not called like it
 PLACES = {"list": ("listing", "show_list"), "group": ("affinity", "group")}
-WITHOUT_PAPERS = ("paper", "plot", "report", "runs")  # they build no class
+WITHOUT_PAPERS = ("completion", "paper", "plot", "report", "runs")  # they build no class
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,8 +11,8 @@ from mtl.errors import did_you_mean
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
 _OTHERS = (
-    "affinity", "check", "compare", "data", "explain", "export", "group", "list", "new", "paper", "plot", "predict",
-    "report", "runs", "show", "sweep",
+    "affinity", "check", "compare", "completion", "data", "explain", "export", "group", "list", "new", "paper", "plot",
+    "predict", "report", "runs", "schema", "show", "sweep",
 )  # fmt: skip
 COMMANDS = (*TRAINER_COMMANDS, *_OTHERS)
 
