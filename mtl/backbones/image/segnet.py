@@ -1,7 +1,7 @@
 """`SegNet`: an encoder that pools and a decoder that puts every value back where its maximum was.
 
 Sources: Badrinarayanan, Kendall, Cipolla, "SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image
-Segmentation", PAMI 2017, arXiv:1511.00561. Widths and numbers of layers are those of Liu, Johns, Davison, "End-to-End
+Segmentation", PAMI 2017, arXiv:1511.00561. Widths and numbers of layers follow Liu, Johns, Davison, "End-to-End
 Multi-Task Learning with Attention", CVPR 2019, whose network is this trunk under attention of each task.
 Levels: `p0` (stride 1, the first width) for dense heads, `c5` (stride 16, the last width) for image-level heads.
 """
@@ -89,7 +89,7 @@ class _Up(nn.Module):
         pooled, places = F.max_pool2d(down, 2, return_indices=True)
         # the deepest stage up gets what the stage down gave; pooling it is still to do
         values = pooled if self.reads == 1 else x
-        unpooled = F.max_unpool2d(values, places, 2, output_size=list(down.shape[-2:]))
+        unpooled = F.max_unpool2d(values, places, (2, 2), output_size=list(down.shape[-2:]))
         out: Tensor = self.layers(unpooled)
         return out
 

@@ -1,5 +1,6 @@
 """Read one Pascal VOC XML file in its declared encoding."""
 
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -40,7 +41,7 @@ def read_voc(
     Raises:
         ValueError: if the XML cannot be read, or a box is not four numbers and `checks` does not skip it.
     """
-    if annotation is None:
+    if annotation is None or not os.path.lexists(annotation):
         return AnnotatedImage(name, picture, annotated=False)
     if not annotation.is_file():
         raise ValueError(

@@ -40,7 +40,7 @@ class Request:
         intent: what it asks for.
         tags: one IOB tag a word.
         english: words of its translation, in lower case.
-        language: of the request; that of the pairs is empty.
+        language: of the request; empty for the pairs.
     """
 
     words: list[str]

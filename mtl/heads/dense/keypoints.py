@@ -60,8 +60,8 @@ class KeypointsHead(DenseHead):
         logits_BJhw = outputs["logits"]
         height, width = logits_BJhw.shape[-2:]
         points_BJ2 = batch[self.task.name].float() / self.decoder.stride
-        limit = torch.tensor([width, height], device=points_BJ2.device)
-        inside_BJ = ((points_BJ2 >= 0) & (points_BJ2 < limit)).all(-1)  # NaN is nowhere
+        x_BJ, y_BJ = points_BJ2.unbind(-1)
+        inside_BJ = (points_BJ2 >= 0).all(-1) & (x_BJ < width) & (y_BJ < height)  # NaN is nowhere
         known_BJ = inside_BJ & labelled(batch, self.task)[:, None]
         # a finite value for missing points: NaN * 0 is NaN, also in the gradient
         points_BJ2 = torch.where(known_BJ[..., None], points_BJ2, 0.0)

@@ -25,7 +25,7 @@ RESULTS = {
         "train_seconds": 10.0,
         "peak_memory_mb": 900.4,
         "num_parameters": 12345,
-        "tasks": {"boxes": {"monitor": "map"}},
+        "tasks": {"boxes": {"monitor": "map", "lower_is_better": []}},
     },
 }
 

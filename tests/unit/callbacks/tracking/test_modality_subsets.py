@@ -35,6 +35,7 @@ def test_every_subset_is_measured_as_if_the_others_were_absent() -> None:
         assert found[f"test/digit/accuracy@{name}"] == pytest.approx(expected)
     both = float((module.model.predict(batch)["digit"]["labels"] == batch["digit"]).float().mean())
     assert found["test/digit/accuracy"] == pytest.approx(both)
+    data = SpokenAndWrittenDigits(num_train=16, num_val=4, num_test=20, batch_size=8)  # no sample lacks an input
     other = MultiTaskLightningModule(data.tasks, lambda i: SeedCNN({"image": i["image"]}), heads, dict(data.inputs))
     with pytest.raises(ValueError, match="joins several inputs"):
         tiny_trainer([ModalitySubsets()]).fit(other, datamodule=data)
