@@ -89,7 +89,7 @@ class _Up(nn.Module):
         pooled, places = F.max_pool2d(down, 2, return_indices=True)
         # the deepest stage up gets what the stage down gave; pooling it is still to do
         values = pooled if self.reads == 1 else x
-        unpooled = F.max_unpool2d(values, places, 2, output_size=list(down.shape[-2:]))
+        unpooled = F.max_unpool2d(values, places, [2, 2], output_size=list(down.shape[-2:]))
         out: Tensor = self.layers(unpooled)
         return out
 
