@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mtl.config.paths import expanded
 from mtl.config.yaml_lines import ConfigError
@@ -10,8 +11,8 @@ from mtl.errors import did_you_mean
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
 _OTHERS = (
-    "affinity", "check", "compare", "data", "export", "group", "list", "paper", "plot", "predict", "report", "runs",
-    "show", "sweep",
+    "affinity", "check", "compare", "completion", "data", "explain", "export", "group", "list", "new", "paper", "plot",
+    "predict", "report", "runs", "schema", "show", "sweep",
 )  # fmt: skip
 COMMANDS = (*TRAINER_COMMANDS, *_OTHERS)
 
@@ -38,6 +39,7 @@ class CommandLine:
     Args:
         command: the subcommand.
         configs: config files in order.
+        values: a config as a dict, in place of files.
         flags: keys of the config that were set, with the text of their values.
         run: folder of an earlier run.
         resume: folder of a run to resume.
@@ -48,6 +50,7 @@ class CommandLine:
 
     command: str
     configs: list[Path] = field(default_factory=list)
+    values: dict[str, Any] | None = None
     flags: list[tuple[str, str]] = field(default_factory=list)
     run: Path | None = None
     resume: Path | None = None
@@ -84,9 +87,11 @@ def read_command_line(command: str, arguments: Sequence[str]) -> CommandLine:
             raise ConfigError(f"{name}: `python -m mtl list` shows the settings of every class.")
         if not equals:
             if not words or words[0].startswith("--"):
-                near = did_you_mean(name, [*OPTIONS, "--help-all"])
+                near = "" if name in OPTIONS else did_you_mean(name, [*OPTIONS, "--help-all"])
                 raise ConfigError(f"{name} needs a value: `{name} VALUE` or `{name}=VALUE`.{near}")
             value = words.pop(0)
+        if not value and name in OPTIONS:
+            raise ConfigError(f"{name} needs a value, and it is empty: `{name} VALUE` or `{name}=VALUE`.")
         _set(line, name, value)
     if line.resume is not None and (command != "fit" or line.run is not None or line.ckpt_path is not None):
         raise ConfigError(

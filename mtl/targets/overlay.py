@@ -32,9 +32,12 @@ class Boxes:
             height: of the file's picture.
             width: of the file's picture.
         """
-        boxes = boxes_to_original(self.boxes[None], to_original.cpu()[None])[0]
-        boxes = boxes.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
+        to_original = to_original.cpu()
+        corners = (self.boxes.view(-1, 2) * to_original[:2] + to_original[2:]).clamp(min=0)
+        boxes = corners.minimum(torch.tensor([width, height])).view(-1, 4)
         real = (boxes[:, 2:] > boxes[:, :2]).all(-1)
+        if real.all():
+            return Boxes(boxes, self.labels, self.scores)
         return Boxes(boxes[real], self.labels[real], None if self.scores is None else self.scores[real])
 
 
@@ -177,7 +180,7 @@ class Overlay:
             width: of the file's picture.
         """
         shape = self.predicted
-        return replace(self, predicted=None if shape is None else shape.in_file(to_original, height, width))
+        return self if shape is None else replace(self, predicted=shape.in_file(to_original, height, width))
 
 
 def boxes_to_original(boxes: Tensor, to_original: Tensor) -> Tensor:
