@@ -173,7 +173,7 @@ def _with_random_weights(name: str, options: dict[str, Any]) -> nn.Module:
         options = {"aux_logits": False, "init_weights": False} | options
     network: nn.Module = models.get_model(name, weights=None, **options)
     if hasattr(network, "transform_input"):
-        network.transform_input = True
+        setattr(network, "transform_input", True)  # noqa: B010, a plain attribute
     return network
 
 

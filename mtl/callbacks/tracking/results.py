@@ -18,7 +18,9 @@ from mtl.runs.metrics_csv import run_folder
 
 
 class Results(Callback):
-    """Writes every metric of a test, or of `validate`, under its log key, with a block `meta`, and prints a row for each task.
+    """Writes every metric of a test, or of `validate`, under its log key, and prints a row for each task.
+
+    A block `meta` says of which run and checkpoint.
 
     Also logs `best/score`, the best validation score so far: one number for a sweep to maximise.
 
