@@ -18,6 +18,7 @@ from mtl.architectures.architecture import Architecture
 from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.batch import Batch, labelled
+from mtl.config.described import described
 from mtl.errors import check_loss_weights, check_names
 from mtl.features import FeatureSpec
 from mtl.heads.head import Head
@@ -81,13 +82,13 @@ class MultiTaskLightningModule(LightningModule):
         compile: bool = False,
     ) -> None:
         super().__init__()
+        self.save_hyperparameters(described(locals()) or {}, logger=False)  # a checkpoint says how its model is built
         inputs, prepare = inputs or dict(IMAGE), prepare or {}
         check_names("head", heads, "data.tasks", tasks)
         check_loss_weights(loss_weights or {}, heads)
         check_names("prepare", prepare, "data.inputs", inputs)
-        trunk = (architecture or HardSharing)(
-            backbone if isinstance(backbone, Backbone) else backbone(inputs), list(heads)
-        )
+        backbone = backbone if isinstance(backbone, Backbone) else backbone(inputs)
+        trunk = (architecture or HardSharing)(backbone, list(heads))
         built = {name: make(tasks[name], trunk.spec) for name, make in heads.items()}
         ready = {name: prepare.get(name, input_kind(spec))(spec) for name, spec in inputs.items()}
         self.model = MultiTaskModel(trunk, built, ready)
@@ -166,8 +167,7 @@ class MultiTaskLightningModule(LightningModule):
         self._log_metrics("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Predictions]:
-        predictions: dict[str, Predictions] = self(batch)
-        return predictions
+        return self(batch)  # type: ignore[no-any-return]
 
     def objective(self, losses: dict[str, Tensor]) -> tuple[Tensor, Mapping[str, float | Tensor]]:
         """What is minimised, and the weights of the tasks: the weighted sum, or what the steps before it make of it.

@@ -45,7 +45,7 @@ class MTAN(Architecture):
         reduction: int = 4,
     ) -> None:
         super().__init__(backbone, names)
-        trunk = staged(backbone, "MTAN")
+        trunk = staged(backbone, "MTAN", together=True)
         self.stages = nn.ModuleList(trunk.stages())
         self.levels, self.shared_after_cut = list(trunk.stage_spec.channels), refine == "shared"
         self.cut_spec = trunk.stage_spec

@@ -5,17 +5,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from mtl.backbones.backbone import Backbone, StagedBackbone, State
+from mtl.backbones.backbone import Backbone, StagedBackbone, State, reads_back
 from mtl.discovery import concrete_subclasses
 from mtl.features import MASK, Features, FeatureSpec, Layout
 
 
-def staged(backbone: Backbone, who: str) -> StagedBackbone:
+def staged(backbone: Backbone, who: str, together: bool = False) -> StagedBackbone:
     """The backbone, if it runs in stages.
 
     Args:
         backbone: the backbone.
         who: who asks, for the message.
+        together: whether the architecture runs all stages one after the other, so that a stage may read earlier ones.
 
     Raises:
         ValueError: naming backbones that do.
@@ -25,6 +26,11 @@ def staged(backbone: Backbone, who: str) -> StagedBackbone:
         raise ValueError(
             f"{who} works on the stages of a backbone, and {backbone.title} is one piece. "
             f"Backbones in stages: {', '.join(known)}."
+        )
+    if not together and any(reads_back(stage) for stage in backbone.stages()):
+        raise ValueError(
+            f"{who} runs single stages of a backbone, and stages of {backbone.title} also read what earlier ones gave. "
+            "Take a backbone whose stages form a chain, or an architecture that runs the trunk as a whole."
         )
     return backbone
 

@@ -24,6 +24,7 @@ class Backbone(nn.Module, ABC):
     """
 
     spec: FeatureSpec  # `FeatureSpec({level: channels}, layouts={level: "vector"})`; a level is a map by default
+    takes_absent = False  # whether samples may lack an input, as `present/<input>` says
     pretrained = False  # its weights are trained ones, and copies of it keep them
     inputs: tuple[str, ...] = ("image",)  # names of what `forward` takes, in order; `<name>_mask` for a mask
 
@@ -62,7 +63,8 @@ class StagedBackbone(Backbone):
     """A backbone whose stages run one after the other; `forward` is `finish` of their outputs.
 
     A stage takes and gives a tensor; one that has to know the padding sets `takes_mask = True`, takes a mask too, and
-    gives both. A subclass sets `self.stage_spec` beside `self.spec`.
+    gives both. One that also takes an earlier output, as in a U-Net, sets `reads`, how many stages back; then only
+    architectures that run all stages together take it. A subclass sets `self.stage_spec` beside `self.spec`.
     """
 
     stage_spec: FeatureSpec  # of the stages' outputs, in their order
@@ -100,14 +102,17 @@ class StagedBackbone(Backbone):
         return self.finish(run_stages(self.stages(), self.begin(*inputs)))
 
 
-def run_stage(stage: nn.Module, state: State) -> State:
+def run_stage(stage: nn.Module, state: State, before: Sequence[State] = ()) -> State:
     """One stage.
 
     Args:
         stage: the stage.
         state: values and mask.
+        before: outputs of the stages before it, for a stage that reads one of them.
     """
     values, mask = state
+    if reads := reads_back(stage):
+        return stage(values, before[-reads][0]), mask
     if getattr(stage, "takes_mask", False):
         out: State = stage(values, mask)
         return out
@@ -121,11 +126,20 @@ def run_stages(stages: Iterable[nn.Module], state: State) -> list[State]:
         stages: the stages in order.
         state: values and mask that the first one gets.
     """
-    outputs = []
+    outputs: list[State] = []
     for stage in stages:
-        state = run_stage(stage, state)
+        state = run_stage(stage, state, outputs)
         outputs.append(state)
     return outputs
+
+
+def reads_back(stage: nn.Module) -> int:
+    """How many stages back lies the output that a stage takes beside the last one; 0 for none, as in most networks.
+
+    Args:
+        stage: the stage; it sets `reads`.
+    """
+    return int(getattr(stage, "reads", 0))
 
 
 def only_input(inputs: Inputs, kind: str, who: str) -> InputSpec:

@@ -1,9 +1,9 @@
 """`python -m mtl check`: what is in the data of a config, and what should be looked at, without training.
 
     python -m mtl check --config configs/digits.yaml
-    python -m mtl check --config configs/digits.yaml --json check.json --strict
+    python -m mtl check --config configs/digits.yaml --json check.json --html check.html --strict
 
-Every flag of `fit` works too. Exit code: 0, or 1 where there are errors (with --strict also warnings).
+Every flag of `fit` works too. Exit code: 0, or 1 where there are errors (with --strict also warnings, not notes).
 """
 
 import argparse
@@ -20,7 +20,10 @@ from mtl.config.paths import path
 from mtl.errors import printable
 from mtl.evaluation.build import build_data_of_run
 from mtl.evaluation.data_check import DataCheck, check_data
+from mtl.evaluation.data_page import data_page
 
+_STYLES = {"error": "bold red", "warning": "bold", "note": "dim"}
+_LEVELS = list(_STYLES)
 _MOST_SHOWN = 5  # findings of a kind
 
 
@@ -37,15 +40,20 @@ def check(arguments: list[str]) -> None:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("mtl check", description=__doc__, allow_abbrev=False, formatter_class=form)
     parser.add_argument("--json", type=path, help="also write counts and all findings to this file")
+    parser.add_argument("--html", type=path, help="also write a page with the samples concerned, labels drawn")
     parser.add_argument("--samples", type=int, help="read at most so many samples of a split [all]")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
     options, rest = parser.parse_known_args(arguments)
-    found = check_data(build_data_of_run(config_of("check", rest)), options.samples)
+    data = build_data_of_run(config_of("check", rest))
+    found = check_data(data, options.samples)
     console = Console(highlight=False)
     _show(console, found)
     if options.json is not None:
-        _write(options.json, found)
-    if found.has_errors or (options.strict and found.findings):
+        _write(options.json, json.dumps(found.plain(), indent=2) + "\n")
+    if options.html is not None:
+        _write(options.html, data_page(data, found, f"check of {getattr(data, 'root', type(data).__name__)}"))
+        console.print(Text(f"\nwrote {printable(str(options.html))}"), soft_wrap=True)
+    if found.has_errors or (options.strict and any(one.level != "note" for one in found.findings)):
         raise SystemExit(1)
 
 
@@ -59,17 +67,17 @@ def _show(console: Console, found: DataCheck) -> None:
             table.add_row("", Text(printable(name, 60)), *(f"{count.classes[name]:,}" for count in of_splits))
     console.print(table)
     kinds = Counter((finding.level, finding.kind) for finding in found.findings)
-    for (level, kind), number in sorted(kinds.items()):
-        console.print(Text(f"\n{level}: {number} x {kind}", style="bold red" if level == "error" else "bold"))
+    for (level, kind), number in sorted(kinds.items(), key=lambda item: (_LEVELS.index(item[0][0]), item[0][1])):
+        console.print(Text(f"\n{level}: {number} x {kind}", style=_STYLES[level]))
         texts = [finding.text for finding in found.findings if (finding.level, finding.kind) == (level, kind)]
         for text in texts[:_MOST_SHOWN]:
             console.print(Text(f"  {printable(text)}"), soft_wrap=True)
         if number > _MOST_SHOWN:
-            console.print(f"  and {number - _MOST_SHOWN} more; --json FILE has all")
+            console.print(f"  and {number - _MOST_SHOWN} more; --json FILE has all, --html FILE draws them")
     if not kinds:
         console.print("\nnothing to look at")
 
 
-def _write(file: Path, found: DataCheck) -> None:
+def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(found.plain(), indent=2) + "\n", encoding="utf-8")
+    file.write_text(text, encoding="utf-8")

@@ -12,6 +12,7 @@ from mtl.config.command_line import OPTIONS
 _OVERVIEW = """\
 mtl: one shared network, many tasks.
 
+  python -m mtl new FOLDER --to configs/mine.yaml     a config for your pictures
   python -m mtl check --config configs/digits.yaml    what is in the data
   python -m mtl show --config configs/digits.yaml     what the network will see
   python -m mtl fit --config configs/digits.yaml      train, then test the best
@@ -25,9 +26,11 @@ mtl: one shared network, many tasks.
   python -m mtl plot RUN RUN --metric val/score       their curves
   python -m mtl sweep --config configs/sweeps/digits.yaml --trials 20   by Ray
   python -m mtl affinity --run RUN                    are the tasks related?
+  python -m mtl explain --run RUN                     what they share, and where
   python -m mtl group --affinity CSV --config FILE    which share a network
   python -m mtl list                                  heads, data, configs, ...
   python -m mtl data bccd --to data/bccd              fetch a public data set
+  python -m mtl schema --to .mtl-schema.json          completion in editors
   python -m mtl paper NAME                            a package for your paper
 
 Every key of a config is also a flag; a later config overrides an earlier one:

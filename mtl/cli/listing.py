@@ -174,6 +174,8 @@ def _first_comment(file: Path) -> str:
     """The first sentence of the comment that a config begins with."""
     words = []
     for line in _text(file).splitlines():
+        if line.startswith("# yaml-language-server:"):
+            continue
         if not line.startswith("#"):
             break
         words.append(line.lstrip("# ").strip())

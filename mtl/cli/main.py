@@ -25,7 +25,7 @@ from mtl.runs.run_folder import rank
 _MOST_LINES = 4  # of a message
 # module and function of a command, where they are not called like it
 PLACES = {"list": ("listing", "show_list"), "group": ("affinity", "group")}
-WITHOUT_PAPERS = ("paper", "plot", "report", "runs")  # they build no class
+WITHOUT_PAPERS = ("completion", "paper", "plot", "report", "runs")  # they build no class
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,7 +100,7 @@ def _train_or_test(command: str, rest: list[str]) -> None:
     line = read_command_line(command, rest)
     from mtl.cli.app import Run
 
-    _be_quiet()
+    be_quiet()
     Run(line, [command, *rest]).start()
 
 
@@ -108,8 +108,8 @@ def _wants_traceback(words: list[str]) -> bool:
     return "--traceback" in words or os.environ.get("MTL_TRACEBACK", "0") not in ("", "0")
 
 
-def _be_quiet() -> None:
-    """Lightning's tips and hardware lines go; our own notes come."""
+def be_quiet() -> None:
+    """Hide Lightning's tips and hardware lines, and show our own notes."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # somebody has asked for a profile
     notes = logging.getLogger("mtl")
@@ -123,7 +123,7 @@ def _be_quiet() -> None:
     # advice about settings that are as they should be
     warnings.filterwarnings("ignore", message=r"The number of training batches .* is smaller than the logging interval")
     warnings.filterwarnings("ignore", message=r"You are trying to .self\.log\(\). but .Trainer\(barebones=True\). is")
-    # the same is told as an error
+    # the same is reported as an error
     warnings.filterwarnings("ignore", message=r"Initializing zero-element tensors is a no-op")
     # a deprecation inside Lightning, and advice to add up what our metrics have added up over the ranks already
     warnings.filterwarnings("ignore", message=r"It is recommended to use .self\.log\(.*sync_dist=True")

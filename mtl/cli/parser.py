@@ -19,6 +19,7 @@ from mtl.config.parsing import expand, new_parser, parse
 from mtl.config.paths import refuse_name
 from mtl.config.schema import signature
 from mtl.config.yaml_lines import ConfigError, Origin
+from mtl.data.from_data import filled_from_data
 from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
 
@@ -45,6 +46,7 @@ class Settings:
         if line.switches & {"--help", "--help-all"}:
             show_settings(self.parser, line.command, everything="--help-all" in line.switches)
             raise SystemExit(0)
+        self.merged = filled_from_data(self.merged)
         self.config = self._parse()
         self.expanded = expand(self.config, self.merged, make_schema())
         if "--print_config" in line.switches:
@@ -63,7 +65,7 @@ class Settings:
 
     def _parse(self) -> Namespace:
         merged, schema = self.merged, make_schema()
-        if not merged.values.get("data") and not self.line.configs and self.line.run is None:
+        if not merged.values.get("data") and not self.line.configs and not self.line.values and self.line.run is None:
             raise ConfigError(
                 f"`{self.line.command}` needs a config: --config configs/digits.yaml. "
                 "`python -m mtl list configs` names them."
@@ -103,6 +105,13 @@ def make_parser(command: str) -> ArgumentParser:
 
 
 def _read_config(line: CommandLine) -> Config:
+    if line.values is not None:
+        if "base" in line.values:
+            raise ConfigError("a config as a dict has no file beside which `base` could lie; give the config's file.")
+        config = Config(line.values)
+        for name, text in line.flags:
+            config.set_flag(name, text)
+        return config
     files = list(line.configs)
     run = line.run
     if line.resume is not None and not files:  # with --config it is the command of the run again

@@ -1,4 +1,4 @@
-"""`python -m mtl predict`: pictures, rows of a table, or sentences through a trained model."""
+"""`python -m mtl predict`: pictures, rows of a table, sentences or recordings through a trained model."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,8 @@ from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.table.module import TableDataModule
 from mtl.evaluation.build import build_data
-from mtl.evaluation.load import load_checkpoint
+from mtl.evaluation.load import as_in_training, load_checkpoint
+from mtl.evaluation.predict_audio import predict_audio
 from mtl.evaluation.predict_folder import predict_folder
 from mtl.evaluation.predict_table import predict_table
 from mtl.evaluation.predict_text import predict_text
@@ -38,10 +39,11 @@ def predict(arguments: list[str]) -> None:
         raise ConfigError(
             "`predict` needs a trained model: --run runs/<experiment>/<name>, --ckpt_path FILE, or --model FILE.onnx."
         )
-    other = options.model is None and (options.table or options.text)
+    other = options.model is None and (options.table or options.text or options.audio)
     if options.images is None and not other:
         raise ConfigError(
-            "`predict` needs --images FOLDER; a run of a table takes --table FILE, and a run of sentences --text FILE."
+            "`predict` needs --images FOLDER; a run of a table takes --table FILE, a run of sentences --text FILE, "
+            "and a run of recordings --audio FOLDER."
         )
     if options.images is not None and not options.images.exists():
         raise FileNotFoundError(
@@ -59,9 +61,12 @@ def predict(arguments: list[str]) -> None:
     if options.text is not None:
         _predict_text(options, checkpoint, run)
         return
+    if options.audio is not None:
+        _predict_audio(options, checkpoint, run)
+        return
     model = _model(checkpoint)
     channels_of_pictures(model.model)  # a model of something else is refused before its size is asked for
-    settings = _as_in_training(run) if (run / "config.yaml").is_file() else {}
+    settings = as_in_training(run)
     if options.image_size:
         settings["image_size"] = options.image_size if len(options.image_size) == 2 else options.image_size[0]
     if "image_size" not in settings:
@@ -129,15 +134,19 @@ def _predict_text(options: argparse.Namespace, checkpoint: Path, run: Path) -> N
     Console(highlight=False).print(text, soft_wrap=True)
 
 
+def _predict_audio(options: argparse.Namespace, checkpoint: Path, run: Path) -> None:
+    if not options.audio.exists():
+        raise FileNotFoundError(
+            f"there is no folder {str(options.audio)!r}; --audio takes a folder of recordings, or one recording."
+        )
+    output = options.output or (run / "predictions" if options.run else Path("predictions"))
+    found = predict_audio(_model(checkpoint), options.audio, output, options.batch_size, options.max_seconds)
+    text = f"{found['recordings']} recordings, {found['skipped']} files skipped: {output}"
+    Console(highlight=False).print(text, soft_wrap=True)
+
+
 def _model(checkpoint: Path) -> MultiTaskLightningModule:
     return load_checkpoint(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _as_in_training(run: Path) -> dict[str, Any]:
-    """How the run brought its images to the network's size."""
-    config = read_config([run / "config.yaml"])
-    found = {name: config.get(("data", "init_args", name)) for name in ("image_size", "fit")}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -149,12 +158,14 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--images", type=Path, help="folder of pictures, or one picture")
     source.add_argument("--table", type=Path, help="CSV with the input columns")
     source.add_argument("--text", type=Path, help="file with one sentence a line")
+    source.add_argument("--audio", type=Path, help="folder of recordings (WAV, FLAC, Ogg), or one recording")
     parser.add_argument("--output", type=Path, help="folder to write to [RUN/predictions]")
     parser.add_argument("--score_threshold", type=float, default=0.3, help="leave out boxes below it [0.3]")
     parser.add_argument(
         "--pictures", type=_how_many, metavar="none|N|all", help="annotated copies of the first N pictures [all]"
     )
-    parser.add_argument("--batch_size", type=int, default=16, help="pictures, rows or sentences at a time [16]")
+    parser.add_argument("--batch_size", type=int, default=16, help="how many samples at a time [16]")
+    parser.add_argument("--max_seconds", type=float, default=60.0, help="leave out longer recordings [60]")
     parser.add_argument(
         "--image_size",
         type=int,

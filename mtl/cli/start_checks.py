@@ -74,7 +74,7 @@ def check_monitors(
     """Refuse callbacks that wait for a number which nothing logs, or take the worse value for the better one.
 
     Args:
-        callbacks: those of the run; the user's come first.
+        callbacks: the run's callbacks; the user's come first.
         given: how many the user gave.
         module: the module, which knows the heads.
         limit_val: `trainer.limit_val_batches`.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mtl.config.paths import expanded
 from mtl.config.yaml_lines import ConfigError
@@ -10,8 +11,8 @@ from mtl.errors import did_you_mean
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
 _OTHERS = (
-    "affinity", "check", "compare", "data", "export", "group", "list", "paper", "plot", "predict", "report", "runs",
-    "show", "sweep",
+    "affinity", "check", "compare", "completion", "data", "explain", "export", "group", "list", "new", "paper", "plot",
+    "predict", "report", "runs", "schema", "show", "sweep",
 )  # fmt: skip
 COMMANDS = (*TRAINER_COMMANDS, *_OTHERS)
 
@@ -38,6 +39,7 @@ class CommandLine:
     Args:
         command: the subcommand.
         configs: config files in order.
+        values: a config as a dict, in place of files.
         flags: keys of the config that were set, with the text of their values.
         run: folder of an earlier run.
         resume: folder of a run to resume.
@@ -48,6 +50,7 @@ class CommandLine:
 
     command: str
     configs: list[Path] = field(default_factory=list)
+    values: dict[str, Any] | None = None
     flags: list[tuple[str, str]] = field(default_factory=list)
     run: Path | None = None
     resume: Path | None = None

@@ -48,6 +48,7 @@ class JointDataModule(LightningDataModule, ABC):
 
     inputs: Inputs = IMAGE  # what the samples carry; other data sets set their own
     batch_tokens: int | None = None  # most steps of a training batch; `train_set.lengths` has each sample's
+    temperature: float = 1.0  # above 1, small groups of `train_set.groups` are drawn more often
     train_set: Dataset[Sample]
     val_set: Dataset[Sample]
     test_set: Dataset[Sample]
@@ -110,6 +111,17 @@ class JointDataModule(LightningDataModule, ABC):
         return IMAGE
 
     @classmethod
+    def read_arguments(cls, **init_args: Any) -> dict[str, Any]:
+        """Arguments that are left out and that the data itself gives, such as class names; none by default.
+
+        The command line fills them into the config before anything is built, so the run's config records them.
+
+        Args:
+            init_args: arguments of the constructor; a subclass names those it needs and accepts the rest as `**_`.
+        """
+        return {}
+
+    @classmethod
     def example_args(cls, folder: Path) -> dict[str, Any] | None:
         """Arguments of a tiny instance, which the contract tests run on; None leaves them out.
 
@@ -140,12 +152,14 @@ class JointDataModule(LightningDataModule, ABC):
             adapt_inputs(self, inputs, self.trainer)
 
     def training_values(self, name: str) -> Iterable[Any]:
-        """The value of an input in every training sample; override it if reading a sample is slow.
+        """The value of an input in every training sample that has it; override it if reading a sample is slow.
 
         Args:
             name: the input.
         """
-        return (self.train_set[index][name] for index in range(len(self.train_set)))  # type: ignore[arg-type]
+        samples = (self.train_set[index] for index in range(len(self.train_set)))  # type: ignore[arg-type]
+        optional = name in self.inputs and self.inputs[name].optional
+        return (sample[name] for sample in samples if not optional or sample.get(name) is not None)
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
         """Count the samples of a split that have a label of each task; override it if labels are in arrays.
@@ -183,7 +197,18 @@ class JointDataModule(LightningDataModule, ABC):
         num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         options = self._loader_options()
         if (lengths := getattr(self.train_set, "lengths", None)) is not None:
-            batches = LengthBatches(view, lengths, self.batch_size, self.batch_tokens, self.seed, num_replicas, rank)
+            groups = getattr(self.train_set, "groups", None)
+            batches = LengthBatches(
+                view,
+                lengths,
+                self.batch_size,
+                self.batch_tokens,
+                self.seed,
+                num_replicas,
+                rank,
+                groups,
+                self.temperature,
+            )
             loader = ResumableLoader(view, None, sampler=batches, **options)
         else:
             sampler = self._training_sampler(num_replicas, rank)

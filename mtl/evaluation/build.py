@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -12,8 +12,11 @@ from mtl.config.merge import Config
 from mtl.config.parsing import expand, new_parser, parse
 from mtl.config.schema import Schema, find_class, parameters
 from mtl.config.yaml_lines import ConfigError, RunError
+from mtl.data.from_data import filled_from_data
 from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
+
+Model = TypeVar("Model", bound=MultiTaskLightningModule)
 
 
 def build_data(config: Config) -> JointDataModule:
@@ -27,6 +30,7 @@ def build_data(config: Config) -> JointDataModule:
     """
     if not config.get(("data",)):
         raise ConfigError("the config has no `data` section.")
+    config = filled_from_data(config)
     parser = new_parser()
     parser.add_subclass_arguments(JointDataModule, "data", fail_untyped=False)
     data = _build(parser, Config({"data": config.values["data"]}, config.origins), {"data": JointDataModule}).data
@@ -53,21 +57,23 @@ def build_data_of_run(config: Config) -> JointDataModule:
     return build_data(config)
 
 
-def build_model(settings: Mapping[str, Any]) -> MultiTaskLightningModule:
+def build_model(settings: Mapping[str, Any], cls: type[Model] = MultiTaskLightningModule) -> Model:  # type: ignore[assignment]
     """The model that plain settings describe, with random weights.
 
     Args:
         settings: arguments of `MultiTaskLightningModule`, classes as `class_path` and `init_args`.
+        cls: what to build.
 
     Raises:
         ConfigError: for settings that the classes here do not take, and classes that may not be named.
         RunError: for settings that a class cannot work with.
     """
     parser = new_parser()
-    parser.add_class_arguments(MultiTaskLightningModule, "model", fail_untyped=False)
+    parser.add_class_arguments(cls, "model", fail_untyped=False)
     values = {"model": dict(settings)}
-    model = _build(parser, Config(values), {"model": MultiTaskLightningModule}).model
-    assert isinstance(model, MultiTaskLightningModule)
+    model = _build(parser, Config(values), {"model": cls}).model
+    assert isinstance(model, cls)
+    model.save_hyperparameters(deepcopy(dict(settings)), logger=False)  # a checkpoint of it says how it is built
     return model
 
 

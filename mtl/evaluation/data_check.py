@@ -5,17 +5,18 @@ Samples are read as the network gets them, without augmentation: sides of boxes 
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import combinations, islice
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mtl.data.label_check import has_label
 from mtl.data.module import JointDataModule
-from mtl.data.picture_hash import difference_hash, grey, near_pairs
+from mtl.data.picture_hash import difference_hash, grey
+from mtl.evaluation.data_findings import Finding, Place, names_of, of_copies, of_report, of_sizes
+from mtl.evaluation.label_agreement import Shown, disagreements
 from mtl.inputs.image import image_of
 from mtl.targets.target import target_of
 from mtl.task import Task
@@ -24,25 +25,6 @@ SPLITS = ("train", "val", "test")
 _SMALL_PX = 3.0  # a shorter side below it is hardly a pixel of the finest level
 _RARE, _IMBALANCE, _UNLABELLED = 10, 100.0, 0.5
 _DARK, _UNIFORM = 10.0, 3.0  # mean and standard deviation of grey values 0..255
-# of 256 bits: a copy that was compressed anew; and another shot of the same scene, as bccd's known pair (23 bits) and
-# the pairs of playing_cards (34 to 37), beside which bccd has no pair between splits below 70
-_COPY_BITS, _SIMILAR_BITS = 10, 40
-_MOST_PAIRS = 1000  # of two splits; pictures with one background are all alike
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that should be looked at.
-
-    Args:
-        level: `error` for what makes training or its numbers wrong, else `warning`.
-        kind: type of finding, one word such as `near_duplicate`.
-        text: what was found.
-    """
-
-    level: Literal["error", "warning"]
-    kind: str
-    text: str
 
 
 @dataclass
@@ -54,12 +36,14 @@ class TaskCount:
         labelled: samples with a label.
         classes: objects or labels of every class, by name.
         small: objects with a side below 3 px of the network's input.
+        small_in: samples that hold them.
     """
 
     samples: int = 0
     labelled: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     small: int = 0
+    small_in: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -108,66 +92,73 @@ def check_data(data: JointDataModule, max_samples: int | None = None) -> DataChe
         findings.append(Finding("warning", "no_test", f"there is no test split: {error}"))
     image = image_of(data.inputs)
     counts, hashes = {}, {}
+    samples: dict[Place, Shown] = {}
+    names: dict[str, list[str]] = {}
     for split in SPLITS:
         dataset: Any = getattr(data, f"{split}_set", None)
         if dataset is None or not hasattr(dataset, "__len__"):
             continue
-        counts[split], hashes[split] = _read(dataset, split, data.tasks, image, max_samples, findings)
-    findings += _between_splits(hashes)
+        names[split] = names_of(dataset)
+        read = _Reader(split, data.tasks, image, names[split], findings)
+        read.all(dataset, max_samples)
+        counts[split], hashes[split] = read.counts, read.hashes
+        samples |= read.shown
+        findings += of_sizes(dataset, split)
+    findings += of_copies(hashes, names)
+    findings += of_report(getattr(data, "data_report", ()), data.tasks, names)
+    named = {(split, i): f"{split} {names[split][i] if names[split] else f'sample {i}'}" for split, i in samples}
+    findings += disagreements(samples, data.tasks, named)
     for name, task in data.tasks.items():
         findings += _of_task(task, {split: found[name] for split, found in counts.items()})
     return DataCheck(counts, findings)
 
 
-def _read(
-    dataset: Any,
-    split: str,
-    tasks: Mapping[str, Task],
-    image: str | None,
-    max_samples: int | None,
-    findings: list[Finding],
-) -> tuple[dict[str, TaskCount], dict[str, Tensor]]:
-    """Counts by task, and the hash of every picture by name."""
-    found = {name: TaskCount() for name in tasks}
-    hashes: dict[str, Tensor] = {}
-    length = len(dataset)
-    every = 1 if max_samples is None else max(1, math.ceil(length / max_samples))
-    for index in range(0, length, every):
-        sample = dict(dataset[index])
-        for name, task in tasks.items():
-            target, count = target_of(task), found[name]
+class _Reader:
+    """Reads the samples of one split: counts by task, the hash of every picture, and what each sample shows."""
+
+    def __init__(
+        self, split: str, tasks: Mapping[str, Task], image: str | None, names: Sequence[str], findings: list[Finding]
+    ) -> None:
+        self.split, self.tasks, self.image, self.names, self.findings = split, tasks, image, names, findings
+        self.counts = {name: TaskCount() for name in tasks}
+        self.hashes: dict[int, Tensor] = {}
+        self.shown: dict[Place, Shown] = {}
+
+    def all(self, dataset: Any, max_samples: int | None) -> None:
+        length = len(dataset)
+        every = 1 if max_samples is None else max(1, math.ceil(length / max_samples))
+        for index in range(0, length, every):
+            self.one(index, dict(dataset[index]))
+
+    def one(self, index: int, sample: dict[str, Any]) -> None:
+        shown: dict[str, frozenset[str] | None] = dict.fromkeys(self.tasks)
+        for name, task in self.tasks.items():
+            target, count = target_of(task), self.counts[name]
             count.samples += 1
             if has_label(sample, target):
+                classes = [task.class_name(label) for label in target.class_indices(sample)]
+                shown[name] = frozenset(classes)
                 count.labelled += 1
-                count.classes.update(task.class_name(label) for label in target.class_indices(sample))
-                count.small += sum(side < _SMALL_PX for side in target.sides_px(sample))
-        if image is not None and sample.get(image) is not None:
-            name = _name(dataset, index)
-            grey_HW = grey(torch.as_tensor(sample[image]))
-            if _is_plain(grey_HW, f"{split} {name}", findings):
-                continue  # all plain pictures look alike
-            hashes[name] = difference_hash(grey_HW)
-    return found, hashes
+                count.classes.update(classes)
+                small = sum(side < _SMALL_PX for side in target.sides_px(sample))
+                count.small += small
+                if small:
+                    count.small_in.append(index)
+        self.shown[self.split, index] = shown
+        if self.image is not None and sample.get(self.image) is not None:
+            grey_HW = grey(torch.as_tensor(sample[self.image]))
+            if not self._is_plain(grey_HW, index):  # all plain pictures look alike
+                self.hashes[index] = difference_hash(grey_HW)
 
-
-def _is_plain(grey_HW: Tensor, name: str, findings: list[Finding]) -> bool:
-    mean, spread = float(grey_HW.mean()), float(grey_HW.std(correction=0))
-    if spread < _UNIFORM:
-        findings.append(Finding("warning", "uniform", f"{name}: grey {mean:.0f} ± {spread:.1f} of 255"))
-    elif mean < _DARK:
-        findings.append(Finding("warning", "dark", f"{name}: mean grey {mean:.1f} of 255"))
-    return spread < _UNIFORM
-
-
-def _between_splits(hashes: Mapping[str, Mapping[str, Tensor]]) -> Iterator[Finding]:
-    for first, second in combinations([split for split in hashes if hashes[split]], 2):
-        sides = [torch.stack(list(hashes[split].values())) for split in (first, second)]
-        names = [list(hashes[split]) for split in (first, second)]
-        pairs = sorted(islice(near_pairs(sides[0], sides[1], _SIMILAR_BITS), _MOST_PAIRS), key=lambda pair: pair[2])
-        for i, j, bits in pairs:
-            text = f"{first} {names[0][i]} and {second} {names[1][j]} ({bits} of 256 bits differ)"
-            copy = bits <= _COPY_BITS
-            yield Finding("error" if copy else "warning", "near_duplicate" if copy else "similar", text)
+    def _is_plain(self, grey_HW: Tensor, index: int) -> bool:
+        mean, spread = float(grey_HW.mean()), float(grey_HW.std(correction=0))
+        name, place = f"{self.split} {self.names[index] if self.names else f'sample {index}'}", (self.split, index)
+        if spread < _UNIFORM:
+            text = f"{name}: grey {mean:.0f} ± {spread:.1f} of 255"
+            self.findings.append(Finding("warning", "uniform", text, (place,)))
+        elif mean < _DARK:
+            self.findings.append(Finding("warning", "dark", f"{name}: mean grey {mean:.1f} of 255", (place,)))
+        return spread < _UNIFORM
 
 
 def _of_task(task: Task, counts: Mapping[str, TaskCount]) -> Iterator[Finding]:
@@ -178,7 +169,8 @@ def _of_task(task: Task, counts: Mapping[str, TaskCount]) -> Iterator[Finding]:
             yield Finding("warning", "unlabelled", f"task {task.name!r}: {share:.0%} of {split} has no label")
         if count.small:
             text = f"task {task.name!r}: {count.small} of {count.classes.total()} objects of {split} have a side below"
-            yield Finding("warning", "small", f"{text} {_SMALL_PX:g} px at the input size")
+            places = tuple((split, index) for index in count.small_in)
+            yield Finding("warning", "small", f"{text} {_SMALL_PX:g} px at the input size", places)
     train = counts.get("train")
     if train is None or not train.classes:
         return
@@ -195,12 +187,3 @@ def _of_task(task: Task, counts: Mapping[str, TaskCount]) -> Iterator[Finding]:
     most, least = max(train.classes.values()), min(train.classes.values())
     if most / least >= _IMBALANCE:
         yield Finding("warning", "imbalance", f"task {task.name!r}: classes of train differ by 1 : {most / least:.0f}")
-
-
-def _name(dataset: Any, index: int) -> str:
-    """The name of a sample, where the data set keeps names."""
-    names = getattr(getattr(dataset, "annotations", None), "names", None)
-    if names is None:
-        return f"sample {index}"
-    name = names[index]
-    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)

@@ -133,8 +133,8 @@ def beside_published(report: Report, table: PublishedTable) -> str:
     sources = "; ".join(dict.fromkeys(table.sources.values()))
     return (
         f"{table.title}\n\n{text}\n\nDelta: {_WORDS[table.delta]}; published rows as printed, ours over the published "
-        f"row {table.baseline}. Published protocol: {table.protocol}. Ours: mean over seeds of the test set, with the "
-        f"checkpoint of the best validation score; depth and median over all pixels of the set. Sources: {sources}."
+        f"row {table.baseline}. Published protocol: {table.protocol}. Ours: mean over seeds of the test set, from "
+        f"{report.origin()}; depth and median over all pixels of the set. Sources: {sources}."
     )
 
 

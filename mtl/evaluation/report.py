@@ -25,6 +25,7 @@ from mtl.evaluation.intervals import Draws, holm, interval, paired_p
 
 EQUAL, TUNED = "Equal", "Fixed-tuned"  # rows that the others are tested against
 FAILED = "failed.txt"  # in the folder of a run that failed: why
+_BEST = "the checkpoint of the best validation score"  # of runs whose results say nothing else
 _MOST_BYTES = 10_000_000  # of a file of results; they have some thousand
 _MOST_TASKS, _MOST_METRICS, _LARGEST = 200, 200, 1e100
 _METRIC = re.compile(r"[\w.@+-]{1,100}")
@@ -86,6 +87,11 @@ class Report:
         self.singles = {row.tasks[0]: row for row in rows if most > 1 and len(row.tasks) == 1}
         self.failed = {f"{row.name} {seed}": why for row in rows for seed, why in row.failed.items()}
         self.metrics = _metrics([*self.joint, *self.singles.values()])
+
+    def origin(self) -> str:
+        """What the numbers of the joint rows come from, in words."""
+        results = [result for row in self.joint for result in row.results.values()]
+        return " or ".join(dict.fromkeys(result["meta"].get("reported") or _BEST for result in results))
 
     @cached_property
     def baseline(self) -> Values | None:
@@ -220,6 +226,8 @@ def read_results(file: Path) -> dict[str, Any]:
             number = found["meta"].setdefault(key, None)
             if not _is_number(number) or (number or 0) < 0:
                 raise ValueError(f"meta.{key} is {number!r:.50} instead of a number")
+        if not isinstance(reported := found["meta"].setdefault("reported", ""), str) or not reported.isprintable():
+            raise ValueError(f"meta.reported is {reported!r:.50} instead of words")
         tasks = found["meta"].setdefault("tasks", {})
         if not isinstance(tasks, dict) or len(tasks) > _MOST_TASKS or not all(map(str.isidentifier, tasks)):
             raise ValueError("meta.tasks does not name the tasks")

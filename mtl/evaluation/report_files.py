@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtl.errors import did_you_mean, printable
+from mtl.evaluation.html_page import write_page_of_comparison
 from mtl.evaluation.report import EQUAL, GAINS, TUNED, Report
 
 SIGNIFICANT = 0.05
@@ -35,7 +36,8 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     if report.baseline is not None:
         pictures.append(folder / "delta_m.png")
         draw_gains(report, pictures[1])
-    return [*(folder / name for name in texts), folder / "report.csv", *pictures]
+    page = write_page_of_comparison(folder, *_table(report), _legend(report))
+    return [*(folder / name for name in texts), folder / "report.csv", page, *pictures]
 
 
 def markdown(report: Report, metrics: Sequence[str] | None = None) -> str:
@@ -105,7 +107,7 @@ def _table(report: Report, metrics: Sequence[str] | None = None) -> tuple[list[s
 def _legend(report: Report) -> str:
     seeds = {len(row.results) for row in report.joint}
     text = (
-        "Mean ± standard deviation over seeds of the test set, with the checkpoint of the best validation score. "
+        f"Mean ± standard deviation over seeds of the test set, from {report.origin()}. "
         "score: mean of the tasks' metrics, an error e as 1 / (1 + e). mean rank: over all metrics, among these rows. "
     )
     if report.baseline is not None:

@@ -66,10 +66,18 @@ def target_pictures(data: JointDataModule, num_samples: int) -> Iterator[list[Pi
     data.setup("fit")
     for batch in data.train_dataloader():
         batch = data.on_after_batch_transfer(batch, 0)  # colours change there
-        yield [_picture(data, batch, index, image) for index in range(min(num_samples, len(batch[image])))]
+        yield [picture_of(data, batch, index, image) for index in range(min(num_samples, len(batch[image])))]
 
 
-def _picture(data: JointDataModule, batch: Batch, index: int, image: str) -> Picture:
+def picture_of(data: JointDataModule, batch: Batch, index: int, image: str) -> Picture:
+    """A sample of a batch with its targets in the place of predictions.
+
+    Args:
+        data: the data module.
+        batch: the batch.
+        index: which sample.
+        image: batch key of the pictures.
+    """
     overlays = {name: _target(task, batch, index, len(batch[image])) for name, task in data.tasks.items()}
     return Picture(as_rgb(batch[image][index]), overlays)
 

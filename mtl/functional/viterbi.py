@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 
-def viterbi(scores_BTC: Tensor, allowed_CC: Tensor, first_C: Tensor, mask_BT: Tensor | None = None) -> Tensor:
+def viterbi(
+    scores_BTC: Tensor,
+    allowed_CC: Tensor,
+    first_C: Tensor,
+    mask_BT: Tensor | None = None,
+    step_scores_CC: Tensor | None = None,
+    first_scores_C: Tensor | None = None,
+) -> Tensor:
     """The classes [B,T] with the largest sum of scores along allowed steps; what stands in padding means nothing.
 
     Args:
@@ -18,9 +25,13 @@ def viterbi(scores_BTC: Tensor, allowed_CC: Tensor, first_C: Tensor, mask_BT: Te
         allowed_CC: whether the class of the column may follow the class of the row, bool.
         first_C: whether a sequence may begin with a class, bool.
         mask_BT: which steps are real, from the first on; all by default.
+        step_scores_CC: score of the class of the column behind the class of the row; 0 by default.
+        first_scores_C: score of a class at the first step; 0 by default.
     """
-    barred_CC = torch.zeros_like(scores_BTC[0, 0]).expand(allowed_CC.shape).masked_fill(~allowed_CC, -torch.inf)
-    best_BC = scores_BTC[:, 0].masked_fill(~first_C, -torch.inf)
+    step_CC = torch.zeros_like(scores_BTC[0, 0]).expand(allowed_CC.shape) if step_scores_CC is None else step_scores_CC
+    barred_CC = step_CC.masked_fill(~allowed_CC, -torch.inf)
+    start_BC = scores_BTC[:, 0] if first_scores_C is None else scores_BTC[:, 0] + first_scores_C
+    best_BC = start_BC.masked_fill(~first_C, -torch.inf)
     came_from = []
     stay_C = torch.arange(len(first_C), device=scores_BTC.device)
     for step in range(1, scores_BTC.shape[1]):

@@ -25,6 +25,7 @@ from tests.conftest import RunRanks
 from tests.contract.kit.architectures import (
     ARCHITECTURES,
     GROUNDS,
+    NIGHTLY,
     batch,
     every_architecture,
     everywhere,
@@ -34,7 +35,7 @@ from tests.contract.kit.architectures import (
     somewhere,
 )
 from tests.contract.kit.found import chosen_alone
-from tests.contract.kit.law import Gradients, assert_same, balanced, law_of, plain, refused, some_steps
+from tests.contract.kit.law import Gradients, assert_same, balanced, law_of, plain, refused, step_in_turn
 from tests.contract.kit.ranks import NEAR_64, double_precision
 
 
@@ -45,8 +46,9 @@ def test_architectures_are_found() -> None:
 
 @everywhere
 def test_equal_weights_give_the_plain_gradient(cls: type[Architecture], ground: str) -> None:
-    turn = ARCHITECTURES.index(cls) + list(GROUNDS).index(ground)
-    assert "parameters" in law_of(cls, ground, some_steps(turn))
+    # the grounds of an architecture meet all places and schedules
+    at, active = step_in_turn(cls, ground, ARCHITECTURES.index(cls) + list(GROUNDS).index(ground))
+    assert law_of(cls, ground, [(at, active)]) == [at]
 
 
 @pytest.mark.nightly
@@ -74,11 +76,10 @@ def test_two_ranks_have_the_gradient_of_one_with_both_batches(
 ) -> None:
     turn = ARCHITECTURES.index(cls) + list(GROUNDS).index(ground)
     with double_precision():
-        steps = [step for step in some_steps(turn) if not refused(model(cls, ground), batch(ground), step[0])]
-        for at, active in steps:
-            first, second = run_ranks(over_ranks, cls, ground, at, active)
-            assert_same(second, first, near=0)
-            assert_same(first, plain(model(cls, ground), batch(ground), active))
+        at, active = step_in_turn(cls, ground, turn)
+        first, second = run_ranks(over_ranks, cls, ground, at, active)
+        assert_same(second, first, near=0)
+        assert_same(first, plain(model(cls, ground), batch(ground), active))
 
 
 @somewhere
@@ -149,10 +150,17 @@ def freeze_first(made: MultiTaskModel) -> None:
         parameter.requires_grad_(False)
 
 
-@pytest.mark.parametrize("change", [tie_heads, freeze_half, freeze_first], ids=lambda change: change.__name__)
-@every_architecture
+# one change each in turn; the others at night
+UNUSUAL = [
+    pytest.param(change, cls, id=f"{cls.__name__}-{change.__name__}", marks=NIGHTLY if (turn - index) % 3 else [])
+    for index, cls in enumerate(ARCHITECTURES)
+    for turn, change in enumerate((tie_heads, freeze_half, freeze_first))
+]
+
+
+@pytest.mark.parametrize(("change", "cls"), UNUSUAL)
 def test_an_unusual_model_is_right_or_refused_by_name(
-    cls: type[Architecture], change: Callable[[MultiTaskModel], None]
+    change: Callable[[MultiTaskModel], None], cls: type[Architecture]
 ) -> None:
     ground = grounds_of(cls)[-1]
     with double_precision():

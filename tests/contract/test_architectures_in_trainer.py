@@ -54,7 +54,7 @@ def train(rank: int, ranks: int, cls: type[Architecture]) -> dict[str, Tensor]:
 
 
 @pytest.mark.ddp
-@in_turn(ON_IMAGES, 3)
+@in_turn(ON_IMAGES, 4)
 def test_two_ranks_of_ddp_make_the_steps_of_one(cls: type[Architecture], run_ranks: RunRanks) -> None:
     whole = train(0, 1, cls)
     first, second = run_ranks(partial(train, cls=cls), 2)
@@ -72,7 +72,7 @@ def resumable(cls: type[Architecture], path: Path | None, others: Any = ()) -> M
     return loop
 
 
-@in_turn(ON_IMAGES, 3)
+@in_turn(ON_IMAGES, 4, first=1)
 def test_a_resumed_run_is_the_unbroken_one(cls: type[Architecture], tmp_path: Path) -> None:
     unbroken = resumable(cls, None, [Save(tmp_path / "half.ckpt")]).state_dict()
     resumed = resumable(cls, tmp_path / "half.ckpt").state_dict()
@@ -111,7 +111,7 @@ def _whole(value: Any) -> Tensor:
 
 
 @pytest.mark.ddp
-@in_turn(ON_IMAGES[::-1], 4)
+@in_turn(ON_IMAGES, 4, first=2)
 def test_shards_make_the_steps_of_one_process(cls: type[Architecture], run_ranks: RunRanks) -> None:
     scenes = Scenes(SAMPLES, num_train=SAMPLES * STEPS, kept=uneven())
     scenes.setup("fit")
@@ -136,7 +136,7 @@ def _walked_more_than_once() -> Any:
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.usefixtures("_walked_more_than_once")
-@in_turn(ARCHITECTURES, 8)
+@in_turn(ARCHITECTURES, 8, first=3)
 def test_compiled_it_gives_the_gradient_of_the_plain_one(cls: type[Architecture]) -> None:
     ground = grounds_of(cls)[-1]
     expected = balanced(model(cls, ground), batch(ground), "parameters")

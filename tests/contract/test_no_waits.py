@@ -117,7 +117,7 @@ def steps(callbacks: list[Any], scenes: Scenes, monkeypatch: pytest.MonkeyPatch)
         accumulate_grad_batches=1, log_every_n_steps=1000, global_step=1, world_size=1, checkpoint_callbacks=[],
         precision_plugin=SimpleNamespace(scaler=None, train_step_context=contextlib.nullcontext), loggers=[],
         strategy=SimpleNamespace(root_device=DEVICE, model=loop), callbacks=callbacks, datamodule=scenes,
-        state=SimpleNamespace(fn="fit"),
+        state=SimpleNamespace(fn="fit"), optimizers=[],
     )  # fmt: skip
     for hook in ("setup", "on_fit_start", "on_train_start"):
         for callback in callbacks:

@@ -21,6 +21,7 @@ from mtl.metrics.task_metrics import Predictions
 from mtl.model import MultiTaskModel
 from mtl.task import InputSpec, Task
 from tests.contract.kit.found import found
+from tests.contract.kit.trunks import needed
 
 WORDS = {"words": InputSpec("words", "tokens", 9)}
 SPELLED = WORDS | {"characters": InputSpec("characters", "characters", 7)}
@@ -33,6 +34,8 @@ MORE_STEPS, MORE_LETTERS = 16, 3
 
 
 def gives_sequences(cls: type[Backbone]) -> bool:
+    if needed(cls):  # it joins other backbones
+        return False
     try:
         return bool(cls(WORDS).spec.of("sequence"))  # type: ignore[call-arg]
     except (ValueError, ImportError):

@@ -78,6 +78,19 @@ def test_heart_disease_is_as_good_as_logistic_regression(tmp_path: Path) -> None
         assert ours >= {"disease": 0.84, "angina": 0.75}[name]
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("config", ["heart.yaml", "heart_sites.yaml"])
+def test_no_task_of_the_hospitals_is_behind_linear_models(config: str, tmp_path: Path) -> None:
+    trained(config, tmp_path)
+    with (tmp_path / config.removesuffix(".yaml") / "run" / "baselines.csv").open() as file:
+        lines = {(row["task"], row["who"]): row for row in csv.DictReader(file)}
+    found = {task: float(row["value"]) - float(lines[task, "linear"]["value"]) for (task, who), row in lines.items()
+             if who == "network" and row["metric"] in ("auroc", "qwk")}  # fmt: skip
+    print(found)  # noqa: T201
+    assert len(found) >= 4
+    assert min(found.values()) >= -0.02
+
+
 @pytest.mark.slow
 def test_the_bundled_table_is_as_good_as_linear_models(tmp_path: Path) -> None:
     model, data = trained("table.yaml", tmp_path)

@@ -231,3 +231,11 @@ def test_a_parameter_may_make_its_first_step_later_than_others(momentum: float, 
 
     for found, expected in zip(trained(True), trained(False), strict=True):
         torch.testing.assert_close(found, expected)
+
+
+def test_step_falls_at_once_in_the_middle() -> None:
+    optim = Optim(schedule="step", final_lr=0.5, warmup_steps=2)
+    assert [optim.factor(step, 10) for step in range(10)] == [1 / 3, 2 / 3, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5]
+    assert Optim(schedule="step", final_lr=0.5, warmup_steps=0).factor(0, 10) == 1
+    with pytest.raises(ValueError, match=r"schedule: step"):
+        optim.build(model(), -1)

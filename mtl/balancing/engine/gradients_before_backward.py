@@ -184,9 +184,9 @@ class BeforeBackward(TaskGradients):
             parts = place_P[: sum(sizes)].split(sizes)
             if gradients:
                 _backward_into(parts, gradients, targets, retain_graph=task != last or self.keep_graph)
-            for part, after in zip(parts, behind[task], strict=False):
-                if after is not None:
-                    part += after.flatten()
+            later = [(part, after) for part, after in zip(parts, behind[task], strict=False) if after is not None]
+            if later:
+                torch._foreach_add_([part.view_as(after) for part, after in later], [after for _, after in later])
             yield place_P
 
 

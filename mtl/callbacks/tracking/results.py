@@ -42,7 +42,8 @@ class Results(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "validate":
-            self._report(trainer, pl_module, "val")
+            numbers = trainer.callback_metrics.items()
+            self._report(trainer, pl_module, "val", {k: float(v) for k, v in numbers if k.startswith("val/")})
         score = trainer.callback_metrics.get("val/score")
         if trainer.sanity_checking or trainer.state.fn != "fit" or score is None:
             return
@@ -54,10 +55,9 @@ class Results(Callback):
         self._train_s, self._steps, self._started_at = self._seconds(), trainer.global_step, None
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._report(trainer, pl_module, "test")
+        self._report(trainer, pl_module, "test", self.test_metrics(trainer))
 
-    def _report(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        metrics = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith(f"{stage}/")}
+    def _report(self, trainer: Trainer, pl_module: LightningModule, stage: str, metrics: Mapping[str, float]) -> None:
         if not trainer.is_global_zero or not metrics:
             return
         run_dir = self.run_dir or run_folder(trainer)
@@ -65,6 +65,14 @@ class Results(Callback):
             write_results(run_dir / "results.json", metrics, self._meta(run_dir, trainer, pl_module))
         if self.show:
             self._print(metrics, pl_module, run_dir, stage)
+
+    def test_metrics(self, trainer: Trainer) -> dict[str, float]:
+        """The numbers that the run is reported by, by log key `test/...`.
+
+        Args:
+            trainer: the trainer, after its test.
+        """
+        return {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
 
     def state_dict(self) -> dict[str, Any]:
         return {"train_s": self._seconds(), "best": self._best}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.class_names import coco_names
 from mtl.data.folder.coco_json import ListedPicture, read_coco
 from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH, write_example_pictures
 from mtl.data.folder.module import FolderDataModule
@@ -26,7 +27,8 @@ class COCOFolder(FolderDataModule):
 
     Args:
         root: folder of the data set.
-        box_classes: class names of the boxes, in the order of their index.
+        box_classes: class names of the boxes, in the order of their index; by default the categories of the JSON in the
+            order of their ids.
         images: folder of the pictures, relative to `root`; `file_name` in the JSON is relative to it. A mapping of
             split to folder sets one folder per JSON file of `annotations`.
         annotations: the JSON file, relative to `root`, or a mapping of split to file. With a mapping, the files define
@@ -37,11 +39,13 @@ class COCOFolder(FolderDataModule):
     def __init__(
         self,
         root: str,
-        box_classes: list[str],
+        box_classes: list[str] | None = None,
         images: str | dict[str, str] = "images",
         annotations: str | dict[str, str] = "annotations.json",
         **kwargs: Any,
     ) -> None:
+        if box_classes is None:
+            box_classes = self.read_class_names(Path(root), annotations)
         super().__init__(root, box_classes, **kwargs)
         self.annotations: dict[str, str] = {"": annotations} if isinstance(annotations, str) else dict(annotations)
         for split in self.annotations:
@@ -67,6 +71,13 @@ class COCOFolder(FolderDataModule):
         document = {"images": images, "annotations": annotations, "categories": categories}
         (folder / "annotations.json").write_text(json.dumps(document), encoding="utf-8")
         return cls.arguments_of_example(folder)
+
+    @classmethod
+    def read_class_names(
+        cls, root: Path, annotations: str | dict[str, str] = "annotations.json", **_: Any
+    ) -> list[str]:
+        files = [annotations] if isinstance(annotations, str) else list(annotations.values())
+        return coco_names([root / file for file in files])
 
     def names(self) -> list[str]:
         entries: list[_Entry] = []

@@ -57,7 +57,7 @@ def read_coco(file: Path, checks: Checks, report: DataReport) -> list[ListedPict
     """
     if not file.is_file():
         raise ValueError(f"no COCO file {str(file)!r}. Correct `root`, or name the file in `annotations`.")
-    images, annotations, categories = _lists(file)
+    images, annotations, categories = coco_lists(file)
     pictures = _Ids(file, "images", "file_name", images)
     classes = _Ids(file, "categories", "name", categories)
     listed = {
@@ -84,7 +84,15 @@ def read_coco(file: Path, checks: Checks, report: DataReport) -> list[ListedPict
     return list(listed.values())
 
 
-def _lists(file: Path) -> tuple[list[Any], list[Any], list[Any]]:
+def coco_lists(file: Path) -> tuple[list[Any], list[Any], list[Any]]:
+    """The lists `images`, `annotations` and `categories` of a COCO JSON file.
+
+    Args:
+        file: the file.
+
+    Raises:
+        ValueError: if it is not COCO JSON.
+    """
     text = read_text(file)
     try:
         content = json.loads(text)

@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 from torch.utils.data import Dataset
 
 from mtl.batch import Sample
+from mtl.config.paths import expanded
 from mtl.data.folder.annotations import AnnotatedImage, BoxesOn, Checks, OnBadBox, OnBadImage, OnUnknownClass
+from mtl.data.folder.class_names import with_classes
 from mtl.data.folder.csv_labels import CsvLabels
 from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH
 from mtl.data.folder.findings import DataReport
@@ -36,8 +38,10 @@ class FolderDataModule(JointDataModule):
 
     Args:
         root: folder of the data set; relative paths are relative to the working directory.
-        box_classes: class names of the boxes, in the order of their index.
-        image_tasks: image-level tasks by name; each says what its column of `labels_csv` means.
+        box_classes: class names of the boxes, in the order of their index; read from the annotations by default. An
+            empty list: the data set has no boxes.
+        image_tasks: image-level tasks by name; each says what its column of `labels_csv` means. A task of kind
+            `classification` or `multilabel` without `classes` takes the names that the column holds.
         map_tasks: tasks with a value for every pixel by name; each says where its files are and what they mean.
         labels_csv: CSV of image-level labels, relative to `root`.
         labels_key: column of `labels_csv` with the names of the pictures.
@@ -71,7 +75,7 @@ class FolderDataModule(JointDataModule):
     def __init__(
         self,
         root: str,
-        box_classes: list[str],
+        box_classes: list[str] | None = None,
         image_tasks: dict[str, ImageLabels] | None = None,
         map_tasks: dict[str, MapFiles] | None = None,
         labels_csv: str | None = None,
@@ -92,6 +96,11 @@ class FolderDataModule(JointDataModule):
         report_csv: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if box_classes is None:
+            raise ValueError(
+                f"{type(self).__name__} needs `box_classes`: class names of the boxes, or [] without boxes."
+            )
+        image_tasks = dict(with_classes(image_tasks, Path(root), labels_csv) or {})
         super().__init__(
             self.declare_tasks(box_classes=box_classes, image_tasks=image_tasks, map_tasks=map_tasks), **kwargs
         )
@@ -122,18 +131,62 @@ class FolderDataModule(JointDataModule):
         self._contents = FolderContents()
 
     @classmethod
+    def read_arguments(
+        cls,
+        *,
+        root: str = "",
+        box_classes: Sequence[str] | None = None,
+        image_tasks: Mapping[str, Any] | None = None,
+        labels_csv: str | None = None,
+        **init_args: Any,
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        folder = cls.place(root)
+        if not folder.is_dir():
+            return found  # `setup` says what to do
+        if box_classes is None and (names := cls.read_class_names(folder, **init_args)) is not None:
+            found["box_classes"] = names
+        known = with_classes(image_tasks, folder, labels_csv)
+        return found if known is image_tasks else found | {"image_tasks": known}
+
+    @staticmethod
+    def place(root: str) -> Path:
+        """Folder of the data set, with `~` and variables replaced: a config is read before that is done.
+
+        Args:
+            root: as written.
+        """
+        return Path(expanded(root))
+
+    @classmethod
+    def read_class_names(cls, root: Path, **init_args: Any) -> list[str] | None:
+        """Class names of the boxes from the annotations, for a config without `box_classes`; None if nothing says them.
+
+        Args:
+            root: folder of the data set.
+            init_args: other arguments of the constructor.
+
+        Raises:
+            ValueError: if the annotations cannot be read, or hold no class.
+        """
+        return None
+
+    @classmethod
     def declare_tasks(
         cls,
         *,
-        box_classes: Sequence[str] = (),
+        box_classes: Sequence[str] | None = None,
         image_tasks: Mapping[str, Any] | None = None,
         map_tasks: Mapping[str, Any] | None = None,
-        **_: Any,
+        **init_args: Any,
     ) -> dict[str, Task]:
+        if init_args.get("root"):
+            read = cls.read_arguments(box_classes=box_classes, image_tasks=image_tasks, **init_args)
+            box_classes, image_tasks = read.get("box_classes", box_classes), read.get("image_tasks", image_tasks)
         if isinstance(box_classes, str | Mapping):
             names = list(box_classes.values()) if isinstance(box_classes, Mapping) else box_classes.split()
             raise ValueError(f"box_classes={box_classes!r} must be a list: [{', '.join(map(str, names))}].")
-        tasks = {"boxes": Task("boxes", "detection", class_names=tuple(box_classes))}
+        tasks = {"boxes": Task("boxes", "detection", class_names=tuple(box_classes))} if box_classes else {}
         tasks |= {name: ImageLabels.of(spec).task(name) for name, spec in (image_tasks or {}).items()}
         return tasks | {name: MapFiles.of(spec).task(name) for name, spec in (map_tasks or {}).items()}
 

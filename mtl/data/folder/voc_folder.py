@@ -4,7 +4,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from mtl.data.files_below import files_below
 from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.class_names import voc_names
 from mtl.data.folder.example_pictures import write_example_pictures
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import find_pictures, match_names
@@ -16,7 +18,8 @@ class VOCFolder(FolderDataModule):
 
     Args:
         root: folder of the data set.
-        box_classes: class names of the boxes, in the order of their index.
+        box_classes: class names of the boxes, in the order of their index; by default all names in the XML files, in
+            alphabetical order.
         images: folder of the pictures, relative to `root`.
         annotations: folder of the XML files, relative to `root`.
         one_based: whether the first pixel has number 1, as in Pascal VOC and in most tools: the box 1 1 10 10 then
@@ -28,13 +31,15 @@ class VOCFolder(FolderDataModule):
     def __init__(
         self,
         root: str,
-        box_classes: list[str],
+        box_classes: list[str] | None = None,
         images: str = "images",
         annotations: str = "annotations",
         one_based: bool = True,
         difficult: Difficult = "keep",
         **kwargs: Any,
     ) -> None:
+        if box_classes is None:
+            box_classes = self.read_class_names(Path(root), annotations)
         super().__init__(root, box_classes, **kwargs)
         self.images = self.root / images
         self.annotations = self.root / annotations
@@ -54,6 +59,10 @@ class VOCFolder(FolderDataModule):
             (folder / "annotations" / f"{name}.xml").write_text(text, encoding="utf-8")
         return cls.arguments_of_example(folder)
 
+    @classmethod
+    def read_class_names(cls, root: Path, annotations: str = "annotations", **_: Any) -> list[str]:
+        return voc_names(root / annotations)
+
     def names(self) -> list[str]:
         self._pictures = find_pictures(self.images)
         if not self.annotations.is_dir():
@@ -61,7 +70,7 @@ class VOCFolder(FolderDataModule):
                 f"no folder of annotations {str(self.annotations)!r}. Correct `root`, or set it in `annotations`."
             )
         files: dict[str, Path] = {}
-        for path in sorted(self.annotations.rglob("*")):
+        for path in files_below(self.annotations):
             if path.suffix.lower() == ".xml":
                 name = path.relative_to(self.annotations).with_suffix("").as_posix()
                 _refuse_second(name, files.setdefault(name, path), path)
@@ -90,7 +99,7 @@ class VOCFolder(FolderDataModule):
                 f"{str(self.annotations)!r} has {len(self._all_files)} files *{first.suffix}, the first is "
                 f"{first.name!r}, but none matches its pictures: {name!r} needs {name + '.xml'!r}."
             )
-        suffixes = Counter(path.suffix or path.name for path in self.annotations.rglob("*") if path.is_file())
+        suffixes = Counter(path.suffix or path.name for path in files_below(self.annotations))
         counts = ", ".join(f"{number} x *{suffix}" for suffix, number in suffixes.most_common(3)) or "no file at all"
         return f"{str(self.annotations)!r} has no *.xml, but {counts}."
 

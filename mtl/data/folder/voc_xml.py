@@ -1,5 +1,6 @@
 """Read one Pascal VOC XML file in its declared encoding."""
 
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -40,9 +41,14 @@ def read_voc(
     Raises:
         ValueError: if the XML cannot be read, or a box is not four numbers and `checks` does not skip it.
     """
-    if annotation is None or not annotation.is_file():
+    if annotation is None or not os.path.lexists(annotation):
         return AnnotatedImage(name, picture, annotated=False)
-    tree = _parse(annotation)
+    if not annotation.is_file():
+        raise ValueError(
+            f"annotation {str(annotation)!r} is no file that can be read, such as a link that leads nowhere. Put the "
+            "file there, or remove it: then its picture is not annotated."
+        )
+    tree = parse_xml(annotation)
     boxes: list[np.ndarray[Any, Any]] = []
     classes, left_out = [], []
     for item in tree.iter("object"):
@@ -71,7 +77,15 @@ def read_voc(
     )
 
 
-def _parse(annotation: Path) -> ElementTree.Element:
+def parse_xml(annotation: Path) -> ElementTree.Element:
+    """The tree of an XML file, read in its declared encoding.
+
+    Args:
+        annotation: the file.
+
+    Raises:
+        ValueError: if it is no XML.
+    """
     content = read_small(annotation, _MOST_BYTES, follow=True)
     try:
         try:

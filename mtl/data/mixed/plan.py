@@ -82,16 +82,25 @@ class MixedSampler(EpochSampler):
         indices, places = [], []
         for part, (start, size, draws) in enumerate(zip(starts, self.sizes_P, self.draws_P, strict=True)):
             if draws:
-                indices.append(start + self._stream(part, int(size), int(draws)))
+                indices.append(start + stream(self.seed, self.epoch, part, int(size), int(draws)))
                 # one draw in each of as many equal stretches of the epoch, anywhere in it
                 places.append((np.arange(draws) + rng.random(draws)) / draws)
         return np.asarray(np.concatenate(indices)[np.argsort(np.concatenate(places), kind="stable")])
 
-    def _stream(self, part: int, size: int, draws: int) -> Numbers:
-        """The samples of a part in this epoch: a stretch of an endless row of permutations."""
-        first, last = self.epoch * draws, (self.epoch + 1) * draws
-        cycles = range(first // size, (last - 1) // size + 1)
-        # the 2 makes these numbers differ from the random numbers of the epoch and of the augmentation
-        rows = [np.random.default_rng([self.seed, part, cycle, 2]).permutation(size) for cycle in cycles]
-        skipped = first - cycles[0] * size
-        return np.asarray(np.concatenate(rows)[skipped : skipped + draws])
+
+def stream(seed: int, epoch: int, part: int, size: int, draws: int) -> Numbers:
+    """The samples of a part in an epoch: a stretch of an endless row of permutations.
+
+    Args:
+        seed: of the order.
+        epoch: the epoch.
+        part: number of the part.
+        size: its samples.
+        draws: how many of them an epoch has; at least 1.
+    """
+    first, last = epoch * draws, (epoch + 1) * draws
+    cycles = range(first // size, (last - 1) // size + 1)
+    # the 2 makes these numbers differ from the random numbers of the epoch and of the augmentation
+    rows = [np.random.default_rng([seed, part, cycle, 2]).permutation(size) for cycle in cycles]
+    skipped = first - cycles[0] * size
+    return np.asarray(np.concatenate(rows)[skipped : skipped + draws])

@@ -56,12 +56,12 @@ class BDD100K(FolderDataModule):
     def declare_tasks(
         cls,
         *,
-        box_classes: Sequence[str] = (),
+        box_classes: Sequence[str] | None = (),
         categories: Mapping[str, str] | None = None,
         image_tasks: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> dict[str, Task]:
-        classes = list(box_classes) or list(dict.fromkeys((categories or VEHICLES).values()))
+        classes = list(box_classes or ()) or list(dict.fromkeys((categories or VEHICLES).values()))
         return super().declare_tasks(box_classes=classes, image_tasks=image_tasks, map_tasks=_maps())
 
     def names(self) -> list[str]:

@@ -61,7 +61,7 @@ class OxfordPets(FolderDataModule):
     def declare_tasks(
         cls,
         *,
-        box_classes: Sequence[str] = ("head",),
+        box_classes: Sequence[str] | None = ("head",),
         image_tasks: Mapping[str, Any] | None = None,
         trimap: bool = False,
         **_: Any,

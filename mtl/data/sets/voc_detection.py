@@ -66,7 +66,7 @@ class VOCDetectionData(FolderDataModule):
 
     @classmethod
     def declare_tasks(
-        cls, *, box_classes: Sequence[str] = CLASSES, image_tasks: Mapping[str, Any] | None = None, **_: Any
+        cls, *, box_classes: Sequence[str] | None = CLASSES, image_tasks: Mapping[str, Any] | None = None, **_: Any
     ) -> dict[str, Task]:
         tasks = super().declare_tasks(box_classes=CLASSES, image_tasks=image_tasks)
         return tasks | {"present_classes": Task("present_classes", "multilabel", class_names=tuple(CLASSES))}

@@ -17,10 +17,15 @@ class TextSet(Dataset[Sample]):
         sentences: the words of each sentence.
         inputs: the inputs, whose kinds read words.
         targets: for each task one target a sentence; None where a sentence has no label of it.
+        groups: number of the group of every sentence, such as its language.
     """
 
     def __init__(
-        self, sentences: Sequence[Sequence[str]], inputs: Inputs, targets: Mapping[str, Sequence[Any]]
+        self,
+        sentences: Sequence[Sequence[str]],
+        inputs: Inputs,
+        targets: Mapping[str, Sequence[Any]],
+        groups: Sequence[int] | None = None,
     ) -> None:
         self.sentences = sentences
         readers = {name: input_kind(spec).reader(spec) for name, spec in inputs.items()}
@@ -30,6 +35,7 @@ class TextSet(Dataset[Sample]):
             | {"sample_id": row}
             for row, words in enumerate(sentences)
         ]
+        self.groups = groups
         self.lengths = [len(words) for words in sentences]  # batches of similar length are made of them
 
     def __len__(self) -> int:

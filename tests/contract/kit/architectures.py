@@ -207,15 +207,17 @@ def _heads(ground: str, heads: Mapping[str, tuple[type[Head], str]]) -> dict[str
     return {**GROUNDS[ground].heads, **heads}
 
 
-def in_turn(classes: Sequence[type[Architecture]], every: int) -> Any:
+def in_turn(classes: Sequence[type[Architecture]], every: int, first: int = 0) -> Any:
     """Each `every`-th architecture as the argument `cls`; the others at night.
 
     Args:
         classes: the architectures.
         every: how many share one turn.
+        first: whose turn it is; another one for each test, so that every architecture meets some.
     """
     cases = [
-        pytest.param(cls, id=cls.__name__, marks=NIGHTLY if index % every else []) for index, cls in enumerate(classes)
+        pytest.param(cls, id=cls.__name__, marks=NIGHTLY if (index - first) % every else [])
+        for index, cls in enumerate(classes)
     ]
     return pytest.mark.parametrize("cls", cases)
 

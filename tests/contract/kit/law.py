@@ -106,10 +106,15 @@ def law_of(
         return obeys_the_law(model(make, ground), batch(ground), steps)
 
 
-def some_steps(turn: int) -> list[Step]:
-    """Both places and both schedules, each pair of them in every second turn.
+def step_in_turn(make: Callable[[Backbone, list[str]], Architecture], ground: str, turn: int) -> Step:
+    """One place under one schedule; four turns meet all. At the parameters, where features are refused.
 
     Args:
+        make: as in `law_of`.
+        ground: name of one of `GROUNDS`.
         turn: any number.
     """
-    return STEPS[2:] if turn % 2 else STEPS[:2]
+    at, active = STEPS[turn % len(STEPS)]
+    if refused(model(make, ground), batch(ground), at):
+        at = "parameters"
+    return at, active

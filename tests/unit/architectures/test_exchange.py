@@ -50,10 +50,10 @@ def test_pad_net_adds_what_the_gates_let_through() -> None:
     made, row = PADNet(TableMLP(ROW, (4,)), ["a", "b", "c"]), torch.randn(5, 3)
     shared = made.backbone.run({"row": row})
     of = {name: made.features(shared, name)["h"] for name in "abc"}
-    distil: Any = made.of_task["b"].get_submodule("distil.h_")
+    distill: Any = made.of_task["b"].get_submodule("distill.h_")
     expected = of["b"]
     for other in "ac":
-        part = distil[f"{other}_"]
+        part = distill[f"{other}_"]
         expected = expected + torch.sigmoid(part.gate(of[other])) * part.features(of[other])
     cut = made.cut({"row": row})
     torch.testing.assert_close(made.view(cut, "b")["h"], expected)

@@ -54,8 +54,8 @@ def test_a_checkpoint_without_its_run_needs_the_image_size(
     ("words", "message", "code"),
     [
         (["--images", "."], "`predict` needs a trained model: --run", 2),
-        (["--run", "nowhere", "--images", "."], "there is no run folder 'nowhere'", 1),
-        (["--run", "nowhere", "--images", "nothing"], "there is no folder 'nothing'", 1),
+        (["--run", "nowhere", "--images", "."], "there is no run folder 'nowhere'", 2),
+        (["--run", "nowhere", "--images", "nothing"], "there is no folder 'nothing'", 2),
     ],
 )
 def test_what_is_missing_is_told(

@@ -106,3 +106,41 @@ def test_a_sample_that_pads_a_batch_has_no_labels() -> None:
     view = TrainingView(Sentences(), TASKS, None, seed=0)
     batch = collate(view[[(0, 4, True), (0, 4, False)]], TASKS, WORDS)
     assert batch["labelled/count"].tolist() == [True, False]
+
+
+GROUPS = [0] * 80 + [4] * 15 + [7] * 6  # their numbers need not follow each other
+
+
+def test_a_temperature_draws_small_groups_more_often_and_each_sample_of_a_group_equally() -> None:
+    options = {"groups": GROUPS, "temperature": 3.0}
+    found = [index for epoch in range(12) for batch in batches(epoch, **options) for index, _ in batch]
+    counts = np.bincount(found, minlength=101)
+    assert len(found) == 12 * 101
+    weights = np.array([80, 15, 6]) ** (1 / 3)
+    shares = [counts[:80].sum(), counts[80:95].sum(), counts[95:].sum()] / counts.sum()
+    np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.01)
+    for part in (counts[:80], counts[80:95], counts[95:]):
+        assert part.max() - part.min() <= 1
+    assert batches(3, **options) == batches(3, **options)
+    assert len({len(batches(epoch, **options)) for epoch in range(4)}) == 1
+
+
+def test_two_ranks_share_the_batches_of_a_temperature() -> None:
+    options = {"groups": GROUPS, "temperature": 2.0, "batch_size": 4}
+    one = batches(2, groups=GROUPS, temperature=2.0, batch_size=8)
+    two = [batches(2, **options, num_replicas=2, rank=rank) for rank in range(2)]
+    for whole, first, second in zip(one, *two, strict=True):
+        assert sorted(index for index, counts in first + second if counts) == sorted(index for index, _ in whole)
+
+
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0.5, "groups": GROUPS}, {"temperature": 2.0}, {"temperature": 2.0, "groups": [0]}]
+)
+def test_a_temperature_below_one_or_without_groups_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be at least 1, needs a group for each"):
+        batches(**options)
+
+
+def test_a_temperature_goes_without_a_budget_of_steps() -> None:
+    with pytest.raises(ValueError, match="without batch_tokens"):
+        batches(temperature=2.0, groups=GROUPS, batch_tokens=100)

@@ -96,7 +96,8 @@ def test_the_command_writes_a_table_json_and_an_exit_code(tmp_path: Path, capsys
         f"data:\n  class_path: VOCFolder\n  init_args:\n    root: {root.as_posix()}\n"
         f"    box_classes: {list(arguments['box_classes'])}\n    image_size: [32, 32]\n"
     )
-    words = ["check", "--config", str(config), "--json", str(tmp_path / "check.json"), "--strict"]
+    page = tmp_path / "check.html"
+    words = ["check", "--config", str(config), "--json", str(tmp_path / "check.json"), "--html", str(page), "--strict"]
     with pytest.raises(SystemExit) as stopped:
         main(words)
     assert stopped.value.code == 1
@@ -104,6 +105,7 @@ def test_the_command_writes_a_table_json_and_an_exit_code(tmp_path: Path, capsys
     assert "train" in found["counts"]
     assert found["findings"]
     assert "rare_class" in capsys.readouterr().out
+    assert "rare_class" in page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,12 @@ def test_a_missing_run_or_checkpoint_is_told_with_what_there_is(tmp_path: Path) 
         load_run(tmp_path / "firts")
     with pytest.raises(FileNotFoundError, match=r"has no checkpoint 'last.ckpt'; it has best"):
         find_checkpoint(run, "last")
-    with pytest.raises(FileNotFoundError, match="Did the run stop before its first validation"):
+    with pytest.raises(FileNotFoundError, match="is no run folder: it has neither config.yaml nor checkpoints"):
         find_checkpoint(tmp_path)
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second/config.yaml").touch()
+    with pytest.raises(FileNotFoundError, match="it has none. Did the run stop before its first validation"):
+        find_checkpoint(tmp_path / "second")
     with pytest.raises(FileNotFoundError, match=r"Did you mean 'best.ckpt'\? .* holds best.ckpt\."):
         checkpoint_file(run / "checkpoints" / "bets.ckpt")
 

@@ -93,7 +93,14 @@ def test_the_table_holds_every_row_and_says_what_it_means(runs: Path) -> None:
 
 def test_all_files_are_written(runs: Path) -> None:
     files = write_report(read_report(runs), runs)
-    assert {file.name for file in files} == {"report.md", "report.tex", "report.csv", "tasks.png", "delta_m.png"}
+    assert {file.name for file in files} == {
+        "report.md",
+        "report.tex",
+        "report.csv",
+        "report.html",
+        "tasks.png",
+        "delta_m.png",
+    }
     assert all(file.stat().st_size > 100 for file in files)
     with (runs / "report.csv").open() as file:
         rows = {row["row"]: row for row in csv.DictReader(file)}

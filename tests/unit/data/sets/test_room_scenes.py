@@ -85,7 +85,7 @@ def test_room_kinds_all_occur() -> None:
         ({"labelled": {"depht": 0.5}}, "no task 'depht'.*Did you mean 'depth'"),
         ({"labelled": {"depth": 1.5}}, "depth=1.5 is a share"),
         ({"num_train": 0}, "must be at least 1"),
-        ({"image_size": 8}, "image_size=8 at least 16"),
+        ({"image_size": 8}, "image_size=8 must be at least 16"),
     ],
 )
 def test_wrong_settings_are_refused(options: dict[str, Any], message: str) -> None:

@@ -1,0 +1,123 @@
+"""Class names that a config leaves out, read from the annotations of a data set."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mtl.data.csv_rows import read_csv
+from mtl.data.folder.coco_json import coco_lists
+from mtl.data.folder.image_labels import ImageLabels
+from mtl.data.folder.voc_xml import parse_xml
+
+_NAMED = ("classification", "multilabel")  # kinds whose classes are the names in one column
+
+
+def voc_names(folder: Path) -> list[str]:
+    """All names of objects in the VOC XML files below a folder, in alphabetical order.
+
+    Args:
+        folder: the folder.
+
+    Raises:
+        ValueError: if no file has an object, or one is no XML.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".xml")
+    names = {(item.findtext("name") or "").strip() for file in files for item in parse_xml(file).iter("object")}
+    names.discard("")
+    if not names:
+        raise ValueError(
+            f"{len(files)} XML files below {str(folder)!r} name no object, so there are no class names. Correct "
+            "`annotations`, or set `box_classes`."
+        )
+    return sorted(names)
+
+
+def coco_names(files: Sequence[Path]) -> list[str]:
+    """The categories of COCO JSON files, in the order of their ids.
+
+    A category that no box has and that is only the supercategory of others is left out: Roboflow writes one.
+
+    Args:
+        files: the JSON files; they share one list of categories.
+
+    Raises:
+        ValueError: if a file is missing or no COCO JSON, or there is no category.
+    """
+    names: dict[str, Any] = {}
+    used: set[str] = set()
+    parents: set[str] = set()
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"no COCO file {str(file)!r}. Correct `root`, or name the file in `annotations`.")
+        _, annotations, categories = coco_lists(file)
+        own = {str(entry.get("id")): str(entry.get("name")).strip() for entry in categories if isinstance(entry, dict)}
+        for entry in sorted((entry for entry in categories if isinstance(entry, dict)), key=_by_id):
+            names.setdefault(str(entry.get("name")).strip())
+            if (parent := str(entry.get("supercategory")).strip()) != str(entry.get("name")).strip():
+                parents.add(parent)
+        used |= {own.get(str(one.get("category_id")), "") for one in annotations if isinstance(one, dict)}
+    found = [name for name in names if name in used or name not in parents]
+    if not found:
+        raise ValueError(f"{str(files[0])!r} lists no category, so there are no class names. Set `box_classes`.")
+    return found
+
+
+def with_classes(tasks: Mapping[str, Any] | None, root: Path, labels_csv: str | None) -> Mapping[str, Any] | None:
+    """Image-level tasks with the class names that their column holds, where these are left out.
+
+    Args:
+        tasks: `ImageLabels` or their settings, by name.
+        root: folder of the data set.
+        labels_csv: the table, relative to `root`.
+
+    Returns:
+        The tasks themselves if nothing is left out, or the table is missing; else a copy.
+
+    Raises:
+        ValueError: for a table without the column.
+    """
+    specs = {name: ImageLabels.of(spec) for name, spec in (tasks or {}).items()}
+    open_tasks = [name for name, spec in specs.items() if spec.kind in _NAMED and not (spec.classes or spec.columns)]
+    if tasks is None or not open_tasks or not labels_csv or not (root / labels_csv).is_file():
+        return tasks
+    known = dict(tasks)
+    for name in open_tasks:
+        classes = cell_names(root / labels_csv, name, specs[name])
+        given = tasks[name]
+        if isinstance(given, ImageLabels):
+            known[name] = replace(given, classes=classes)
+        elif isinstance(given, Mapping) and "init_args" in given:
+            known[name] = {**given, "init_args": {**given["init_args"], "classes": classes}}
+        else:
+            known[name] = {**(given if isinstance(given, Mapping) else vars(given)), "classes": classes}
+    return known
+
+
+def cell_names(file: Path, task: str, spec: ImageLabels) -> list[str]:
+    """The labels that a column holds, in alphabetical order; numbers by their value.
+
+    Args:
+        file: the table.
+        task: name of the task.
+        spec: what its column means.
+
+    Raises:
+        ValueError: if the column is missing or holds no label.
+    """
+    (column,) = spec.read_columns(task)
+    cells = {row[column].strip() for row in read_csv(file, [column], "Set `column` of the task.").rows}
+    if spec.kind == "multilabel":
+        cells = {part.strip() for cell in cells - set(spec.missing) for part in cell.split(spec.separator)} - {""}
+    names = cells - set(spec.missing)
+    if not names:
+        raise ValueError(f"column {column!r} of {str(file)!r} holds no label for task {task!r}. Correct `column`.")
+    return sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+
+
+def _by_id(entry: Mapping[str, Any]) -> tuple[bool, float, str]:
+    text = str(entry.get("id"))
+    try:
+        return False, float(text), text
+    except ValueError:
+        return True, 0.0, text

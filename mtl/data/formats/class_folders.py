@@ -1,0 +1,41 @@
+"""Class folders: a folder of pictures for each class, below folders of splits or not."""
+
+from collections import Counter
+from pathlib import PurePosixPath
+
+from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, common_folder
+
+_NO_CLASS = {word for words in SPLIT_WORDS.values() for word in words}
+_NO_CLASS |= {"images", "image", "imgs", "img", "pictures", "photos", "data", "jpegimages", "labels", "masks", ""}
+_FEWEST = 2  # pictures of a class, on average
+
+
+class PicturesByClass(FolderFormat):
+    """Pictures in folders whose names are the classes."""
+
+    gives = "folders"
+    order = 3
+
+    def find(self, files: Listing) -> Part | None:
+        parents = [PurePosixPath(name).parent for name in files.pictures]
+        classes = Counter(parent.name for parent in parents)
+        if len(classes) < 2 or any(name.lower() in _NO_CLASS for name in classes):
+            return None
+        if len(files.pictures) < _FEWEST * len(classes):
+            return None
+        folder = common_folder(files.pictures)
+        # `train/cat` and `test/cat` are one class; `a/left` and `b/left` are not classes
+        tops = {PurePosixPath(*parent.relative_to(folder).parts[:-1]).as_posix().lower() for parent in parents}
+        if not all(top == "." or split_word(top) for top in tops):
+            return None
+        arguments = {} if folder == "." else {"images": folder}
+        return Part(f"{len(classes)} folders of classes", arguments, {"label": "classification"}, "ClassFolders")
+
+
+def split_word(folder: str) -> bool:
+    """Whether a folder is one of a split.
+
+    Args:
+        folder: its path.
+    """
+    return folder in _NO_CLASS and folder not in ("labels", "masks")

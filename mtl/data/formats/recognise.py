@@ -1,0 +1,109 @@
+"""What a folder holds: the parts that its formats find, joined to the arguments of one data module."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mtl.data.formats.format import Listing, Part, common_folder, formats, list_files
+
+_WAYS = (
+    "VOC XML files, COCO JSON, YOLO text files, a folder for each class, masks named as the pictures, or a CSV with a "
+    "column of picture names"
+)
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """The arguments of one data module.
+
+    Args:
+        root: the folder.
+        class_path: the data module.
+        init_args: its arguments, without splits and sizes.
+        tasks: kind of each task that is proposed, by name.
+        open_tasks: settings of image-level tasks that are possible, but not proposed, by name.
+        formats: what was found, for people.
+        notes: what the user should know.
+        split_column: column of the table of labels that names the splits.
+        group_column: column of the table of labels whose values must stay in one split.
+    """
+
+    root: Path
+    class_path: str
+    init_args: dict[str, Any]
+    tasks: dict[str, str]
+    open_tasks: dict[str, Any] = field(default_factory=dict)
+    formats: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    split_column: str | None = None
+    group_column: str | None = None
+
+
+def recognise(root: Path) -> Recognised:
+    """Find the formats in a folder.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        ValueError: if it holds no annotation that a format knows.
+    """
+    files = list_files(root)
+    parts: list[Part] = []
+    for one in formats():
+        if one.gives in ("objects", "folders") and any(part.class_path for part in parts):
+            continue
+        part = one.find(files)
+        if part is not None:
+            parts.append(part)
+            files = _without_maps(files, part)
+    if not parts:
+        first = ", ".join(repr(name) for name in (*files.others[:3], *files.pictures[:2]))
+        raise ValueError(
+            f"{str(root)!r} holds {len(files.pictures)} pictures, and no annotation that is known here: {_WAYS}. It "
+            f"holds {first}, ..."
+        )
+    return _joined(root, files, parts)
+
+
+def _without_maps(files: Listing, part: Part) -> Listing:
+    folders = [f"{spec['folder']}/" for spec in part.init_args.get("map_tasks", {}).values()]
+    kept = tuple(name for name in files.pictures if not name.startswith(tuple(folders))) if folders else files.pictures
+    return replace(files, pictures=kept)
+
+
+def _joined(root: Path, files: Listing, parts: Iterable[Part]) -> Recognised:
+    parts = sorted(parts, key=lambda part: part.class_path is None)
+    class_path = parts[0].class_path or "PictureFolder"
+    arguments: dict[str, Any] = {}
+    tasks: dict[str, str] = {}
+    open_tasks: dict[str, Any] = {}
+    for part in parts:
+        arguments = {**part.init_args, **arguments}
+        for name, kind in part.tasks.items():
+            if name in part.open_tasks:
+                open_tasks[name] = arguments["image_tasks"][name]
+            else:
+                tasks[name] = kind
+    if "image_tasks" in arguments:
+        arguments["image_tasks"] = {name: spec for name, spec in arguments["image_tasks"].items() if name in tasks}
+    if class_path == "PictureFolder":
+        arguments.setdefault("images", _images(files))
+        if arguments["images"] == "images":
+            del arguments["images"]
+    return Recognised(
+        root,
+        class_path,
+        arguments,
+        tasks,
+        open_tasks,
+        tuple(part.format for part in parts),
+        tuple(note for part in parts for note in part.notes),
+        next((part.split_column for part in parts if part.split_column), None),
+        next((part.group_column for part in parts if part.group_column), None),
+    )
+
+
+def _images(files: Listing) -> str:
+    return PurePosixPath(common_folder(files.pictures)).as_posix()

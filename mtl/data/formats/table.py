@@ -1,0 +1,141 @@
+"""A CSV with a row for each picture: image-level labels, and perhaps the splits and groups."""
+
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mtl.data.csv_rows import Rows, read_csv
+from mtl.data.folder.picture_names import plain_name, without_extension
+from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, sample
+
+MISSING = ("", "NONE", "None", "none", "nan", "NaN", "NA", "N/A", "null", "?")
+_GROUPS = ("group", "sequence", "patient", "patient_id", "subject", "subject_id", "video", "clip", "track", "series")
+_MOST_CLASSES = 100
+_TRIED = 500
+_SEPARATORS = ("|", ";")
+
+
+class LabelsTable(FolderFormat):
+    """A CSV of which one column names the pictures."""
+
+    gives = "labels"
+    order = 4
+
+    def find(self, files: Listing) -> Part | None:
+        names = {without_extension(PurePosixPath(name).name) for name in files.pictures}
+        tables = sorted(files.of_type(".csv"), key=lambda name: (name.count("/"), name))
+        for name in tables:
+            try:
+                table = read_csv(files.root / name, [])
+            except ValueError:
+                continue  # another separator, or no table
+            key = _key(table, names)
+            if key is not None and (part := _part(name, key, table)) is not None:
+                return part
+        return None
+
+
+def _key(table: Rows, names: set[str]) -> str | None:
+    """The column that names pictures in at least half of its rows, each once."""
+    for column in table.columns:
+        cells = [row[column].strip() for row in table.rows]
+        if len(set(cells)) < len(cells) or not cells:
+            continue
+        tried = sample(cells, _TRIED)
+        if sum(_last(cell) in names for cell in tried) >= len(tried) / 2:
+            return column
+    return None
+
+
+def _last(cell: str) -> str:
+    return without_extension(plain_name(cell)).rsplit("/", 1)[-1]
+
+
+def _part(name: str, key: str, table: Rows) -> Part | None:
+    columns = {column: [row[column].strip() for row in table.rows] for column in table.columns if column != key}
+    split = next((column for column, cells in columns.items() if _is_split(cells)), None)
+    group = next((column for column in columns if column.lower() in _GROUPS), None)
+    tasks: dict[str, dict[str, Any]] = {}
+    for column, cells in columns.items():
+        if column not in (split, group) and (spec := _spec(cells)) is not None:
+            tasks[_task_name(column, tasks)] = {**spec, "column": column}
+    if not tasks:
+        return None
+    for task, spec in tasks.items():
+        if spec["column"] == task and spec["kind"] in ("classification", "multilabel", "regression"):
+            del spec["column"]
+    # a column of names says more than one of numbers, which often only counts something
+    ranked = sorted(tasks, key=lambda task: _RANK[tasks[task]["kind"]] + 3 * _is_of_numbers(columns, tasks[task], task))
+    arguments: dict[str, Any] = {"labels_csv": name}
+    if key != "image":
+        arguments["labels_key"] = key
+    arguments["image_tasks"] = {task: tasks[task] for task in ranked}
+    kinds = {task: tasks[task]["kind"] for task in ranked}
+    text = f"labels of {PurePosixPath(name).name}"
+    return Part(text, arguments, kinds, open_tasks=tuple(ranked[1:]), split_column=split, group_column=group)
+
+
+def _is_of_numbers(columns: dict[str, list[str]], spec: dict[str, Any], task: str) -> bool:
+    return all(_is_number(cell) for cell in columns[spec.get("column", task)] if cell not in MISSING)
+
+
+_RANK = {"classification": 0, "multilabel": 1, "regression": 2}
+
+
+def _is_split(cells: list[str]) -> bool:
+    words = {word for words in SPLIT_WORDS.values() for word in words}
+    return len(set(cells)) > 1 and {cell.lower() for cell in cells} <= words | {""}
+
+
+def _spec(cells: list[str]) -> dict[str, Any] | None:
+    """What a column may mean; None for names, constants and free text."""
+    missing = sorted({cell for cell in cells if cell in MISSING})
+    known = Counter(cell for cell in cells if cell not in MISSING)
+    more: dict[str, Any] = {"missing": missing} if set(missing) - {"", "NONE"} else {}
+    if len(known) < 2:
+        return None
+    if all(_is_number(cell) for cell in known):
+        if len(known) == 2 and set(known) <= {"0", "1"}:
+            return {"kind": "classification", **more}
+        return {"kind": "regression", **more}
+    for mark in _SEPARATORS:
+        if any(mark in cell for cell in known):
+            parts = {part.strip() for cell in known for part in cell.split(mark)}
+            if len(parts) <= _MOST_CLASSES and len(parts) < len(cells):
+                other = {} if mark == "|" else {"separator": mark}
+                return {"kind": "multilabel", **other, **more}
+            return None
+    repeated = len(known) <= min(_MOST_CLASSES, len(cells) // 2)
+    return {"kind": "classification", **more} if repeated else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _task_name(column: str, taken: Any) -> str:
+    name = "".join(letter if letter.isalnum() or letter == "_" else "_" for letter in column).strip("_") or "label"
+    name = f"label_{name}" if name[0].isdigit() or name in ("class", "boxes", "image") else name
+    while name in taken:
+        name += "_"
+    return name
+
+
+def splits_of_table(file: Path, key: str, column: str) -> dict[str, list[str]]:
+    """The splits that a column of a table names.
+
+    Args:
+        file: the table.
+        key: column with the names of pictures.
+        column: column with the splits.
+    """
+    found: dict[str, list[str]] = {}
+    for row in read_csv(file, [key, column]).rows:
+        for split, words in SPLIT_WORDS.items():
+            if row[column].strip().lower() in words:
+                found.setdefault(split, []).append(row[key].strip())
+    return found

@@ -1,0 +1,32 @@
+"""YOLO: a text file for each picture, in `labels` beside `images` or beside the picture, and `data.yaml`."""
+
+from mtl.data.folder.yolo_files import describe_yolo, label_file, read_objects
+from mtl.data.formats.format import FolderFormat, Listing, Part, common_folder, sample
+
+_TRIED = 200
+
+
+class YOLO(FolderFormat):
+    """Text files with lines `class cx cy width height`, or polygons."""
+
+    gives = "objects"
+    order = 2
+
+    def find(self, files: Listing) -> Part | None:
+        tried = [label_file(files.root / name, files.root) for name in sample(files.pictures, _TRIED)]
+        found = [read_objects(file) for file in tried if file.is_file()]
+        boxes = [index for objects in found for index, box in objects if not isinstance(box, str)]
+        lines = sum(len(objects) for objects in found)
+        if not boxes or len(boxes) < lines / 2:
+            return None
+        known = describe_yolo(files.root)
+        notes = []
+        if known.file is None or not known.names:
+            notes.append("no data.yaml or classes.txt names the classes: they are called by their numbers.")
+        pictures = [name for name in files.pictures if label_file(files.root / name, files.root).is_file()]
+        folder = common_folder(pictures)
+        arguments = {} if folder == "." else {"images": folder}
+        if known.file is not None and known.file.parent != files.root and known.file.suffix in (".yaml", ".yml"):
+            arguments["data_yaml"] = known.file.relative_to(files.root).as_posix()
+        text = f"YOLO text files{f' with {known.file.name}' if known.file else ''}"
+        return Part(text, arguments, {"boxes": "detection"}, "YOLOFolder", notes=tuple(notes))

@@ -1,0 +1,189 @@
+"""Tiny folders of pictures as strangers lay them out, in every format that `new` knows."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+HEIGHT, WIDTH = 48, 64
+CLASSES = ("cat", "dog")
+BOXES = {0: (4, 6, 24, 26), 1: (20, 10, 60, 40)}  # of the class, xyxy in pixels
+Layout = Callable[[Path], None]
+
+
+def picture(path: Path, seed: int) -> None:
+    """Noise with a bright box in the place of its class, so that no two look alike."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), np.uint8)
+    pixels = np.kron(coarse, np.ones((4, 4, 1), np.uint8))
+    x0, y0, x1, y1 = BOXES[seed % 2]
+    pixels[y0:y1, x0:x1] //= 2
+    Image.fromarray(pixels).save(path)
+
+
+def seed_of(name: str) -> int:
+    """The seed from which the picture of a name was made."""
+    (digits,) = re.findall(r"(\d+)(?:_jpg)?$", name.split(".rf")[0])
+    return int(digits)
+
+
+def xml(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    x0, y0, x1, y1 = BOXES[seed % 2]
+    box = f"<xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax>"
+    item = f"<object><name>{CLASSES[seed % 2]}</name><bndbox>{box}</bndbox></object>"
+    path.write_text(f"<annotation><filename>{path.stem}.jpg</filename>{item}</annotation>")
+
+
+def text(path: Path, seed: int, polygon: bool = False) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    x0, y0, x1, y1 = (v / s for v, s in zip(BOXES[seed % 2], (WIDTH, HEIGHT) * 2, strict=True))
+    box = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
+    numbers = (x0, y0, x1, y0, x1, y1, x0, y1) if polygon else box
+    path.write_text(" ".join(map(str, (seed % 2, *numbers))) + "\n")
+
+
+def coco(path: Path, names: Iterable[tuple[str, int]], roboflow: bool = False) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images, annotations = [], []
+    for number, (name, seed) in enumerate(names, 1):
+        x0, y0, x1, y1 = BOXES[seed % 2]
+        images.append({"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT})
+        box = [x0, y0, x1 - x0, y1 - y0]
+        annotations.append({"id": number, "image_id": number, "category_id": 1 + seed % 2, "bbox": box, "iscrowd": 0})
+    parent = "animals" if roboflow else "none"
+    categories = [{"id": 1 + index, "name": name, "supercategory": parent} for index, name in enumerate(CLASSES)]
+    if roboflow:
+        categories.insert(0, {"id": 0, "name": "animals", "supercategory": "none"})
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    path.write_text(json.dumps(document))
+
+
+def voc_in_one_folder(root: Path) -> None:
+    for seed in range(12):
+        picture(root / f"IMG_{seed}.jpg", seed)
+        xml(root / f"IMG_{seed}.xml", seed)
+
+
+def voc_devkit(root: Path) -> None:
+    sets = root / "ImageSets/Main"
+    sets.mkdir(parents=True)
+    for seed in range(12):
+        picture(root / f"JPEGImages/2007_{seed:06d}.jpg", seed)
+        xml(root / f"Annotations/2007_{seed:06d}.xml", seed)
+    for split, seeds in (("train", range(8)), ("val", range(8, 12))):
+        (sets / f"{split}.txt").write_text("\n".join(f"2007_{seed:06d}" for seed in seeds) + "\n")
+        (sets / f"cat_{split}.txt").write_text("\n".join(f"2007_{seed:06d} -1" for seed in seeds) + "\n")
+
+
+def voc_in_train_and_test(root: Path) -> None:
+    for seed in range(12):
+        folder = root / "images" / ("train" if seed < 8 else "test")
+        picture(folder / f"cam{seed}.jpg", seed)
+        xml(folder / f"cam{seed}.xml", seed)
+
+
+def coco_in_one_file(root: Path) -> None:
+    for seed in range(12):
+        picture(root / f"images/{seed:012d}.jpg", seed)
+    coco(root / "annotations.json", [(f"{seed:012d}.jpg", seed) for seed in range(12)])
+
+
+def coco_as_roboflow(root: Path) -> None:
+    for split, seeds in (("train", range(8)), ("valid", range(8, 10)), ("test", range(10, 12))):
+        for seed in seeds:
+            picture(root / split / f"a{seed}_jpg.rf.{seed:032x}.jpg", seed)
+        names = [(f"a{seed}_jpg.rf.{seed:032x}.jpg", seed) for seed in seeds]
+        coco(root / split / "_annotations.coco.json", names, roboflow=True)
+
+
+def coco_as_2017(root: Path) -> None:
+    for split, seeds in (("train2017", range(8)), ("val2017", range(8, 12))):
+        for seed in seeds:
+            picture(root / split / f"{seed:012d}.jpg", seed)
+        coco(root / f"annotations/instances_{split}.json", [(f"{seed:012d}.jpg", seed) for seed in seeds])
+        captions = {"images": [], "annotations": [{"image_id": 1, "caption": "a cat"}], "categories": []}
+        (root / f"annotations/captions_{split}.json").write_text(json.dumps(captions))
+
+
+def yolo_as_ultralytics(root: Path) -> None:
+    for split, seeds in (("train", range(8)), ("val", range(8, 12))):
+        for seed in seeds:
+            picture(root / f"images/{split}/p{seed}.jpg", seed)
+            text(root / f"labels/{split}/p{seed}.txt", seed, polygon=seed % 4 > 1)
+    lines = ["path: ../datasets/somebody/elsewhere", "train: images/train", "val: images/val", "names:"]
+    (root / "data.yaml").write_text("\n".join([*lines, "  0: cat", "  1: dog"]) + "\n")
+
+
+def yolo_as_roboflow(root: Path) -> None:
+    for split, seeds in (("train", range(8)), ("valid", range(8, 10)), ("test", range(10, 12))):
+        for seed in seeds:
+            picture(root / f"{split}/images/p{seed}.jpg", seed)
+            text(root / f"{split}/labels/p{seed}.txt", seed)
+    lines = [f"{key}: ../{folder}/images" for key, folder in (("train", "train"), ("val", "valid"), ("test", "test"))]
+    (root / "data.yaml").write_text("\n".join([*lines, "nc: 2", "names: ['cat', 'dog']"]) + "\n")
+
+
+def yolo_as_darknet(root: Path) -> None:
+    for seed in range(12):
+        picture(root / f"obj_train_data/p{seed}.jpg", seed)
+        text(root / f"obj_train_data/p{seed}.txt", seed)
+    (root / "obj.names").write_text("cat\ndog\n")
+
+
+def folders_of_classes(root: Path) -> None:
+    for seed in range(12):
+        picture(root / CLASSES[seed % 2] / f"p{seed}.jpg", seed)
+
+
+def folders_of_splits_and_classes(root: Path) -> None:
+    for seed in range(12):
+        picture(root / ("train" if seed < 8 else "val") / CLASSES[seed % 2] / f"p{seed}.jpg", seed)
+
+
+def masks(root: Path) -> None:
+    for seed in range(12):
+        picture(root / f"images/p{seed}.jpg", seed)
+        values = np.zeros((HEIGHT, WIDTH), np.uint8)
+        x0, y0, x1, y1 = BOXES[seed % 2]
+        values[y0:y1, x0:x1] = 1
+        values[:2] = 255
+        (root / "masks").mkdir(exist_ok=True)
+        Image.fromarray(values).save(root / f"masks/p{seed}.png")
+    (root / "classes.txt").write_text("floor\nthing\n")
+
+
+def table_of_labels(root: Path) -> None:
+    rows = ["file,species,patient,weight"]
+    for seed in range(12):
+        picture(root / f"photos/p{seed}.jpg", seed)
+        rows.append(f"p{seed}.jpg,{CLASSES[seed % 2]},s{seed // 2},{1.5 + seed}")
+    (root / "labels.csv").write_text("\n".join(rows) + "\n")
+
+
+def voc_with_a_table(root: Path) -> None:
+    """The main job: boxes and a class for each picture."""
+    voc_in_one_folder(root)
+    rows = [f"IMG_{seed},{('day', 'night', '')[seed % 3]}" for seed in range(12)]
+    (root / "labels.csv").write_text("\n".join(["image,light", *rows]) + "\n")
+
+
+LAYOUTS: dict[Layout, str] = {
+    voc_in_one_folder: "VOCFolder",
+    voc_devkit: "VOCFolder",
+    voc_in_train_and_test: "VOCFolder",
+    voc_with_a_table: "VOCFolder",
+    coco_in_one_file: "COCOFolder",
+    coco_as_roboflow: "COCOFolder",
+    coco_as_2017: "COCOFolder",
+    yolo_as_ultralytics: "YOLOFolder",
+    yolo_as_roboflow: "YOLOFolder",
+    yolo_as_darknet: "YOLOFolder",
+    folders_of_classes: "ClassFolders",
+    folders_of_splits_and_classes: "ClassFolders",
+    masks: "PictureFolder",
+    table_of_labels: "PictureFolder",
+}

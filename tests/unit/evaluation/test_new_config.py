@@ -1,0 +1,161 @@
+"""`new`: a folder as strangers lay it out becomes a config that is read back, splits and boxes included."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from mtl.cli.main import main
+from mtl.config.merge import read_config
+from mtl.data.folder.module import FolderDataModule
+from mtl.evaluation.build import build_data
+from mtl.evaluation.new_config import new_config, write_new
+from tests.contract.kit import folders
+from tests.contract.kit.folders import (
+    BOXES,
+    CLASSES,
+    HEIGHT,
+    LAYOUTS,
+    WIDTH,
+    Layout,
+    seed_of,
+    table_of_labels,
+    voc_in_one_folder,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+SHARED = ROOT.parent / "shared/data"
+every_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path("my data")
+
+
+def written(root: Path, **options: object) -> FolderDataModule:
+    to = Path("configs/mine.yaml")
+    write_new(new_config(root, **options), to, root)  # type: ignore[arg-type]
+    data = build_data(read_config([to]))
+    assert isinstance(data, FolderDataModule)
+    data.image_size = (HEIGHT, WIDTH)
+    data.setup("fit")
+    data.setup("test")
+    return data
+
+
+@every_layout
+def test_a_folder_is_recognised_and_read_with_its_classes_boxes_and_splits(layout: Layout, folder: Path) -> None:
+    layout(folder)
+    data = written(folder)
+    assert type(data).__name__ == LAYOUTS[layout]
+    sizes = {split: len(getattr(data, f"{split}_set")) for split in ("train", "val", "test")}
+    assert sizes["train"] >= sizes["val"] >= 1
+    assert sizes["test"] >= 1
+    if "boxes" in data.tasks:
+        assert data.tasks["boxes"].class_names == CLASSES
+        for split in sizes:
+            samples = getattr(data, f"{split}_set")
+            for index in range(len(samples)):
+                seed = seed_of(samples.name(index))
+                (label,) = samples[index]["box_labels"].tolist()
+                assert label == seed % 2, samples.name(index)
+                box = samples[index]["boxes"].as_subclass(Tensor)[0]
+                torch.testing.assert_close(box, torch.tensor(BOXES[label]).float(), atol=1e-3, rtol=0)
+    assert not [finding for finding in data.data_report if finding.action == "skipped"]
+
+
+@pytest.mark.nightly
+@every_layout
+def test_what_is_written_trains_at_once(layout: Layout, folder: Path) -> None:
+    layout(folder)
+    assert main(["new", str(folder), "--to", "configs/mine.yaml"]) == 0
+    short = ["--trainer.max_steps", "2", "--tracking.wandb", "off", "--trainer.check_val_every_n_epoch", "1"]
+    assert main(["fit", "--config", "configs/mine.yaml", "--name", "first", *short]) == 0
+    assert (folder.parent / "runs/mine/first/results.json").is_file()
+
+
+def test_the_main_job_trains_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders.voc_with_a_table(folder)
+    assert main(["new", str(folder), "--to", "configs/mine.yaml"]) == 0
+    assert "task light (classification): day, night" in capsys.readouterr().out
+    short = ["--trainer.max_steps", "1", "--tracking.wandb", "off", "--trainer.check_val_every_n_epoch", "1"]
+    assert main(["fit", "--config", "configs/mine.yaml", "--name", "first", *short]) == 0
+    recorded = yaml.safe_load(Path("runs/mine/first/config.yaml").read_text())["data"]["init_args"]
+    assert recorded["box_classes"] == list(CLASSES)
+
+
+def test_groups_of_a_table_are_not_divided(folder: Path) -> None:
+    table_of_labels(folder)
+    found = new_config(folder)
+    where = {name: split for split, names in found.splits.items() for name in names}
+    for seed in range(0, 12, 2):
+        assert where[f"p{seed}"] == where[f"p{seed + 1}"]
+    assert any("6 groups" in note for note in found.notes)
+
+
+def test_names_that_share_a_match_stay_together(folder: Path) -> None:
+    voc_in_one_folder(folder)
+    found = new_config(folder, group=r"IMG_(\d)$|IMG_(1)")
+    where = {name: split for split, names in found.splits.items() for name in names}
+    assert where["IMG_10"] == where["IMG_11"]
+    with pytest.raises(ValueError, match="matches no picture name"):
+        new_config(folder, group="scene")
+    with pytest.raises(ValueError, match="no regular expression"):
+        new_config(folder, group="(")
+
+
+def test_copies_stay_in_one_split(folder: Path) -> None:
+    voc_in_one_folder(folder)
+    for number in range(4):
+        (folder / f"copy_{number}.jpg").write_bytes((folder / "IMG_0.jpg").read_bytes())
+        (folder / f"copy_{number}.xml").write_bytes((folder / "IMG_0.xml").read_bytes())
+    found = new_config(folder)
+    where = {name: split for split, names in found.splits.items() for name in names}
+    assert len({where[name] for name in where if name.startswith("copy") or name == "IMG_0"}) == 1
+
+
+def test_a_config_that_is_there_is_not_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    voc_in_one_folder(folder)
+    Path("mine.yaml").write_text("mine")
+    assert main(["new", str(folder), "--to", "mine.yaml"]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert Path("mine.yaml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("held", [("notes.md",), ()])
+def test_a_folder_without_pictures_says_what_it_holds(held: tuple[str, ...], folder: Path) -> None:
+    folder.mkdir()
+    for name in held:
+        (folder / name).write_text("x")
+    with pytest.raises(ValueError, match=r"holds no picture.*but " + (r"1 x \*.md" if held else "nothing")):
+        new_config(folder)
+
+
+def test_pictures_alone_name_the_known_formats(folder: Path) -> None:
+    folders.picture(folder / "a.jpg", 0)
+    with pytest.raises(ValueError, match="no annotation that is known here: VOC XML.*'a.jpg'"):
+        new_config(folder)
+
+
+@pytest.mark.skipif(not (SHARED / "bccd").is_dir(), reason="needs ../shared/data")
+@pytest.mark.parametrize(
+    ("name", "tasks", "counts"),
+    [
+        ("bccd", {"boxes": "detection", "wbc_class": "classification"}, [205, 87, 72]),
+        ("playing_cards", {"boxes": "detection", "card_class": "classification"}, [241, 55, 67]),
+        ("coco128", {"boxes": "detection", "largest_box_supercategory": "classification"}, [128, 64, 64]),
+    ],
+)
+def test_sets_of_others_are_recognised_with_their_own_splits(
+    name: str, tasks: dict[str, str], counts: list[int], tmp_path: Path
+) -> None:
+    root = Path(os.path.relpath(SHARED / name))
+    found = new_config(root)
+    assert found.recognised.tasks == tasks
+    assert list(found.counts.values()) == counts
+    assert not found.splits
