@@ -62,7 +62,10 @@ class Results(Callback):
             return
         run_dir = self.run_dir or run_folder(trainer)
         if run_dir is not None:
-            write_results(run_dir / "results.json", metrics, self._meta(run_dir, trainer, pl_module))
+            # a validation beside a test, in a loop of one's own, has a file beside it
+            alone = stage == "test" or not (run_dir / "results.json").exists()
+            name = "results.json" if alone else "validation.json"
+            write_results(run_dir / name, metrics, self._meta(run_dir, trainer, pl_module))
         if self.show:
             self._print(metrics, pl_module, run_dir, stage)
 
