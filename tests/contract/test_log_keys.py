@@ -2,6 +2,7 @@
 
 import pytest
 
+from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.evaluation.log_keys import metric_names, monitored_keys, what_is_wrong
 from mtl.heads.head import Head
 from mtl.heads.whole.classification import ClassificationHead
@@ -9,7 +10,6 @@ from mtl.heads.whole.regression import RegressionHead
 from mtl.module import MultiTaskLightningModule
 from mtl.task import Task
 from tests.contract.kit.batches import PLACES, build, every_head
-from tests.contract.kit.trunks import Small
 
 
 @every_head
@@ -22,7 +22,8 @@ def test_the_metrics_of_every_head_are_known_before_a_run(cls: type[Head], kind:
 
 def test_errors_are_better_when_they_are_low_and_typos_are_wrong() -> None:
     tasks = {"a": Task("a", "classification", 3), "b": Task("b", "regression")}
-    module = MultiTaskLightningModule(tasks, Small(), {"a": ClassificationHead, "b": RegressionHead})
+    heads = {"a": ClassificationHead, "b": RegressionHead}
+    module = MultiTaskLightningModule(tasks, ResidualFPN(width=4, pyramid_width=8), heads)
     known, unknown = monitored_keys(module)
     assert {
         "val/score": "max",
@@ -40,6 +41,6 @@ def test_errors_are_better_when_they_are_low_and_typos_are_wrong() -> None:
 
 
 def test_a_head_with_another_input_than_an_example_has_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtl.targets.classification.ClassificationTarget.perfect", lambda *_: {})
+    monkeypatch.setattr("mtl.targets.classification.Classification.perfect", lambda *_: {})
     head = build(ClassificationHead, "classification", "map")
     assert metric_names(head, PLACES["map"].inputs) is None
