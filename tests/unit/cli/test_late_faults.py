@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtl.cli.app import Run
-from mtl.cli.main import _be_quiet, main
+from mtl.cli.main import be_quiet, main
 from mtl.cli.stopped_runs import resume_line
 from mtl.config.command_line import read_command_line
 from mtl.runs.metrics_csv import MetricsCSV
@@ -50,7 +50,7 @@ def test_a_lone_logger_leaves_the_csv_of_the_run(folder: Path, logger: str) -> N
 def test_a_profile_is_printed_and_lightnings_tips_are_not() -> None:
     before = {name: logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.pytorch.profilers")}
     try:
-        _be_quiet()
+        be_quiet()
         assert logging.getLogger("lightning.pytorch.profilers.profiler").isEnabledFor(logging.INFO)
         assert not logging.getLogger("lightning.pytorch.utilities").isEnabledFor(logging.INFO)
     finally:
