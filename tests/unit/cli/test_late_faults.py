@@ -11,6 +11,8 @@ from mtl.cli.app import Run
 from mtl.cli.main import be_quiet, main
 from mtl.cli.stopped_runs import resume_line
 from mtl.config.command_line import read_command_line
+from mtl.config.paths import refuse_outside
+from mtl.config.yaml_lines import ConfigError
 from mtl.runs.metrics_csv import MetricsCSV
 
 
@@ -45,6 +47,12 @@ def test_a_lone_logger_leaves_the_csv_of_the_run(folder: Path, logger: str) -> N
     loggers = Run(read_command_line("fit", words), ["fit", *words]).trainer.loggers
     assert [type(one).__name__ for one in loggers] == [logger, "MetricsCSV"]
     assert isinstance(loggers[1], MetricsCSV)
+
+
+def test_an_empty_suffix_as_loggers_have_it_by_default_is_no_name_to_refuse() -> None:
+    refuse_outside(("trainer", "logger", "init_args", "filename_suffix"), "", is_path=False)
+    with pytest.raises(ConfigError, match="is a name in the run's folder"):
+        refuse_outside(("trainer", "logger", "init_args", "filename_suffix"), "../x", is_path=False)
 
 
 def test_a_profile_is_printed_and_lightnings_tips_are_not() -> None:

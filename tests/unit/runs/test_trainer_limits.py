@@ -66,6 +66,7 @@ def lbfgs(**options: Any) -> Any:
     return tiny_module(optim=optim, prepare={"image": partial(ImageInput, channels_last=False)}, **options)
 
 
+@pytest.mark.filterwarnings("ignore:You requested to overfit")
 def test_lbfgs_lowers_the_loss_by_several_looks_at_each_batch() -> None:
     losses = []
 
