@@ -27,7 +27,7 @@ from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.model import MultiTaskModel
 from mtl.optim import Optim
 from mtl.runs.initial_weights import InitialWeights
-from mtl.runs.trainer_limits import adds_groups, refuse_optimizer, refuse_settings
+from mtl.runs.trainer_limits import adds_groups, refuse_optimizer, refuse_settings, stepping_batches
 from mtl.task import IMAGE, InputSpec, Task
 
 # losses -> what is minimised, and the weights to log
@@ -126,7 +126,7 @@ class MultiTaskLightningModule(LightningModule):
             adapt(self.model.inputs)
 
     def configure_optimizers(self) -> Any:
-        steps = self.trainer.estimated_stepping_batches
+        steps = stepping_batches(self.trainer)
         groups, with_frozen = self.more_parameter_groups, not adds_groups(self.trainer)
         optimizer, schedule = self.optim.build(self.model, steps, groups, with_frozen)
         refuse_optimizer(optimizer, self.trainer, bool(groups))

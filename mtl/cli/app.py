@@ -16,6 +16,7 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
 from lightning.pytorch.loggers import Logger
 
+from mtl.backbones.pretrained import without_pretrained
 from mtl.callbacks.checkpoints.stop_signals import TrainingStopped
 from mtl.callbacks.defaults import default_callbacks
 from mtl.callbacks.distributed.strategies import refuse_strategy
@@ -72,9 +73,10 @@ class Run:
         check_trainer(self.config.trainer, line.command, self.settings.merged)
         build = Builder()
         try:
-            self.built: Namespace = self.settings.parser.instantiate(
-                self.settings.expanded, instantiators=[(build, object, True)]
-            )
+            with without_pretrained(self.checkpoint is not None):
+                self.built: Namespace = self.settings.parser.instantiate(
+                    self.settings.expanded, instantiators=[(build, object, True)]
+                )
             self.data: JointDataModule = self.built.data
             self.model: MultiTaskLightningModule = self.built.model
             self.run_dir = self._make_run_folder()
@@ -109,8 +111,9 @@ class Run:
                     logger.close(code)
 
     def _start(self) -> None:
+        start = -1
         if self.checkpoint is not None:
-            check_fits(self.checkpoint, self.model)
+            start = check_fits(self.checkpoint, self.model)
             self.model.init_from = None  # the checkpoint has all weights; the other run may be gone
         options: dict[str, Any] = {"datamodule": self.data, "ckpt_path": self.checkpoint, "weights_only": True}
         if self.line.command == "fit":
@@ -123,6 +126,11 @@ class Run:
                 end_other_ranks(self.trainer)
                 say_what_is_saved(self.run_dir, self.trainer, self.line.allow)
                 raise
+            if self.trainer.global_step == start:
+                _log.warning(
+                    "nothing was trained: the checkpoint is at step %d, where this run ends. To train on, raise "
+                    "--trainer.max_steps or --trainer.max_epochs.", start,
+                )  # fmt: skip
             self._test_best()
         elif self.line.command == "validate":
             self.trainer.validate(self.model, **options, verbose=False)

@@ -111,6 +111,7 @@ def _wants_traceback(words: list[str]) -> bool:
 def be_quiet() -> None:
     """Hide Lightning's tips and hardware lines, and show our own notes."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # somebody has asked for a profile
     notes = logging.getLogger("mtl")
     if not notes.handlers:
         handler = logging.StreamHandler()

@@ -48,12 +48,15 @@ def _checkpoints_of(line: CommandLine, run: Path) -> Path | None:
     return None if line.configs else saved_checkpoints(run)
 
 
-def check_fits(path: Path, model: nn.Module) -> None:
+def check_fits(path: Path, model: nn.Module) -> int:
     """Compare a checkpoint with the model it is meant for, before anything runs.
 
     Args:
         path: the checkpoint.
         model: the model the config describes.
+
+    Returns:
+        The optimiser steps that it has made.
 
     Raises:
         ConfigError: naming what differs, and the version that wrote it if that is another one.
@@ -67,3 +70,4 @@ def check_fits(path: Path, model: nn.Module) -> None:
             f"checkpoint {str(path)!r} was made by another model than this config describes: {told}. "
             "Use the config of its own run: --run RUN_FOLDER."
         )
+    return int(state.get("global_step", -1))

@@ -104,7 +104,7 @@ def refuse_outside(where: KeyPath, value: Any, is_path: bool, origin: Origin | N
         reason = "is set by the run itself, which writes into its own folder: leave it out"
     elif of_run and key == "filename" and not _FILE_NAME.fullmatch(text):
         reason = "is a file in the run's folder: one name, with numbers such as {step:06d} or {val/score:.3f}"
-    elif key in _NAMES and (of_run or key == "report_csv") and not is_name(text):
+    elif key in _NAMES and (of_run or key == "report_csv") and text and not is_name(text):
         reason = "is a name in the run's folder: letters, digits and any of _ . + = @ -"
     if reason:
         raise ConfigError(f"`{'.'.join(where)}` {reason}; found {value!r:.200}.", origin)

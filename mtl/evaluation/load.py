@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from mtl.backbones.pretrained import without_pretrained
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
@@ -70,7 +71,8 @@ def load_checkpoint(path: str | Path, allow: Sequence[str] = ()) -> TrainedModel
             "model yourself and load checkpoint['state_dict'] into it."
         )
     try:
-        model = build_model(settings, TrainedModel)
+        with without_pretrained():
+            model = build_model(settings, TrainedModel)
     except ConfigError as error:
         raise ConfigError(f"checkpoint {str(path)!r} ({written_by(state)}) cannot be rebuilt here: {error}") from error
     if told := differences(state, model):

@@ -1,5 +1,6 @@
 """The record that repeats a run: config, command line, code version, environment."""
 
+import importlib.util
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 from mtl.config.foreign_files import read_small
+from mtl.config.papers import installed_papers
 from mtl.config.search_path import ROOT
 from mtl.config.yaml_limits import MOST_BYTES
 
@@ -64,6 +66,7 @@ def environment() -> dict[str, Any]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": git_state(Path.cwd()),
+        "papers_git": {name: state for name in installed_papers() if (state := _state_of(name)) is not None},
         "mtl_git": git_state(ROOT) if (ROOT / ".git").exists() else None,
         "python": platform.python_version(),
         "packages": {name: version for name in ("mtl", *_PACKAGES) if (version := _version(name))},
@@ -72,6 +75,14 @@ def environment() -> dict[str, Any]:
         "gpus": devices,
         "cuda": torch.version.cuda if devices else None,
     }
+
+
+def _state_of(package: str) -> dict[str, Any] | None:
+    """The commit of an installed paper that is a checkout, as `pip install -e` makes it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None or "site-packages" in Path(spec.origin).parts:  # a copy, of no checkout
+        return None
+    return git_state(Path(spec.origin).parent)
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

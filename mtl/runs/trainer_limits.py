@@ -1,7 +1,9 @@
 """What a trainer may not have: settings and callbacks of Lightning that would train or measure something else."""
 
+import math
+
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import BaseFinetuning
+from lightning.pytorch.callbacks import BaseFinetuning, GradientAccumulationScheduler
 from lightning.pytorch.plugins.precision import HalfPrecision
 from torch.optim import LBFGS, Optimizer
 
@@ -37,6 +39,21 @@ def adds_groups(trainer: Trainer) -> bool:
     return any(isinstance(callback, BaseFinetuning) for callback in getattr(trainer, "callbacks", []))
 
 
+def stepping_batches(trainer: Trainer) -> float:
+    """Optimiser steps of the whole run as Lightning estimates them, also where accumulation changes between epochs.
+
+    Args:
+        trainer: the trainer, in a fit.
+    """
+    steps: float = trainer.estimated_stepping_batches
+    found = [c for c in getattr(trainer, "callbacks", []) if isinstance(c, GradientAccumulationScheduler)]
+    batches, epochs = trainer.num_training_batches, trainer.max_epochs
+    if not found or epochs is None or epochs < 1 or not 0 < batches < math.inf:
+        return steps
+    total = sum(math.ceil(batches / found[0].get_accumulate_grad_batches(epoch)) for epoch in range(epochs))
+    return total if trainer.max_steps < 0 else min(total, trainer.max_steps)
+
+
 def refuse_optimizer(optimizer: Optimizer, trainer: Trainer, learns_weights: bool) -> None:
     """Refuse an optimiser that evaluates the losses of a step many times where one evaluation is all there is.
 
@@ -48,6 +65,13 @@ def refuse_optimizer(optimizer: Optimizer, trainer: Trainer, learns_weights: boo
     Raises:
         ValueError: naming what does not fit, and the way out.
     """
+    model = getattr(trainer.lightning_module, "model", None)
+    if isinstance(optimizer, LBFGS) and getattr(model, "channels_last", False):
+        raise ValueError(
+            "LBFGS (optim.optimizer) reads all gradients as one line, which filters that lie channels-last in memory "
+            "are not. Set model.prepare: {image: {class_path: ImageInput, init_args: {channels_last: false}}}, or take "
+            "AdamW."
+        )
     if isinstance(optimizer, LBFGS) and trainer.accumulate_grad_batches > 1:
         raise ValueError(
             "LBFGS evaluates the last batch many times, and accumulate_grad_batches > 1 would add up all of them. Set "

@@ -16,6 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from mtl.backbones.backbone import StagedBackbone, State, only_input, run_stages
 from mtl.backbones.image.pyramid import STRIDES, Pyramid, check_levels, needed_inputs
+from mtl.backbones.pretrained import pretrained_wanted
 from mtl.errors import did_you_mean
 from mtl.features import Features, FeatureSpec
 from mtl.task import IMAGE, Inputs
@@ -153,6 +154,8 @@ def build_network(name: str, weights: str | None, **options: Any) -> nn.Module:
                 f"{name} has no weights {weights!r}; weights are {', '.join(dict.fromkeys(sets))}, and null for random "
                 f"weights.{did_you_mean(weights, sets)}"
             )
+    if weights is not None and not pretrained_wanted():
+        return _with_random_weights(name, options)
     try:
         network: nn.Module = models.get_model(name, weights=weights, **options)
     except OSError as error:  # no network, disk full, refused by the server
@@ -161,6 +164,16 @@ def build_network(name: str, weights: str | None, **options: Any) -> nn.Module:
             "weights, or copy the file from a machine with internet access into the folder checkpoints/ of "
             f"{torch.hub.get_dir()} (set by TORCH_HOME)."
         ) from error
+    return network
+
+
+def _with_random_weights(name: str, options: dict[str, Any]) -> nn.Module:
+    """The layers that a network has with pretrained weights, where torchvision builds other ones without."""
+    if name == "googlenet":
+        options = {"aux_logits": False, "init_weights": False} | options
+    network: nn.Module = models.get_model(name, weights=None, **options)
+    if hasattr(network, "transform_input"):
+        setattr(network, "transform_input", True)  # noqa: B010, a plain attribute
     return network
 
 

@@ -11,6 +11,8 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from mtl.runs.trainer_limits import stepping_batches
+
 
 class RunProgress(ProgressBar):
     """Steps done of all steps, rate, time left, the loss of each task and the last score.
@@ -206,7 +208,7 @@ def _is_task_loss(key: str) -> bool:
 
 
 def _total_steps(trainer: Trainer) -> int | None:
-    total = trainer.estimated_stepping_batches
+    total = stepping_batches(trainer)
     return int(total) if total not in (float("inf"), -1) else None
 
 

@@ -1,4 +1,4 @@
-"""`Results`: after the test, `results.json` in the run folder and one small table on the screen."""
+"""`Results`: after a test or a validation alone, `results.json` in its folder and one small table on the screen."""
 
 import json
 import math
@@ -18,7 +18,9 @@ from mtl.runs.metrics_csv import run_folder
 
 
 class Results(Callback):
-    """Writes every test metric under its log key, with a block `meta`, and prints a row for each task.
+    """Writes every metric of a test, or of `validate`, under its log key, and prints a row for each task.
+
+    A block `meta` says of which run and checkpoint.
 
     Also logs `best/score`, the best validation score so far: one number for a sweep to maximise.
 
@@ -39,6 +41,9 @@ class Results(Callback):
         self._started_at = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            numbers = trainer.callback_metrics.items()
+            self._report(trainer, pl_module, "val", {k: float(v) for k, v in numbers if k.startswith("val/")})
         score = trainer.callback_metrics.get("val/score")
         if trainer.sanity_checking or trainer.state.fn != "fit" or score is None:
             return
@@ -50,14 +55,19 @@ class Results(Callback):
         self._train_s, self._steps, self._started_at = self._seconds(), trainer.global_step, None
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        metrics = self.test_metrics(trainer)
+        self._report(trainer, pl_module, "test", self.test_metrics(trainer))
+
+    def _report(self, trainer: Trainer, pl_module: LightningModule, stage: str, metrics: Mapping[str, float]) -> None:
         if not trainer.is_global_zero or not metrics:
             return
         run_dir = self.run_dir or run_folder(trainer)
         if run_dir is not None:
-            write_results(run_dir / "results.json", metrics, self._meta(run_dir, trainer, pl_module))
+            # a validation beside a test, in a loop of one's own, has a file beside it
+            alone = stage == "test" or not (run_dir / "results.json").exists()
+            name = "results.json" if alone else "validation.json"
+            write_results(run_dir / name, metrics, self._meta(run_dir, trainer, pl_module))
         if self.show:
-            self._print(metrics, pl_module, run_dir)
+            self._print(metrics, pl_module, run_dir, stage)
 
     def test_metrics(self, trainer: Trainer) -> dict[str, float]:
         """The numbers that the run is reported by, by log key `test/...`.
@@ -98,12 +108,14 @@ class Results(Callback):
             "tasks": _judged_by(pl_module),
         }
 
-    def _print(self, metrics: Mapping[str, float], pl_module: LightningModule, run_dir: Path | None) -> None:
+    def _print(
+        self, metrics: Mapping[str, float], pl_module: LightningModule, run_dir: Path | None, stage: str
+    ) -> None:
         console = get_console()
         tasks = list(pl_module.tasks)  # type: ignore[arg-type]
-        if (classes := class_table(metrics, tasks)) is not None:
+        if (classes := class_table(metrics, tasks, stage)) is not None:
             console.print("", classes)
-        console.print("", task_table(metrics, tasks))
+        console.print("", task_table(metrics, tasks, stage))
         if run_dir is not None:
             console.print(f"run folder: {run_dir}", highlight=False, soft_wrap=True)
 

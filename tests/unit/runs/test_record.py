@@ -60,3 +60,15 @@ def test_nothing_that_a_repository_configures_is_run(tmp_path: Path, monkeypatch
 def test_outside_a_repository_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_state(tmp_path) is None
+
+
+def test_the_commit_of_an_installed_paper_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "paper_of_a_test").mkdir()
+    (tmp_path / "paper_of_a_test" / "__init__.py").write_text("")
+    repository(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("mtl.runs.record.installed_papers", lambda: {"paper_of_a_test": "a", "paper_that_is_gone": "b"})
+    found = environment()["papers_git"]
+    assert {name: state["sha"] for name, state in found.items()} == {
+        "paper_of_a_test": git(tmp_path, "rev-parse", "HEAD")
+    }
