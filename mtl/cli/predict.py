@@ -136,7 +136,7 @@ def _model(checkpoint: Path) -> MultiTaskLightningModule:
 def _as_in_training(run: Path) -> dict[str, Any]:
     """How the run brought its images to the network's size."""
     config = read_config([run / "config.yaml"])
-    found = {name: config.get(("data", "init_args", name)) for name in ("image_size", "fit")}
+    found = {name: config.get(("data", "init_args", name)) for name in ("image_size", "fit", "pixel_range")}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -10,6 +10,7 @@ from rich import get_console
 from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
+from mtl.data.deep_pixels import PixelRange
 from mtl.data.files_below import files_below
 from mtl.data.images import SUFFIXES
 from mtl.data.resize import FitMode, read_fitted
@@ -34,6 +35,7 @@ def predict_folder(
     batch_size: int = 16,
     fit: FitMode = "letterbox",
     pictures: int | None = None,
+    pixel_range: PixelRange | None = None,
 ) -> dict[str, Any]:
     """Predict for every picture below a folder; write `predictions.json`, `predictions.csv`, `pictures/` and `masks/`.
 
@@ -49,6 +51,7 @@ def predict_folder(
         batch_size: pictures at a time.
         fit: how a picture is brought to that size, as in training.
         pictures: how many pictures get an annotated copy, the first ones; all by default.
+        pixel_range: values of 16-bit, 32-bit and float pictures that become black and white, as in training.
 
     Returns:
         Numbers of `pictures`, `boxes` and `skipped` files, `skipped_files` by name with the reason, and `not_drawn`:
@@ -72,12 +75,13 @@ def predict_folder(
     for name, reason in unreadable.items():
         files.skip(name, reason)
     copies = PictureCopies(
-        lambda one: write_copy(one, predictor.tasks, output), lambda name, why: files.skip(name, why, "not_drawn")
+        lambda one: write_copy(one, predictor.tasks, output, pixel_range),
+        lambda name, why: files.skip(name, why, "not_drawn"),
     )
     done = False
     try:
         with predictor.ready():
-            for read in _read(root, paths, size, fit, batch_size, predictor.channels, files):
+            for read in _read(root, paths, _Fit(size, fit, pixel_range, predictor.channels), batch_size, files):
                 for one in _predict(predictor, read, score_threshold):
                     _write(one, files, copies, pictures)
                 files.flush()
@@ -160,25 +164,27 @@ class _Read:
     to_original: Tensor
 
 
-def _read(
-    root: Path,
-    files: list[Path],
-    size: tuple[int, int],
-    fit: FitMode,
-    batch_size: int,
-    channels: int,
-    written: PredictionFiles,
-) -> Iterator[list[_Read]]:
+@dataclass(frozen=True)
+class _Fit:
+    """How pictures are brought to the network's input."""
+
+    size: tuple[int, int]
+    mode: FitMode
+    pixel_range: PixelRange | None
+    channels: int
+
+
+def _read(root: Path, files: list[Path], fit: _Fit, batch_size: int, written: PredictionFiles) -> Iterator[list[_Read]]:
     for start in range(0, len(files), batch_size):
         read = []
         for path in files[start : start + batch_size]:
             name = path.relative_to(root).as_posix() if path != root else path.name
             try:
-                image, original_size, to_original = read_fitted(path, size, fit)
+                image, original_size, to_original = read_fitted(path, fit.size, fit.mode, None, fit.pixel_range)
             except Exception as error:  # noqa: BLE001, decoders of damaged files raise anything
                 written.skip(name, str(error.__cause__ or error) or type(error).__name__)
                 continue
-            if channels == 1:
+            if fit.channels == 1:
                 image = rgb_to_grayscale(image)
             read.append(_Read(path, name, image, original_size, to_original))
         if read:
