@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from mtl.backbones.pretrained import without_pretrained
 from mtl.config.import_policy import allow_imports
 from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.build import build_model
@@ -44,7 +45,8 @@ def load_checkpoint(path: str | Path) -> MultiTaskLightningModule:
             "Build the MultiTaskLightningModule yourself and load checkpoint['state_dict'] into it."
         )
     try:
-        model = build_model(settings)
+        with without_pretrained():
+            model = build_model(settings)
     except ConfigError as error:
         raise ConfigError(f"checkpoint {str(path)!r} ({written_by(state)}) cannot be rebuilt here: {error}") from error
     if told := differences(state, model):

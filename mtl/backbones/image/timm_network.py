@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mtl.backbones.backbone import StagedBackbone, State, only_input, run_stages
 from mtl.backbones.image.pyramid import STRIDES, Pyramid, check_levels, needed_inputs
+from mtl.backbones.pretrained import pretrained_wanted
 from mtl.errors import did_you_mean, import_optional
 from mtl.features import Features, FeatureSpec, Layout
 from mtl.task import IMAGE, Inputs
@@ -71,7 +72,9 @@ class TimmBackbone(StagedBackbone):
         self.needed = needed_inputs(levels, channels, name)
         wanted = [outputs[STRIDES[int(level[1])]]["index"] for level in self.needed]
         try:
-            network = timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=wanted, **size)
+            network = timm.create_model(
+                name, pretrained=pretrained and pretrained_wanted(), features_only=True, out_indices=wanted, **size
+            )
         except OSError as error:  # no network, disk full, refused by the server
             raise RuntimeError(
                 f"weights of {name} cannot be downloaded ({error}). Set `pretrained: false` to train from random "

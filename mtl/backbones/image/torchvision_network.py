@@ -16,6 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from mtl.backbones.backbone import StagedBackbone, State, only_input, run_stages
 from mtl.backbones.image.pyramid import STRIDES, Pyramid, check_levels, needed_inputs
+from mtl.backbones.pretrained import pretrained_wanted
 from mtl.errors import did_you_mean
 from mtl.features import Features, FeatureSpec
 from mtl.task import IMAGE, Inputs
@@ -154,7 +155,7 @@ def build_network(name: str, weights: str | None, **options: Any) -> nn.Module:
                 f"weights.{did_you_mean(weights, sets)}"
             )
     try:
-        network: nn.Module = models.get_model(name, weights=weights, **options)
+        network: nn.Module = models.get_model(name, weights=weights if pretrained_wanted() else None, **options)
     except OSError as error:  # no network, disk full, refused by the server
         raise RuntimeError(
             f"weights {weights!r} of {name} cannot be downloaded ({error}). Set `weights: null` to train from random "
