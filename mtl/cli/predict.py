@@ -1,6 +1,7 @@
 """`python -m mtl predict`: pictures, rows of a table, sentences or recordings through a trained model."""
 
 import argparse
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,7 @@ def predict(arguments: list[str]) -> None:
             "`predict` needs --images FOLDER; a run of a table takes --table FILE, a run of sentences --text FILE, "
             "and a run of recordings --audio FOLDER."
         )
-    if options.images is not None and not options.images.exists():
-        raise FileNotFoundError(
-            f"there is no folder {str(options.images)!r}; --images takes a folder of pictures, or one picture."
-        )
+    images = _places(options.images or [])
     if options.model is not None:
         _predict_exported(options)
         return
@@ -75,7 +73,7 @@ def predict(arguments: list[str]) -> None:
     own_folder(run if settings and options.run and options.output is None else output)
     found = predict_folder(
         model,
-        images=options.images,
+        images=images,
         output=output,
         score_threshold=options.score_threshold,
         batch_size=options.batch_size,
@@ -83,6 +81,19 @@ def predict(arguments: list[str]) -> None:
         **settings,
     )
     _say(found, output)
+
+
+def _places(words: list[str]) -> list[Path]:
+    """Folders and pictures, where patterns stand for what they match; a name that exists is no pattern."""
+    places: list[Path] = []
+    for word in words:
+        found = [word] if Path(word).exists() else sorted(glob(word, recursive=True))
+        if not found:
+            raise FileNotFoundError(
+                f"there is no folder {word!r}; --images takes folders of pictures, pictures, and patterns."
+            )
+        places += map(Path, found)
+    return list(dict.fromkeys(places))
 
 
 def _predict_exported(options: argparse.Namespace) -> None:
@@ -98,7 +109,7 @@ def _predict_exported(options: argparse.Namespace) -> None:
     own_folder(output)
     found = predict_folder(
         file,
-        images=options.images,
+        images=_places(options.images),
         output=output,
         image_size=size if size and len(size) == 2 else size and size[0],
         score_threshold=options.score_threshold,
@@ -155,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ckpt_path", help="another checkpoint")
     parser.add_argument("--model", type=Path, help="model.onnx that `export` wrote, in place of --run")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--images", type=Path, help="folder of pictures, or one picture")
+    source.add_argument("--images", nargs="+", help="folders of pictures, pictures, or patterns such as 'x/*.jpg'")
     source.add_argument("--table", type=Path, help="CSV with the input columns")
     source.add_argument("--text", type=Path, help="file with one sentence a line")
     source.add_argument("--audio", type=Path, help="folder of recordings (WAV, FLAC, Ogg), or one recording")

@@ -40,10 +40,12 @@ def read_csv(path: Path, required: Sequence[str], advice: str = "") -> Rows:
     Raises:
         ValueError: if a column is missing or occurs twice, or a row's number of cells differs from the header's.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    text, separator = _without_separator(read_text(path))
+    # a blank after the comma, as people write it, would make a quote part of the cell
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     rows, lines = [], []
     try:
-        columns = _columns(next(reader, []), path)
+        columns = _columns(next((cells for cells in reader if any(cell.strip() for cell in cells)), []), path)
         for column in required:
             _require(column, columns, path, advice)
         for cells in reader:
@@ -61,6 +63,13 @@ def read_csv(path: Path, required: Sequence[str], advice: str = "") -> Rows:
     return Rows(str(path), tuple(columns), rows, lines)
 
 
+def _without_separator(text: str) -> tuple[str, str]:
+    """The text without the first line `sep=;` that Excel writes and reads, and its separator, a comma by default."""
+    if text[:4].lower() == "sep=" and text[5:6] in ("\r", "\n") and text[4] not in '\r\n"':
+        return "\n" + text[5:].lstrip("\r").removeprefix("\n"), text[4]  # lines keep their numbers
+    return text, ","
+
+
 def _columns(header: Sequence[str], path: Path) -> list[str]:
     columns = [cell.strip() for cell in header]
     while columns and not columns[-1]:
@@ -75,8 +84,7 @@ def _require(column: str, columns: Sequence[str], path: Path, advice: str) -> No
     if column in columns:
         return
     state = f"it has {printable(', '.join(columns))}." if columns else "it is empty."
-    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-        state += " Its separator is not a comma: save it with commas."
-    raise ValueError(
-        f"{str(path)!r} has no column {column!r}; {state}{did_you_mean(column, columns)} {advice}".rstrip()
-    )
+    hint = did_you_mean(column, columns)
+    if any(mark in name for name in columns for mark in ";\t|"):
+        hint = " Its separator is not a comma: save it with commas."
+    raise ValueError(f"{str(path)!r} has no column {column!r}; {state}{hint} {advice}".rstrip())

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from mtl.data.deep_pixels import DEEP_MODES, PixelRange, to_8_bit
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
 # formats of these suffixes; Pillow uses no other decoder, even for a misleading suffix (its EPS decoder runs
 # ghostscript)
@@ -40,7 +42,6 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _TIFF_SIZE = (256, 257)  # tags of width and height
-_SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L")
 # exceptions of decoders for damaged files
 _DAMAGE = (
     OSError,
@@ -95,13 +96,20 @@ def read_header(path: str | Path, max_pixels: int | None = None) -> Header:
         return _header(image)
 
 
-def read_image(path: str | Path, at_least: tuple[int, int] | None = None, max_pixels: int | None = None) -> Tensor:
+def read_image(
+    path: str | Path,
+    at_least: tuple[int, int] | None = None,
+    max_pixels: int | None = None,
+    pixel_range: PixelRange | None = None,
+) -> Tensor:
     """One picture, upright, as RGB.
 
     Args:
         path: the file.
         at_least: sufficient height and width in pixels; a JPEG may then be decoded at 1/2, 1/4 or 1/8 of its size.
         max_pixels: maximum number of pixels (height times width) in the file; `MAX_PIXELS` by default.
+        pixel_range: values of 16-bit, 32-bit and float pictures that become black and white; the whole 16 bits by
+            default, and 0 to 255 for floats.
 
     Returns:
         The picture, uint8 [3,H,W].
@@ -110,11 +118,14 @@ def read_image(path: str | Path, at_least: tuple[int, int] | None = None, max_pi
         ValueError: if the file cannot be decoded, or exceeds the limit.
     """
     with _opened(path, max_pixels) as image:
-        return _pixels(image, _orientation(image), at_least)
+        return _pixels(image, _orientation(image), at_least, pixel_range)
 
 
 def read_to_fit(
-    path: str | Path, sufficient: Callable[[int, int], tuple[int, int]], max_pixels: int | None = None
+    path: str | Path,
+    sufficient: Callable[[int, int], tuple[int, int]],
+    max_pixels: int | None = None,
+    pixel_range: PixelRange | None = None,
 ) -> tuple[Tensor, Header]:
     """As `read_image`, where the sufficient size follows from the picture's own; the file is opened once.
 
@@ -122,6 +133,7 @@ def read_to_fit(
         path: the file.
         sufficient: of the height and width of the upright picture: sufficient height and width in pixels.
         max_pixels: maximum number of pixels in the file; `MAX_PIXELS` by default.
+        pixel_range: as of `read_image`.
 
     Returns:
         The picture, uint8 [3,H,W], and its header.
@@ -132,7 +144,35 @@ def read_to_fit(
     with _opened(path, max_pixels) as image:
         header = _header(image)
         at_least = sufficient(header.height, header.width) if image.format == "JPEG" else None
-        return _pixels(image, header.orientation, at_least), header
+        return _pixels(image, header.orientation, at_least, pixel_range), header
+
+
+def check_image(path: str | Path, max_pixels: int | None = None) -> None:
+    """Decode a picture as `read_image` does, and forget it: a large one takes a third of the memory.
+
+    Args:
+        path: the file.
+        max_pixels: maximum number of pixels; `MAX_PIXELS` by default.
+
+    Raises:
+        ValueError: if the file cannot be decoded, or exceeds the limit.
+    """
+    with _opened(path, max_pixels) as image:
+        _rgb(_upright(image, _orientation(image)), None)
+
+
+def read_values(path: str | Path, max_pixels: int | None = None) -> NDArray[np.float64]:
+    """The stored numbers of a picture.
+
+    Args:
+        path: the file.
+        max_pixels: maximum number of pixels; `MAX_PIXELS` by default.
+
+    Raises:
+        ValueError: if the file cannot be decoded, or exceeds the limit.
+    """
+    with _opened(path, max_pixels) as image:
+        return np.asarray(image).astype(np.float64)
 
 
 def read_indices(path: str | Path, max_pixels: int | None = None) -> Tensor:
@@ -259,11 +299,13 @@ def _header(image: Image.Image) -> Header:
     return Header(height, width, image.mode, orientation)
 
 
-def _pixels(image: Image.Image, orientation: int, at_least: tuple[int, int] | None) -> Tensor:
+def _pixels(
+    image: Image.Image, orientation: int, at_least: tuple[int, int] | None, pixel_range: PixelRange | None
+) -> Tensor:
     """Uint8 [3,H,W], upright."""
     if at_least is not None and image.format == "JPEG" and image.mode == "RGB":
         image.draft("RGB", at_least if orientation in SIDEWAYS else at_least[::-1])
-    return torch.from_numpy(np.array(_rgb(_upright(image, orientation)))).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.array(_rgb(_upright(image, orientation), pixel_range))).permute(2, 0, 1).contiguous()
 
 
 def _orientation(image: Image.Image) -> int:
@@ -296,10 +338,9 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_TURNS[orientation])
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT:
-        # Pillow would clip 16-bit values at 255 instead of dividing
-        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+def _rgb(image: Image.Image, pixel_range: PixelRange | None) -> Image.Image:
+    if image.mode in DEEP_MODES:
+        return to_8_bit(image, pixel_range).convert("RGB")
     if image.mode == "P":
         image = image.convert("RGBA")
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from mtl.data.deep_pixels import PixelRange
 from mtl.data.images import read_to_fit
 
 FitMode = Literal["letterbox", "stretch"]
@@ -65,7 +66,11 @@ def fit_image(
 
 
 def read_fitted(
-    path: str | Path, size: tuple[int, int], mode: FitMode = "letterbox", max_pixels: int | None = None
+    path: str | Path,
+    size: tuple[int, int],
+    mode: FitMode = "letterbox",
+    max_pixels: int | None = None,
+    pixel_range: PixelRange | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Read one picture onto a canvas of fixed size, as in training; for inference on a folder.
 
@@ -74,6 +79,7 @@ def read_fitted(
         size: height and width of the canvas.
         mode: `letterbox` or `stretch`.
         max_pixels: maximum number of pixels in the file; `mtl.data.images.MAX_PIXELS` by default.
+        pixel_range: values of 16-bit, 32-bit and float pictures that become black and white.
 
     Returns:
         The canvas, uint8 [3,*size]; height and width of the upright picture in its file [2]; `to_original` [4].
@@ -81,7 +87,9 @@ def read_fitted(
     Raises:
         ValueError: if the file cannot be decoded, or exceeds the limit.
     """
-    image, header = read_to_fit(path, lambda height, width: fit_geometry((height, width), size, mode)[0], max_pixels)
+    image, header = read_to_fit(
+        path, lambda height, width: fit_geometry((height, width), size, mode)[0], max_pixels, pixel_range
+    )
     original = header.height, header.width
     image, to_original = fit_image(image, size, mode, original)
     return image, torch.tensor(original), to_original

@@ -44,7 +44,7 @@ def as_in_training(run: Path) -> dict[str, Any]:
     if not (run / "config.yaml").is_file():
         return {}
     config = read_config([run / "config.yaml"])
-    found = {name: config.get(("data", "init_args", name)) for name in ("image_size", "fit")}
+    found = {name: config.get(("data", "init_args", name)) for name in ("image_size", "fit", "pixel_range")}
     if isinstance(found["image_size"], int):
         found["image_size"] = [found["image_size"]] * 2
     return {name: value for name, value in found.items() if value is not None}

@@ -1,7 +1,9 @@
 """Predict a folder of pictures with a trained model: COCO JSON, a CSV, masks, and annotated copies."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from rich import get_console
 from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
+from mtl.data.deep_pixels import PixelRange
 from mtl.data.files_below import files_below
 from mtl.data.images import SUFFIXES
 from mtl.data.resize import FitMode, read_fitted
@@ -27,13 +30,14 @@ _MOST_NAMES = 10  # of skipped files on the screen
 
 def predict_folder(
     model: MultiTaskModel | MultiTaskLightningModule | OnnxModel,
-    images: Path,
+    images: Path | Sequence[Path],
     output: Path,
     image_size: Sequence[int] | int | None,
     score_threshold: float = 0.3,
     batch_size: int = 16,
     fit: FitMode = "letterbox",
     pictures: int | None = None,
+    pixel_range: PixelRange | None = None,
 ) -> dict[str, Any]:
     """Predict for every picture below a folder; write `predictions.json`, `predictions.csv`, `pictures/` and `masks/`.
 
@@ -42,13 +46,15 @@ def predict_folder(
 
     Args:
         model: a trained model, on the device to use, or a file that was exported from one.
-        images: folder of pictures of any size and form, or one picture; files of other kinds are left alone.
+        images: folder of pictures of any size and form, one picture, or several of both; in folders, files of other
+            kinds are left alone.
         output: folder to write to.
         image_size: height and width of the network's input in pixels, or its side; as in training.
         score_threshold: boxes below it are left out, 0 to 1.
         batch_size: pictures at a time.
         fit: how a picture is brought to that size, as in training.
         pictures: how many pictures get an annotated copy, the first ones; all by default.
+        pixel_range: values of 16-bit, 32-bit and float pictures that become black and white, as in training.
 
     Returns:
         Numbers of `pictures`, `boxes` and `skipped` files, `skipped_files` by name with the reason, and `not_drawn`:
@@ -65,19 +71,20 @@ def predict_folder(
             f"score_threshold={score_threshold} must lie within 0..1, batch_size={batch_size} be at least 1, and "
             f"pictures={pictures} at least 0."
         )
-    root, output = Path(images), Path(output)
+    images, output = [Path(images)] if isinstance(images, str | Path) else list(images), Path(output)
     unreadable: dict[str, str] = {}
-    paths = _files(root, output, unreadable)
+    paths = _files(images, output, unreadable)
     files = PredictionFiles(output, predictor.tasks)
     for name, reason in unreadable.items():
         files.skip(name, reason)
     copies = PictureCopies(
-        lambda one: write_copy(one, predictor.tasks, output), lambda name, why: files.skip(name, why, "not_drawn")
+        lambda one: write_copy(one, predictor.tasks, output, pixel_range),
+        lambda name, why: files.skip(name, why, "not_drawn"),
     )
     done = False
     try:
         with predictor.ready():
-            for read in _read(root, paths, size, fit, batch_size, predictor.channels, files):
+            for read in _read(paths, _Fit(size, fit, pixel_range, predictor.channels), batch_size, files):
                 for one in _predict(predictor, read, score_threshold):
                     _write(one, files, copies, pictures)
                 files.flush()
@@ -93,7 +100,8 @@ def predict_folder(
     _report(f"skipped {len(files.skipped)} files that cannot be read", files.skipped)
     _report(f"{len(files.not_drawn)} pictures have results, but no copy", files.not_drawn)
     if not files.num_pictures:
-        raise ValueError(f"none of the {len(paths)} pictures in {str(images)!r} could be decoded; see the names above.")
+        places = ", ".join(repr(str(place)) for place in images)
+        raise ValueError(f"none of the {len(paths)} pictures in {places} could be decoded; see the names above.")
     return {
         "pictures": files.num_pictures,
         "boxes": files.num_boxes,
@@ -133,20 +141,29 @@ def _size(image_size: Sequence[int] | int | None) -> tuple[int, int]:
     return int(image_size[0]), int(image_size[1])
 
 
-def _files(images: Path, output: Path, unreadable: dict[str, str]) -> list[Path]:
-    if images.is_file():
-        return [images]
-    if not images.is_dir():
-        raise ValueError(f"there is no folder {str(images)!r}; give a folder of pictures, or one picture.")
-
-    def note(folder: Path, error: OSError) -> None:
-        unreadable[folder.relative_to(images).as_posix()] = f"the folder cannot be listed: {error.strerror}"
-
-    # results of an earlier call are no input
-    files = [path for path in files_below(images, output, note) if path.suffix.lower() in SUFFIXES]
+def _files(images: Sequence[Path], output: Path, unreadable: dict[str, str]) -> dict[str, Path]:
+    """The pictures by the names that they have in the results: paths below the folder that holds all of them."""
+    files: list[Path] = []
+    for place in images:
+        if place.is_dir():
+            # results of an earlier call are no input
+            found = files_below(place, output, lambda folder, error: unreadable.update(_unlisted(folder, error)))
+            files += [path for path in found if path.suffix.lower() in SUFFIXES]
+        elif place.is_file():
+            files.append(place)
+        else:
+            raise ValueError(f"there is no folder {str(place)!r}; give a folder of pictures, or one picture.")
     if not files:
-        raise ValueError(f"folder {str(images)!r} has no picture ({', '.join(SUFFIXES)}); give another one.")
-    return files
+        places = ", ".join(repr(str(place)) for place in images)
+        raise ValueError(f"folder {places} has no picture ({', '.join(SUFFIXES)}); give another one.")
+    folders = {place if place.is_dir() else place.parent for place in images}
+    root = folders.pop() if len(folders) == 1 else Path(os.path.commonpath([folder.absolute() for folder in folders]))
+    files = [path if path.is_relative_to(root) else path.absolute() for path in files]
+    return {path.relative_to(root).as_posix(): path for path in files}
+
+
+def _unlisted(folder: Path, error: OSError) -> dict[str, str]:
+    return {folder.as_posix(): f"the folder cannot be listed: {error.strerror}"}
 
 
 @dataclass(frozen=True)
@@ -160,25 +177,27 @@ class _Read:
     to_original: Tensor
 
 
-def _read(
-    root: Path,
-    files: list[Path],
-    size: tuple[int, int],
-    fit: FitMode,
-    batch_size: int,
-    channels: int,
-    written: PredictionFiles,
-) -> Iterator[list[_Read]]:
-    for start in range(0, len(files), batch_size):
+@dataclass(frozen=True)
+class _Fit:
+    """How pictures are brought to the network's input."""
+
+    size: tuple[int, int]
+    mode: FitMode
+    pixel_range: PixelRange | None
+    channels: int
+
+
+def _read(files: dict[str, Path], fit: _Fit, batch_size: int, written: PredictionFiles) -> Iterator[list[_Read]]:
+    waiting = iter(files.items())
+    while batch := list(islice(waiting, batch_size)):
         read = []
-        for path in files[start : start + batch_size]:
-            name = path.relative_to(root).as_posix() if path != root else path.name
+        for name, path in batch:
             try:
-                image, original_size, to_original = read_fitted(path, size, fit)
+                image, original_size, to_original = read_fitted(path, fit.size, fit.mode, None, fit.pixel_range)
             except Exception as error:  # noqa: BLE001, decoders of damaged files raise anything
                 written.skip(name, str(error.__cause__ or error) or type(error).__name__)
                 continue
-            if channels == 1:
+            if fit.channels == 1:
                 image = rgb_to_grayscale(image)
             read.append(_Read(path, name, image, original_size, to_original))
         if read:

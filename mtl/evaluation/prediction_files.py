@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mtl.data.deep_pixels import PixelRange
 from mtl.data.files_below import files_below
 from mtl.data.images import read_image
 from mtl.drawing.annotated_image import annotate
@@ -209,18 +210,19 @@ def _names_of_earlier(output: Path) -> set[str]:
     return names
 
 
-def write_copy(one: Found, tasks: Mapping[str, Task], output: Path) -> None:
+def write_copy(one: Found, tasks: Mapping[str, Task], output: Path, pixel_range: PixelRange | None = None) -> None:
     """The annotated copy of one picture, a JPEG.
 
     Args:
         one: the picture.
         tasks: the tasks, by name.
         output: the folder of all results.
+        pixel_range: values of 16-bit, 32-bit and float pictures that become black and white.
     """
     # the whole name, so that a.jpg and a.png do not meet
     path = output / "pictures" / f"{one.name}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
-    copy = annotate(Picture(read_image(one.path), one.overlays), tasks)
+    copy = annotate(Picture(read_image(one.path, pixel_range=pixel_range), one.overlays), tasks)
     try:
         copy.save(path, quality=90)
     except Exception:

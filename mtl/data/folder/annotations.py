@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl.data.deep_pixels import PixelRange
 from mtl.data.folder.findings import DataReport
 
 OnBadBox = Literal["error", "skip", "clip"]
@@ -102,6 +103,8 @@ class Checks:
         on_bad_image: action for a picture that cannot be decoded or is too large.
         max_pixels: maximum number of pixels per picture; `mtl.data.images.MAX_PIXELS` by default.
         boxes_on: coordinates of boxes if a picture has an EXIF orientation: of the upright or the stored pixels.
+        pixel_range: values of 16-bit, 32-bit and float pictures that become black and white; None for the default,
+            which their values must fit.
     """
 
     box_classes: tuple[str, ...]
@@ -111,6 +114,7 @@ class Checks:
     max_pixels: int | None = None
     boxes_on: BoxesOn | None = None
     on_bad_image: OnBadImage = "error"
+    pixel_range: PixelRange | None = None
 
     def refuse_box(self, fault: str, image: str, report: DataReport) -> None:
         """Handle an annotation whose box is not four numbers: raise an error, or skip and report it.

@@ -15,7 +15,7 @@ from mtl.data.folder.class_names import coco_names
 from mtl.data.folder.coco_json import ListedPicture, read_coco
 from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH, write_example_pictures
 from mtl.data.folder.module import FolderDataModule
-from mtl.data.folder.picture_names import match_names, picture_index, plain_name
+from mtl.data.folder.picture_names import is_file, match_names, picture_index, plain_name
 from mtl.data.folder.splits import SPLITS
 
 
@@ -143,7 +143,7 @@ class COCOFolder(FolderDataModule):
     def _files(self, folder: str, file_names: Sequence[str]) -> list[Path]:
         """The file of each `file_name`; if no such file exists, the one picture that matches the name."""
         paths = {name: _straight(self.root / folder / plain_name(name)) for name in file_names}
-        missing = [name for name, path in paths.items() if not path.is_file()]
+        missing = [name for name, path in paths.items() if not is_file(path)]
         if missing:
             taken = set(paths.values())
             free = {name: path for name, path in self._pictures(folder).items() if path not in taken}
@@ -198,7 +198,7 @@ def _distinct_names(entries: Sequence[_Entry], root: Path) -> list[str]:
 def _straight(path: Path) -> Path:
     """The path without `..`, if that is the same file."""
     straight = Path(os.path.normpath(path)) if ".." in path.parts else path
-    return straight if straight.is_file() else path
+    return straight if is_file(straight) else path
 
 
 def _box_list(record: AnnotatedImage) -> list[tuple[str, ...]]:

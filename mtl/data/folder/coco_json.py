@@ -58,6 +58,8 @@ def read_coco(file: Path, checks: Checks, report: DataReport) -> list[ListedPict
     if not file.is_file():
         raise ValueError(f"no COCO file {str(file)!r}. Correct `root`, or name the file in `annotations`.")
     images, annotations, categories = coco_lists(file)
+    if not images:
+        raise ValueError(f"{str(file)!r}: the list `images` is empty. List the pictures there.")
     pictures = _Ids(file, "images", "file_name", images)
     classes = _Ids(file, "categories", "name", categories)
     listed = {
@@ -125,7 +127,7 @@ def _add(
         if checks.on_unknown_class == "error":
             listed = ", ".join(f"{other['id']} {other['name']}" for other in classes.entries.values()) or "none"
             raise ValueError(
-                f"{where} has category_id {entry.get('category_id')!r}, which is not in `categories`: {listed}. "
+                f"{where} has category_id {_short(entry.get('category_id'))}, which is not in `categories`: {listed}. "
                 "Add the category, or skip its boxes with on_unknown_class: skip."
             )
         report.add("unknown_class", "", picture.file_name, f"category {entry.get('category_id')!r}", "skipped")
@@ -138,7 +140,7 @@ def _add(
     if numbers is None and crowd:
         return
     if numbers is None:
-        fault = f"has the bbox {box!r}" if "bbox" in entry else "has no bbox"
+        fault = f"has the bbox {_short(box)}" if "bbox" in entry else "has no bbox"
         checks.refuse_box(f"{where} {fault}; a box is four numbers x, y, width, height", picture.file_name, report)
         return
     x, y, width, height = numbers
@@ -153,8 +155,8 @@ def _numbers(box: Any) -> list[float] | None:
         return None
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in box):
         return None
-    # an integer too large for a float becomes infinity, which later checks reject
-    return [float(value) if abs(value) < 1e300 or isinstance(value, float) else math.inf for value in box]
+    # NaN and Infinity are no JSON, but Python's writer makes them; an integer may be too large for a float
+    return [float(value) for value in box] if all(abs(value) < 1e300 for value in box) else None
 
 
 def _declared(entry: Mapping[str, Any]) -> tuple[int, int] | None:

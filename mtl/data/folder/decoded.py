@@ -14,7 +14,8 @@ from pathlib import Path
 
 from mtl.data.folder.annotations import AnnotatedImage, Checks
 from mtl.data.folder.findings import DataReport
-from mtl.data.images import read_header, read_image
+from mtl.data.folder.picture_names import is_file
+from mtl.data.images import check_image, read_header
 from mtl.errors import printable
 
 _MOST_NAMED = 50  # files in an error
@@ -61,7 +62,7 @@ def without_undecodable(
 
 def _fault_of_header(path: Path, max_pixels: int | None) -> str:
     try:
-        if path.is_file():
+        if is_file(path):
             read_header(path, max_pixels)
     except ValueError as error:
         return str(error)
@@ -98,7 +99,7 @@ def find_undecodable(paths: Iterable[Path], root: Path, max_pixels: int | None =
 
     def reason(path: Path) -> str | None:
         try:
-            read_image(path, max_pixels=max_pixels)
+            check_image(path, max_pixels=max_pixels)
         except ValueError as error:
             return str(error)
         return None
@@ -119,7 +120,7 @@ def _key(path: Path) -> str:
 def _state(path: Path) -> list[int] | None:
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # no file can have such a name
         return None
     return [found.st_size, found.st_mtime_ns]
 

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from mtl.batch import IGNORE_INDEX, Sample
+from mtl.data.deep_pixels import PixelRange
 from mtl.data.folder.annotations import Annotations
 from mtl.data.folder.map_files import MapFiles
 from mtl.data.images import read_image
@@ -37,6 +38,7 @@ class FolderSet(Dataset[Sample]):
         cache: decode and keep all pictures now.
         max_pixels: most pixels of a picture; `mtl.data.images.MAX_PIXELS` by default.
         maps: how the maps of each task are stored.
+        pixel_range: values of 16-bit, 32-bit and float pictures that become black and white.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class FolderSet(Dataset[Sample]):
         cache: bool = False,
         max_pixels: int | None = None,
         maps: Mapping[str, MapFiles] | None = None,
+        pixel_range: PixelRange | None = None,
     ) -> None:
         self.annotations = annotations
         self.targets = dict(targets)
@@ -55,6 +58,7 @@ class FolderSet(Dataset[Sample]):
         self.fit = fit
         self.max_pixels = max_pixels
         self.maps = dict(maps or {})
+        self.pixel_range = pixel_range
         self.images = self._read_all() if cache else None
 
     def __len__(self) -> int:
@@ -107,7 +111,7 @@ class FolderSet(Dataset[Sample]):
     def _read(self, index: int) -> Tensor:
         original = self._original(index)
         resized = fit_geometry(original, self.image_size, self.fit)[0]
-        image = read_image(self.path(index), resized, self.max_pixels)
+        image = read_image(self.path(index), resized, self.max_pixels, self.pixel_range)
         return fit_image(image, self.image_size, self.fit, original)[0]
 
     def _read_all(self) -> Tensor:

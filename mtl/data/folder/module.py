@@ -4,6 +4,7 @@ A subclass lists its pictures and reads their annotations (`names`, `record`). `
 in the data do not stop a run in the middle of training.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset
 
 from mtl.batch import Sample
 from mtl.config.paths import expanded
+from mtl.data.deep_pixels import PixelRange
 from mtl.data.folder.annotations import AnnotatedImage, BoxesOn, Checks, OnBadBox, OnBadImage, OnUnknownClass
 from mtl.data.folder.class_names import with_classes
 from mtl.data.folder.csv_labels import CsvLabels
@@ -64,6 +66,8 @@ class FolderDataModule(JointDataModule):
         max_pixels: maximum number of pixels per picture (height times width); a larger picture is an error.
         boxes_on: coordinates of boxes if a picture has an EXIF orientation: of the `upright` picture, or of the
             `stored` pixels. By default upright, and an error if the annotation declares the stored size.
+        pixel_range: values of 16-bit, 32-bit and float pictures that become black and white, such as [0, 4095] for
+            12 bits. By default 0 and 65535, and 0 and 255 for floats; an error if pictures would be nearly black.
         cache: keep all resized pictures in memory (3 x height x width bytes each); they are decoded at the start.
         report_csv: also write the findings of the checks to this file; in a config, a name in the run's folder.
         **kwargs: arguments of `JointDataModule`.
@@ -92,6 +96,7 @@ class FolderDataModule(JointDataModule):
         verify_images: bool = True,
         max_pixels: int = MAX_PIXELS,
         boxes_on: BoxesOn | None = None,
+        pixel_range: PixelRange | None = None,
         cache: bool = False,
         report_csv: str | None = None,
         **kwargs: Any,
@@ -122,9 +127,14 @@ class FolderDataModule(JointDataModule):
         self.fit_mode = fit
         if max_pixels < 1:
             raise ValueError(f"max_pixels={max_pixels} must be at least 1.")
+        if pixel_range is not None:
+            pixel_range = (float(pixel_range[0]), float(pixel_range[1]))
+            if not math.isfinite(pixel_range[1] - pixel_range[0]) or pixel_range[1] <= pixel_range[0]:
+                raise ValueError(f"pixel_range={list(pixel_range)} must be two numbers, the black and the white value.")
         self.checks = Checks(
-            self.box_classes, on_bad_box, on_unknown_class, verify_images, max_pixels, boxes_on, on_bad_image
-        )
+            self.box_classes, on_bad_box, on_unknown_class, verify_images, max_pixels, boxes_on, on_bad_image,
+            pixel_range,
+        )  # fmt: skip
         self.cache = cache
         self.report_csv = report_csv
         self.data_report = DataReport(f"{type(self).__name__} {root}")
@@ -256,6 +266,7 @@ class FolderDataModule(JointDataModule):
             self.cache,
             self.checks.max_pixels,
             self.map_tasks,
+            self.checks.pixel_range,
         )
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:

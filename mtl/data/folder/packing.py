@@ -6,19 +6,23 @@ Shapes: N pictures, T boxes of all pictures, n boxes of one picture.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl.data.deep_pixels import DEEP_MODES, fits_default_range, likely_range
 from mtl.data.folder.annotations import AnnotatedImage, Annotations, Checks, no_boxes
 from mtl.data.folder.duplicates import doubled_boxes
 from mtl.data.folder.findings import DataReport
-from mtl.data.images import SIDEWAYS, Header, read_header, turn_boxes
+from mtl.data.folder.picture_names import is_file
+from mtl.data.images import SIDEWAYS, Header, read_header, read_values, turn_boxes
 from mtl.errors import did_you_mean
 from mtl.targets.detection import ignored
 
 _ROUNDING_PX = 1.0  # rounding may move a box this far beyond the border; it is clipped and reported
 _MOST_DOUBLED = 1000  # pairs to report in one picture: 10,000 equal boxes make 50,000,000
+_MOST_MEASURED = 16  # pictures of more than 8 bits that are read for the range of their values
 _TINY_PX2 = 16.0  # smaller boxes are reported; they are usually slips of the mouse
 
 
@@ -42,8 +46,9 @@ def check_and_pack(
     """
     class_index = {name: index for index, name in enumerate(checks.box_classes)}
     kept, sizes, boxes, labels = [], [], [no_boxes()], [np.zeros(0, np.int64)]
+    deep: list[tuple[Path, str]] = []
     for record in records:
-        if not record.path.is_file():
+        if not is_file(record.path):
             report.add("missing_image", split, record.name, f"no file {record.path.name}", "skipped")
             continue
         header = read_header(record.path, checks.max_pixels)
@@ -51,6 +56,8 @@ def check_and_pack(
         record = _on_upright(record, header, checks)
         known = _known_classes(record, class_index, split, checks, report)
         valid = _check_boxes(record, known, header, split, checks, report)
+        if header.mode in DEEP_MODES:
+            deep.append((record.path, header.mode))
         kept.append(record)
         sizes.append((header.height, header.width))
         boxes.append(record.boxes[valid])
@@ -58,6 +65,7 @@ def check_and_pack(
         indices = [ignored(index) if i in record.ignored else index for i, index in zip(valid, indices, strict=True)]
         labels.append(np.array(indices, np.int64))
     _check_units(boxes, split, kept)
+    _check_range(deep, split, checks)
     tasks = dict.fromkeys(task for record in kept for task in record.maps)
     return kept, Annotations(
         names=_bytes([record.name for record in kept]),
@@ -91,7 +99,7 @@ def _check_map(
     record: AnnotatedImage, task: str, header: Header, split: str, checks: Checks, report: DataReport
 ) -> None:
     path = record.maps[task]
-    if not path.is_file():
+    if not is_file(path):
         report.add("missing_map", split, record.name, f"no file {path.name}", "not labelled")
         del record.maps[task]
         return
@@ -128,6 +136,26 @@ def _check_units(boxes: list[NDArray[np.float64]], split: str, records: list[Ann
             f"{first.name!r}: {first.boxes[0].tolist()}. They seem to be fractions of the picture's width and height; "
             "convert boxes to pixels."
         )
+
+
+def _check_range(pictures: list[tuple[Path, str]], split: str, checks: Checks) -> None:
+    """Refuse pictures that the default range would make nearly black or white; some of them are read."""
+    if checks.pixel_range is not None:
+        return
+    for mode in dict.fromkeys(mode for _, mode in pictures):
+        paths = [path for path, other in pictures if other == mode]
+        chosen = paths[:: -(-len(paths) // _MOST_MEASURED)]
+        values = np.concatenate([read_values(path, checks.max_pixels).ravel() for path in chosen])
+        if not np.isfinite(values).any():
+            raise ValueError(f"picture {str(chosen[0])!r} holds no number. Replace the file, or remove it.")
+        if not fits_default_range(values, mode):
+            least, most = (f"{value + 0.0:g}" for value in (np.nanmin(values), np.nanmax(values)))
+            raise ValueError(
+                f"{len(paths)} pictures of split {split!r} have pixels of more than 8 bits ({mode}), with values from "
+                f"{least} to {most}, for example {str(chosen[0])!r}; read as usual they would be nearly black or "
+                f"white. Set data.init_args.pixel_range to the values of black and white, probably "
+                "[{:.17g}, {:.17g}].".format(*likely_range(values, mode))
+            )
 
 
 def _known_classes(
@@ -186,4 +214,10 @@ def _check_boxes(
 
 def _bytes(texts: list[str]) -> NDArray[np.bytes_]:
     # one block of memory; NumPy's bytes drop trailing zero bytes, which no path has
-    return np.array([text.encode() for text in texts], dtype=np.bytes_)
+    try:
+        return np.array([text.encode() for text in texts], dtype=np.bytes_)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"the name of file {error.object!a} is not UTF-8, so no table can hold it. Rename the file; `convmv` "
+            "does it for whole folders."
+        ) from error

@@ -4,6 +4,7 @@
 differs only in extension, slashes and blanks is sure. Other folders or case are guesses, made only if one picture fits.
 """
 
+import errno
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
@@ -79,6 +80,22 @@ def match_names(written: Iterable[str], names: Collection[str], fold_case: bool 
             if guess is not None and guess not in taken and claims[guess] == 1:
                 matches[text] = Match(guess, False)
     return matches
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; False for names that no file can have, such as one of 300 letters or with a NUL.
+
+    Args:
+        path: the path.
+    """
+    try:
+        return path.is_file()
+    except ValueError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENAMETOOLONG, errno.EINVAL):
+            raise
+        return False
 
 
 def find_pictures(folder: Path) -> dict[str, Path]:

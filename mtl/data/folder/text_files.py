@@ -13,6 +13,16 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_OTHER_FILES = {
+    b"PK\x03\x04": "a ZIP archive, as spreadsheets (.xlsx, .ods) are",
+    b"\xd0\xcf\x11\xe0": "an old Office document (.xls)",
+    b"\x1f\x8b": "compressed by gzip",
+    b"%PDF": "a PDF document",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"SQLite format 3": "a database",
+    b"PAR1": "a Parquet table",
+}
 
 
 def read_text(path: Path) -> str:
@@ -26,6 +36,9 @@ def read_text(path: Path) -> str:
         ValueError: if the file has another encoding, is no regular file, or is far larger than annotations are.
     """
     content = read_small(path, _MOST_BYTES, follow=True)
+    for magic, kind in _OTHER_FILES.items():
+        if content.startswith(magic):
+            raise ValueError(f"{str(path)!r} is {kind}, not a text file. Save its content as text in UTF-8.")
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "") or _without_bom(content)
     try:
         text = content.decode(encoding)

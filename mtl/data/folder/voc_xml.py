@@ -48,14 +48,21 @@ def read_voc(
             f"annotation {str(annotation)!r} is no file that can be read, such as a link that leads nowhere. Put the "
             "file there, or remove it: then its picture is not annotated."
         )
-    tree = parse_xml(annotation)
+    tree = _plain(parse_xml(annotation), annotation)
     boxes: list[np.ndarray[Any, Any]] = []
     classes, left_out = [], []
-    for item in tree.iter("object"):
+    for number, item in enumerate(tree.iter("object"), start=1):
         cls = (item.findtext("name") or "").strip()
+        if not cls and checks.on_unknown_class == "error":
+            raise ValueError(
+                f"annotation {str(annotation)!r}: object {number} has no name. Add the name of its class, or skip such "
+                "objects with on_unknown_class: skip."
+            )
         try:
             # not a search in all levels: parts of a person have `bndbox` elements, too
             box = np.array([float(item.findtext(f"bndbox/{corner}", "")) for corner in _CORNERS])
+            if not np.isfinite(box).all():
+                raise ValueError("a corner is not finite")
         except ValueError:
             fault = f"annotation {str(annotation)!r}: an object {cls!r} needs numbers for {', '.join(_CORNERS)}"
             checks.refuse_box(fault, name, report)
@@ -101,6 +108,18 @@ def parse_xml(annotation: Path) -> ElementTree.Element:
             f"annotation {str(annotation)!r} is not valid XML ({error}). Correct it, save it as UTF-8, or remove it: "
             "then its picture is not annotated."
         ) from error
+
+
+def _plain(tree: ElementTree.Element, annotation: Path) -> ElementTree.Element:
+    """The tree with names of elements in small letters and without their namespace."""
+    for element in tree.iter():
+        element.tag = element.tag.rpartition("}")[2].lower()
+    if tree.tag != "annotation":
+        raise ValueError(
+            f"annotation {str(annotation)!r} is no VOC file: its first element is <{tree.tag[:80]}>, not <annotation>. "
+            "Export it as Pascal VOC, or remove it: then its picture is not annotated."
+        )
+    return tree
 
 
 def _declared(tree: ElementTree.Element) -> tuple[int, int] | None:

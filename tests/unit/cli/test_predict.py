@@ -33,6 +33,15 @@ def test_a_folder_of_pictures_is_predicted(trained: Path, pictures: Path, tmp_pa
     assert len(list(output.rglob("*.jpg"))) == 2
 
 
+def test_pictures_and_patterns_are_predicted(trained: Path, pictures: Path, tmp_path: Path) -> None:
+    output = ["--output", str(tmp_path / "out"), "--pictures", "none"]
+    words = ["predict", "--run", str(trained), "--images", str(pictures / "[0]*.png"), str(pictures / "1.png"), *output]
+    assert main(words) == 0
+    found = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert [image["file_name"] for image in found["images"]] == ["0.png", "1.png"]
+    assert not list((tmp_path / "out").rglob("*.jpg"))
+
+
 def test_results_lie_in_the_run_folder_by_default(trained: Path, pictures: Path) -> None:
     assert main(["predict", "--run", str(trained), "--images", str(pictures)]) == 0
     assert (trained / "predictions" / "predictions.json").is_file()

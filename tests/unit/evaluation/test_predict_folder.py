@@ -321,7 +321,7 @@ def test_a_subfolder_that_cannot_be_listed_costs_its_own_pictures(
     monkeypatch.setattr(os, "scandir", refuse)
     found = predict_folder(model(), folder, tmp_path / "out", 64, pictures=0)
     assert found["pictures"] == 3
-    assert found["skipped_files"]["deep"] == "the folder cannot be listed: Permission denied"
+    assert found["skipped_files"][(folder / "deep").as_posix()] == "the folder cannot be listed: Permission denied"
 
 
 def test_files_that_vanish_or_break_while_others_are_predicted(folder: Path, tmp_path: Path) -> None:
@@ -335,3 +335,18 @@ def test_files_that_vanish_or_break_while_others_are_predicted(folder: Path, tmp
     assert set(found["skipped_files"]) == {"broken.jpg", "grey.bmp"}
     assert set(found["not_drawn"]) == {"cmyk.jpg"}
     assert found["pictures"] == 3
+
+
+def test_several_folders_and_pictures_are_named_below_the_folder_of_all(folder: Path, tmp_path: Path) -> None:
+    save(tmp_path / "other/wide.png", (64, 64))
+    found = predict_folder(model(), [folder / "wide.png", folder / "deep", tmp_path / "other"], tmp_path / "out", 64)
+    assert found["pictures"] == 3
+    names = [image["file_name"] for image in json.loads((tmp_path / "out/predictions.json").read_text())["images"]]
+    assert names == ["in/wide.png", "in/deep/rgba.webp", "other/wide.png"]
+    assert (tmp_path / "out/pictures/other/wide.png.jpg").is_file()
+
+
+def test_pictures_of_one_folder_keep_their_names_and_count_once(folder: Path, tmp_path: Path) -> None:
+    predict_folder(model(), [folder / "wide.png", folder / "grey.bmp", folder / "wide.png"], tmp_path / "out", 64)
+    names = [image["file_name"] for image in json.loads((tmp_path / "out/predictions.json").read_text())["images"]]
+    assert names == ["wide.png", "grey.bmp"]

@@ -1,6 +1,7 @@
 """torchvision's networks as backbones: where they are cut, and what the errors say."""
 
 import copy
+from typing import Any
 from urllib.error import URLError
 
 import pytest
@@ -9,7 +10,8 @@ from torch import nn
 from torchvision import models
 
 from mtl.architectures.cross_stitch import CrossStitch
-from mtl.backbones.image.torchvision_network import TorchvisionBackbone
+from mtl.backbones.image.torchvision_network import TorchvisionBackbone, build_network
+from mtl.backbones.pretrained import without_pretrained
 
 C_LEVELS = ("c2", "c3", "c4", "c5")
 
@@ -119,3 +121,20 @@ def test_weights_that_cannot_be_downloaded_name_the_ways_out(monkeypatch: pytest
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
     with pytest.raises(RuntimeError, match="cannot be downloaded .*weights: null.*copy the file from a machine"):
         TorchvisionBackbone(name="resnet18", weights="DEFAULT")
+
+
+def test_a_checkpoint_is_loaded_without_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = models.get_model
+
+    def offline(name: str, weights: str | None = None, **options: Any) -> Any:
+        if weights is not None:
+            raise OSError("no network")
+        return built(name, weights=None, **options)
+
+    monkeypatch.setattr(models, "get_model", offline)
+    with pytest.raises(RuntimeError, match="weights 'DEFAULT' of resnet18 cannot be downloaded"):
+        build_network("resnet18", "DEFAULT")
+    with without_pretrained():
+        assert isinstance(build_network("resnet18", "DEFAULT"), models.ResNet)
+        with pytest.raises(ValueError, match="no weights 'NONE_SUCH'"):
+            build_network("resnet18", "NONE_SUCH")

@@ -80,7 +80,7 @@ def test_a_table_of_another_form_is_an_error_that_names_the_line(tmp_path: Path,
 
 def test_blanks_empty_lines_and_empty_cells_at_the_end_do_not_matter(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("image , a,,\r\np0, 1,,\r\n\r\n,,\r\n".encode("utf-16"))
-    assert read_rows(tmp_path / "a.csv", "image") == {"p0": {"image": "p0", "a": " 1"}}
+    assert read_rows(tmp_path / "a.csv", "image") == {"p0": {"image": "p0", "a": "1"}}
 
 
 def test_a_number_that_is_none_is_no_label() -> None:

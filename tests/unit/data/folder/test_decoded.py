@@ -70,8 +70,8 @@ def test_a_file_is_decoded_once_until_it_changes(voc_root: Path, monkeypatch: py
         read.append(path)
         return whole(path, **options)
 
-    whole = decoded.read_image
-    monkeypatch.setattr(decoded, "read_image", counting)
+    whole = decoded.check_image
+    monkeypatch.setattr(decoded, "check_image", counting)
     assert find_undecodable(files, voc_root) == {}
     assert sorted(read) == files
     read.clear()
