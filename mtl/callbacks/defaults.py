@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelSummary, Progr
 from mtl.callbacks.balancing.finite_losses import FiniteLosses
 from mtl.callbacks.balancing.telemetry import BalancingTelemetry, looks_at_gradients
 from mtl.callbacks.checkpoints.step_seeds import StepSeeds
+from mtl.callbacks.pictures.alignments import Alignments
 from mtl.callbacks.pictures.box_pictures import BoxPictures
 from mtl.callbacks.pictures.curves import Curves
 from mtl.callbacks.pictures.text_examples import TextExamples
@@ -47,6 +48,7 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
         MetricsByPart(),
         BoxPictures(pictures),
         TextExamples(pictures),
+        Alignments(pictures),
         Curves(pictures / "curves.png"),
         Results(run_dir),
     ]
