@@ -10,6 +10,7 @@ from mtl.callbacks.balancing.finite_losses import FiniteLosses
 from mtl.callbacks.balancing.telemetry import BalancingTelemetry, looks_at_gradients
 from mtl.callbacks.checkpoints.step_seeds import StepSeeds
 from mtl.callbacks.finetuning.learning_parameters import LearningParameters
+from mtl.callbacks.pictures.alignments import Alignments
 from mtl.callbacks.pictures.box_pictures import BoxPictures
 from mtl.callbacks.pictures.curves import Curves
 from mtl.callbacks.pictures.text_examples import TextExamples
@@ -49,6 +50,7 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
         MetricsByPart(),
         BoxPictures(pictures),
         TextExamples(pictures),
+        Alignments(pictures),
         Curves(pictures / "curves.png"),
         Results(run_dir),
     ]

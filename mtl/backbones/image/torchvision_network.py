@@ -157,7 +157,7 @@ def build_network(name: str, weights: str | None, **options: Any) -> nn.Module:
     if weights is not None and not pretrained_wanted():
         return _with_random_weights(name, options)
     try:
-        network: nn.Module = models.get_model(name, weights=weights if pretrained_wanted() else None, **options)
+        network: nn.Module = models.get_model(name, weights=weights, **options)
     except OSError as error:  # no network, disk full, refused by the server
         raise RuntimeError(
             f"weights {weights!r} of {name} cannot be downloaded ({error}). Set `weights: null` to train from random "

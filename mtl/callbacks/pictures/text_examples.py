@@ -1,4 +1,4 @@
-"""`TextExamples`: after the test, every sentence with its predictions as a table, and some with errors as a picture."""
+"""`TextExamples`: after the test, sentences or recordings with their predictions, and some with errors as a picture."""
 
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from mtl.targets.target import target_of
 
 
 class TextExamples(Callback):
-    """Writes `examples.csv` and `examples.png`; does nothing for data sets that have no sentences.
+    """Writes `examples.csv` and `examples.png`; does nothing for data sets that have no sentences and no recordings.
 
-    A data set has sentences if its test set has a method `text(index)` and its samples say their `sample_id`.
+    A data set has sentences, or names of recordings, if its test set has a method `text(index)` and its samples say
+    their `sample_id`.
 
     Args:
         folder: folder of the files; `pictures` in the folder of the run by default.

@@ -40,11 +40,18 @@ class JoinedWaves(Dataset[Sample]):
         plans: how the samples are made of them.
         spec: the input.
         targets: for each task one target a sample.
+        names: of the recordings.
     """
 
     def __init__(
-        self, waves: Sequence[Tensor], plans: Sequence[Joined], spec: InputSpec, targets: Mapping[str, Sequence[Any]]
+        self,
+        waves: Sequence[Tensor],
+        plans: Sequence[Joined],
+        spec: InputSpec,
+        targets: Mapping[str, Sequence[Any]],
+        names: Sequence[str],
     ) -> None:
+        self.names = names
         self.waves = [wave / (wave.square().mean().sqrt() + 1e-5) * 0.1 for wave in waves]
         self.plans = plans
         self.spec = spec
@@ -65,6 +72,14 @@ class JoinedWaves(Dataset[Sample]):
         wave = F.pad(wave, (0, -len(wave) % hop(self.spec)))
         wave = resample(wave, len(wave), self._frames(plan) * hop(self.spec))
         return {self.spec.name: wave, "sample_id": index} | {task: rows[index] for task, rows in self.targets.items()}
+
+    def text(self, index: int) -> str:
+        """The names of the recordings of a sample.
+
+        Args:
+            index: which one; `sample_id` in a batch.
+        """
+        return " ".join(self.names[part] for part in self.plans[index].parts)
 
     def _frames(self, plan: Joined) -> int:
         values = sum(len(self.waves[part]) for part in plan.parts) + sum(plan.pauses)

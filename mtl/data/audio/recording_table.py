@@ -27,6 +27,11 @@ class Recording:
     where: str
     path: Path
 
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self.row["recording"]
+
     def wave(self, rate: int) -> Tensor:
         """The waveform, float32 [T].
 

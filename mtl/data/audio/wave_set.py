@@ -18,9 +18,17 @@ class WaveSet(Dataset[Sample]):
         waves: the waveforms, float32 [T] each.
         spec: the input.
         targets: for each task one target a waveform; None where one has no label of it.
+        names: of the recordings, for tables of examples; their numbers by default.
     """
 
-    def __init__(self, waves: Sequence[Tensor], spec: InputSpec, targets: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(
+        self,
+        waves: Sequence[Tensor],
+        spec: InputSpec,
+        targets: Mapping[str, Sequence[Any]],
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.names = names if names is not None else [f"recording {row}" for row in range(len(waves))]
         self.samples = [
             {spec.name: wave}
             | {task: values[row] for task, values in targets.items() if values[row] is not None}
@@ -34,3 +42,11 @@ class WaveSet(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         return dict(self.samples[index])
+
+    def text(self, index: int) -> str:
+        """What people know a recording by.
+
+        Args:
+            index: which one; `sample_id` in a batch.
+        """
+        return self.names[index]

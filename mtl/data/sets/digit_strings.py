@@ -144,7 +144,8 @@ class DigitStrings(JointDataModule):
         }
         if not (split == "test" and self.held_out):
             targets["speaker"] = [known[speakers[plan.parts[0]]] for plan in plans]
-        return JoinedWaves([recording.wave(rate) for recording in chosen], plans, self.inputs["audio"], targets)
+        waves = [recording.wave(rate) for recording in chosen]
+        return JoinedWaves(waves, plans, self.inputs["audio"], targets, [recording.name for recording in chosen])
 
     def _chosen(self, split: str) -> list[Recording]:
         every = read_table(self.root, ("digit", "speaker"))

@@ -106,15 +106,17 @@ class EmotionalSpeech(JointDataModule):
         chosen = [recording for recording, now in zip(recordings, moved, strict=True) if now == split]
         spec = self.inputs["audio"]
         waves: list[Tensor] = []
+        names = []
         targets: dict[str, list[Any]] = {"text": [], "speaker": [], "emotion": []}
         for recording in chosen:
             wave = recording.wave(spec.rate)
             for speed in self.speeds if split == "train" else (1.0,):
                 waves.append(resample(wave, spec.rate, round(spec.rate / speed)))
+                names.append(recording.name)
                 targets["text"].append(_letters(recording))
                 targets["speaker"].append(recording.index("speaker", SPEAKERS))
                 targets["emotion"].append(recording.index("emotion", EMOTIONS))
-        return WaveSet(waves, spec, targets)
+        return WaveSet(waves, spec, targets, names)
 
 
 def moved_splits(recordings: Sequence[Recording], fold: int) -> list[str]:

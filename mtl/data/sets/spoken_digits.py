@@ -97,4 +97,4 @@ class SpokenDigits(JointDataModule):
         }
         words = [torch.tensor([LETTERS.index(letter) for letter in WORDS[digit]]) for digit in numbers["digit"]]
         waves = [recording.wave(spec.rate) for recording in chosen]
-        return WaveSet(waves, spec, {**numbers, "word": words})
+        return WaveSet(waves, spec, {**numbers, "word": words}, [recording.name for recording in chosen])

@@ -83,6 +83,27 @@ def test_pieces_of_words_leave_no_word_unknown(root: Path) -> None:
     assert 1 not in data.val_set[0]["english"].tolist()
 
 
+def test_requests_and_translations_are_made_of_the_same_pieces(root: Path) -> None:
+    pytest.importorskip("tokenizers")
+    options = {"pairs": root / "pairs", "subwords": 60, "piece_input": True}
+    data = made(root, **options)
+    assert data.inputs == VoiceAssistant.declare_inputs(root=root, vocabulary=root / "v.json", **options)
+    names = data.inputs["pieces"].names
+    assert names[2:] == data.tasks["english"].class_names[2:]
+    rows = data.train_set[1]["pieces"]
+    words = ["".join(names[int(piece)].removeprefix("##") for piece in row if piece) for row in rows]
+    assert words == ["weck", "mich", "um", "fünf"]
+    with pytest.raises(ValueError, match="piece_input=True needs subwords"):
+        made(root, piece_input=True)
+
+
+def test_rare_languages_come_more_often_with_a_temperature(root: Path) -> None:
+    data = made(root, pairs=root / "pairs", temperature=5.0)
+    assert data.train_set.groups == [2, 1, 0, 0]  # type: ignore[attr-defined]
+    assert data.train_dataloader().sampler.members  # type: ignore[attr-defined]
+    assert not made(root, pairs=root / "pairs").train_dataloader().sampler.members  # type: ignore[attr-defined]
+
+
 def test_languages_and_pairs_can_be_fewer(root: Path) -> None:
     assert len(made(root, languages=["de"]).train_set) == 1  # type: ignore[arg-type]
     (root / "v.json").unlink()
