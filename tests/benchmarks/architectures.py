@@ -2,11 +2,11 @@
 
 Run: make bench-architectures ARGS="--quick"
 Every architecture takes turns with hard sharing in one process, round after round; a ratio is the median over rounds
-of CPU seconds divided by those of hard sharing in the same round. Operations are those of forward and backward of the
-whole model, as PyTorch counts them: convolutions, matrix products, attention. "By hand" is the same trunk and heads in
-a loop that knows nothing of this package. "exact" is a step of UPGrad at the parameters, as a multiple of the plain
-step of the same architecture: what the gradient of every task costs. Nothing is
-frozen, whatever the default of an architecture is.
+of CPU seconds divided by the CPU seconds of hard sharing in the same round. Operations are counted in forward and
+backward of the whole model, as PyTorch does: convolutions, matrix products, attention. "By hand" is the same trunk and
+heads in a loop that knows nothing of this package. "exact" is a step of UPGrad at the parameters, as a multiple of the
+plain step of the same architecture: what the gradient of every task costs. Nothing is frozen, whatever the default of
+an architecture is.
 """
 
 import argparse

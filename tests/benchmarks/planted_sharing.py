@@ -10,7 +10,7 @@ Alone it has too little to find W; the others know it.
 
 Every architecture gets the same trunk, rows, steps and learning rate, with its defaults; only trunks that are frozen by
 default learn. The number is the share of the variance of the test that is left unexplained, 0 best: in `contradict`
-the mean over tasks, in `few` that of the first task. Intervals are of the mean over seeds (Student, 95 %); a seed
+the mean over tasks, in `few` of the first task. Intervals are of the mean over seeds (Student, 95 %); a seed
 draws the problem, the rows and the weights. The gain is single minus joint on the same seed.
 """
 
