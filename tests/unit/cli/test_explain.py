@@ -44,7 +44,7 @@ def test_a_run_gets_a_table_and_a_picture_of_each_measure(trained: Path, tmp_pat
     ("words", "message"),
     [
         (["--measures", "ProjektOut"], "no measure of sharing 'ProjektOut'. Did you mean 'ProjectOut'"),
-        (["--batches", "1"], "probes train on one half and test on the other"),
+        (["--batches", "1"], "probes train on half of them and test on the others"),
         (["--checkpoint", "none"], "has no checkpoint 'none.ckpt'"),
         (["--single", "RUN"], "the model has tasks boxes, largest; give runs of one task each"),
     ],
