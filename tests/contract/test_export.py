@@ -16,6 +16,7 @@ from mtl.evaluation.exported import parity
 from mtl.export.exportable import ExportableModel
 from mtl.export.onnx_file import OnnxModel, write_onnx
 from mtl.export.pt2_file import Pt2Model, write_pt2
+from mtl.heads.detection.centernet import CenterNetHead
 from mtl.heads.head import Head
 from mtl.inputs.input import Input, input_kind
 from mtl.model import MultiTaskModel
@@ -86,6 +87,18 @@ def test_a_pytorch_file_gives_what_the_model_gives(tmp_path: Path) -> None:
     torch.manual_seed(0)
     trunk = TRUNKS["vector"](inputs)
     check(MultiTaskModel(trunk, every_head(trunk), prepared(inputs)), tmp_path, "pt2")
+
+
+def test_sizes_of_images_can_stay_open(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trunk = ResidualFPN(width=4, pyramid_width=8)
+    head = CenterNetHead(Task("boxes", "detection", 3), trunk.spec)
+    model = MultiTaskModel(trunk, {"boxes": head}).eval()
+    write_onnx(ExportableModel(model, size=SIZE), tmp_path / "model.onnx", dynamic_size=True)
+    file = OnnxModel(tmp_path / "model.onnx", threads=1)
+    for size in (SIZE, (96, 128)):
+        other = ExportableModel(model, size=size)
+        assert parity(other, file, [other.example(2)]).values < 1e-3
 
 
 @pytest.mark.nightly
