@@ -41,6 +41,7 @@ class AnnotatedImage:
         declared: height and width that the annotation states.
         labels: image-level labels that the source itself gives, by task.
         maps: files with a value for every pixel, by task.
+        source: the file that holds the annotation, for messages.
     """
 
     name: str
@@ -52,6 +53,7 @@ class AnnotatedImage:
     declared: tuple[int, int] | None = None
     labels: dict[str, Any] = field(default_factory=dict)
     maps: dict[str, Path] = field(default_factory=dict)
+    source: str = ""
 
     def present(self, classes: Sequence[str]) -> list[float]:
         """1 for each class of which the picture has an object that is not ignored, else 0.

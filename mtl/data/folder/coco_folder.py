@@ -126,6 +126,7 @@ class COCOFolder(FolderDataModule):
             picture.classes,
             ignored=frozenset(picture.ignored),
             declared=picture.declared,
+            source=str(self.root / self.annotations[entry.split]),
         )
         if earlier is not None:
             # the JSON files of two splits may list the same picture

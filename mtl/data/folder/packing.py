@@ -171,7 +171,7 @@ def _known_classes(
             raise ValueError(
                 f"picture {record.name!r} has a box of class {name!r}, which is not in box_classes: "
                 f"{', '.join(class_index)}.{did_you_mean(name, class_index)} "
-                "Add the class to box_classes, or skip its boxes with on_unknown_class: skip."
+                f"Add the class to box_classes, or skip its boxes with on_unknown_class: skip.{_source(record)}"
             )
     return known
 
@@ -196,6 +196,7 @@ def _check_boxes(
                 raise ValueError(
                     f"picture {record.name!r} ({header.width} x {header.height} px) has a box outside it: {detail}. "
                     "Correct the annotation, or set on_bad_box: clip (keep the part inside) or skip (drop the box)."
+                    f"{_source(record)}"
                 )
             if action == "skip" or not (inside[2:] > inside[:2]).all():
                 report.add("box_outside", split, record.name, detail, "skipped")
@@ -210,6 +211,10 @@ def _check_boxes(
         both = f"{record.boxes[kept[a]].round(1).tolist()} / {record.boxes[kept[b]].round(1).tolist()}"
         report.add("doubled_box", split, record.name, f"{record.classes[kept[a]]} {both}", "kept")
     return kept
+
+
+def _source(record: AnnotatedImage) -> str:
+    return f" The annotation is in {record.source!r}." if record.source else ""
 
 
 def _bytes(texts: list[str]) -> NDArray[np.bytes_]:

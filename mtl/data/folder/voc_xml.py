@@ -81,6 +81,7 @@ def read_voc(
         classes=classes,
         ignored=frozenset(left_out),
         declared=_declared(tree),
+        source=str(annotation),
     )
 
 
