@@ -12,7 +12,7 @@ LOWEST = .venv-lowest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: joint-or-single heads methods paper help install lock fit test test-fast test-faults test-lowest lint types format hooks notebooks bench-data bench-balancing clean clean-all gpu gpu-rehearsal wheels
+.PHONY: joint-or-single heads methods paper help install lock fit test test-fast test-faults test-lowest lint types format hooks notebooks bench-data bench-balancing bench-architectures clean clean-all gpu gpu-rehearsal wheels
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
@@ -86,6 +86,9 @@ notebooks: install ## run every notebook from top to bottom, keeping its results
 
 bench-data: install ## measure what data loading costs beside a training step
 	PYTHONPATH=. $(PY) tests/benchmarks/data_loading.py $(ARGS)
+
+bench-architectures: install ## measure what architectures cost beside hard sharing; ARGS="--quick", or "--arch resnet18 --only FiLM"
+	PYTHONPATH=. $(PY) tests/benchmarks/architectures.py $(ARGS)
 
 bench-balancing: install ## measure what balancing costs beside a plain step; ARGS="--quick", or "--device cuda --bf16 --batch 64 --arch resnet50"
 	@# the profiler that counts memory is quiet

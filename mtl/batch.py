@@ -9,14 +9,15 @@ Shapes: B samples.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mtl.inputs.input import input_kind
 from mtl.targets.target import IGNORE_INDEX, Sample, target_of
-from mtl.task import IMAGE, Inputs, Task
+from mtl.task import IMAGE, PRESENT, Inputs, InputSpec, Task
 
-__all__ = ["IGNORE_INDEX", "LABELLED", "Batch", "Sample", "collate", "labelled", "labelled_tasks"]
+__all__ = ["IGNORE_INDEX", "LABELLED", "PRESENT", "Batch", "Sample", "collate", "labelled", "labelled_tasks"]
 
 Batch = dict[str, Tensor]
 LABELLED = "labelled"  # batch key of the names of the tasks that some sample has a label of; stays on the host
@@ -32,7 +33,8 @@ def collate(samples: Sequence[Sample], tasks: Mapping[str, Task], inputs: Inputs
 
     Returns:
         Inputs as their kinds pad them (`image [B,C,H,W]`, `tokens [B,T]` with `tokens_mask`), targets as theirs do,
-        `labelled/<task> [B]` bool, `labelled` (names of the tasks with a label), and everything else stacked.
+        `present/<input> [B]` bool of optional inputs, `labelled/<task> [B]` bool, `labelled` (names of the tasks with
+        a label), and everything else stacked.
 
     Raises:
         ValueError: if values of one batch do not fit each other.
@@ -40,7 +42,12 @@ def collate(samples: Sequence[Sample], tasks: Mapping[str, Task], inputs: Inputs
     batch: dict[str, Any] = {}
     taken: set[str] = set(inputs)
     for name, spec in inputs.items():
-        batch |= input_kind(spec).collate(spec, [sample.get(name) for sample in samples])
+        values = [sample.get(name) for sample in samples]
+        if spec.optional:
+            taken.add(spec.present_field)
+            batch[spec.present_field] = torch.tensor([value is not None for value in values])
+            values = _with_blanks(spec, values)
+        batch |= input_kind(spec).collate(spec, values)
     of_inputs = dict(batch)
     names = []
     for task in tasks.values():
@@ -54,6 +61,17 @@ def collate(samples: Sequence[Sample], tasks: Mapping[str, Task], inputs: Inputs
         batch[key] = _stack(key, samples)
     batch[LABELLED] = tuple(names)
     return batch
+
+
+def _with_blanks(spec: InputSpec, values: Sequence[Any]) -> list[Any]:
+    """The values of an optional input, with a blank one, all 0, where a sample has none."""
+    if not any(value is None for value in values):
+        return list(values)
+    like = next((value for value in values if value is not None), None)
+    if like is None:  # nobody has it: any size will do
+        like = input_kind(spec).example(spec, np.random.default_rng(0))
+    blank = torch.zeros_like(torch.as_tensor(like))
+    return [blank if value is None else value for value in values]
 
 
 def _stack(key: str, samples: Sequence[Sample]) -> Tensor:

@@ -2,9 +2,14 @@
 
 import difflib
 import importlib
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 
+_WAYS = {
+    "data.tasks": "set up the data so that it has this task (`python -m mtl list data NAME` shows how)",
+    "data.inputs": "set up the data so that it has this input (`python -m mtl list data NAME` shows how)",
+}
 MOST_LETTERS = 300  # of a line for a person
 
 
@@ -50,8 +55,44 @@ def check_names(what: str, names: Iterable[str], where: str, known: Iterable[str
         if name not in known:
             raise ValueError(
                 f"{what} {name!r} has no entry in {where}; there are {', '.join(known) or 'none'}."
-                f"{did_you_mean(name, known)} Rename it, or add it to {where}."
+                f"{did_you_mean(name, known)} Rename it, or {_WAYS.get(where, f'add it to {where}')}."
             )
+
+
+def check_loss_weights(weights: Mapping[str, float], heads: Iterable[str]) -> None:
+    """Refuse loss weights of no head, and weights that are no numbers from 0.
+
+    Args:
+        weights: weight of each head, by name.
+        heads: names of the heads.
+
+    Raises:
+        ValueError: naming the first one.
+    """
+    heads = list(heads)
+    if not heads:
+        raise ValueError("a model needs at least one head; give model.heads one entry for each task to learn.")
+    check_names("loss weight", weights, "model.heads", heads)
+    for name, weight in weights.items():
+        if not 0 <= weight < math.inf:
+            raise ValueError(
+                f"model.loss_weights.{name} is {weight}; it must be 0 or more. To skip a task, leave its head out."
+            )
+
+
+def check_least(least: float, **values: float) -> None:
+    """Refuse numbers that are too small, or no numbers.
+
+    Args:
+        least: the smallest one that is right.
+        values: the numbers by the name of their setting.
+
+    Raises:
+        ValueError: naming the first one.
+    """
+    for name, value in values.items():
+        if not value >= least:
+            raise ValueError(f"{name}={value} must be at least {least:g}.")
 
 
 def import_optional(package: str, extra: str) -> ModuleType:

@@ -4,6 +4,7 @@ Shapes: B samples.
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +15,27 @@ from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.balancing.engine.junction import Junction
 from mtl.balancing.engine.partition import Partition, partition
-from mtl.batch import Batch
+from mtl.batch import PRESENT, Batch
 from mtl.features import Features, zero_padding
 from mtl.heads.head import Head, Outputs
 from mtl.inputs.image import ImageInput
 from mtl.inputs.input import Input, input_kind
 from mtl.metrics.task_metrics import Predictions
 from mtl.task import IMAGE
+
+
+class AddedLoss(Protocol):
+    """Something that a task learns beside its labels: a scalar, a sum over samples divided by a global count."""
+
+    def __call__(self, model: "MultiTaskModel", name: str, outputs: Outputs, batch: Batch) -> Tensor:
+        """The loss.
+
+        Args:
+            model: the model in training.
+            name: the task.
+            outputs: of its head.
+            batch: the batch.
+        """
 
 
 class MultiTaskModel(nn.Module):
@@ -58,9 +73,23 @@ class MultiTaskModel(nn.Module):
         self.inputs = nn.ModuleDict(inputs or {name: input_kind(spec)(spec) for name, spec in IMAGE.items()})
         self.trunk = trunk if isinstance(trunk, Architecture) else HardSharing(trunk, list(heads))
         self.heads = nn.ModuleDict(heads)
+        absent = [name for name, part in self.inputs.items() if part.spec.optional]  # type: ignore[union-attr]
+        if absent and not any(isinstance(part, Backbone) and part.takes_absent for part in self.trunk.modules()):
+            raise ValueError(
+                f"samples may lack the input {absent[0]!r}, and the backbone does not know what to do without it. Take "
+                "a fusion of several inputs (mtl/backbones/fusion), or data in which every sample has it."
+            )
         if isinstance(self.trunk, FirstPredictions):
             self.trunk.take_heads(heads)
+        for name, parameter in self.named_parameters():
+            if parameter.numel() == 0:
+                part = ".".join(name.removeprefix("trunk.").split(".")[: 2 if name.startswith("heads.") else 1])
+                raise ValueError(
+                    f"{name} has no elements: its shape is {list(parameter.shape)}. Set the widths of model.{part} to "
+                    "at least 1."
+                )
         self.junction = Junction()
+        self.added_losses: dict[str, AddedLoss] = {}  # of a task, in training; set by callbacks
         self.set_memory_format(self.channels_last)
 
     @property
@@ -110,6 +139,7 @@ class MultiTaskModel(nn.Module):
         prepared: dict[str, Tensor] = {}
         for prepare in self.inputs.values():
             prepared |= prepare(batch)
+        prepared |= {key: value for key, value in batch.items() if key.startswith(PRESENT)}
         return self.trunk.cut(prepared)
 
     def outputs(self, name: str, cut: Features) -> Outputs:
@@ -169,6 +199,8 @@ class MultiTaskModel(nn.Module):
                 f"{type(self.head(name)).__name__} gives task {name!r} a loss of shape {list(loss.shape)}; expected a "
                 "scalar, the mean over the labelled samples. `masked_mean` in mtl/distributed/normaliser.py gives it."
             )
+        if self.training and name in self.added_losses:
+            loss = loss + self.added_losses[name](self, name, outputs, batch)
         if first:
             assert isinstance(self.trunk, FirstPredictions)
             loss = loss + self.trunk.first_weight * self._first(name).loss(first, batch)

@@ -10,8 +10,7 @@ from functools import partial
 from typing import Any, Protocol, Self
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.plugins.precision import HalfPrecision
+from lightning.pytorch import Callback, LightningModule
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
@@ -20,7 +19,7 @@ from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.batch import Batch, labelled
 from mtl.config.described import described
-from mtl.errors import check_names
+from mtl.errors import check_loss_weights, check_names
 from mtl.features import FeatureSpec
 from mtl.heads.head import Head
 from mtl.inputs.input import Input, input_kind
@@ -28,6 +27,7 @@ from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.model import MultiTaskModel
 from mtl.optim import Optim
 from mtl.runs.initial_weights import InitialWeights
+from mtl.runs.trainer_limits import adds_groups, refuse_optimizer, refuse_settings
 from mtl.task import IMAGE, InputSpec, Task
 
 # losses -> what is minimised, and the weights to log
@@ -85,11 +85,10 @@ class MultiTaskLightningModule(LightningModule):
         self.save_hyperparameters(described(locals()) or {}, logger=False)  # a checkpoint says how its model is built
         inputs, prepare = inputs or dict(IMAGE), prepare or {}
         check_names("head", heads, "data.tasks", tasks)
-        check_names("loss weight", loss_weights or {}, "model.heads", heads)
+        check_loss_weights(loss_weights or {}, heads)
         check_names("prepare", prepare, "data.inputs", inputs)
-        trunk = (architecture or HardSharing)(
-            backbone if isinstance(backbone, Backbone) else backbone(inputs), list(heads)
-        )
+        backbone = backbone if isinstance(backbone, Backbone) else backbone(inputs)
+        trunk = (architecture or HardSharing)(backbone, list(heads))
         built = {name: make(tasks[name], trunk.spec) for name, make in heads.items()}
         ready = {name: prepare.get(name, input_kind(spec))(spec) for name, spec in inputs.items()}
         self.model = MultiTaskModel(trunk, built, ready)
@@ -112,12 +111,11 @@ class MultiTaskLightningModule(LightningModule):
             "load_run(RUN_FOLDER) or load_checkpoint(FILE), which build classes of mtl and allowed modules only."
         )
 
+    def configure_callbacks(self) -> list[Callback]:
+        refuse_settings(self.trainer)  # here, since this is the first thing that Lightning asks a module
+        return []
+
     def setup(self, stage: str) -> None:
-        if isinstance(self.trainer.precision_plugin, HalfPrecision):
-            raise ValueError(
-                f"trainer.precision {self.trainer.precision} rounds true boxes to 16 bits (501.3 to 502). Set it to "
-                "bf16-mixed or 16-mixed, which keep boxes and weights in 32 bits."
-            )
         if stage == "fit" and self.init_from is not None:
             self.init_from.load_into(self.model)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -129,7 +127,9 @@ class MultiTaskLightningModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         steps = self.trainer.estimated_stepping_batches
-        optimizer, schedule = self.optim.build(self.model, steps, self.more_parameter_groups)
+        groups, with_frozen = self.more_parameter_groups, not adds_groups(self.trainer)
+        optimizer, schedule = self.optim.build(self.model, steps, groups, with_frozen)
+        refuse_optimizer(optimizer, self.trainer, bool(groups))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def forward(self, batch: Batch | Tensor) -> dict[str, Predictions]:

@@ -1,11 +1,13 @@
 """Optimiser, learning rates per part of the model, and a schedule counted in steps."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
-from torch import nn
-from torch.optim import Adam, AdamW, Optimizer
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from mtl.distributed.dtensor import is_sharded
@@ -13,6 +15,7 @@ from mtl.errors import did_you_mean
 
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]  # a class of `torch.optim` with its arguments, in a config
 FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")
+_log = logging.getLogger(__name__)
 
 
 class Optim:
@@ -23,7 +26,8 @@ class Optim:
         lr_factors: factor on the learning rate of parts of the model, by the start of their parameters' names, for
             example `{backbone: 0.1, heads.boxes: 2}`. The longest matching start wins.
         decay_matrices_only: apply weight decay to matrices and filters only, not to biases and norms.
-        schedule: after the warm-up `cosine` falls to `final_lr`, `constant` stays.
+        schedule: after the warm-up `cosine` falls to `final_lr`, `constant` stays, `step` falls to `final_lr` at once
+            when half of all steps are done, as in the published protocols of dense tasks.
         warmup_steps: steps of linear warm-up; a value below 1 is a share of all steps.
         final_lr: learning rate at the end, as a share of the peak.
         fused: let one kernel update all parameters where PyTorch has one (Adam, AdamW, SGD, Adagrad), unless the
@@ -35,7 +39,7 @@ class Optim:
         optimizer: OptimizerCallable | None = None,
         lr_factors: dict[str, float] | None = None,
         decay_matrices_only: bool = True,
-        schedule: Literal["cosine", "constant"] = "cosine",
+        schedule: Literal["cosine", "constant", "step"] = "cosine",
         warmup_steps: float = 0.1,
         final_lr: float = 0.0,
         fused: bool = True,
@@ -51,14 +55,20 @@ class Optim:
         self.fused = fused
 
     def build(
-        self, model: nn.Module, num_steps: float, more_groups: Sequence[dict[str, Any]] = ()
+        self,
+        model: nn.Module,
+        num_steps: float,
+        more_groups: Sequence[dict[str, Any]] = (),
+        with_frozen: bool = True,
     ) -> tuple[Optimizer, LambdaLR]:
         """The optimiser and its schedule, stepped after every optimiser step.
 
         Args:
-            model: the module whose trainable parameters are optimised.
+            model: the module whose parameters are optimised.
             num_steps: optimiser steps of the whole run; -1 or infinite if nobody knows, as Lightning says it.
             more_groups: parameter groups that are taken as they are, for learned task weights.
+            with_frozen: put parameters that are frozen into their groups too, where they have no gradient and make no
+                step; to let them learn later, `requires_grad_(True)` is all it takes.
 
         Raises:
             ValueError: if a key of `lr_factors` fits no parameter, the schedule needs a number of steps that is not
@@ -70,7 +80,7 @@ class Optim:
         groups: dict[tuple[str, bool], dict[str, Any]] = {}
         used = set()
         for name, parameter in named_parts(model):
-            if not parameter.requires_grad:
+            if not parameter.requires_grad and not with_frozen:
                 continue
             part = max((key for key in self.lr_factors if f"{name}.".startswith(f"{key}.")), key=len, default="")
             used.add(part)
@@ -81,12 +91,7 @@ class Optim:
             if not decayed:
                 group["weight_decay"] = 0.0
         for key in self.lr_factors:
-            if key not in used:
-                parts = {".".join(name.split(".")[:depth]) for name, _ in named_parts(model) for depth in (1, 2)}
-                raise ValueError(
-                    f"lr_factors names {key!r}, which holds no trainable parameter.{did_you_mean(key, parts)} "
-                    f"Parts are {', '.join(sorted(parts))}."
-                )
+            self._check_part(model, key, key in used)
         optimizer = self._make([*groups.values(), *more_groups])
         factors = [self.lr_factors.get(part, 1.0) for part, _ in groups] + [1.0] * len(more_groups)
         for factor, group in zip(factors, optimizer.param_groups, strict=True):
@@ -94,7 +99,21 @@ class Optim:
             group["lr"] = group["lr"] * factor
         if self.fused:
             _fuse(optimizer)
-        return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, steps))
+        return optimizer, _Schedule(optimizer, lambda step: self.factor(step, steps))
+
+    def _check_part(self, model: nn.Module, key: str, used: bool) -> None:
+        learns = [p.requires_grad for name, p in named_parts(model) if f"{name}.".startswith(f"{key}.")]
+        if learns and not any(learns):
+            _log.warning(
+                "optim.lr_factors names %r, which is frozen: it has no effect unless a callback, such as FreezeParts, "
+                "lets it learn later.", key,
+            )  # fmt: skip
+        elif not used:
+            parts = {".".join(name.split(".")[:depth]) for name, _ in named_parts(model) for depth in (1, 2)}
+            raise ValueError(
+                f"lr_factors names {key!r}, which holds no trainable parameter.{did_you_mean(key, parts)} "
+                f"Parts are {', '.join(sorted(parts))}."
+            )
 
     def _check_steps(self, num_steps: int | None) -> None:
         needs = [f"schedule: {self.schedule}"] if self.schedule != "constant" else []
@@ -111,10 +130,12 @@ class Optim:
             return self.optimizer(groups)
         except ValueError as error:
             if "per-parameter options" not in str(error):
-                raise
+                raise ValueError(
+                    f"the optimiser of optim.optimizer refuses its settings: {error}. Change that number."
+                ) from error
             names = ", ".join(str(group.get("name")) for group in groups)
             raise ValueError(
-                f"this optimiser takes all parameters as one group, and there are {len(groups)}: {names}. Set "
+                f"optim.optimizer takes all parameters as one group, and there are {len(groups)}: {names}. Set "
                 "optim.decay_matrices_only to false, remove optim.lr_factors and methods that learn task weights, or "
                 "take an optimiser with groups, such as AdamW."
             ) from error
@@ -131,8 +152,23 @@ class Optim:
             return (step + 1) / (warmup + 1)
         if self.schedule == "constant" or num_steps is None:
             return 1.0
+        if self.schedule == "step":
+            return 1.0 if step < num_steps / 2 else self.final_lr
         done = min(1.0, (step - warmup) / max(1.0, num_steps - warmup))
         return self.final_lr + (1 - self.final_lr) * (1 + math.cos(math.pi * done)) / 2
+
+
+class _Schedule(LambdaLR):
+    """One factor for all groups; a group that joins later follows it from the learning rate that it came with."""
+
+    def get_lr(self) -> list[float | Tensor]:
+        factor = self.lr_lambdas[0]
+        groups = self.optimizer.param_groups
+        for group in groups[len(self.base_lrs) :]:
+            now = factor(max(self.last_epoch - 1, 0))
+            self.base_lrs.append(group["lr"] / now if now else group["lr"])
+        self.lr_lambdas += [factor] * (len(groups) - len(self.lr_lambdas))
+        return super().get_lr()
 
 
 def named_parts(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -152,8 +188,21 @@ def _fuse(optimizer: Optimizer) -> None:
         there = all(parameter.device.type in FUSED_DEVICES for parameter in group["params"])
         if is_sharded(group["params"]):  # PyTorch 2.15 has no fused SGD of shards
             there = there and isinstance(optimizer, Adam | AdamW)
-        if there and group.get("fused", False) is None and not group.get("foreach"):
+        if there and group.get("fused", False) is None and not group.get("foreach") and not group.get("dampening"):
             group["fused"] = True
+    if isinstance(optimizer, SGD):
+        optimizer.register_step_pre_hook(_begin_momentum)
+
+
+def _begin_momentum(optimizer: Optimizer, *_: Any) -> None:
+    """Momentum 0 for parameters that make their first step later than others; PyTorch's fused SGD (2.14) wants it."""
+    for group in optimizer.param_groups:
+        if group["fused"] and group["momentum"]:
+            # gradients are not there yet: Lightning computes them inside of `step`
+            states = [(p, optimizer.state[p]) for p in group["params"] if p.requires_grad]
+            late = [(p, state) for p, state in states if state.get("momentum_buffer") is None]
+            for parameter, state in late if len(late) < len(states) else []:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _default_optimizer(parameters: Iterable[Any]) -> Optimizer:

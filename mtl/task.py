@@ -74,6 +74,8 @@ class InputSpec:
             spectrogram.
         names: names of these, in their order, where they have names.
         rate: values a second (Hz), of inputs recorded over time; 0 where there is no such thing.
+        optional: samples may lack it; a batch then says which have it (`present/<name>`), and the backbone must do
+            without: a fusion of several inputs does.
 
     Raises:
         ValueError: for a name that cannot be a key, without channels, or for a rate below 0.
@@ -84,6 +86,7 @@ class InputSpec:
     channels: int = 0
     names: tuple[str, ...] = ()
     rate: int = 0
+    optional: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -98,6 +101,12 @@ class InputSpec:
         if self.rate < 0:
             raise ValueError(f"input {self.name!r} has rate={self.rate} Hz; give a rate above 0, or leave it out.")
 
+    @property
+    def present_field(self) -> str:
+        """Batch key of the mask that says which samples have an optional input."""
+        return PRESENT + self.name
 
+
+PRESENT = "present/"
 Inputs = Mapping[str, InputSpec]
 IMAGE: Inputs = {"image": InputSpec("image", "image", channels=3)}  # what a data set of pictures has

@@ -1,7 +1,7 @@
 """What every test shares: one thread, fixed seeds, no network logger, and processes that talk over gloo.
 
 `pytest --contract my.module.Class` runs the contract tests of its family (method, head, backbone, schedule, ...) on a
-class of yours, and nothing else; `--contract my/config.yaml` those of a config.
+class of yours, and nothing else; `--contract my/config.yaml` those of a config. It may be given more than once.
 """
 
 import io
@@ -29,38 +29,41 @@ PATIENCE_S = 120
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--contract", metavar="CLASS", help="run the contract tests on this class, or on this config file")
+    words = "run the contract tests on this class, or on this config file; may be given more than once"
+    parser.addoption("--contract", metavar="CLASS", action="append", default=[], help=words)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if name := config.getoption("--contract"):
+    if names := config.getoption("--contract"):
         try:
-            choose(name)
+            choose(*names)
         except ValueError as error:
-            raise pytest.UsageError(f"--contract {name}: {error}") from error
+            raise pytest.UsageError(f"--contract {' '.join(names)}: {error}") from error
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    name = config.getoption("--contract")
-    if not name:
+    names = config.getoption("--contract")
+    if not names:
         _leave_for_the_night(config, items)
         return
-    chosen = choose(name)
-    own = [item for item in items if any(_is_same(value, chosen) for value in _parameters(item))]
-    if not own:
-        raise pytest.UsageError(
-            f"no contract test takes {name}; here they take configs and the concrete subclasses of "
-            f"{', '.join(sorted(families))}"
-        )
+    own = set()
+    for name, chosen in zip(names, choose(*names), strict=True):
+        taken = {item for item in items if any(_is_same(value, chosen) for value in _parameters(item))}
+        if not taken:
+            raise pytest.UsageError(
+                f"no contract test takes {name}; here they take configs and the concrete subclasses of "
+                f"{', '.join(sorted(families))}"
+            )
+        own |= taken
     config.hook.pytest_deselected(items=[item for item in items if item not in own])
-    items[:] = own
+    items[:] = [item for item in items if item in own]
 
 
 def _leave_for_the_night(config: pytest.Config, items: list[pytest.Item]) -> None:
     if "nightly" not in config.option.markexpr:
         late = [item for item in items if item.get_closest_marker("nightly")]
         config.hook.pytest_deselected(items=late)
-        items[:] = [item for item in items if item not in late]
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
 
 
 def _is_same(value: Any, chosen: type | Path) -> bool:

@@ -130,10 +130,12 @@ def test_example_in_python_runs(info: str, code: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not OF_A_RUN, reason="no command of README.md reads a run")
-def test_commands_that_read_a_run_work_on_one(tmp_path: Path) -> None:
-    fit = f"-m mtl fit --config configs/digits.yaml --runs_root={tmp_path} --name=seed0 {SMALL}"
-    done = run([sys.executable, *fit.split()])
-    assert done.returncode == 0, done.stderr
+def test_commands_that_read_a_run_work_on_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    fit = f"fit --config configs/digits.yaml --runs_root={tmp_path} --name=seed0 --tracking.wandb=off {SMALL}"
+    assert main(fit.split()) == 0, capsys.readouterr().err
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     Image.new("RGB", (64, 64), "gray").save(pictures / "one.png")
@@ -147,8 +149,7 @@ def test_commands_that_read_a_run_work_on_one(tmp_path: Path) -> None:
     stand_ins |= {"--images": pictures, "--output": tmp_path / "found"}
     for words in OF_A_RUN:
         real = [str(stand_ins.get(before, word)) for before, word in zip(["", *words], words, strict=False)]
-        done = run([sys.executable, "-m", "mtl", *real])
-        assert done.returncode == 0, f"{' '.join(words)}\n{done.stderr}"
+        assert main(real) == 0, f"{' '.join(words)}\n{capsys.readouterr().err}"
 
 
 @pytest.mark.parametrize("code", [text for _, text in blocks("yaml")], ids=lambda text: text.split("\n")[0])

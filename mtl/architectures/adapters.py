@@ -7,6 +7,7 @@ Shapes: K tasks.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from mtl.architectures.pass_per_task import PassPerTask
@@ -54,10 +55,8 @@ class Adapters(PassPerTask):
 
     def change(self, state: State, name: str, stage: int) -> State:
         (values, mask), index = state, stage - self.shared_stages + 1
-        out = values + self.of_task.get_submodule(f"{name}.adapters.{index}")(values)
-        if len(self.shared):
-            out = out + self.shared[index](values)
-        return out, mask
+        places = [self.of_task.get_submodule(f"{name}.adapters.{index}"), *self.shared[index : index + 1]]
+        return values + _together(values, [place for place in places if isinstance(place, _Adapter)]), mask
 
 
 class _Adapter(nn.Module):
@@ -67,6 +66,13 @@ class _Adapter(nn.Module):
         for parameter in self.up.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, values: Tensor) -> Tensor:
-        out: Tensor = self.up(self.down(values).relu())
-        return out
+
+def _together(values: Tensor, adapters: Sequence[_Adapter]) -> Tensor:
+    """Sum of what adapters add, computed as one adapter whose width is theirs together: it reads large maps once."""
+    down, up = adapters[0].down, adapters[0].up
+    into = {key: torch.cat([part.down.get_parameter(key) for part in adapters]) for key in ("weight", "bias")}
+    weight = torch.cat([part.up.get_parameter("weight") for part in adapters], 1)
+    bias = torch.stack([part.up.get_parameter("bias") for part in adapters]).sum(0)
+    inside: Tensor = torch.func.functional_call(down, into, values)
+    out: Tensor = torch.func.functional_call(up, {"weight": weight, "bias": bias}, inside.relu())
+    return out

@@ -41,9 +41,12 @@ class CrossStitch(Columns):
         self.units = nn.ParameterList(mixed[..., None].repeat(1, 1, size) for size in sizes)
 
     def mix(self, values: Sequence[Tensor], stage: int) -> list[Tensor]:
-        together = torch.stack(list(values))
+        channels = 1 if list(self.trunk.stage_spec.layouts.values())[stage] == "map" else -1
+        # the axis of channels is last, as maps have it in memory by default: nothing is moved
+        together = torch.stack([value.movedim(channels, -1) for value in values])
         unit_KKC = self.units[stage].to(together.dtype)
-        layout = list(self.trunk.stage_spec.layouts.values())[stage]
-        last = together if layout != "map" else together.movedim(2, -1)
-        mixed = torch.einsum("ijc,j...c->i...c", unit_KKC.expand(-1, -1, last.shape[-1]), last)
-        return list(mixed if layout != "map" else mixed.movedim(-1, 2))
+        if unit_KKC.shape[-1] == 1:
+            mixed = (unit_KKC[..., 0] @ together.flatten(1)).view_as(together)
+        else:
+            mixed = torch.einsum("ijc,j...c->i...c", unit_KKC, together)
+        return [value.movedim(-1, channels) for value in mixed]

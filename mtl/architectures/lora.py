@@ -111,13 +111,6 @@ class _Addition(nn.Module):
         out: Tensor = self.up(self.down(x))
         return out
 
-    def product(self) -> Tensor:
-        """The matrix or filter that this adds."""
-        down, up = self.down.weight, self.up.weight
-        assert isinstance(down, Tensor)
-        assert isinstance(up, Tensor)
-        return torch.einsum("or,ri...->oi...", up.flatten(1), down)
-
 
 class _Added(nn.Module):
     of_task: nn.ModuleDict
@@ -143,18 +136,33 @@ class _Added(nn.Module):
         return addition
 
     def forward(self, x: Tensor) -> Tensor:
-        added = self.of(self.turn.task)(x)
-        if self.common is not None:
-            added = added + self.common(x)
-        out: Tensor = self.layer(x) + self.scale * added
+        out: Tensor
+        if isinstance(self.layer, nn.Linear):
+            out = self.layer(x) + self.scale * sum(addition(x) for addition in self.additions(self.turn.task))
+        else:
+            # maps are large and filters small: one convolution by the sum of filters takes half the time of three
+            out = torch.func.functional_call(self.layer, {"weight": self.weight(self.turn.task)}, x)
         return out
+
+    def additions(self, name: str) -> list[_Addition]:
+        return [self.of(name)] if self.common is None else [self.of(name), self.common]
+
+    def weight(self, name: str) -> Tensor:
+        """The matrix or filter with its additions for one task inside."""
+        weight = self.layer.weight
+        assert isinstance(weight, Tensor)
+        # the axis of channels is last, as filters have it in memory by default: nothing is moved
+        last = weight.movedim(1, -1)
+        flat = last.flatten(1)
+        for addition in self.additions(name):
+            down, up = addition.down.get_parameter("weight"), addition.up.get_parameter("weight")
+            flat = torch.addmm(flat, up.flatten(1), down.movedim(1, -1).flatten(1), alpha=self.scale)
+        return flat.view_as(last).movedim(-1, 1)
 
     @torch.no_grad()
     def merged(self, name: str) -> nn.Module:
         """The layer with its additions for one task inside."""
         layer = copy.deepcopy(self.layer)
         assert isinstance(layer.weight, Tensor)
-        for addition in (self.of(name), self.common):
-            if addition is not None:
-                layer.weight += self.scale * addition.product()
+        layer.weight.copy_(self.weight(name))
         return layer

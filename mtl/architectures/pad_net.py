@@ -38,7 +38,7 @@ class PADNet(FirstPredictions):
         self.backbone = backbone
         self.features = TaskFeatures(self.spec, names)
         for name in names:
-            self.of_task[name].distil = nn.ModuleDict(
+            self.of_task[name].distill = nn.ModuleDict(
                 {
                     f"{level}_": nn.ModuleDict(
                         {f"{other}_": _Distil(self.spec.layouts[level], width) for other in names if other != name}
@@ -62,8 +62,8 @@ class PADNet(FirstPredictions):
     def view(self, cut: Features, name: str) -> Features:
         out = {}
         for level in self.spec.channels:
-            distil = self.of_task[name].get_submodule(f"distil.{level}_")
-            taken = [distil.get_submodule(f"{other}_")(cut[f"{other}/{level}"]) for other in self.others[name]]
+            distill = self.of_task[name].get_submodule(f"distill.{level}_")
+            taken = [distill.get_submodule(f"{other}_")(cut[f"{other}/{level}"]) for other in self.others[name]]
             out[level] = torch.stack([cut[f"{name}/{level}"], *taken]).sum(0)
         return whole(out | masks(cut))
 

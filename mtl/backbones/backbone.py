@@ -24,6 +24,7 @@ class Backbone(nn.Module, ABC):
     """
 
     spec: FeatureSpec  # `FeatureSpec({level: channels}, layouts={level: "vector"})`; a level is a map by default
+    takes_absent = False  # whether samples may lack an input, as `present/<input>` says
     pretrained = False  # its weights are trained ones, and copies of it keep them
     inputs: tuple[str, ...] = ("image",)  # names of what `forward` takes, in order; `<name>_mask` for a mask
 

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelSummary, Progr
 from mtl.callbacks.balancing.finite_losses import FiniteLosses
 from mtl.callbacks.balancing.telemetry import BalancingTelemetry, looks_at_gradients
 from mtl.callbacks.checkpoints.step_seeds import StepSeeds
+from mtl.callbacks.finetuning.learning_parameters import LearningParameters
 from mtl.callbacks.pictures.box_pictures import BoxPictures
 from mtl.callbacks.pictures.curves import Curves
 from mtl.callbacks.pictures.text_examples import TextExamples
@@ -38,6 +39,7 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
     pictures, given = run_dir / "pictures", list(given)
     defaults: list[Callback] = [
         StepSeeds(),
+        LearningParameters(),
         FiniteLosses(),
         RunProgress(),
         PartSummary(),

@@ -1,5 +1,6 @@
 """`Run`: builds data, model and trainer of one command line, trains in a run folder and tests the best checkpoint."""
 
+import logging
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 from lightning.fabric.plugins import CheckpointIO
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
 from lightning.pytorch.loggers import Logger
@@ -21,6 +23,7 @@ from mtl.callbacks.tracking.logger_guard import guard
 from mtl.callbacks.tracking.loggers import make_loggers
 from mtl.callbacks.tracking.wandb_run import WandbRun
 from mtl.cli.parser import Settings
+from mtl.cli.start_checks import check_monitors, check_trainer
 from mtl.cli.stopped_runs import end_other_ranks, say_how_to_go_on, say_what_is_saved
 from mtl.cli.weights import check_fits, choose_checkpoint
 from mtl.config.command_line import CommandLine
@@ -31,11 +34,17 @@ from mtl.config.yaml_lines import ConfigError, RunError
 from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_io import AtomicCheckpointIO
+from mtl.runs.metrics_csv import MetricsCSV
 from mtl.runs.record import add_record, write_record
 from mtl.runs.resume import RunLock, refuse_used, resume_point
 from mtl.runs.run_folder import earlier_attempt, make_run_folder, rank, started_from_outside
 
 _SEEDS = 2**32
+_log = logging.getLogger(__name__)
+# what wrong settings make a constructor raise
+_OF_SETTINGS = (
+    ValueError, ImportError, OSError, RuntimeError, TypeError, ArithmeticError, LookupError, MisconfigurationException
+)  # fmt: skip
 
 
 class Run:
@@ -60,6 +69,7 @@ class Run:
         self.settings = Settings(line)
         self.config = self.settings.config
         self._seed()
+        check_trainer(self.config.trainer, line.command, self.settings.merged)
         build = Builder()
         try:
             self.built: Namespace = self.settings.parser.instantiate(
@@ -69,11 +79,16 @@ class Run:
             self.model: MultiTaskLightningModule = self.built.model
             self.run_dir = self._make_run_folder()
             self.trainer = self._make_trainer()
-        except (ValueError, ImportError, OSError) as error:
+        except _OF_SETTINGS as error:
             first = build.failed[0] if build.failed else error
             if isinstance(first, ConfigError | UnsafeFile):  # it says itself what to do
                 raise first from error
-            raise RunError(str(first), blame(first, self.settings.merged)) from first
+            if not isinstance(first, ValueError | ImportError | OSError | MisconfigurationException):
+                if build.failed_class is None:  # nobody foresaw it
+                    raise
+                # of torch or Python, about numbers that its layers cannot have
+                first = ValueError(f"{build.failed_class.__name__} cannot be built with these settings: {first}.")
+            raise RunError(str(first), blame(first, self.settings.merged, build.failed_class)) from first
         # the model's own config goes into its checkpoints, as plain values, so that they rebuild it anywhere
         self.model.save_hyperparameters(self.settings.values()["model"], logger=False)
 
@@ -83,7 +98,7 @@ class Run:
         try:
             self._start()
             code = 0
-        except ValueError as error:
+        except (ValueError, MisconfigurationException) as error:
             of_a_file = isinstance(error, ConfigError | UnsafeFile)
             if of_a_file or (self.trainer.global_step > 0 and self.line.command == "fit"):
                 raise
@@ -102,11 +117,11 @@ class Run:
             try:
                 self.trainer.fit(self.model, **options)
             except TrainingStopped as stop:
-                say_how_to_go_on(self.run_dir, stop, self.trainer)
+                say_how_to_go_on(self.run_dir, stop, self.trainer, self.line.allow)
                 raise
             except BaseException:
                 end_other_ranks(self.trainer)
-                say_what_is_saved(self.run_dir, self.trainer)
+                say_what_is_saved(self.run_dir, self.trainer, self.line.allow)
                 raise
             self._test_best()
         elif self.line.command == "validate":
@@ -170,7 +185,10 @@ class Run:
         if options["logger"] in (None, True) and not options["barebones"]:
             options["logger"] = self._loggers()
         if options["logger"]:
-            options["logger"] = [guard(logger) for logger in _listed(options["logger"])]
+            loggers = _listed(options["logger"])
+            if not any(isinstance(logger, MetricsCSV) for logger in loggers):
+                loggers.append(MetricsCSV(self.run_dir / "metrics.csv"))  # curves, results and reports are made of it
+            options["logger"] = [guard(logger) for logger in loggers]
         options["callbacks"] = self._callbacks(options)
         plugins = _listed(options["plugins"])
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
@@ -200,12 +218,18 @@ class Run:
             refuse_used(Path(best.dirpath))
         best.dirpath = best.dirpath or str(self.run_dir / "checkpoints")
         ours = [best, *default_callbacks(self.run_dir, given=callbacks)]
-        return [*callbacks, *(callback for callback in ours if not isinstance(callback, switched_off))]
+        found = [*callbacks, *(callback for callback in ours if not isinstance(callback, switched_off))]
+        if self.line.command == "fit":
+            limit = options["limit_val_batches"]
+            check_monitors(found, len(callbacks), self.model, limit, self.settings.merged)
+        return found
 
     def _test_best(self) -> None:
         if not self.config.test_after_fit or self.config.trainer.fast_dev_run or self.trainer.interrupted:
             return
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "") or None
+        if best is None:
+            _log.warning("no validation has chosen a best checkpoint: the test is of the last weights.")
         self.trainer.test(self.model, datamodule=self.data, ckpt_path=best, weights_only=True, verbose=False)
 
 

@@ -5,6 +5,7 @@ Example: python -m mtl export --run runs/digits/NAME --quantize int8 --benchmark
 
 import argparse
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from itertools import chain
@@ -17,6 +18,7 @@ from rich.table import Table
 from torch import Tensor
 
 from mtl.batch import Batch
+from mtl.config.foreign_files import read_small
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import Config, read_config
 from mtl.config.yaml_lines import ConfigError
@@ -26,6 +28,7 @@ from mtl.evaluation.build import build_data
 from mtl.evaluation.load import load_checkpoint
 from mtl.export.exportable import ExportableModel
 from mtl.export.onnx_file import OnnxModel, require_onnx, without_scopes, write_onnx
+from mtl.export.pt2_file import Pt2Model, write_pt2
 from mtl.export.quantize import quantize
 from mtl.inputs.image import ImageInput
 from mtl.model import MultiTaskModel
@@ -36,7 +39,7 @@ INFER = Path(__file__).resolve().parents[1] / "export" / "infer.py"
 
 
 def export(arguments: list[str]) -> None:
-    """Write `export/model.onnx` (or `.pt2`), `infer.py` and `export.json` into the run's folder, and show a table.
+    """Write `export/model.onnx` with `infer.py`, or `model.pt2` and `export.json` into the run, and show a table.
 
     Args:
         arguments: what follows `export`.
@@ -48,6 +51,8 @@ def export(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     if options.quantize and (options.format != "onnx" or options.output != "decoded"):
         raise ConfigError("--quantize works with --format onnx and --output decoded; leave one of them out.")
+    if options.dynamic == "size" and options.resize_inside:
+        raise ConfigError("--resize-inside brings every image to one size, so --dynamic size has no effect; keep one.")
     if options.format == "onnx":
         require_onnx()
     allow_imports(options.allow.split(",") if options.allow else ())
@@ -69,27 +74,24 @@ def export(arguments: list[str]) -> None:
     )
     folder: Path = options.to or run / "export"
     folder.mkdir(parents=True, exist_ok=True)
-    description = exported.describe(ready, run.resolve().name, **how)
+    description = exported.describe(ready, run.resolve().name, commit=_commit(run), **how)
     console = Console(highlight=False)
-    if options.format == "pt2":
-        path = folder / "model.pt2"
-        torch.export.save(torch.export.export(ready, tuple(ready.example(2).values())), path)
-        console.print(f"written: {path} ({path.stat().st_size:,} bytes; batch of 2)", soft_wrap=True)
-        return
-    path = folder / "model.onnx"
-    write_onnx(ready, path, options.dynamic_size, description)
-    files = {"onnx": path}
+    path = folder / f"model.{options.format}"
+    write = write_onnx if options.format == "onnx" else write_pt2
+    write(ready, path, options.dynamic == "size", description)
+    files = {options.format: path}
     if options.quantize:
         files["int8"] = folder / "model.int8.onnx"
         data.setup("fit")
         quantize(path, files["int8"], _calibration(data, ready, options.calibrate))
-    for file in files.values():
-        without_scopes(file)
-    shutil.copyfile(INFER, folder / "infer.py")
+    if options.format == "onnx":
+        for file in files.values():
+            without_scopes(file)
+        shutil.copyfile(INFER, folder / "infer.py")
     report = _report(ready, data, files, options.benchmark)
     (folder / "export.json").write_text(json.dumps({**description, **report}, indent=1) + "\n", encoding="utf-8")
     _show(console, report)
-    console.print(f"written: {', '.join(str(file) for file in files.values())}, infer.py, export.json", soft_wrap=True)
+    console.print(f"written: {', '.join(str(file) for file in files.values())}, export.json", soft_wrap=True)
 
 
 def _image_size(
@@ -105,6 +107,15 @@ def _image_size(
     }  # without it, as `predict` does
 
 
+def _commit(run: Path) -> str | None:
+    """The commit that the run was trained at, where it was recorded."""
+    try:
+        known = json.loads(read_small(run / "environment.json", 1_000_000))
+        return str(known["git"]["sha"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
 def _calibration(data: JointDataModule, model: ExportableModel, most: int) -> Iterator[dict[str, Tensor]]:
     # each sample alone: activations of a batch would be kept all at once
     for batch in exported.inputs_of(model, data.train_dataloader(), most):
@@ -117,13 +128,18 @@ def _report(model: ExportableModel, data: JointDataModule, files: dict[str, Path
     runs: dict[str, exported.Runs] = {"eager": exported.eager(model)}
     report: dict[str, Any] = {"files": {}}
     for name, path in files.items():
-        file = OnnxModel(path, threads=1)
+        file = Pt2Model(path) if path.suffix == ".pt2" else OnnxModel(path, threads=1)
         runs[name] = file
         same = exported.parity(model, file, exported.inputs_of(model, loader, COMPARED))
         report["files"][name] = {
             "file": path.name,
             "bytes": path.stat().st_size,
-            "parity": {"samples": same.samples, "largest_difference": same.values, "other_labels": same.labels},
+            "parity": {
+                "samples": same.samples,
+                "largest_difference": same.values if math.isfinite(same.values) else None,  # JSON has no infinity
+                "other_labels": same.labels,
+                "boxes_met": same.boxes,
+            },
         }
     if model.output == "decoded":
         report["metrics"] = {
@@ -144,9 +160,11 @@ def _show(console: Console, report: dict[str, Any]) -> None:
     table = Table("", *names, title="the file beside the model")
     of_files = report["files"]
     table.add_row("bytes", "", *(f"{one['bytes']:,}" for one in of_files.values()))
-    table.add_row(
-        "largest difference", "", *(f"{one['parity']['largest_difference']:.2g}" for one in of_files.values())
-    )
+    parities = [one["parity"] for one in of_files.values()]
+    gaps = [one["largest_difference"] for one in parities]
+    table.add_row("largest difference", "", *("other scores" if gap is None else f"{gap:.2g}" for gap in gaps))
+    if any(one["boxes_met"] is not None for one in parities):
+        table.add_row("boxes met, %", "", *(f"{100 * (one['boxes_met'] or 0):.1f}" for one in parities))
     for size, times in report.get("latency", {}).items():
         row = (f"{times[name]['p50_ms']:.2f} ({times[name]['x_first']:.2f} x)" for name in names)
         table.add_row(f"ms, batch {size}", *row)
@@ -174,7 +192,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=("onnx", "pt2"), default="onnx", help="[onnx]")
     parser.add_argument("--tasks", help="names of the tasks to keep, with commas [all]")
     parser.add_argument("--output", choices=("decoded", "raw"), default="decoded", help="what comes out [decoded]")
-    parser.add_argument("--dynamic_size", action="store_true", help="leave height and width of images open")
+    parser.add_argument(
+        "--dynamic", choices=("batch", "size"), default="batch", help="left open: the batch, or image sizes too [batch]"
+    )
     parser.add_argument("--resize-inside", dest="resize_inside", action="store_true", help="stretch images in the file")
     parser.add_argument("--quantize", choices=("int8",), help="also write a file of 8-bit integers")
     parser.add_argument("--calibrate", type=int, default=128, help="training samples that ranges are taken from [128]")

@@ -26,6 +26,7 @@ mtl: one shared network, many tasks.
   python -m mtl plot RUN RUN --metric val/score       their curves
   python -m mtl sweep --config configs/sweeps/digits.yaml --trials 20   by Ray
   python -m mtl affinity --run RUN                    are the tasks related?
+  python -m mtl explain --run RUN                     what they share, and where
   python -m mtl group --affinity CSV --config FILE    which share a network
   python -m mtl list                                  heads, data, configs, ...
   python -m mtl data bccd --to data/bccd              fetch a public data set

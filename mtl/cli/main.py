@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, ConfigError | UnsafeFile):
             _say(message, str(getattr(error, "origin", None) or ""))
             return error.exit_code
+        if isinstance(error, FileNotFoundError) and error.errno is None:  # one of ours, complete in itself
+            _say(message)
+            return 2
         _say(message, "the whole traceback: add --traceback")
         return 1
 
@@ -116,6 +119,11 @@ def be_quiet() -> None:
     notes.setLevel(logging.INFO if rank() == 0 else logging.WARNING)
     # our data modules leave that hook to the module
     warnings.filterwarnings("ignore", message=r"You have overridden .on_before_batch_transfer. in .LightningModule.")
+    # advice about settings that are as they should be
+    warnings.filterwarnings("ignore", message=r"The number of training batches .* is smaller than the logging interval")
+    warnings.filterwarnings("ignore", message=r"You are trying to .self\.log\(\). but .Trainer\(barebones=True\). is")
+    # the same is reported as an error
+    warnings.filterwarnings("ignore", message=r"Initializing zero-element tensors is a no-op")
     # a deprecation inside Lightning, and advice to add up what our metrics have added up over the ranks already
     warnings.filterwarnings("ignore", message=r"It is recommended to use .self\.log\(.*sync_dist=True")
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")

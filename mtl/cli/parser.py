@@ -18,7 +18,7 @@ from mtl.config.merge import Config, read_config
 from mtl.config.parsing import expand, new_parser, parse
 from mtl.config.paths import refuse_name
 from mtl.config.schema import signature
-from mtl.config.yaml_lines import ConfigError
+from mtl.config.yaml_lines import ConfigError, Origin
 from mtl.data.from_data import filled_from_data
 from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule
@@ -37,7 +37,10 @@ class Settings:
 
     def __init__(self, line: CommandLine) -> None:
         self.line = line
-        allow_imports(line.allow)
+        try:
+            allow_imports(line.allow)
+        except ValueError as error:
+            raise ConfigError(str(error), Origin(f"--allow {','.join(line.allow)}")) from error
         self.merged = _read_config(line)
         self.parser = make_parser(line.command)
         if line.switches & {"--help", "--help-all"}:
@@ -67,6 +70,9 @@ class Settings:
                 f"`{self.line.command}` needs a config: --config configs/digits.yaml. "
                 "`python -m mtl list configs` names them."
             )
+        if not merged.values and self.line.configs:
+            file = str(self.line.configs[-1])
+            raise ConfigError(f"config file {file!r} is empty; `python -m mtl list configs` names some to begin with.")
         config = parse(self.parser, merged, schema)
         if config.experiment is None:
             config.experiment = experiment_of(self.line.configs)

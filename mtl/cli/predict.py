@@ -1,4 +1,4 @@
-"""`python -m mtl predict`: pictures, rows of a table, or sentences through a trained model."""
+"""`python -m mtl predict`: pictures, rows of a table, sentences or recordings through a trained model."""
 
 import argparse
 from pathlib import Path
@@ -14,6 +14,8 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.data.table.module import TableDataModule
 from mtl.evaluation.build import build_data
 from mtl.evaluation.load import as_in_training, load_checkpoint
+from mtl.evaluation.picture_sources import list_pictures
+from mtl.evaluation.predict_audio import predict_audio
 from mtl.evaluation.predict_folder import predict_folder
 from mtl.evaluation.predict_table import predict_table
 from mtl.evaluation.predict_text import predict_text
@@ -38,15 +40,14 @@ def predict(arguments: list[str]) -> None:
         raise ConfigError(
             "`predict` needs a trained model: --run runs/<experiment>/<name>, --ckpt_path FILE, or --model FILE.onnx."
         )
-    other = options.model is None and (options.table or options.text)
+    other = options.model is None and (options.table or options.text or options.audio)
     if options.images is None and not other:
         raise ConfigError(
-            "`predict` needs --images FOLDER; a run of a table takes --table FILE, and a run of sentences --text FILE."
+            "`predict` needs --images FOLDER; a run of a table takes --table FILE, a run of sentences --text FILE, "
+            "and a run of recordings --audio FOLDER."
         )
-    if options.images is not None and not options.images.exists():
-        raise FileNotFoundError(
-            f"there is no folder {str(options.images)!r}; --images takes a folder of pictures, or one picture."
-        )
+    if options.images is not None:
+        options.images = list_pictures(options.images)
     if options.model is not None:
         _predict_exported(options)
         return
@@ -59,7 +60,10 @@ def predict(arguments: list[str]) -> None:
     if options.text is not None:
         _predict_text(options, checkpoint, run)
         return
-    model = _model(checkpoint)
+    if options.audio is not None:
+        _predict_audio(options, checkpoint, run)
+        return
+    model = _model(checkpoint, options.device)
     channels_of_pictures(model.model)  # a model of something else is refused before its size is asked for
     settings = as_in_training(run)
     if options.image_size:
@@ -68,6 +72,7 @@ def predict(arguments: list[str]) -> None:
         raise ConfigError(f"no config.yaml in {str(run)!r} says how large the images were; give --image_size.")
     output = options.output or (run / "predictions" if settings and options.run else Path("predictions"))
     own_folder(run if settings and options.run and options.output is None else output)
+    assert options.images is not None
     found = predict_folder(
         model,
         images=options.images,
@@ -75,6 +80,7 @@ def predict(arguments: list[str]) -> None:
         score_threshold=options.score_threshold,
         batch_size=options.batch_size,
         pictures=options.pictures,
+        formats=options.format,
         **settings,
     )
     _say(found, output)
@@ -100,6 +106,7 @@ def _predict_exported(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         fit=known.get("fit", "letterbox"),
         pictures=options.pictures,
+        formats=options.format,
     )
     _say(found, output)
 
@@ -118,19 +125,37 @@ def _predict_table(options: argparse.Namespace, checkpoint: Path, run: Path) -> 
     if not isinstance(data, TableDataModule):
         raise ConfigError(f"--table: this run learned from {type(data).__name__}, which is no table; give --images.")
     output = (options.output or run / "predictions") / "predictions.csv"
-    number = predict_table(_model(checkpoint), data, options.table, output, options.batch_size)
+    number = predict_table(_model(checkpoint, options.device), data, options.table, output, options.batch_size)
     Console(highlight=False).print(f"{number} rows: {output}", soft_wrap=True)
 
 
 def _predict_text(options: argparse.Namespace, checkpoint: Path, run: Path) -> None:
     output = options.output or (run / "predictions" if options.run else Path("predictions"))
-    found = predict_text(_model(checkpoint), options.text, output, options.batch_size)
+    found = predict_text(_model(checkpoint, options.device), options.text, output, options.batch_size)
     text = f"{found['sentences']} sentences, {found['skipped']} lines skipped: {output}"
     Console(highlight=False).print(text, soft_wrap=True)
 
 
-def _model(checkpoint: Path) -> MultiTaskLightningModule:
-    return load_checkpoint(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+def _predict_audio(options: argparse.Namespace, checkpoint: Path, run: Path) -> None:
+    if not options.audio.exists():
+        raise FileNotFoundError(
+            f"there is no folder {str(options.audio)!r}; --audio takes a folder of recordings, or one recording."
+        )
+    output = options.output or (run / "predictions" if options.run else Path("predictions"))
+    found = predict_audio(
+        _model(checkpoint, options.device), options.audio, output, options.batch_size, options.max_seconds
+    )
+    text = f"{found['recordings']} recordings, {found['skipped']} files skipped: {output}"
+    Console(highlight=False).print(text, soft_wrap=True)
+
+
+def _model(checkpoint: Path, device: str | None) -> MultiTaskLightningModule:
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {chosen!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return load_checkpoint(checkpoint).to(chosen)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,15 +164,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ckpt_path", help="another checkpoint")
     parser.add_argument("--model", type=Path, help="model.onnx that `export` wrote, in place of --run")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--images", type=Path, help="folder of pictures, or one picture")
+    source.add_argument(
+        "--images",
+        nargs="+",
+        help="folders, pictures, patterns such as 'a/*.jpg', a list of names (.txt), or - for names on standard input",
+    )
     source.add_argument("--table", type=Path, help="CSV with the input columns")
     source.add_argument("--text", type=Path, help="file with one sentence a line")
+    source.add_argument("--audio", type=Path, help="folder of recordings (WAV, FLAC, Ogg), or one recording")
     parser.add_argument("--output", type=Path, help="folder to write to [RUN/predictions]")
-    parser.add_argument("--score_threshold", type=float, default=0.3, help="leave out boxes below it [0.3]")
+    parser.add_argument(
+        "--score", "--score_threshold", dest="score_threshold", type=float, default=0.3, metavar="S",
+        help="leave out boxes below it [0.3]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", nargs="+", default=[], help="coco and csv are always written; also yolo and voc, for other tools"
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps [the GPU if there is one]")
     parser.add_argument(
         "--pictures", type=_how_many, metavar="none|N|all", help="annotated copies of the first N pictures [all]"
     )
-    parser.add_argument("--batch_size", type=int, default=16, help="pictures, rows or sentences at a time [16]")
+    parser.add_argument("--batch_size", type=int, default=16, help="how many samples at a time [16]")
+    parser.add_argument("--max_seconds", type=float, default=60.0, help="leave out longer recordings [60]")
     parser.add_argument(
         "--image_size",
         type=int,

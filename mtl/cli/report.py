@@ -1,4 +1,4 @@
-"""`python -m mtl report`: the table of a comparison, or of any rows of a folder of runs, from the results there."""
+"""`python -m mtl report`: the table and page of a comparison, the page of a run, or a table of any rows of runs."""
 
 import argparse
 from pathlib import Path
@@ -7,6 +7,7 @@ from rich.console import Console
 
 from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.foreign_files import own_folder
+from mtl.evaluation.html_page import write_page_of_run
 from mtl.evaluation.published import beside_published, read_published
 from mtl.evaluation.report import read_report
 from mtl.evaluation.report_files import markdown, write_report
@@ -24,13 +25,22 @@ def report(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         "mtl report", description="The table of a comparison, or of any experiments, from their run folders."
     )
-    parser.add_argument("--runs", type=Path, required=True, help="folder of the rows: runs/compare/<name>, or runs")
+    parser.add_argument("--runs", type=Path, help="folder of the rows: runs/compare/<name>, or runs")
+    parser.add_argument("--run", type=Path, help="one run: write its report.html, a page that needs no other file")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="print the table of these experiments, write no file")
     parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="with --rows: columns, as boxes/map50")
     parser.add_argument("--published", metavar="TABLE", help="also show the rows in a table of configs/published")
     add_wandb_flag(parser)
     options = parser.parse_args(arguments)
     console = Console(highlight=False)
+    if (options.run is None) == (options.runs is None):
+        parser.error("give --runs FOLDER for a comparison, or --run RUN for the page of one run")
+    if options.run is not None:
+        if options.rows or options.metrics or options.published or options.wandb != "off":
+            parser.error("--run writes the page of one run; --rows, --metrics, --published and --wandb go with --runs")
+        own_folder(options.run)
+        console.print(f"written: {write_page_of_run(options.run)}", soft_wrap=True)
+        return
     table = read_published(options.published) if options.published else None
     if not options.rows:
         if options.metrics:

@@ -5,6 +5,7 @@ may be text, and what is a path. The values are walked, not the places where the
 an anchor, a merge, a flag or a default.
 """
 
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ class _Walk:
                 refuse_outside(here, value, Place(annotation).path, self.config.origin(here))
             self.value(value, annotation, here, depth)
         for name in names:
-            if known[name][1] and name not in values:
+            if known[name][1] and (name not in values or (values[name] is None and not _may_be_none(known[name][0]))):
                 owner = f"{cls.__name__} (`{dotted(path)}`) needs {name!r}" if depth else ""
                 raise self.missing((*path, name), known[name][0], owner)
 
@@ -186,6 +187,10 @@ class _Walk:
 
     def error(self, path: KeyPath, message: str) -> ConfigError:
         return ConfigError(message, self.config.origin(path))
+
+
+def _may_be_none(annotation: Any) -> bool:
+    return annotation in (Any, None, object) or type(None) in typing.get_args(annotation)
 
 
 def _names(section: Any) -> list[str]:

@@ -11,8 +11,8 @@ from mtl.errors import did_you_mean
 
 TRAINER_COMMANDS = ("fit", "validate", "test")
 _OTHERS = (
-    "affinity", "check", "compare", "completion", "data", "export", "group", "list", "new", "paper", "plot", "predict",
-    "report", "runs", "schema", "show", "sweep",
+    "affinity", "check", "compare", "completion", "data", "explain", "export", "group", "list", "new", "paper", "plot",
+    "predict", "report", "runs", "schema", "show", "sweep",
 )  # fmt: skip
 COMMANDS = (*TRAINER_COMMANDS, *_OTHERS)
 
@@ -87,9 +87,11 @@ def read_command_line(command: str, arguments: Sequence[str]) -> CommandLine:
             raise ConfigError(f"{name}: `python -m mtl list` shows the settings of every class.")
         if not equals:
             if not words or words[0].startswith("--"):
-                near = did_you_mean(name, [*OPTIONS, "--help-all"])
+                near = "" if name in OPTIONS else did_you_mean(name, [*OPTIONS, "--help-all"])
                 raise ConfigError(f"{name} needs a value: `{name} VALUE` or `{name}=VALUE`.{near}")
             value = words.pop(0)
+        if not value and name in OPTIONS:
+            raise ConfigError(f"{name} needs a value, and it is empty: `{name} VALUE` or `{name}=VALUE`.")
         _set(line, name, value)
     if line.resume is not None and (command != "fit" or line.run is not None or line.ckpt_path is not None):
         raise ConfigError(

@@ -3,10 +3,12 @@
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from mtl.config.import_policy import OWN, ImportRefused, refusal
 from mtl.config.import_policy import find_class as allowed_class
 from mtl.config.merge import CLASS_KEYS, Config
+from mtl.config.refused_classes import why_refused
 from mtl.config.schema import family, find_class, may_be_named
 from mtl.config.yaml_lines import ConfigError, KeyPath, Origin, shown
 from mtl.errors import did_you_mean
@@ -14,6 +16,10 @@ from mtl.errors import did_you_mean
 _MANY = 20  # names to list in one message
 _LINK = re.compile(r"Call to compute_fn of link .* failed: (.*)", re.DOTALL)
 _KEY = re.compile(r'Parser key "([^"]+)"')
+_INNERMOST = re.compile(r'Parser key "([^"]+)":\s*((?!Problem|Does not)[^\n]{3,200}?\.)(?=\s|$)')
+_HINT = re.compile(r" Did you mean [^?]*\?| Parts are .*|[Kk]nown: .*| [Tt]here are .*")
+_WORDS = re.compile(r"'([\w.]+)'|\b(\w+)=|\b([a-z_]+(?:\.[a-z_]+)+)\b|\b([a-z]+(?:_[a-z]+)+)\b|`([\w.]+)`")
+_NUMBERS = re.compile(r"(?<![\w.])(?:[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?|nan|-?inf)(?![\w.]*\w)")
 
 
 def dotted(path: KeyPath) -> str:
@@ -61,7 +67,7 @@ def class_of(name: str, bases: tuple[type, ...], path: KeyPath, config: Config) 
     names, origin = names_of(bases), config.origin(path)
     wanted = " or ".join(dict.fromkeys(base.__name__ for base in bases))
     if "." not in name:
-        if (found := find_class(name, bases)) is not None:
+        if (found := find_class(name, bases)) is not None and not why_refused(f"{found.__module__}.{name}"):
             return found
         if (foreign := next((cls for cls in family(*bases) if cls.__name__ == name), None)) is not None:
             path_of = f"{foreign.__module__}.{foreign.__qualname__}"
@@ -84,6 +90,8 @@ def class_of(name: str, bases: tuple[type, ...], path: KeyPath, config: Config) 
         except ImportRefused as error:
             raise ConfigError(str(error), origin) from error
         if issubclass(other, bases):
+            if (way_out := why_refused(f"{other.__module__}.{other.__qualname__}")) is not None:
+                raise ConfigError(f"{other.__name__} cannot work in a run of {OWN}: {way_out}.", origin)
             return other
     parents = [parent.__name__ for parent in other.__mro__[1:-1] if parent.__module__.startswith(OWN)]
     kind = f"is a {parents[0]}" if parents else "is another kind of class"
@@ -109,22 +117,74 @@ def explain(complaint: str, config: Config) -> ConfigError:
     if failed := _LINK.search(complaint):
         return ConfigError(failed[1].strip())
     path = max((tuple(key.split(".")) for key in _KEY.findall(complaint)), key=len, default=())
+    if inner := _INNERMOST.findall(complaint):
+        key, said = inner[-1]
+        places = [place for place in config.origins if place[-1] == key.split(".")[-1]]
+        if places:
+            place = max(places, key=len)
+            return ConfigError(f"`{dotted(place)}`: {said[:400]}", config.origin(place))
     lines = [line.strip(" -") for line in complaint.splitlines() if line.strip(" -")]
     told = [line for line in lines if not line.startswith(("Parser key", "Subtypes:", "Given value", "Errors:"))]
     where = f"`{dotted(path)}`: " if path else ""
     return ConfigError(where + " ".join(told or lines)[:400], config.origin(path))
 
 
-def blame(error: Exception, config: Config) -> Origin | None:
-    """The line that an error of a constructor is about: the written key that its text matches best.
+def blame(error: Exception, config: Config, cls: type | None = None) -> Origin | None:
+    """The line that an error of a constructor is about: what is written there that its text names best.
 
     Args:
         error: what was raised.
         config: the merged config.
+        cls: the class whose constructor raised it, where that is known.
     """
-    found: Iterable[tuple[str, ...]] = re.findall(r"'([\w.]+)'|\b(\w+)=|\b([a-z]+(?:_[a-z]+)+)\b", f"{error!s:.10000}")
-    words = ["".join(group) for group in found]
-    named = [path for path in config.origins if len(path) > 1 and path[-1] in words]
-    # more words of the path first, then the word that comes first
-    best = max(named, key=lambda path: (len(set(path) & set(words)), -words.index(path[-1])), default=None)
+    text = _HINT.sub("", f"{error!s:.10000}")
+    groups: Iterable[tuple[str, ...]] = _WORDS.findall(text)
+    words = ["".join(group) for group in groups]
+    places = [tuple(word.split(".")) for word in words if "." in word]
+    words += [place[-1] for place in places]
+    numbers = {str(float(number)) for number in _NUMBERS.findall(text)}
+    names = {*re.findall(r"\b[A-Z]\w+", text), *([cls.__name__] if cls is not None else [])}
+    best, most = None, (0, False, 0)
+    for path in config.origins:
+        score = _fits(path, config, words, places, numbers, names)
+        # of equal ones what is on the command line, then the word that comes first
+        rank = (score, not config.origins[path].line, -words.index(path[-1]) if path[-1] in words else -len(words))
+        if score and rank > most and (len(path) > 1 or score >= 10):
+            best, most = path, rank
     return config.origin(best) if best else None
+
+
+def _fits(
+    path: KeyPath, config: Config, words: list[str], places: list[tuple[str, ...]], numbers: set[str], names: set[str]
+) -> int:
+    """How well a written key fits an error: its place, its value, its name, and the class that it belongs to."""
+    plain = tuple(key for key in path if key not in CLASS_KEYS and not key.isdigit())
+    value = config.get(path)
+    named = max((len(place) for place in places if plain[-len(place) :] == place and path[-1] == place[-1]), default=0)
+    score = 10 * named
+    if isinstance(value, str) and len(value) > 1 and value in words:
+        score += 8
+    if path[-1] in words and not isinstance(config.get(path[:-1]), list):
+        score += 4 * len(set(path) & set(words))
+    of_class = any(_class_at(config, path[:end]) in names for end in range(1, len(path)))
+    inside = any(plain[start : start + len(p)] == p for p in places for start in range(len(plain) - len(p)))
+    if _number(value) in numbers and (score or of_class or inside):
+        score += 3 + 30 * inside
+    if score and of_class:
+        score += 6
+    if path[-1] == "class_path" and not score and str(value).rpartition(".")[2] in names:
+        score = 1
+    return score
+
+
+def _number(value: Any) -> str | None:
+    """A number, also as it stands on a command line, in one form."""
+    try:
+        return None if isinstance(value, bool | dict | list) or value is None else str(float(value))
+    except ValueError:
+        return None
+
+
+def _class_at(config: Config, path: KeyPath) -> str:
+    value = config.get(path)
+    return str(value["class_path"]).rpartition(".")[2] if isinstance(value, dict) and "class_path" in value else ""

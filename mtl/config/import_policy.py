@@ -24,27 +24,29 @@ from jsonargparse import set_parsing_settings
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from mtl.config.papers import installed_papers
+from mtl.config.refused_classes import why_refused
 from mtl.config.search_path import add_current_folder
 
 ENV = "MTL_ALLOW"  # modules that a user allows, with commas between
 OWN = "mtl"
-# By the module that users import them from. Left out is what takes functions (LambdaCallback, ModelPruning), sends data
+# By the module that users import them from. Left out is what takes functions (LambdaCallback), sends data
 # or keys to an address of the config (MLFlowLogger, WandbLogger, ...), reads checkpoints in its own way
-# (TorchCheckpointIO), deletes files that a checkpoint names (ModelCheckpoint), or cannot train what is here.
+# (TorchCheckpointIO), deletes files that a checkpoint names (ModelCheckpoint), or cannot train what is here, for
+# which `refused_classes` has the way out.
 EXTERNAL: Mapping[str, tuple[str, ...]] = {
     "torch.optim": (
         "ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam",
         "RMSprop", "Rprop", "SGD", "SparseAdam",
     ),
     "lightning.pytorch.callbacks": (
-        "BatchSizeFinder", "DeviceStatsMonitor", "EarlyStopping", "GradientAccumulationScheduler",
-        "LearningRateMonitor", "ModelSummary", "RichModelSummary", "RichProgressBar", "TQDMProgressBar", "Timer",
+        "DeviceStatsMonitor", "EarlyStopping", "GradientAccumulationScheduler", "LearningRateMonitor", "ModelSummary",
+        "RichModelSummary", "RichProgressBar", "TQDMProgressBar", "Timer",
     ),
     "lightning.pytorch.loggers": ("CSVLogger", "TensorBoardLogger"),
     "lightning.pytorch.profilers": ("AdvancedProfiler", "PassThroughProfiler", "PyTorchProfiler", "SimpleProfiler"),
     "lightning.pytorch.strategies": ("DDPStrategy", "SingleDeviceStrategy"),
     "lightning.pytorch.accelerators": ("CPUAccelerator", "CUDAAccelerator", "MPSAccelerator"),
-    "lightning.pytorch.plugins": ("DoublePrecision", "HalfPrecision", "MixedPrecision", "TorchSyncBatchNorm"),
+    "lightning.pytorch.plugins": ("DoublePrecision", "MixedPrecision", "TorchSyncBatchNorm"),
     "lightning.pytorch.plugins.environments": (
         "KubeflowEnvironment", "LSFEnvironment", "LightningEnvironment", "SLURMEnvironment", "TorchElasticEnvironment",
     ),
@@ -173,6 +175,8 @@ def refusal(class_path: str) -> str:
     Args:
         class_path: the path.
     """
+    if (reason := why_refused(class_path)) is not None:
+        return f"it cannot work in a run of {OWN}: {reason}."
     parts = class_path.split(".")
     known = {package.split(".")[0] for package in EXTERNAL}
     wanted = ".".join(parts[:-1]) if parts[0] in known else parts[0]
@@ -188,6 +192,7 @@ class Builder:
 
     def __init__(self) -> None:
         self.failed: list[Exception] = []
+        self.failed_class: type | None = None
 
     def __call__(self, cls: type, *args: Any, **kwargs: Any) -> Any:
         """Build one object.
@@ -205,6 +210,7 @@ class Builder:
             return cls(*args, **kwargs)
         except Exception as error:
             self.failed.append(error)
+            self.failed_class = self.failed_class or cls
             raise
 
 

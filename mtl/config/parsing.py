@@ -2,6 +2,7 @@
 
 import re
 from copy import deepcopy
+from enum import Enum
 from typing import Any
 
 import yaml
@@ -56,7 +57,18 @@ def parse(parser: ArgumentParser, config: Config, schema: Schema) -> Namespace:
         parsed: Namespace = parser.parse_object(deepcopy(config.values))
     except Exception as error:  # the parser stumbles over strange values in many ways
         raise explain(str(error), config) from error
+    _plain_words(parsed)
     return parsed
+
+
+def _plain_words(settings: Any) -> None:
+    """Make text of words of an enumeration, such as the default `interval` of Lightning's Timer: YAML has text only."""
+    entries: Any = settings.__dict__ if isinstance(settings, Namespace) else settings
+    for key, value in entries.items() if isinstance(entries, dict) else enumerate(entries):
+        if isinstance(value, Enum) and isinstance(value, str):
+            entries[key] = str(value.value)
+        elif isinstance(value, Namespace | dict | list):
+            _plain_words(value)
 
 
 def expand(parsed: Namespace, config: Config, schema: Schema) -> Namespace:

@@ -71,7 +71,7 @@ def refuse_name(what: str, text: str, origin: Origin | None = None) -> None:
     Raises:
         ConfigError: saying what a name may look like.
     """
-    if not is_name(text):
+    if not text or not is_name(text):
         raise ConfigError(
             f"{what}={text!r:.200} becomes the name of a folder; use at most {_MOST_LETTERS} letters, digits and any "
             "of _ . + = @ - (not . or - at the start).",

@@ -17,7 +17,7 @@ from typing import Any, Literal, Union
 
 from lightning.pytorch import Callback, LightningDataModule
 from lightning.pytorch.loggers import Logger
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mtl.config.import_policy import ImportRefused, is_allowed
@@ -227,6 +227,7 @@ def _is_plain(option: type) -> bool:
 def _options(annotation: Any) -> list[Any]:
     """What a union consists of, without None; empty where anything may stand."""
     if typing.get_origin(annotation) in (Union, types.UnionType):
-        parts = [part for part in typing.get_args(annotation) if part is not type(None)]
+        # a config holds no tensors, as some optimisers take for a learning rate
+        parts = [part for part in typing.get_args(annotation) if part not in (type(None), Tensor)]
         return [] if Any in parts else [option for part in parts for option in _options(part)]
     return [] if annotation in (None, Any, object) else [annotation]

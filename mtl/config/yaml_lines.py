@@ -33,8 +33,6 @@ class ConfigError(ValueError):
 class RunError(ConfigError):
     """Valid settings that a part of the run cannot work with."""
 
-    exit_code = 1
-
 
 def known_keys(values: Any, known: Collection[str], where: str) -> None:
     """Refuse what is no dict, and keys that nothing reads.
@@ -110,7 +108,8 @@ def load_yaml(path: FilePath) -> tuple[dict[str, Any], Origins]:
         raise
     except Exception as error:  # constructors of plain values stumble in many ways, as over 0x
         raise ConfigError(f"config file {str(path)!r} is not valid YAML: {error}") from error
-    raise ConfigError(f"config file {str(path)!r} must hold `key: value` lines, found a {node.tag.rsplit(':', 1)[1]}.")
+    form = "a list" if isinstance(node, yaml.SequenceNode) else "one value"
+    raise ConfigError(f"config file {str(path)!r} must hold `key: value` lines, found {form}.")
 
 
 def read_yaml(path: FilePath) -> dict[str, Any]:
@@ -168,6 +167,7 @@ def _read(path: FilePath) -> str:
     try:
         if path.is_file():
             return read_small(path, MOST_BYTES, follow=True).decode("utf-8-sig")
+        folder = sorted(other.name for other in path.glob("*.y*ml")) if path.is_dir() else None
         there = sorted(other.name for other in path.parent.glob("*.y*ml"))
     except UnsafeFile as error:
         raise ConfigError(f"config file {error}") from error
@@ -175,6 +175,8 @@ def _read(path: FilePath) -> str:
         raise ConfigError(f"config file {str(path)!r} is not text in UTF-8: {error}.") from error
     except (OSError, ValueError) as error:  # a name that no file can have
         raise ConfigError(f"config file {str(path)!r:.300} cannot be read: {error!s:.200}.") from error
+    if folder is not None:
+        raise ConfigError(f"config {str(path)!r} is a folder; give a file. It holds {shown(folder) or 'no YAML file'}.")
     listed = f" {path.parent}/ holds {shown(there)}." if there else ""
     raise ConfigError(f"there is no config file {str(path)!r:.300}.{did_you_mean(path.name, there)}{listed}")
 

@@ -4,11 +4,13 @@ Pillow is the reader. It lets libjpeg decode at 1/2, 1/4 or 1/8 size if the pict
 as fast as `torchvision.io.decode_image`, which torchvision 0.29 deprecates.
 """
 
+import os
+import stat
 import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,12 +92,7 @@ def read_header(path: str | Path, max_pixels: int | None = None) -> Header:
         ValueError: if the file is not a picture, or exceeds the limit.
     """
     with _opened(path, max_pixels) as image:
-        orientation = _orientation(image)
-        width, height = _stored_size(image)
-        mode = image.mode
-    if orientation in SIDEWAYS:
-        width, height = height, width
-    return Header(height, width, mode, orientation)
+        return _header(image)
 
 
 def read_image(path: str | Path, at_least: tuple[int, int] | None = None, max_pixels: int | None = None) -> Tensor:
@@ -113,11 +110,29 @@ def read_image(path: str | Path, at_least: tuple[int, int] | None = None, max_pi
         ValueError: if the file cannot be decoded, or exceeds the limit.
     """
     with _opened(path, max_pixels) as image:
-        orientation = _orientation(image)
-        if at_least is not None and image.format == "JPEG" and image.mode == "RGB":
-            image.draft("RGB", at_least if orientation in SIDEWAYS else at_least[::-1])
-        pixels = np.array(_rgb(_upright(image, orientation)))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        return _pixels(image, _orientation(image), at_least)
+
+
+def read_to_fit(
+    path: str | Path, sufficient: Callable[[int, int], tuple[int, int]], max_pixels: int | None = None
+) -> tuple[Tensor, Header]:
+    """As `read_image`, where the sufficient size follows from the picture's own; the file is opened once.
+
+    Args:
+        path: the file.
+        sufficient: of the height and width of the upright picture: sufficient height and width in pixels.
+        max_pixels: maximum number of pixels in the file; `MAX_PIXELS` by default.
+
+    Returns:
+        The picture, uint8 [3,H,W], and its header.
+
+    Raises:
+        ValueError: if the file cannot be decoded, or exceeds the limit.
+    """
+    with _opened(path, max_pixels) as image:
+        header = _header(image)
+        at_least = sufficient(header.height, header.width) if image.format == "JPEG" else None
+        return _pixels(image, header.orientation, at_least), header
 
 
 def read_indices(path: str | Path, max_pixels: int | None = None) -> Tensor:
@@ -178,6 +193,7 @@ def _opened(path: str | Path, max_pixels: int | None) -> Iterator[Image.Image]:
     """An open picture of a known format within the size limit; errors inside the context name the file."""
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     try:
+        _check_file(path)
         with _OWN_LIMIT, _open(path) as image:
             width, height = image.size
             if width * height > limit:
@@ -190,6 +206,15 @@ def _opened(path: str | Path, max_pixels: int | None) -> Iterator[Image.Image]:
         raise
     except _DAMAGE as error:
         raise undecodable(path, error) from error
+
+
+def _check_file(path: str | Path) -> None:
+    """Refuse what Pillow would wait for, as for a pipe, or say little about."""
+    state = os.stat(path)
+    if not stat.S_ISREG(state.st_mode):
+        raise OSError("it is no regular file")
+    if not state.st_size:
+        raise OSError("the file is empty")
 
 
 def _open(path: str | Path) -> Image.Image:
@@ -224,6 +249,21 @@ class _NoPillowLimit:
 
 
 _OWN_LIMIT = _NoPillowLimit()
+
+
+def _header(image: Image.Image) -> Header:
+    orientation = _orientation(image)
+    width, height = _stored_size(image)
+    if orientation in SIDEWAYS:
+        width, height = height, width
+    return Header(height, width, image.mode, orientation)
+
+
+def _pixels(image: Image.Image, orientation: int, at_least: tuple[int, int] | None) -> Tensor:
+    """Uint8 [3,H,W], upright."""
+    if at_least is not None and image.format == "JPEG" and image.mode == "RGB":
+        image.draft("RGB", at_least if orientation in SIDEWAYS else at_least[::-1])
+    return torch.from_numpy(np.array(_rgb(_upright(image, orientation)))).permute(2, 0, 1).contiguous()
 
 
 def _orientation(image: Image.Image) -> int:

@@ -24,6 +24,7 @@ from mtl.data.label_check import LabelCount, check_labels, count_by_reading
 from mtl.data.length_batches import LengthBatches
 from mtl.data.sampling import EpochSampler, OnceSampler, OnceView, ResumableLoader, TrainingView
 from mtl.data.worker_signals import start_worker
+from mtl.errors import check_least
 from mtl.targets.target import target_of
 from mtl.task import IMAGE, Inputs, Task
 
@@ -62,10 +63,8 @@ class JointDataModule(LightningDataModule, ABC):
         on_unlabelled: OnUnlabelled = "error",
     ) -> None:
         super().__init__()
-        if batch_size < 1 or num_workers < 0 or seed < 0:
-            raise ValueError(
-                f"batch_size={batch_size} must be at least 1, num_workers={num_workers} and seed={seed} at least 0."
-            )
+        check_least(1, batch_size=batch_size, eval_batch_size=1 if eval_batch_size is None else eval_batch_size)
+        check_least(0, num_workers=num_workers, seed=seed)
         for name, task in tasks.items():
             if task.name != name:
                 raise ValueError(f"task {task.name!r} stands under the key {name!r}; give it that name.")
@@ -152,12 +151,14 @@ class JointDataModule(LightningDataModule, ABC):
             adapt_inputs(self, inputs, self.trainer)
 
     def training_values(self, name: str) -> Iterable[Any]:
-        """The value of an input in every training sample; override it if reading a sample is slow.
+        """The value of an input in every training sample that has it; override it if reading a sample is slow.
 
         Args:
             name: the input.
         """
-        return (self.train_set[index][name] for index in range(len(self.train_set)))  # type: ignore[arg-type]
+        samples = (self.train_set[index] for index in range(len(self.train_set)))  # type: ignore[arg-type]
+        optional = name in self.inputs and self.inputs[name].optional
+        return (sample[name] for sample in samples if not optional or sample.get(name) is not None)
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
         """Count the samples of a split that have a label of each task; override it if labels are in arrays.

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from mtl.data.images import read_header, read_image
+from mtl.data.images import read_to_fit
 
 FitMode = Literal["letterbox", "stretch"]
 
@@ -81,9 +81,8 @@ def read_fitted(
     Raises:
         ValueError: if the file cannot be decoded, or exceeds the limit.
     """
-    header = read_header(path, max_pixels)
+    image, header = read_to_fit(path, lambda height, width: fit_geometry((height, width), size, mode)[0], max_pixels)
     original = header.height, header.width
-    image = read_image(path, fit_geometry(original, size, mode)[0], max_pixels)
     image, to_original = fit_image(image, size, mode, original)
     return image, torch.tensor(original), to_original
 

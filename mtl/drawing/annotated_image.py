@@ -1,13 +1,13 @@
-"""An annotated picture in its own size: predicted boxes and masks, answers in a strip on top."""
+"""An annotated picture in its own size: predicted boxes, masks and points, answers in a strip on top."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mtl.drawing.maps import blend
+from mtl.drawing.maps import blend, dots
 from mtl.drawing.sample import Picture, class_colour
-from mtl.targets.overlay import Boxes, ClassMap
+from mtl.targets.overlay import Boxes, ClassMap, Points
 from mtl.task import Task
 
 _SMALLEST_PX = 480  # a smaller picture is enlarged, or its labels would cover it
@@ -27,6 +27,9 @@ def annotate(picture: Picture, tasks: Mapping[str, Task]) -> Image.Image:
     for overlay in picture.overlays.values():
         if isinstance(overlay.predicted, ClassMap):
             pixels = blend(pixels, overlay.predicted)
+    for overlay in picture.overlays.values():
+        if isinstance(overlay.predicted, Points):
+            pixels = dots(pixels, overlay.predicted)
     image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
     zoom = max(1, -(-_SMALLEST_PX // max(image.size)))
     image = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)

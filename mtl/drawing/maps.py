@@ -1,4 +1,5 @@
-"""Values of every pixel as colours: classes over the picture, numbers from dark to bright, directions as RGB.
+"""Values of every pixel as colours: classes over the picture, numbers from dark to bright, directions as RGB; points
+as dots on the picture.
 
 Shapes: H x W pixels.
 """
@@ -7,9 +8,10 @@ import torch
 from torch import Tensor
 
 from mtl.drawing.sample import Picture, class_colour
-from mtl.targets.overlay import ClassMap, Directions, Shape, ValueMap
+from mtl.targets.overlay import ClassMap, Directions, Points, Shape, ValueMap
 
 _OPACITY = 0.5
+_DOTS_ACROSS = 50  # radius of a dot, as a part of the picture's shorter side
 _UNKNOWN = 40.0  # grey of pixels without a value
 _SCALE = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")  # from low to high, also in grey print
 
@@ -26,6 +28,24 @@ def blend(image: Tensor, found: ClassMap) -> Tensor:
     over = _table(colours)[labels_HW.clamp(min=0)].permute(2, 0, 1)
     mixed = (1 - _OPACITY) * image.float() + _OPACITY * over
     return torch.where(labels_HW >= 0, mixed, image.float()).round().to(torch.uint8)
+
+
+def dots(image: Tensor, found: Points) -> Tensor:
+    """The picture with a dot in its own colour for every point that is known, and a white rim around it.
+
+    Args:
+        image: uint8, [3,H,W].
+        found: the points.
+    """
+    height, width = image.shape[-2:]
+    radius = max(1.5, min(height, width) / _DOTS_ACROSS)
+    x_W, y_H1 = torch.arange(width) + 0.5, torch.arange(height)[:, None] + 0.5
+    colours = _table([class_colour(index) for index in range(len(found.points))])
+    for (x, y), colour_3 in zip(found.points.tolist(), colours, strict=True):
+        away_HW = torch.hypot(x_W - x, y_H1 - y)  # NaN is near nothing
+        image = torch.where(away_HW <= radius + 1, torch.tensor(255, dtype=torch.uint8), image)
+        image = torch.where(away_HW <= radius, colour_3[:, None, None].to(torch.uint8), image)
+    return image
 
 
 def colours_of(shape: Shape, image: Tensor) -> Tensor | None:
@@ -52,6 +72,8 @@ def colours_of(shape: Shape, image: Tensor) -> Tensor | None:
         signs = torch.tensor([1.0, -1.0, -1.0])[:, None, None]
         rgb = (vectors_3HW.nan_to_num() * signs + 1) * 127.5
         return _with_unknown(rgb, vectors_3HW.isfinite().all(0))
+    if isinstance(shape, Points):
+        return dots(image, shape)
     return None
 
 

@@ -85,5 +85,5 @@ def _build(parser: ArgumentParser, config: Config, sections: Mapping[str, type])
         built: Namespace = parser.instantiate(settings, instantiators=[(build, object, True)])
     except Exception as error:  # noqa: BLE001, raised again as what the settings led to
         first = build.failed[0] if build.failed else error
-        raise RunError(str(first), blame(first, config)) from first
+        raise RunError(str(first), blame(first, config, build.failed_class)) from first
     return built

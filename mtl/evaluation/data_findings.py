@@ -20,7 +20,7 @@ _MOST_PAIRS = 1000  # of two splits; pictures with one background are all alike
 _OFF = 2.0  # times the usual proportions
 _TINY = 4.0  # times smaller than usual
 _COVERS = 0.95  # share of the picture
-# kinds of a loader's report that are wrong, and those that are only told
+# kinds of a loader's report that are wrong, and those that only inform
 _ERRORS = ("in_two_splits",)
 _NOTES = ("name_differs", "no_row", "in_no_split", "not_rgb", "no_objects", "no_annotation", "exif_orientation")
 
@@ -30,7 +30,7 @@ class Finding:
     """Something that should be looked at.
 
     Args:
-        level: `error` for what makes training or its numbers wrong, `warning`, or `note` for what is only told.
+        level: `error` for what makes training or its numbers wrong, `warning`, or `note` for what only informs.
         kind: type of finding, one word such as `near_duplicate`.
         text: what was found.
         places: the samples concerned, as split and index.

@@ -8,16 +8,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from mtl.batch import Batch
 from mtl.export.exportable import ExportableModel
-from mtl.export.onnx_file import OnnxModel
+from mtl.export.file_model import FileModel
 from mtl.model import MultiTaskModel
 
 Runs = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]  # inputs by name -> outputs by name
 BOXES = ("boxes", "scores", "labels")
 SCORED = 0.05  # boxes below this score are not compared
 SAME_SCORE = 1e-4
+SURE = 0.3
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ class Parity:
         values: largest difference of floating outputs, in their unit; boxes (pixels) count above a score of 0.05, and
             are infinitely far where the other set has none of their class and score.
         labels: share of whole outputs (classes) that differ.
+        boxes: share of boxes above a score of 0.3 that meet one of their class with an IoU of at least 0.5 in the
+            other set; None without boxes. What to judge 8-bit files by, whose scores all differ.
     """
 
     samples: int
     values: float
     labels: float
+    boxes: float | None = None
 
 
 def eager(model: ExportableModel) -> Runs:
@@ -51,7 +56,7 @@ def eager(model: ExportableModel) -> Runs:
     return run
 
 
-def parity(model: ExportableModel, file: OnnxModel, batches: Iterable[Mapping[str, Tensor]]) -> Parity:
+def parity(model: ExportableModel, file: FileModel, batches: Iterable[Mapping[str, Tensor]]) -> Parity:
     """Compare outputs on samples.
 
     Args:
@@ -59,13 +64,15 @@ def parity(model: ExportableModel, file: OnnxModel, batches: Iterable[Mapping[st
         file: the file.
         batches: inputs by name.
     """
-    run, values, labels, samples = eager(model), 0.0, [0, 0], 0
+    run, values, labels, samples, met = eager(model), 0.0, [0, 0], 0, [0, 0]
     for batch in batches:
         here, there = run(batch), file(batch)
         samples += len(next(iter(batch.values())))
         boxes = {name.removesuffix("_boxes") for name in here if name.endswith("_boxes")}
         for task in boxes:
-            values = max(values, _gap_of_boxes(*({k: v[f"{task}_{k}"] for k in BOXES} for v in (here, there))))
+            of_task = [{k: v[f"{task}_{k}"] for k in BOXES} for v in (here, there)]
+            values = max(values, _gap_of_boxes(*of_task))
+            met = [old + new for old, new in zip(met, _met(*of_task), strict=True)]
         for name, value in here.items():
             if name.rsplit("_", 1)[0] in boxes:
                 continue
@@ -73,7 +80,19 @@ def parity(model: ExportableModel, file: OnnxModel, batches: Iterable[Mapping[st
                 values = max(values, float((value - there[name]).abs().max()))
             else:
                 labels = [labels[0] + int((value != there[name]).sum()), labels[1] + value.numel()]
-    return Parity(samples, values, labels[0] / max(1, labels[1]))
+    return Parity(samples, values, labels[0] / max(1, labels[1]), met[0] / met[1] if met[1] else None)
+
+
+def _met(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Of the certain boxes of the samples, how many meet one of their class, and how many there are."""
+    found, count = 0, 0
+    for sample in range(len(here["boxes"])):
+        sure = here["scores"][sample] > SURE
+        iou = box_iou(here["boxes"][sample][sure], there["boxes"][sample])
+        iou = iou * (here["labels"][sample][sure][:, None] == there["labels"][sample])
+        found += int((iou.amax(1) >= 0.5).sum()) if iou.numel() else 0
+        count += int(sure.sum())
+    return found, count
 
 
 def _gap_of_boxes(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> float:

@@ -1,7 +1,7 @@
 """Samples whose labels of two tasks disagree where they nearly always agree: a white cell's class without a white cell.
 
 A rule is found in the data: where a picture has a label (of any class, or of one), it has an object of a class, in at
-least 95 % of at least 20 pictures; and where it has the object, it has a label. The exceptions are told.
+least 95 % of at least 20 pictures; and where it has the object, it has a label. The exceptions are reported.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ _SHARE, _FEWEST = 0.95, 20
 def disagreements(
     samples: Mapping[Place, Shown], tasks: Mapping[str, Task], names: Mapping[Place, str]
 ) -> Iterator[Finding]:
-    """The exceptions to every rule; a sample is told once for each class of object.
+    """The exceptions to every rule; a sample is reported once for each class of object.
 
     Args:
         samples: what every sample shows.

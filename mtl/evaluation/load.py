@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.build import build_model
 from mtl.evaluation.trained_model import TrainedModel
+from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_files import find_checkpoint, read_checkpoint
 from mtl.runs.checkpoint_fit import differences, written_by
 
@@ -76,6 +79,27 @@ def load_checkpoint(path: str | Path, allow: Sequence[str] = ()) -> TrainedModel
         )
     model.load_state_dict(state["state_dict"])
     model.init_from = None  # the other run may be gone
+    return model.eval()
+
+
+def load_untrained(path: str | Path, seed: int = 0) -> MultiTaskLightningModule:
+    """A model built like a checkpoint's, with weights that its run never trained; inputs are prepared as in the run.
+
+    Weights from a file, such as a pretrained trunk's, are read again.
+
+    Args:
+        path: the checkpoint file.
+        seed: of the random weights.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: as `load_checkpoint` does.
+    """
+    trained, settings = load_checkpoint(path), _settings(read_checkpoint(path).get("hyper_parameters"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_model(settings, MultiTaskLightningModule)
+    model.model.inputs.load_state_dict(trained.model.inputs.state_dict())
     return model.eval()
 
 

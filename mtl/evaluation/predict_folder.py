@@ -1,6 +1,6 @@
 """Predict a folder of pictures with a trained model: COCO JSON, a CSV, masks, and annotated copies."""
 
-import errno
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,13 @@ from rich import get_console
 from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
+from mtl.data.files_below import files_below
 from mtl.data.images import SUFFIXES
 from mtl.data.resize import FitMode, read_fitted
 from mtl.errors import printable
+from mtl.evaluation.annotation_formats import AnnotationFormat, annotation_formats
+from mtl.evaluation.picture_copies import PictureCopies, about_disks
+from mtl.evaluation.picture_sources import common_root
 from mtl.evaluation.prediction_files import Found, PredictionFiles, write_copy, write_maps
 from mtl.evaluation.predictor import Predictor, predictor_of
 from mtl.export.onnx_file import OnnxModel
@@ -21,19 +25,19 @@ from mtl.model import MultiTaskModel
 from mtl.module import MultiTaskLightningModule
 from mtl.targets.target import target_of
 
-_ABOUT_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # no other picture can be written either
 _MOST_NAMES = 10  # of skipped files on the screen
 
 
 def predict_folder(
     model: MultiTaskModel | MultiTaskLightningModule | OnnxModel,
-    images: Path,
+    images: Path | Sequence[Path],
     output: Path,
     image_size: Sequence[int] | int | None,
     score_threshold: float = 0.3,
     batch_size: int = 16,
     fit: FitMode = "letterbox",
     pictures: int | None = None,
+    formats: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Predict for every picture below a folder; write `predictions.json`, `predictions.csv`, `pictures/` and `masks/`.
 
@@ -42,13 +46,15 @@ def predict_folder(
 
     Args:
         model: a trained model, on the device to use, or a file that was exported from one.
-        images: folder of pictures of any size and form, or one picture; files of other kinds are left alone.
+        images: folder of pictures of any size and form, one picture, or a list of pictures; files of other kinds are
+            left alone.
         output: folder to write to.
         image_size: height and width of the network's input in pixels, or its side; as in training.
         score_threshold: boxes below it are left out, 0 to 1.
         batch_size: pictures at a time.
         fit: how a picture is brought to that size, as in training.
         pictures: how many pictures get an annotated copy, the first ones; all by default.
+        formats: `yolo` and `voc`: also write the boxes as annotation files of these kinds.
 
     Returns:
         Numbers of `pictures`, `boxes` and `skipped` files, `skipped_files` by name with the reason, and `not_drawn`:
@@ -65,55 +71,74 @@ def predict_folder(
             f"score_threshold={score_threshold} must lie within 0..1, batch_size={batch_size} be at least 1, and "
             f"pictures={pictures} at least 0."
         )
-    root, output = Path(images), Path(output)
-    paths = _files(root, output)
+    output, unreadable = Path(output), dict[str, str]()
+    if isinstance(images, str | Path):
+        root = Path(images)
+        paths = _files(root, output, unreadable)
+    else:
+        paths = [Path(os.path.abspath(path)) for path in images]
+        root = common_root(paths)
+    more = annotation_formats(list(formats), output, predictor.tasks)
     files = PredictionFiles(output, predictor.tasks)
+    for name, reason in unreadable.items():
+        files.skip(name, reason)
+    copies = PictureCopies(
+        lambda one: write_copy(one, predictor.tasks, output), lambda name, why: files.skip(name, why, "not_drawn")
+    )
     done = False
     try:
         with predictor.ready():
             for read in _read(root, paths, size, fit, batch_size, predictor.channels, files):
                 for one in _predict(predictor, read, score_threshold):
-                    _write(one, predictor, files, pictures)
+                    _write(one, files, copies, pictures, more)
                 files.flush()
+        copies.close()
         done = True
     finally:
         try:
+            copies.close(drop=True)
             files.close()
         except OSError:
             if done:  # a full disk hides no other error
                 raise
-    document = files.document
-    skipped = {entry["file_name"]: entry["reason"] for entry in document["skipped"]}
-    not_drawn = {entry["file_name"]: entry["reason"] for entry in document.get("not_drawn", [])}
-    _report(f"skipped {len(skipped)} undecodable files", skipped)
-    _report(f"{len(not_drawn)} pictures have results, but no copy", not_drawn)
-    if not document["images"]:
+    _report(f"skipped {len(files.skipped)} files that cannot be read", files.skipped)
+    _report(f"{len(files.not_drawn)} pictures have results, but no copy", files.not_drawn)
+    if not files.num_pictures:
         raise ValueError(f"none of the {len(paths)} pictures in {str(images)!r} could be decoded; see the names above.")
     return {
-        "pictures": len(document["images"]),
-        "boxes": len(document["annotations"]),
-        "skipped": len(skipped),
-        "skipped_files": skipped,
-        "not_drawn": not_drawn,
+        "pictures": files.num_pictures,
+        "boxes": files.num_boxes,
+        "skipped": len(files.skipped),
+        "skipped_files": files.skipped,
+        "not_drawn": files.not_drawn,
     }
 
 
-def _write(one: Found, predictor: Predictor, files: PredictionFiles, pictures: int | None) -> None:
+def _write(
+    one: Found,
+    files: PredictionFiles,
+    copies: PictureCopies,
+    pictures: int | None,
+    more: Sequence[AnnotationFormat],
+) -> None:
     try:
         one.name.encode()  # the table is in UTF-8
     except UnicodeEncodeError as error:
         files.skip(one.name, f"the table cannot name it: {error}")
         return
-    number = len(files.document["images"])
+    number = files.num_pictures
     files.add(one)
     try:
         write_maps(one, files.output)
-        if pictures is None or number < pictures:
-            write_copy(one, predictor.tasks, files.output)
+        for form in more:
+            form.add(one)
     except Exception as error:  # whatever is wrong with one picture, the others do not pay for it
-        if isinstance(error, OSError) and error.errno in _ABOUT_DISKS:
+        if about_disks(error):
             raise
-        files.skip(one.name, f"its copy cannot be written: {error}", "not_drawn")
+        files.skip(one.name, f"its maps or annotations cannot be written: {error}", "not_drawn")
+        return
+    if pictures is None or number < pictures:
+        copies.add(one)
 
 
 def _size(image_size: Sequence[int] | int | None) -> tuple[int, int]:
@@ -127,18 +152,17 @@ def _size(image_size: Sequence[int] | int | None) -> tuple[int, int]:
     return int(image_size[0]), int(image_size[1])
 
 
-def _files(images: Path, output: Path) -> list[Path]:
+def _files(images: Path, output: Path, unreadable: dict[str, str]) -> list[Path]:
     if images.is_file():
         return [images]
     if not images.is_dir():
         raise ValueError(f"there is no folder {str(images)!r}; give a folder of pictures, or one picture.")
-    inside = output.resolve()
-    files = sorted(
-        path
-        for path in images.rglob("*")
-        # results of an earlier call are no input
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.resolve().is_relative_to(inside)
-    )
+
+    def note(folder: Path, error: OSError) -> None:
+        unreadable[folder.relative_to(images).as_posix()] = f"the folder cannot be listed: {error.strerror}"
+
+    # results of an earlier call are no input
+    files = [path for path in files_below(images, output, note) if path.suffix.lower() in SUFFIXES]
     if not files:
         raise ValueError(f"folder {str(images)!r} has no picture ({', '.join(SUFFIXES)}); give another one.")
     return files
@@ -180,16 +204,21 @@ def _read(
             yield read
 
 
-def _predict(predictor: Predictor, read: list[_Read], score_threshold: float) -> Iterator[Found]:
-    predictions = predictor.predict(torch.stack([one.image for one in read]))
+@torch.inference_mode()
+def _predict(predictor: Predictor, read: list[_Read], score_threshold: float) -> list[Found]:
+    found = predictor.predict(torch.stack([one.image for one in read]))
+    # one copy from the device for a batch, not for a picture
+    predictions = {name: {key: value.cpu() for key, value in values.items()} for name, values in found.items()}
+    targets = {name: target_of(predictor.tasks[name]) for name in predictions}
+    results = []
     for index, one in enumerate(read):
         height, width = one.original_size.tolist()
         overlays = {
-            name: target_of(predictor.tasks[name]).overlay(found, index, None, score_threshold)
-            for name, found in predictions.items()
+            name: targets[name].overlay(values, index, None, score_threshold).in_file(one.to_original, height, width)
+            for name, values in predictions.items()
         }
-        overlays = {name: shown.in_file(one.to_original, height, width) for name, shown in overlays.items()}
-        yield Found(one.path, one.name, height, width, overlays)
+        results.append(Found(one.path, one.name, height, width, overlays))
+    return results
 
 
 def _report(title: str, reasons: dict[str, str]) -> None:

@@ -1,18 +1,16 @@
 """Predict lines of text with a trained model: one row of a CSV, and one entry of a JSON file, for each sentence."""
 
-import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich import get_console
 from torch import Tensor
 
 from mtl.batch import Batch, collate
 from mtl.data.folder.text_files import read_text
 from mtl.data.text.lines import check_characters, check_length, words_of
+from mtl.evaluation.row_files import report_skipped, write_rows
 from mtl.inputs.input import Input, input_kind
 from mtl.model import MultiTaskModel
 from mtl.module import MultiTaskLightningModule
@@ -20,7 +18,6 @@ from mtl.targets.target import target_of
 from mtl.task import InputSpec, Task
 
 MOST_WORDS = 512  # of a line; what is longer is no sentence
-_MOST_SHOWN = 10  # skipped lines on the screen
 
 
 @dataclass(frozen=True)
@@ -60,15 +57,9 @@ def predict_text(
         rows = list(_predict(plain, tasks, inputs, lines, batch_size))
     finally:
         plain.train(training)
-    output.mkdir(parents=True, exist_ok=True)
     reasons = [{"line": number, "reason": reason} for number, reason in skipped.items()]
-    document = {"sentences": rows, "skipped": reasons}
-    (output / "predictions.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    with (output / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(column for row in rows for column in row)))
-        writer.writeheader()
-        writer.writerows(rows)
-    _report(skipped)
+    write_rows(output, "sentences", rows, reasons)
+    report_skipped("lines", [f"line {number}: {reason}" for number, reason in skipped.items()])
     return {"sentences": len(rows), "skipped": len(skipped), "skipped_lines": skipped}
 
 
@@ -120,11 +111,3 @@ def _predict(
                 target = target_of(tasks[name])
                 row |= target.row(target.overlay(found, index))
             yield row
-
-
-def _report(skipped: dict[int, str]) -> None:
-    if skipped:
-        shown = [f"line {number}: {reason}" for number, reason in list(skipped.items())[:_MOST_SHOWN]]
-        more = [f"and {len(skipped) - _MOST_SHOWN} more, all in predictions.json"] * (len(skipped) > _MOST_SHOWN)
-        text = f"skipped {len(skipped)} lines:\n  " + "\n  ".join([*shown, *more])
-        get_console().print(text, highlight=False, markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mtl.data.files_below import files_below
 from mtl.data.images import read_image
 from mtl.drawing.annotated_image import annotate
 from mtl.drawing.sample import Picture
@@ -58,13 +59,18 @@ class PredictionFiles:
         remove_earlier(output)
         output.mkdir(parents=True, exist_ok=True)
         self.output, self.tasks = output, tasks
-        self.document: dict[str, Any] = {"images": [], "annotations": [], "categories": [], "skipped": []}
+        self.skipped: dict[str, str] = {}
+        self.not_drawn: dict[str, str] = {}
+        self.num_pictures = self.num_boxes = 0
+        # one line of the JSON for each picture, because its entries are written again whenever the document is
+        self._lines: dict[str, list[str]] = {"images": [], "annotations": [], "categories": []}
         self._columns: list[str] = []
         self._rows: list[dict[str, Any]] = []
         self._ids: dict[tuple[str, int], int] = {}
         self._next_json = 1
         self._partial = (output / PARTIAL).open("w", encoding="utf-8")
         self._csv = (output / "predictions.csv").open("w", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._csv)
 
     def add(self, one: Found) -> None:
         """Append the results of one picture.
@@ -72,27 +78,30 @@ class PredictionFiles:
         Args:
             one: the picture.
         """
-        if not self.document["images"]:
+        if not self.num_pictures:
             self._name_categories(one)
-        number = len(self.document["images"]) + 1
-        image = {"id": number, "file_name": one.name, "width": one.width, "height": one.height}
-        boxes = self._boxes(one, number)
+        self.num_pictures += 1
+        number = self.num_pictures
+        image = json.dumps({"id": number, "file_name": one.name, "width": one.width, "height": one.height})
+        found = self._boxes(one, number)
+        boxes = json.dumps(found)[1:-1]
         row: dict[str, Any] = {"file_name": one.name}
         for name, shown in one.overlays.items():
             row |= target_of(self.tasks[name]).row(shown)
-        self.document["images"].append(image)
-        self.document["annotations"] += boxes
+        self.num_boxes += len(found)
+        self._lines["images"].append(image)
+        if found:
+            self._lines["annotations"].append(boxes)
         self._rows.append(row)
-        self._line({"image": image, "annotations": boxes})
+        self._partial.write(f'{{"image": {image}, "annotations": [{boxes}]}}\n')
         if row.keys() <= set(self._columns):
-            csv.DictWriter(self._csv, self._columns).writerow(row)
+            self._writer.writerow([row.get(column, "") for column in self._columns])
         else:  # the first row, or an answer that no earlier picture had
             self._columns = list(dict.fromkeys([*self._columns, *row]))
             self._csv.seek(0)
             self._csv.truncate()
-            writer = csv.DictWriter(self._csv, self._columns)
-            writer.writeheader()
-            writer.writerows(self._rows)
+            self._writer.writerow(self._columns)
+            self._writer.writerows([row.get(column, "") for column in self._columns] for row in self._rows)
 
     def skip(self, name: str, reason: str, where: str = "skipped") -> None:
         """Record why a file has no result.
@@ -102,16 +111,15 @@ class PredictionFiles:
             reason: why.
             where: `skipped`, or `not_drawn` for a picture with results whose copy cannot be written.
         """
-        entry = {"file_name": name, "reason": reason}
-        self.document.setdefault(where, []).append(entry)
-        self._line({where: entry})
+        (self.skipped if where == "skipped" else self.not_drawn)[name] = reason
+        self._partial.write(json.dumps({where: {"file_name": name, "reason": reason}}) + "\n")
 
     def flush(self) -> None:
         """Bring what was added to the disk."""
         self._partial.flush()
         self._csv.flush()
-        if len(self.document["images"]) >= self._next_json:
-            self._next_json = 2 * len(self.document["images"])
+        if self.num_pictures >= self._next_json:
+            self._next_json = 2 * self.num_pictures
             self._write_json()
 
     def close(self) -> None:
@@ -126,15 +134,15 @@ class PredictionFiles:
         for task in detection:
             for label in range(task.num_classes):
                 self._ids[task.name, label] = len(self._ids) + 1
-        self.document["categories"] = [
-            {"id": number, "name": self.tasks[name].class_name(label), "supercategory": name}
+        self._lines["categories"] = [
+            json.dumps({"id": number, "name": self.tasks[name].class_name(label), "supercategory": name})
             for (name, label), number in self._ids.items()
         ]
 
     def _boxes(self, one: Found, image_id: int) -> list[dict[str, Any]]:
         """The boxes of all detection tasks as COCO entries; ids count from 1 through all pictures."""
         entries: list[dict[str, Any]] = []
-        first = len(self.document["annotations"]) + 1
+        first = self.num_boxes + 1
         for name, shown in one.overlays.items():
             boxes = shown.predicted
             if not isinstance(boxes, Boxes):
@@ -148,13 +156,19 @@ class PredictionFiles:
                 entries.append({**entry, "area": round(box[2] * box[3], 2), "iscrowd": 0, "score": round(score, 5)})
         return entries
 
-    def _line(self, entry: dict[str, Any]) -> None:
-        self._partial.write(json.dumps(entry) + "\n")
-
     def _write_json(self) -> None:
+        lists = dict(self._lines)
+        for where, reasons in (("skipped", self.skipped), ("not_drawn", self.not_drawn)):
+            if reasons or where == "skipped":
+                lists[where] = [json.dumps({"file_name": name, "reason": why}) for name, why in reasons.items()]
         # replaced as a whole: a reader never meets half a document
         part = self.output / "predictions.json.part"
-        part.write_text(json.dumps(self.document, indent=1) + "\n", encoding="utf-8")
+        with part.open("w", encoding="utf-8") as file:
+            for index, (name, lines) in enumerate(lists.items()):
+                file.write(f'{"," if index else "{"}\n"{name}": [')
+                file.writelines(f"{',' if i else ''}\n{line}" for i, line in enumerate(lines))
+                file.write("\n]")
+            file.write("\n}\n")
         os.replace(part, self.output / "predictions.json")
 
 
@@ -164,29 +178,35 @@ def remove_earlier(output: Path) -> None:
     Args:
         output: the folder of all results; it may be missing.
     """
-    names = set()
-    try:
-        document = json.loads((output / "predictions.json").read_bytes())
-        names |= {str(entry["file_name"]) for entry in document["images"]}
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        pass  # there was none, or it is not ours
-    try:
-        for line in (output / PARTIAL).read_bytes().splitlines():
-            names.add(str(json.loads(line)["image"]["file_name"]))
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        pass
     folders = [output / "pictures", *(output / "masks").glob("*"), *(output / "maps").glob("*")]
+    folders = [folder for folder in folders if folder.is_dir() and not folder.is_symlink()]
+    names = _names_of_earlier(output) if folders else set()
+    # what lies there is compared with the names: a name with `..` leads nowhere else
     for folder in folders:
-        for name in names:
-            for suffix in (".jpg", ".png", ".npy"):
-                path = folder / f"{name}{suffix}"
-                # a name with `..` must not lead out of the folder
-                with contextlib.suppress(OSError, ValueError):
-                    if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
-                        path.unlink()
+        for path in files_below(folder, unreadable=lambda *_: None):
+            name = path.relative_to(folder).as_posix()
+            stem, _, suffix = name.rpartition(".")
+            if suffix in ("jpg", "png", "npy") and stem in names:
+                with contextlib.suppress(OSError):
+                    path.unlink()
     for name in ("predictions.json", "predictions.csv", "predictions.json.part", PARTIAL):
         with contextlib.suppress(FileNotFoundError):
             (output / name).unlink()
+
+
+def _names_of_earlier(output: Path) -> set[str]:
+    """Names of the pictures that an earlier call has written results of."""
+    names: set[str] = set()
+    broken = (OSError, ValueError, LookupError, TypeError, RecursionError)  # there was none, or it is not ours
+    with contextlib.suppress(*broken):
+        document = json.loads((output / "predictions.json").read_bytes())
+        names |= {str(entry["file_name"]) for entry in document["images"]}
+    with contextlib.suppress(*broken):
+        for line in (output / PARTIAL).read_bytes().splitlines():
+            entry = json.loads(line)
+            if "image" in entry:
+                names.add(str(entry["image"]["file_name"]))
+    return names
 
 
 def write_copy(one: Found, tasks: Mapping[str, Task], output: Path) -> None:

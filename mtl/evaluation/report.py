@@ -220,6 +220,8 @@ def read_results(file: Path) -> dict[str, Any]:
             number = found["meta"].setdefault(key, None)
             if not _is_number(number) or (number or 0) < 0:
                 raise ValueError(f"meta.{key} is {number!r:.50} instead of a number")
+        if not isinstance(reported := found["meta"].setdefault("reported", ""), str) or not reported.isprintable():
+            raise ValueError(f"meta.reported is {reported!r:.50} instead of words")
         tasks = found["meta"].setdefault("tasks", {})
         if not isinstance(tasks, dict) or len(tasks) > _MOST_TASKS or not all(map(str.isidentifier, tasks)):
             raise ValueError("meta.tasks does not name the tasks")

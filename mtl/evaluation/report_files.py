@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtl.errors import did_you_mean, printable
+from mtl.evaluation.html_page import write_page_of_comparison
 from mtl.evaluation.report import EQUAL, GAINS, TUNED, Report
 
 SIGNIFICANT = 0.05
@@ -35,7 +36,8 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     if report.baseline is not None:
         pictures.append(folder / "delta_m.png")
         draw_gains(report, pictures[1])
-    return [*(folder / name for name in texts), folder / "report.csv", *pictures]
+    page = write_page_of_comparison(folder, *_table(report), _legend(report))
+    return [*(folder / name for name in texts), folder / "report.csv", page, *pictures]
 
 
 def markdown(report: Report, metrics: Sequence[str] | None = None) -> str:

@@ -22,7 +22,7 @@ Picture = str | Path | Image.Image | np.ndarray[Any, Any] | Tensor
 class TrainedModel(MultiTaskLightningModule):
     """A trained model that predicts pictures.
 
-    `image_size` (height and width of the network's input) and `fit` are those of training, where the run says them.
+    `image_size` (height and width of the network's input) and `fit` are as in training, where the run says them.
     """
 
     image_size: tuple[int, int] | None = None

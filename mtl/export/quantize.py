@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from mtl.export.onnx_file import require_onnx
+from mtl.export.graph import padded
+from mtl.export.onnx_file import OnnxModel, require_onnx
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 OF_THE_NETWORK = ("model.trunk", "model.heads")  # scopes whose operators are quantised
@@ -33,8 +35,12 @@ def quantize(source: Path, target: Path, batches: Iterable[Mapping[str, Any]]) -
 
         def get_next(self) -> dict[str, Any] | None:
             batch = next(self.rest, None)
-            return None if batch is None else {name: np.asarray(value) for name, value in batch.items()}
+            if batch is None:
+                return None
+            full = batch if length is None else padded({n: torch.as_tensor(v) for n, v in batch.items()}, length)
+            return {name: np.asarray(value) for name, value in full.items()}
 
+    length = OnnxModel(source).length
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
         # names of nodes stay, their scopes do not

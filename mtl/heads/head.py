@@ -70,6 +70,16 @@ class Head(nn.Module, ABC):
             outputs: result of `forward`.
         """
 
+    def distill(self, outputs: Outputs, teacher: Outputs, temperature: float) -> Tensor | None:
+        """How far the answers of each sample are from a teacher's [B]; None for a head that cannot be taught so.
+
+        Args:
+            outputs: result of `forward`.
+            teacher: outputs of a trained head of this class for the same samples.
+            temperature: softens classes, above 0.
+        """
+        return None
+
     @abstractmethod
     def metrics(self) -> TaskMetrics:
         """A new metric set for the predictions of `decode`."""

@@ -28,6 +28,11 @@ def checkpoint_file(path: str | Path) -> Path:
         raise ValueError(f"checkpoint {str(path)!r} is an address; download it, check it, and give the file.")
     file = Path(path)
     if not file.is_file():
+        if file.is_dir():
+            raise FileNotFoundError(
+                f"checkpoint {str(path)!r} is a folder. Give a file, such as {str(file / 'checkpoints/best.ckpt')!r}, "
+                "or the folder of a run by --run."
+            )
         there = sorted(other.name for other in file.parent.glob("*.ckpt"))
         listed = f" {str(file.parent)!r} holds {', '.join(there)}." if there else ""
         raise FileNotFoundError(f"there is no checkpoint {str(path)!r}.{did_you_mean(file.name, there)}{listed}")
@@ -47,7 +52,12 @@ def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
     folder = Path(run_dir)
     if not folder.is_dir():
         near = did_you_mean(folder.name, [other.name for other in folder.parent.glob("*/")] if folder.name else [])
-        raise FileNotFoundError(f"there is no run folder {str(folder)!r}.{near}")
+        raise FileNotFoundError(f"there is no run folder {str(folder)!r}.{near} `python -m mtl runs` lists yours.")
+    if not (folder / "config.yaml").is_file() and not (folder / "checkpoints").is_dir():
+        raise FileNotFoundError(
+            f"{str(folder)!r} is no run folder: it has neither config.yaml nor checkpoints. `python -m mtl runs` lists "
+            "yours."
+        )
     name = checkpoint if checkpoint.endswith(".ckpt") else f"{checkpoint}.ckpt"
     path = folder / "checkpoints" / name
     if not path.is_file():
@@ -199,7 +209,7 @@ def _unpickle(path: Path, mmap: bool) -> Any:
 def _refused(path: Path, detail: str) -> UnsafeFile:
     return UnsafeFile(
         f"checkpoint {str(path)!r} is damaged, or holds Python objects that could run code; only plain values are "
-        f"read. {detail}".strip()
+        f"read. {detail} Give a file of a run, such as runs/EXPERIMENT/NAME/checkpoints/best.ckpt."
     )
 
 

@@ -32,9 +32,12 @@ class Boxes:
             height: of the file's picture.
             width: of the file's picture.
         """
-        boxes = boxes_to_original(self.boxes[None], to_original.cpu()[None])[0]
-        boxes = boxes.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
+        to_original = to_original.cpu()
+        corners = (self.boxes.view(-1, 2) * to_original[:2] + to_original[2:]).clamp(min=0)
+        boxes = corners.minimum(torch.tensor([width, height])).view(-1, 4)
         real = (boxes[:, 2:] > boxes[:, :2]).all(-1)
+        if real.all():
+            return Boxes(boxes, self.labels, self.scores)
         return Boxes(boxes[real], self.labels[real], None if self.scores is None else self.scores[real])
 
 
@@ -106,6 +109,31 @@ class Directions:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Named points on one picture.
+
+    Args:
+        points: x and y px of every point, [J,2]; NaN where unknown.
+        scores: confidence of each, [J]; None for true points.
+    """
+
+    points: Tensor
+    scores: Tensor | None = None
+
+    def in_file(self, to_original: Tensor, height: int, width: int) -> "Points":
+        """The points in pixels of the file; what lies in the bars of a letterbox is gone.
+
+        Args:
+            to_original: scales and offsets, [4].
+            height: of the file's picture.
+            width: of the file's picture.
+        """
+        points = self.points * to_original.cpu()[:2] + to_original.cpu()[2:]
+        inside = ((points >= 0) & (points <= torch.tensor([width, height]))).all(-1, keepdim=True)
+        return replace(self, points=torch.where(inside, points, torch.nan))
+
+
+@dataclass(frozen=True)
 class Answer:
     """What was said about a sample in words.
 
@@ -126,7 +154,7 @@ class Answer:
         return self.predicted if self.true is None or self.correct else f"{self.predicted}, is {self.true}"
 
 
-Shape = Boxes | ClassMap | ValueMap | Directions
+Shape = Boxes | ClassMap | ValueMap | Directions | Points
 
 
 @dataclass(frozen=True)
@@ -152,7 +180,7 @@ class Overlay:
             width: of the file's picture.
         """
         shape = self.predicted
-        return replace(self, predicted=None if shape is None else shape.in_file(to_original, height, width))
+        return self if shape is None else replace(self, predicted=shape.in_file(to_original, height, width))
 
 
 def boxes_to_original(boxes: Tensor, to_original: Tensor) -> Tensor:

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtl.inputs.pieces import PIECE
 from mtl.targets.overlay import Answer, Overlay
 from mtl.targets.target import IGNORE_INDEX, Sample, Target
 
 END, UNKNOWN = 0, 1  # indices that every vocabulary of a target begins with
 SPECIAL = ("<end>", "<unknown>")  # their names
 PADDING = -1  # behind the end of a predicted text
-PIECE = "##"  # begins a subword that continues a word
 LENGTH_MULTIPLE = 8  # L is rounded up to it, so compiled graphs see few shapes
 _NO_SPACE_BEFORE = re.compile(r" (?=[.,!?;:%)])")
 

@@ -16,8 +16,11 @@ import torch
 from torch import Tensor, nn
 
 import mtl.balancing
+from mtl.architectures.architecture import Architecture
 from mtl.backbones.backbone import Backbone
+from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.backbones.image.seed_cnn import SeedCNN
+from mtl.backbones.image.timm_network import TimmBackbone
 from mtl.backbones.image.torchvision_network import TorchvisionBackbone
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import GradientWeighting, LossWeighting
@@ -62,6 +65,8 @@ ARCHS = {
     "resnet18-fpn": Arch(
         partial(TorchvisionBackbone, name="resnet18", levels=("p3", "p4", "p5")), 128, 8, "p5", boxes=True
     ),
+    "residual-fpn": Arch(partial(ResidualFPN, blocks=2), 64, 32, "p2"),
+    "vit-tiny": Arch(partial(TimmBackbone, name="vit_tiny_patch16_224", levels=("c4",), image_size=128), 128, 8, "c4"),
     "resnet50": Arch(partial(TorchvisionBackbone, name="resnet50", levels=("c5",)), 224, 8, "c5"),
     "resnet50-fpn": Arch(
         partial(TorchvisionBackbone, name="resnet50", levels=("p3", "p4", "p5")), 640, 2, "p5", boxes=True
@@ -81,6 +86,7 @@ class Setting:
         bf16: run the model under bfloat16 autocast.
         channels_last: memory format of the plain step.
         fused: whether AdamW is fused.
+        architecture: how the tasks share the backbone; all of it by default.
     """
 
     def __init__(
@@ -92,9 +98,11 @@ class Setting:
         bf16: bool = False,
         channels_last: bool = True,
         fused: bool = True,
+        architecture: Callable[[Backbone, list[str]], Architecture] | None = None,
     ) -> None:
         torch.manual_seed(0)
         self.arch, self.num_tasks, self.device, self.bf16 = ARCHS[arch], num_tasks, torch.device(device), bf16
+        self.arch_name = arch
         names = [f"task{index}" for index in range(num_tasks)]
         if self.arch.boxes:
             names[0] = "boxes"
@@ -105,7 +113,9 @@ class Setting:
         if self.arch.boxes:
             self.tasks[names[0]] = Task(names[0], "detection", NUM_CLASSES)
             heads[names[0]] = partial(FCOSHead, num_convs=1)
-        self.module = MultiTaskLightningModule(self.tasks, self.arch.backbone(), heads).to(self.device)
+        self.module = MultiTaskLightningModule(self.tasks, self.arch.backbone(), heads, architecture=architecture).to(
+            self.device
+        )
         self.model = self.module.model
         self.model.set_memory_format(channels_last)
         self.shared = self.model.partition().shared

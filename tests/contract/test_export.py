@@ -15,8 +15,8 @@ from mtl.backbones.text.bilstm import BiLSTM
 from mtl.evaluation.exported import parity
 from mtl.export.exportable import ExportableModel
 from mtl.export.onnx_file import OnnxModel, write_onnx
+from mtl.export.pt2_file import Pt2Model, write_pt2
 from mtl.heads.head import Head
-from mtl.heads.whole.classification import ClassificationHead
 from mtl.inputs.input import Input, input_kind
 from mtl.model import MultiTaskModel
 from mtl.task import Inputs, Task
@@ -41,10 +41,10 @@ def prepared(inputs: Inputs) -> dict[str, Input]:
     return {name: input_kind(spec)(spec) for name, spec in inputs.items()}
 
 
-def check(model: MultiTaskModel, folder: Path) -> None:
-    ready = ExportableModel(model.eval(), size=SIZE)
-    write_onnx(ready, folder / "model.onnx", description={"run": "test"})
-    file = OnnxModel(folder / "model.onnx", threads=1)
+def check(model: MultiTaskModel, folder: Path, form: str = "onnx") -> None:
+    ready, path = ExportableModel(model.eval(), size=SIZE), folder / f"model.{form}"
+    (write_onnx if form == "onnx" else write_pt2)(ready, path, description={"run": "test"})
+    file = OnnxModel(path, threads=1) if form == "onnx" else Pt2Model(path)
     assert file.input_names == ready.input_names
     assert file.output_names == ready.output_names
     assert file.description == {"run": "test"}
@@ -55,11 +55,8 @@ def check(model: MultiTaskModel, folder: Path) -> None:
         assert same.labels < 0.01
 
 
-@pytest.mark.parametrize("place", TRUNKS)
-def test_all_heads_of_a_layout(place: str, tmp_path: Path) -> None:
-    inputs = PLACES[place].inputs
-    torch.manual_seed(0)
-    trunk = TRUNKS[place](inputs)
+def every_head(trunk: Backbone) -> dict[str, Head]:
+    """A head of each kind that fits the trunk."""
     heads: dict[str, Head] = {}
     for cls in found(Head):
         for kind in cls.kinds if cls.exportable else ():
@@ -73,15 +70,31 @@ def test_all_heads_of_a_layout(place: str, tmp_path: Path) -> None:
                 if parameter.ndim > 1:
                     parameter.data *= 3  # answers of a network that was never trained are ties
     assert heads
-    check(MultiTaskModel(trunk, heads, prepared(inputs)), tmp_path)
+    return heads
+
+
+@pytest.mark.parametrize("place", TRUNKS)
+def test_all_heads_of_a_layout(place: str, tmp_path: Path) -> None:
+    inputs = PLACES[place].inputs
+    torch.manual_seed(0)
+    trunk = TRUNKS[place](inputs)
+    check(MultiTaskModel(trunk, every_head(trunk), prepared(inputs)), tmp_path)
+
+
+def test_a_pytorch_file_gives_what_the_model_gives(tmp_path: Path) -> None:
+    inputs = PLACES["vector"].inputs
+    torch.manual_seed(0)
+    trunk = TRUNKS["vector"](inputs)
+    check(MultiTaskModel(trunk, every_head(trunk), prepared(inputs)), tmp_path, "pt2")
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("form", ["onnx", "pt2"])
 @pytest.mark.parametrize("cls", found(Backbone))
-def test_each_backbone(cls: type[Backbone], tmp_path: Path) -> None:
+def test_every_head_on_each_backbone(cls: type[Backbone], form: str, tmp_path: Path) -> None:
     trunk, inputs = build(cls)
-    head = ClassificationHead(Task("target", "classification", 3), trunk.spec)
-    check(MultiTaskModel(trunk, {"target": head}, prepared(inputs)), tmp_path)
+    check(MultiTaskModel(trunk, every_head(trunk), prepared(inputs)), tmp_path, form)
 
 
 @pytest.mark.nightly

@@ -10,8 +10,7 @@ from tests.contract.kit.architectures import ARCHITECTURES, batch, grounds_of, m
 from tests.contract.kit.batches import CASES as HEADS
 from tests.contract.kit.law import plain
 
-WITH_FIRST = [cls for cls in ARCHITECTURES if issubclass(cls, FirstPredictions)]
-TURNS = WITH_FIRST or ARCHITECTURES  # none, where `--contract` names a class of another family
+TURNS = [cls for cls in ARCHITECTURES if issubclass(cls, FirstPredictions)]  # none, where `--contract` names others
 # every head once, each with the next architecture in turn
 PAIRS = [
     pytest.param(*head.values, TURNS[index % len(TURNS)], id=str(head.id))
@@ -45,12 +44,12 @@ def test_the_loss_of_a_first_prediction_is_weighed_and_can_be_left_out() -> None
 
     def loss(first_weight: float) -> torch.Tensor:
         def make(backbone: object, names: list[str]) -> Architecture:
-            return WITH_FIRST[0](backbone, names, first_weight=first_weight)  # type: ignore[arg-type]
+            return TURNS[0](backbone, names, first_weight=first_weight)  # type: ignore[arg-type]
 
         made = model(make, "vector")
         if not first_weight:
             assert not hasattr(made.trunk.of_task["third"], "first")
-        made.load_state_dict(model(WITH_FIRST[0], "vector").state_dict(), strict=False)
+        made.load_state_dict(model(TURNS[0], "vector").state_dict(), strict=False)
         return made.losses(made(data), data)["third"]
 
     without, once, twice = loss(0.0), loss(1.0), loss(2.0)

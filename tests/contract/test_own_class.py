@@ -94,10 +94,12 @@ def test_a_choice_leaves_other_families_empty(monkeypatch: pytest.MonkeyPatch) -
     here = [ROOT / "configs" / "digits.yaml"]
     assert len(found(Head)) > 1  # type: ignore[type-abstract]
     assert found_configs(here) == here
-    assert choose("mtl.backbones.image.seed_cnn.SeedCNN") in found(Backbone)  # type: ignore[type-abstract]
+    assert choose("mtl.backbones.image.seed_cnn.SeedCNN") == found(Backbone)  # type: ignore[type-abstract]
     assert found(Head) == found_configs(here) == []  # type: ignore[type-abstract]
     choose("mtl.heads.head.Head")  # cannot be built
     assert found(Head) == []  # type: ignore[type-abstract]
-    assert choose(str(here[0])) == here[0]
+    assert choose(str(here[0])) == here
     assert found_configs([]) == here
     assert found(Backbone) == []  # type: ignore[type-abstract]
+    both = choose(str(here[0]), "mtl.backbones.image.seed_cnn.SeedCNN")
+    assert both == found_configs([]) + found(Backbone)  # type: ignore[type-abstract]

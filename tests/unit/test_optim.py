@@ -25,12 +25,41 @@ def test_default_is_adamw() -> None:
     assert optimizer.defaults["lr"] == 1e-3
 
 
-def test_every_trainable_parameter_is_in_one_group() -> None:
+@pytest.mark.parametrize("with_frozen", [True, False])
+def test_every_parameter_is_in_one_group_also_what_may_learn_later(with_frozen: bool) -> None:
     net = model()
     net["backbone"].requires_grad_(False)  # type: ignore[index]
-    optimizer, _ = Optim(lr_factors={"heads.boxes": 2}).build(net, 10)
+    optimizer, _ = Optim(lr_factors={"heads.boxes": 2}).build(net, 10, with_frozen=with_frozen)
     held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
-    assert sorted(held) == sorted(id(parameter) for parameter in net.parameters() if parameter.requires_grad)
+    assert sorted(held) == sorted(id(p) for p in net.parameters() if p.requires_grad or with_frozen)
+
+
+def test_a_factor_on_a_frozen_part_is_told_and_kept_until_it_learns(caplog: pytest.LogCaptureFixture) -> None:
+    net = model()
+    net["backbone"].requires_grad_(False)  # type: ignore[index]
+    rates = {n: group["lr"] for n, group in groups(Optim(None, {"backbone": 0.1}, warmup_steps=0), net).items()}
+    assert rates["backbone"] == pytest.approx(0.1 * rates["model"])  # type: ignore[operator]
+    assert "'backbone', which is frozen" in caplog.text
+
+
+def test_a_group_that_joins_later_follows_the_schedule_from_its_rate() -> None:
+    net = model()
+    net["backbone"].requires_grad_(False)  # type: ignore[index]
+    optim = Optim(partial(torch.optim.SGD, lr=1.0), warmup_steps=0)
+    optimizer, schedule = optim.build(net, 10, with_frozen=False)
+    for _ in range(4):
+        optimizer.step()
+        schedule.step()
+    optimizer.add_param_group({"params": list(net["backbone"].parameters()), "lr": 0.3})  # type: ignore[index]
+    rates = []
+    for _ in range(6):
+        optimizer.step()
+        schedule.step()
+        rates.append(optimizer.param_groups[-1]["lr"])
+    assert rates == pytest.approx([0.3 * optim.factor(step, 10) / optim.factor(4, 10) for step in range(5, 11)])
+    again = optim.build(net, 10, with_frozen=True)[1]
+    again.load_state_dict(schedule.state_dict())
+    assert again.base_lrs == schedule.base_lrs
 
 
 def test_biases_and_norms_are_not_decayed() -> None:
@@ -180,3 +209,33 @@ def test_an_optimiser_without_groups_is_refused_by_what_to_do() -> None:
         Optim(partial(torch.optim.LBFGS, lr=0.1)).build(model(), 10)
     optimizer, _ = Optim(partial(torch.optim.LBFGS, lr=0.1), decay_matrices_only=False, fused=False).build(model(), 10)
     assert isinstance(optimizer, torch.optim.LBFGS)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("dampening", [0.0, 0.5])
+def test_a_parameter_may_make_its_first_step_later_than_others(momentum: float, dampening: float) -> None:
+    def trained(fused: bool) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        net = model()
+        sgd = partial(torch.optim.SGD, lr=0.1, momentum=momentum, dampening=dampening if momentum else 0.0)
+        optimizer, _ = Optim(sgd, fused=fused).build(net, 10)
+        for step in range(3):
+
+            def closure(step: int = step) -> float:
+                for name, parameter in net.named_parameters():
+                    parameter.grad = None if step == 0 and name.startswith("backbone") else torch.ones_like(parameter)
+                return 0.0
+
+            optimizer.step(closure)
+        return list(net.parameters())
+
+    for found, expected in zip(trained(True), trained(False), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_step_falls_at_once_in_the_middle() -> None:
+    optim = Optim(schedule="step", final_lr=0.5, warmup_steps=2)
+    assert [optim.factor(step, 10) for step in range(10)] == [1 / 3, 2 / 3, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5]
+    assert Optim(schedule="step", final_lr=0.5, warmup_steps=0).factor(0, 10) == 1
+    with pytest.raises(ValueError, match=r"schedule: step"):
+        optim.build(model(), -1)

@@ -1,6 +1,7 @@
 """A small residual CNN with a light pyramid: the quick-start backbone, which trains within seconds on a CPU.
 
-Levels: `c4` (stride 16, 4 x width) for image-level heads, `p2` (stride 4, `pyramid_width`) for dense heads.
+Levels: `c4` (stride 16, 4 x width) for image-level heads, `p2` (stride 4, `pyramid_width`) for dense heads. With four
+stages the deepest level is `c5` (stride 32, 8 x width).
 """
 
 from collections.abc import Sequence
@@ -14,20 +15,33 @@ from mtl.task import IMAGE, Inputs
 
 
 class ResidualFPN(StagedBackbone):
-    """Stem and three residual stages (strides 4, 8, 16), merged top-down into one map of stride 4.
+    """Stem and residual stages (strides 4, 8, 16, ...), merged top-down into one map of stride 4.
 
     Args:
         inputs: what the data module declares; one image.
-        width: channels of the stem and the first stage; the next two have 2 x and 4 x as many.
+        width: channels of the stem and the first stage; each further stage has twice as many.
         pyramid_width: channels of `p2`.
         blocks: residual blocks per stage.
+        num_stages: stages after the stem; a fourth sees more context for few operations.
+
+    Raises:
+        ValueError: for fewer than two stages.
     """
 
-    def __init__(self, inputs: Inputs = IMAGE, width: int = 16, pyramid_width: int = 32, blocks: int = 1) -> None:
+    def __init__(
+        self,
+        inputs: Inputs = IMAGE,
+        width: int = 16,
+        pyramid_width: int = 32,
+        blocks: int = 1,
+        num_stages: int = 3,
+    ) -> None:
         super().__init__()
+        if num_stages < 2:
+            raise ValueError(f"ResidualFPN: num_stages={num_stages} must be at least 2.")
         image = only_input(inputs, "image", "ResidualFPN")
         self.inputs = (image.name,)
-        widths = (width, 2 * width, 4 * width)
+        widths = [width * 2**stage for stage in range(num_stages)]
         self.stem = nn.Sequential(*_conv_norm(image.channels, width, kernel=3, stride=2), nn.ReLU())
         self.blocks = nn.ModuleList()
         before = width
@@ -38,10 +52,12 @@ class ResidualFPN(StagedBackbone):
         self.lateral = nn.ModuleList(nn.Conv2d(channels, pyramid_width, 1) for channels in widths)
         self.smooth = _conv_norm(pyramid_width, pyramid_width, kernel=3)
         self.stage_spec = FeatureSpec(
-            {f"s{index}": channels for index, channels in enumerate((width, *widths))},
-            {f"s{index}": 2 ** (index + 1) for index in range(4)},
+            {f"s{index}": channels for index, channels in enumerate([width, *widths])},
+            {f"s{index}": 2 ** (index + 1) for index in range(num_stages + 1)},
         )
-        self.spec = FeatureSpec({"c4": widths[-1], "p2": pyramid_width}, {"c4": 16, "p2": 4})
+        self.deepest = f"c{num_stages + 1}"
+        strides = {self.deepest: 2 ** (num_stages + 1), "p2": 4}
+        self.spec = FeatureSpec({self.deepest: widths[-1], "p2": pyramid_width}, strides)
 
     def stages(self) -> Sequence[nn.Module]:
         return [self.stem, *self.blocks]
@@ -55,7 +71,7 @@ class ResidualFPN(StagedBackbone):
         merged = self.lateral[-1](maps[-1])
         for lateral, fine in zip(reversed(self.lateral[:-1]), reversed(maps[:-1]), strict=True):
             merged = lateral(fine) + F.interpolate(merged, size=fine.shape[-2:], mode="nearest")
-        return {"c4": maps[-1], "p2": F.relu(self.smooth(merged))}
+        return {self.deepest: maps[-1], "p2": F.relu(self.smooth(merged))}
 
 
 class _Residual(nn.Module):

@@ -45,7 +45,7 @@ class BeforeBackward(TaskGradients):
         return leaves
 
     def objective(self, losses: Sequence[Tensor], global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
-        self.losses, self.present = global_K, present
+        self.losses, self.present, self.weights = global_K, present, None
         losses_K = torch.stack(list(losses))
         self.leaves = self.leaves or [[] for _ in losses]
         # asked before the method itself, whose call moves its state
@@ -54,7 +54,7 @@ class BeforeBackward(TaskGradients):
         self.scale = torch.ones_like(losses_K[0]) if self.loss_scale is None else self.loss_scale(losses_K.new_ones(()))
         if not self._looked:
             _refuse_reentrant([losses_K] if self.at == "features" else [losses_K, *self.levels])
-            self._looked = True
+            self._looked = self.at == "features" or bool(self.levels)  # a frozen trunk may learn later
         gathered = self.trunk is not None and not self._is_cheap()
         with kept_gathered(self.trunk) if gathered and self.trunk is not None else nullcontext():
             total = self._deliver(losses, losses_K, own_K)
@@ -119,6 +119,8 @@ class BeforeBackward(TaskGradients):
         return rows, [[next(rest) for _ in parameters] for parameters in own], [()] * len(own)
 
     def _weights_of_heads(self, own_K: Tensor) -> Tensor:
+        if not any(self._reach):  # nothing that they share learns at present
+            return own_K
         if self.weights is None:
             raise ValueError(
                 f"{type(self.method).__name__} gives a combined gradient and no weights for the heads; set "
@@ -138,6 +140,8 @@ class BeforeBackward(TaskGradients):
         The Gramian of means is not the mean of Gramians, so the ranks average first. One process, and a method on whole
         gradients, holds K + 1 copies of the parameters; a rank of N otherwise K / N + 2.
         """
+        if not targets:
+            return []
         sizes = [own_shard(target).numel() for target in targets]
         dtype = torch.promote_types(targets[0].dtype, torch.float32)
         whole = num_ranks() == 1 or is_sharded(targets) or isinstance(self.method, GradientAggregation)
@@ -180,9 +184,9 @@ class BeforeBackward(TaskGradients):
             parts = place_P[: sum(sizes)].split(sizes)
             if gradients:
                 _backward_into(parts, gradients, targets, retain_graph=task != last or self.keep_graph)
-            for part, after in zip(parts, behind[task], strict=False):
-                if after is not None:
-                    part += after.flatten()
+            later = [(part, after) for part, after in zip(parts, behind[task], strict=False) if after is not None]
+            if later:
+                torch._foreach_add_([part.view_as(after) for part, after in later], [after for _, after in later])
             yield place_P
 
 

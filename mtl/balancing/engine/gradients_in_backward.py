@@ -19,7 +19,8 @@ class InBackward(TaskGradients):
         return fork(levels, num_tasks, self._at_features)
 
     def objective(self, losses: Sequence[Tensor], global_K: Tensor, present: Sequence[bool] | None) -> Tensor:
-        self.losses, self.present = global_K, present
+        # nobody asks for weights where the trunk is frozen
+        self.losses, self.present, self.weights = global_K, present, None
         losses_K = torch.stack(list(losses))
         # heads follow their own loss, under the weights of a transform of the losses where there is one
         self.own_K = self.method.head_weights(global_K, present).to(losses_K)

@@ -26,10 +26,12 @@ from mtl.batch import Batch, labelled_tasks
 from mtl.callbacks.balancing.cut_check import check_cut
 from mtl.callbacks.balancing.method_feedback import EpochLosses, reevaluate_losses
 from mtl.callbacks.distributed.strategies import refuse_strategy
+from mtl.callbacks.finetuning.freeze_parts import may_learn_later
 from mtl.distributed.ddp_ignored import give_back_to_ddp, leave_out_of_ddp
 from mtl.distributed.dtensor import is_sharded, share_weights
 from mtl.distributed.ranks import num_ranks, sum_over_ranks
 from mtl.module import MultiTaskLightningModule, Objective
+from mtl.runs.trainer_limits import refuse_line_search
 
 
 class LossBalancing(Callback):
@@ -64,7 +66,7 @@ class LossBalancing(Callback):
         self.present: list[bool] | None = None  # which tasks have a label in the batch of all ranks; None for all
         self.groups: list[dist.ProcessGroup] = []
         self._steps_before = 0
-        self._checked = False  # the cut, at the first step
+        self._checked: list[bool] | None = None  # which parameters learned when the cut was looked at
         self._epoch = EpochLosses()
         self._scores: dict[str, float] = {}  # of the last validation in this epoch
 
@@ -81,7 +83,7 @@ class LossBalancing(Callback):
         refuse_strategy(trainer.strategy)
         self._refuse(trainer, pl_module)
         self.names = list(pl_module.model.heads)
-        self._checked = False
+        self._checked = None
         trunk, parameters = pl_module.model.trunk, pl_module.model.partition()
         self.balancer = Balancer(
             self.method, parameters, self.at, self.every, self.head_gradients, trunk.shared_after_cut
@@ -101,6 +103,7 @@ class LossBalancing(Callback):
             leave_out_of_ddp(pl_module, parameters.shared)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        refuse_line_search(trainer, "LossBalancing")
         if getattr(trainer.strategy.model, "static_graph", False) and trainer.accumulate_grad_batches > 1:
             raise ValueError(
                 "DDP with static_graph=True and accumulate_grad_batches > 1 crashes inside PyTorch's reducer, with or "
@@ -136,8 +139,9 @@ class LossBalancing(Callback):
         self._steps_before = trainer.global_step
         assert self.balancer is not None
         self.balancer.at_step(trainer.global_step)
-        if not self._checked and self.gradients is not None and not is_sharded(pl_module.parameters()):
-            self._checked = True
+        learns = [parameter.requires_grad for parameter in pl_module.model.parameters()]
+        if learns != self._checked and self.gradients is not None and not is_sharded(pl_module.parameters()):
+            self._checked = learns
             reach = check_cut(pl_module.model, batch, self.at)
             if isinstance(self.gradients, BeforeBackward) and reach.behind:
                 self.gradients.shared_after_cut = True
@@ -211,7 +215,7 @@ class LossBalancing(Callback):
                 f"loss_weights {unequal} have no effect, since LossBalancing weighs the losses. Remove them, or give "
                 "them to the method Fixed, alone or as the transform of a TransformedWeighting."
             )
-        if self.at == "parameters" and not trainable(module.model.partition().shared):
+        if self.at == "parameters" and not may_learn_later(trainer) and not trainable(module.model.partition().shared):
             raise ValueError(
                 "LossBalancing at='parameters' needs shared parameters that learn, and all of them are frozen, or "
                 f"{type(module.model.trunk).__name__} shares none. Let some of the trunk learn, or take a method on "

@@ -21,6 +21,7 @@ from mtl.distributed.ranks import num_ranks, sum_over_ranks
 from mtl.functional.gradient_similarity import gradient_similarity
 from mtl.functional.on_host import numbers_on
 from mtl.module import MultiTaskLightningModule, Objective
+from mtl.runs.trainer_limits import refuse_line_search
 from mtl.scheduling.schedule import TaskSchedule
 
 
@@ -64,6 +65,7 @@ class TaskScheduling(Callback):
             self.schedule.build(len(self.names))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        refuse_line_search(trainer, "TaskScheduling")
         assert isinstance(pl_module, MultiTaskLightningModule)
         self._module = pl_module
         pl_module.objective_steps["schedule"] = self._objective

@@ -4,7 +4,7 @@ import shutil
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -44,7 +44,7 @@ class BestCheckpoint(ModelCheckpoint):
     def __init__(
         self,
         monitor: str = "val/score",
-        mode: str = "max",
+        mode: Literal["max", "min"] = "max",
         save_last: bool = True,
         save_top_k: int = 1,
         filename: str = "best",

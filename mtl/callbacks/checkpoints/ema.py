@@ -64,7 +64,14 @@ class EMA(Callback):
 
     def _take(self, pl_module: LightningModule) -> None:
         state = pl_module.state_dict()
-        self._model = {name: value for name, value in state.items() if value.is_floating_point()}
+        measured = {  # numbers that a module measures, such as a temperature, belong to the weights of that moment
+            f"{place}.{name}"
+            for place, module in pl_module.named_modules()
+            for name in getattr(module, "not_averaged", ())
+        }
+        self._model = {
+            name: value for name, value in state.items() if value.is_floating_point() and name not in measured
+        }
         self._live = {name: own_shard(value) for name, value in self._model.items()}
         self._average = {name: _exact(weight.clone()) for name, weight in self._live.items()}
         self._in_use = False

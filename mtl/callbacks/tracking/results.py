@@ -50,7 +50,7 @@ class Results(Callback):
         self._train_s, self._steps, self._started_at = self._seconds(), trainer.global_step, None
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        metrics = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
+        metrics = self.test_metrics(trainer)
         if not trainer.is_global_zero or not metrics:
             return
         run_dir = self.run_dir or run_folder(trainer)
@@ -58,6 +58,14 @@ class Results(Callback):
             write_results(run_dir / "results.json", metrics, self._meta(run_dir, trainer, pl_module))
         if self.show:
             self._print(metrics, pl_module, run_dir)
+
+    def test_metrics(self, trainer: Trainer) -> dict[str, float]:
+        """The numbers that the run is reported by, by log key `test/...`.
+
+        Args:
+            trainer: the trainer, after its test.
+        """
+        return {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
 
     def state_dict(self) -> dict[str, Any]:
         return {"train_s": self._seconds(), "best": self._best}

@@ -61,7 +61,7 @@ class ArrayFiles(Dataset[Sample]):
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        pixels = _load(self.root / "image" / f"{index}.npy")
+        pixels = load_array(self.root / "image" / f"{index}.npy")
         image = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, 0)
         height, width = image.shape[-2:]
         sample: Sample = {
@@ -73,7 +73,7 @@ class ArrayFiles(Dataset[Sample]):
         }
         for name, field in self.fields.items():
             path = self.root / field.folder / f"{index}.npy"
-            values = field.read(_load(path))
+            values = field.read(load_array(path))
             if values.shape[-2:] != (height, width):
                 raise ValueError(f"{str(path)!r} is {list(values.shape[-2:])}, its picture {[height, width]}.")
             task = self.tasks[name]
@@ -131,7 +131,15 @@ def _count(folder: Path) -> int:
     return len(numbers)
 
 
-def _load(path: Path) -> NDArray[np.generic]:
+def load_array(path: Path) -> NDArray[np.generic]:
+    """The array of a `.npy` file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: if it is missing or damaged.
+    """
     try:
         array: NDArray[np.generic] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -1,4 +1,4 @@
-"""`Augment`: mosaic, zoom, crop, translation, flips, rotations and colour; boxes, labels and masks follow the picture.
+"""`Augment`: mosaic, zoom, crop, translation, flips, rotations and colour; boxes, points, labels and masks follow.
 
 All geometric changes are one crop and one resize of a uint8 picture. Colour changes are only drawn here; the device
 applies them to the batch (`color`). All random numbers come from the generator that the caller seeds for the sample.
@@ -99,10 +99,10 @@ class Augment:
             sample = _mosaic([sample, *(dataset[int(other)] for other in others)], targets)
         sample, zoom = self._view(sample, size, targets, rng)
         flipped = [False, False]
-        for axis, flip in enumerate((F.horizontal_flip, F.vertical_flip)):
+        for axis in (0, 1):
             if rng.random() < self.flips[axis]:
                 flipped[axis] = True
-                sample = {key: flip(value) if _moves(value) else value for key, value in sample.items()}
+                sample = {key: _flip(value, axis) if _moves(value) else value for key, value in sample.items()}
         angle = 0
         if rng.random() < self.turn:
             angle = int(rng.choice((90, 180, 270))) if size[0] == size[1] else 180
@@ -185,8 +185,18 @@ def _window(value: Any, top: int, left: int, height: int, width: int, size: tupl
     return value if (height, width) == size else F.resize(value, list(size), antialias=True)
 
 
+def _flip(value: Any, axis: int) -> Any:
+    """Exchange left and right (axis 0) or top and bottom (axis 1)."""
+    if isinstance(value, tv_tensors.KeyPoints):
+        # torchvision 0.29 flips points as if they were indices of pixels, and moves them as places everywhere else
+        points = value.as_subclass(torch.Tensor).clone()
+        points[..., axis] = value.canvas_size[1 - axis] - points[..., axis]
+        return tv_tensors.wrap(points, like=value)
+    return (F.horizontal_flip, F.vertical_flip)[axis](value)
+
+
 def _moves(value: Any) -> bool:
-    return isinstance(value, (tv_tensors.Image, tv_tensors.BoundingBoxes, tv_tensors.Mask))
+    return isinstance(value, (tv_tensors.Image, tv_tensors.BoundingBoxes, tv_tensors.Mask, tv_tensors.KeyPoints))
 
 
 def _present(targets: Sequence[Target], sample: Sample) -> list[Target]:

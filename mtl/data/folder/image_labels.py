@@ -3,6 +3,7 @@
 Shapes: N pictures, C classes.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from mtl.data.csv_rows import Row, read_csv
 from mtl.errors import did_you_mean
+from mtl.targets.numbers import number
 from mtl.targets.target import IGNORE_INDEX, Target, kinds, target_of
 from mtl.task import Task
 
@@ -33,6 +35,9 @@ class ImageLabels:
         separator: for `multilabel` in one column: what stands between the names.
         cells: for `classification`: what the cells hold for each class, in the order of the classes, if that is not the
             class's name: `classes: [healthy, ill]` with `cells: ["0", "1"]`.
+        edges: for `classification` of a column of numbers: where one class ends and the next begins, ascending, one
+            fewer than the classes. A number at an edge belongs to the class above it.
+        only_where: rows that have a label, by another column: `site: [cleveland]`. The others count as not labelled.
         missing: cells that mean "not labelled". For `multilabel` in one column an empty cell may also mean "none of
             the classes": say `missing: []` then.
     """
@@ -43,6 +48,8 @@ class ImageLabels:
     columns: list[str] | None = None
     separator: str = "|"
     cells: list[str] | None = None
+    edges: list[float] | None = None
+    only_where: dict[str, list[str]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=lambda: ["", "NONE"])
 
     @classmethod
@@ -84,6 +91,16 @@ class ImageLabels:
                 f"task {name!r}: `cells` is for kind classification, one cell for each of its {len(classes)} classes "
                 f"and each once; got kind {self.kind!r} and cells {', '.join(self.cells)}."
             )
+        if self.edges is not None and (
+            self.kind != "classification"
+            or self.cells is not None
+            or len(self.edges) != len(classes) - 1
+            or sorted(set(self.edges)) != list(self.edges)
+        ):
+            raise ValueError(
+                f"task {name!r}: `edges` is for kind classification without `cells`, ascending numbers, one fewer than "
+                f"its {len(classes)} classes; got kind {self.kind!r} and edges {self.edges}."
+            )
         return task
 
     def read_columns(self, name: str) -> list[str]:
@@ -113,7 +130,12 @@ class ImageLabels:
         Raises:
             ValueError: for a cell that is neither a label nor one of `missing`.
         """
+        if any(_cell(row, column, name) not in known for column, known in self.only_where.items()):
+            return None
         cells = [_cell(row, column, name) for column in self.read_columns(name)]
+        if self.edges is not None:
+            value = None if cells[0] in self.missing else number(cells[0], f"task {name!r}")
+            return None if value is None else bisect_right(self.edges, value)
         if self.cells is not None and cells[0] in self.cells:
             return self.cells.index(cells[0])
         if self.cells is not None and cells[0] not in self.missing:

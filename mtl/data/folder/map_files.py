@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 from torchvision import tv_tensors
 
 from mtl.data.folder.image_labels import from_spec
@@ -16,6 +17,8 @@ from mtl.data.images import read_indices
 from mtl.data.resize import FitMode, fit_mask
 from mtl.targets.target import IGNORE_INDEX
 from mtl.task import Task
+
+_NO_CLASS = -1  # a number that means nothing
 
 
 @dataclass(frozen=True)
@@ -90,28 +93,26 @@ class MapFiles:
         Raises:
             ValueError: for a file with a number that is no class.
         """
-        stored_HW = read_indices(path, max_pixels).long()
-        unknown_HW = torch.isin(stored_HW, torch.tensor(self.ignore, dtype=torch.long))
-        labels_HW = self._labels(stored_HW)
-        self._refuse_unknown(stored_HW[~unknown_HW & (labels_HW < 0)], path)
-        return tv_tensors.Mask(fit_mask(labels_HW.masked_fill(unknown_HW, IGNORE_INDEX), size, mode, IGNORE_INDEX))
+        stored_HW = read_indices(path, max_pixels).numpy()
+        labels_HW = self._meaning(int(stored_HW.max(initial=0)))[stored_HW]
+        self._refuse_unknown(stored_HW[labels_HW == _NO_CLASS], path)
+        return tv_tensors.Mask(fit_mask(torch.from_numpy(labels_HW), size, mode, IGNORE_INDEX).long())
 
-    def _labels(self, stored_HW: Tensor) -> Tensor:
-        """Class indices; -1 for a number that is no class."""
-        if not self.groups:
-            labels_HW = stored_HW - self.first
-            return torch.where(labels_HW < len(self.classes), labels_HW, -1).clamp(min=-1)
-        labels_HW = torch.full_like(stored_HW, -1)
-        for index, numbers in enumerate(self.groups.values()):
-            labels_HW[torch.isin(stored_HW, torch.tensor(numbers, dtype=torch.long))] = index
-        return labels_HW
+    def _meaning(self, largest: int) -> NDArray[np.int16]:
+        """The class index of every number up to the largest, [N]."""
+        # one look-up a pixel: comparing every pixel with every number took most of the time of a training step's data
+        meaning = np.full(largest + 1, _NO_CLASS, np.int16)
+        groups = list(self.groups.values()) or [[self.first + index] for index in range(len(self.classes))]
+        for index, numbers in [*enumerate(groups), (IGNORE_INDEX, self.ignore)]:
+            meaning[[number for number in numbers if number <= largest]] = index
+        return meaning
 
-    def _refuse_unknown(self, numbers: Tensor, path: str) -> None:
-        if numbers.numel():
+    def _refuse_unknown(self, numbers: NDArray[Any], path: str) -> None:
+        if len(numbers):
             known = f"{self.first} to {self.first + len(self.classes) - 1}"
             if self.groups:
                 known = ", ".join(str(number) for group in self.groups.values() for number in group)
-            found = ", ".join(map(str, numbers.unique().tolist()[:5]))
+            found = ", ".join(map(str, np.unique(numbers).tolist()[:5]))
             raise ValueError(
                 f"map {path!r} has numbers {found}; its classes are {known}. Correct the file, add the class, or list "
                 "the number in `ignore`."

@@ -9,7 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
+from mtl.data.files_below import files_below
 from mtl.data.images import SUFFIXES
 
 # extensions of pictures, including formats that `mtl` cannot read, and of annotations
@@ -113,7 +115,7 @@ def picture_index(folder: Path) -> dict[str, Path]:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(folder.rglob("*")):
+    for path in files_below(folder) if folder.is_dir() else ():
         if path.suffix.lower() in SUFFIXES:
             yield path.relative_to(folder).with_suffix("").as_posix(), path
 
@@ -131,7 +133,8 @@ class _Index:
 
     def guess(self, text: str) -> str | None:
         plain = plain_name(text)
-        for form in dict.fromkeys((plain, without_extension(plain))):
+        # exports of annotation tools may hold names as in an address: `a%20b.png`
+        for form in dict.fromkeys((plain, without_extension(plain), without_extension(unquote(plain)))):
             # the text has at least as many folders as the name
             for tail in _tails(form):
                 if hits := self.whole.get(self._key(tail)):

@@ -19,13 +19,14 @@ def read_text(path: Path) -> str:
     """The text of a file.
 
     Args:
-        path: the file: UTF-8, or UTF-16 or UTF-32 with a BOM, as Windows tools write.
+        path: the file: UTF-8, or UTF-16 or UTF-32 with a BOM, as Windows tools write; UTF-16 of Latin letters
+            without one.
 
     Raises:
         ValueError: if the file has another encoding, is no regular file, or is far larger than annotations are.
     """
     content = read_small(path, _MOST_BYTES, follow=True)
-    encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8-sig")
+    encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "") or _without_bom(content)
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -40,3 +41,14 @@ def read_text(path: Path) -> str:
         where = f"{str(path)!r}, line {len(before)}: character {len(before[-1]) + 1}"
         raise ValueError(f"{where} is the control character '\\x00', so this is no text. Write the file again.")
     return text
+
+
+def _without_bom(content: bytes) -> str:
+    """UTF-16 if every second byte of the beginning is 0, as of Latin letters in UTF-16, and UTF-8 otherwise."""
+    start = content[:1000]
+    half = len(start) // 2
+    for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        zeros, others = start[offset::2].count(0), start[1 - offset :: 2].count(0)
+        if half > 1 and zeros > 0.9 * half and others < 0.1 * half:
+            return name
+    return "utf-8-sig"

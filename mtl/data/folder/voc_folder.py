@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from mtl.data.files_below import files_below
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.class_names import voc_names
 from mtl.data.folder.example_pictures import write_example_pictures
@@ -69,7 +70,7 @@ class VOCFolder(FolderDataModule):
                 f"no folder of annotations {str(self.annotations)!r}. Correct `root`, or set it in `annotations`."
             )
         files: dict[str, Path] = {}
-        for path in sorted(self.annotations.rglob("*")):
+        for path in files_below(self.annotations):
             if path.suffix.lower() == ".xml":
                 name = path.relative_to(self.annotations).with_suffix("").as_posix()
                 _refuse_second(name, files.setdefault(name, path), path)
@@ -98,7 +99,7 @@ class VOCFolder(FolderDataModule):
                 f"{str(self.annotations)!r} has {len(self._all_files)} files *{first.suffix}, the first is "
                 f"{first.name!r}, but none matches its pictures: {name!r} needs {name + '.xml'!r}."
             )
-        suffixes = Counter(path.suffix or path.name for path in self.annotations.rglob("*") if path.is_file())
+        suffixes = Counter(path.suffix or path.name for path in files_below(self.annotations))
         counts = ", ".join(f"{number} x *{suffix}" for suffix, number in suffixes.most_common(3)) or "no file at all"
         return f"{str(self.annotations)!r} has no *.xml, but {counts}."
 

@@ -40,8 +40,13 @@ def read_voc(
     Raises:
         ValueError: if the XML cannot be read, or a box is not four numbers and `checks` does not skip it.
     """
-    if annotation is None or not annotation.is_file():
+    if annotation is None:
         return AnnotatedImage(name, picture, annotated=False)
+    if not annotation.is_file():
+        raise ValueError(
+            f"annotation {str(annotation)!r} is no file that can be read, such as a link that leads nowhere. Put the "
+            "file there, or remove it: then its picture is not annotated."
+        )
     tree = parse_xml(annotation)
     boxes: list[np.ndarray[Any, Any]] = []
     classes, left_out = [], []

@@ -4,6 +4,7 @@ Rows of a batch come from all parts. A sample adds to the tasks that its part la
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from mtl.batch import Sample
@@ -14,7 +15,7 @@ from mtl.data.mixed.unify import unify
 from mtl.data.module import JointDataModule
 from mtl.data.sampling import EpochSampler, TrainingView
 from mtl.errors import did_you_mean
-from mtl.task import Inputs, Task
+from mtl.task import Inputs, InputSpec, Task
 
 _STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
 _TAKEN = ("loss", "score")  # words of the log keys `test/<word>`
@@ -28,7 +29,8 @@ class MixedData(JointDataModule):
     augmentation are the mix's: `batch_size`, `num_workers` and the like of a part have no effect.
 
     Args:
-        parts: data modules by name; all with the same inputs.
+        parts: data modules by name. An input that some part lacks is absent from that part's samples, which a backbone
+            of `mtl/backbones/fusion` can do without.
         ratio: how often samples of each part are drawn: `size` (each sample once per epoch), `equal`, `temperature`
             (size to the power of 1 / temperature), or a number for every part.
         temperature: of the ratio `temperature`, at least 1; 2 by default.
@@ -96,14 +98,20 @@ class MixedData(JointDataModule):
                 own[name] = _class_of(part).declare_inputs(**_arguments(part))
         if not own:
             raise ValueError("MixedData needs `parts`: data modules by name.")
-        first, *others = own
-        for name in others:
-            if dict(own[name]) != dict(own[first]):
-                raise ValueError(
-                    f"part {name!r} has inputs {_listed(own[name])}, part {first!r} has {_listed(own[first])}. Parts "
-                    "of a mix have the same inputs; give them the same name, kind and channels."
-                )
-        return own[first]
+        united: dict[str, InputSpec] = {}
+        for name, inputs in own.items():
+            for key, spec in inputs.items():
+                first = next(part for part in own if key in own[part])
+                if replace(spec, optional=False) != replace(own[first][key], optional=False):
+                    raise ValueError(
+                        f"part {name!r} has inputs {_listed(inputs)}, part {first!r} has {_listed(own[first])}. An "
+                        "input of several parts is the same in all; give it one kind and as many channels, or "
+                        "another name."
+                    )
+                # where a part lacks it, some samples of every batch do
+                lacking = any(key not in other or other[key].optional for other in own.values())
+                united[key] = replace(spec, optional=lacking)
+        return united
 
     def prepare_data(self) -> None:
         for part in self.parts.values():
@@ -186,7 +194,9 @@ def _common_keys(samples: Mapping[str, Sample], inputs: Inputs) -> list[str]:
     first, *others = samples
     for name in others:
         for key, spec in inputs.items():
-            shapes = [tuple(getattr(samples[part].get(key), "shape", ())) for part in (first, name)]
+            if any(samples[part].get(key) is None for part in (first, name)):
+                continue
+            shapes = [tuple(getattr(samples[part][key], "shape", ())) for part in (first, name)]
             if spec.kind == "image" and shapes[0] != shapes[1]:
                 raise ValueError(
                     f"part {name!r} has pictures of shape {list(shapes[1])}, part {first!r} of {list(shapes[0])}. Set "

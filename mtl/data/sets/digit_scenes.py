@@ -19,6 +19,7 @@ from torchvision import tv_tensors
 from mtl.batch import Sample
 from mtl.data.augment.augment import Augment
 from mtl.data.module import JointDataModule
+from mtl.errors import check_least
 from mtl.task import Task
 
 ImageTask = Literal["largest", "count", "parity"]
@@ -75,8 +76,7 @@ class DigitScenes(JointDataModule):
             raise ValueError(
                 f"digit sizes {min_digit_px}..{max_digit_px} px must be within 8..image_size={image_size}."
             )
-        if max_digits < 1 or min(num_train, num_val, num_test) < 1:
-            raise ValueError("max_digits, num_train, num_val and num_test must be at least 1.")
+        check_least(1, max_digits=max_digits, num_train=num_train, num_val=num_val, num_test=num_test)
         self.counts = {"train": num_train, "val": num_val, "test": num_test}
         self.options = {
             "image_size": image_size,

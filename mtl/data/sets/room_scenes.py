@@ -18,7 +18,7 @@ from mtl.data.augment.augment import Augment
 from mtl.data.module import JointDataModule
 from mtl.data.rooms.layout import ROOMS, SHAPES, random_rooms
 from mtl.data.rooms.rendering import CLASSES, Views, render
-from mtl.errors import did_you_mean
+from mtl.errors import check_least, did_you_mean
 from mtl.task import Task
 
 RoomTask = Literal["segmentation", "depth", "normals", "edges", "boxes", "room", "count"]
@@ -80,11 +80,10 @@ class RoomScenes(JointDataModule):
         augment: Augment | None = None,
     ) -> None:
         super().__init__(self.declare_tasks(room_tasks), batch_size, eval_batch_size, num_workers, seed, augment)
-        if min(num_train, num_val, num_test, max_objects, min_visible_px) < 1 or image_size < 16 or noise < 0:
-            raise ValueError(
-                "num_train, num_val, num_test, max_objects and min_visible_px must be at least 1, "
-                f"image_size={image_size} at least 16, noise={noise} at least 0."
-            )
+        check_least(1, num_train=num_train, num_val=num_val, num_test=num_test)
+        check_least(1, max_objects=max_objects, min_visible_px=min_visible_px)
+        check_least(16, image_size=image_size)
+        check_least(0, noise=noise)
         for name, share in (labelled or {}).items():
             if name not in self.tasks:
                 raise ValueError(

@@ -4,17 +4,15 @@ Source: `recordings.csv` with recording, split, digit, speaker and accent, besid
 `data fsdd` writes them.
 """
 
-import wave
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mtl.data.audio.wav_file import read_wav
+from mtl.data.audio.noise_file import write_noise
+from mtl.data.audio.recording_table import of_split, read_table
 from mtl.data.audio.wave_set import WaveSet
-from mtl.data.csv_rows import Row, read_csv
 from mtl.data.module import JointDataModule, OnUnlabelled
-from mtl.errors import did_you_mean
 from mtl.targets.transcript import BLANK_NAME
 from mtl.task import Inputs, InputSpec, Task
 
@@ -22,7 +20,6 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 LETTERS = (BLANK_NAME, *sorted(set("".join(WORDS))))
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 ACCENTS = ("BEL/French", "DEU/German", "GRC/Greek", "USA/neutral")
-_COLUMNS = ("recording", "split", "digit", "speaker", "accent")
 
 
 class SpokenDigits(JointDataModule):
@@ -77,13 +74,11 @@ class SpokenDigits(JointDataModule):
     @classmethod
     def example_args(cls, folder: Path) -> dict[str, Any]:
         (folder / "recordings").mkdir()
-        lines = [",".join(_COLUMNS)]
+        lines = ["recording,split,digit,speaker,accent"]
         for index in range(12):
             split = ("train", "val", "test")[max(0, index - 9)]
             lines.append(f"r{index},{split},{index % 10},{SPEAKERS[index % 6]},{ACCENTS[index % 4]}")
-            with wave.open(str(folder / f"recordings/r{index}.wav"), "wb") as file:
-                file.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
-                file.writeframes(bytes((7 * index * step) % 256 for step in range(4000 + 400 * index)))
+            write_noise(folder / f"recordings/r{index}.wav", 2000 + 200 * index, index)
         (folder / "recordings.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return {"root": str(folder)}
 
@@ -93,25 +88,13 @@ class SpokenDigits(JointDataModule):
                 setattr(self, f"{split}_set", self._read(split))
 
     def _read(self, split: str) -> WaveSet:
-        table = read_csv(self.root / "recordings.csv", _COLUMNS)
-        chosen = [(row, line) for row, line in zip(table.rows, table.lines, strict=True) if row["split"] == split]
-        if not chosen:
-            raise ValueError(f"{table.source!r} has no recording of split {split!r}; its splits are train, val, test.")
+        chosen = of_split(read_table(self.root, ("digit", "speaker", "accent")), split, self.root)
         spec = self.inputs["audio"]
         digits = tuple(str(number) for number in range(10))
         numbers = {
-            column: [_index(row, column, names, f"{table.source!r}, line {line}") for row, line in chosen]
+            column: [recording.index(column, names) for recording in chosen]
             for column, names in (("digit", digits), ("speaker", SPEAKERS), ("accent", ACCENTS))
         }
         words = [torch.tensor([LETTERS.index(letter) for letter in WORDS[digit]]) for digit in numbers["digit"]]
-        waves = [read_wav(self.root / "recordings" / f"{row['recording']}.wav", spec.rate) for row, _ in chosen]
+        waves = [recording.wave(spec.rate) for recording in chosen]
         return WaveSet(waves, spec, {**numbers, "word": words})
-
-
-def _index(row: Row, column: str, names: tuple[str, ...], where: str) -> int:
-    if row[column] not in names:
-        raise ValueError(
-            f"{where}: {column} {row[column]!r} is unknown; the names are {', '.join(names)}."
-            f"{did_you_mean(row[column], names)} Correct the table."
-        )
-    return names.index(row[column])

@@ -17,11 +17,13 @@ from mtl.data.module import JointDataModule, OnUnlabelled
 from mtl.data.text.conll import ConllSentence, read_conll
 from mtl.data.text.lines import read_lines
 from mtl.data.text.pairs import lower_words, read_numbers, read_pairs, split_words
-from mtl.data.text.subwords import find_pieces, split_word
+from mtl.data.text.subwords import find_pieces
 from mtl.data.text.tags import names_of_tags
 from mtl.data.text.text_set import TextSet
 from mtl.data.text.vocabulary import Names, fingerprint, vocabulary, written_once
 from mtl.errors import did_you_mean
+from mtl.inputs.pieces import split_word
+from mtl.inputs.tokens import SPECIAL as INPUT_SPECIAL
 from mtl.inputs.tokens import without_digits
 from mtl.targets.text import SPECIAL, UNKNOWN
 from mtl.task import Inputs, InputSpec, Task
@@ -47,7 +49,7 @@ class Request:
 
 
 class VoiceAssistant(JointDataModule):
-    """Tasks: `intent` (classification), `slots` (tags), `english` (text). Inputs: `words` and their `characters`.
+    """Tasks: `intent` (classification), `slots` (tags), `english` (text). Inputs: `words`, `characters`, also `pieces`.
 
     English requests have no translation, and the pairs have nothing else.
 
@@ -60,6 +62,8 @@ class VoiceAssistant(JointDataModule):
         min_count: words that occur less often in training are unknown, on both sides.
         subwords: translate into so many pieces of words, of which none is unknown; 0 for whole words. The pieces are
             found once, with the package `tokenizers` (extra `text`).
+        piece_input: give the requests as pieces too, the input `pieces`, found in all languages together, so that a
+            translation can copy names; it needs `subwords`.
         max_words: longest sentence; a longer one is an error.
         batch_size: sentences per training step and process.
         batch_tokens: most words of a training step and process, padding included; no limit by default.
@@ -78,6 +82,7 @@ class VoiceAssistant(JointDataModule):
         vocabulary: str | Path | None = None,
         min_count: int = 1,
         subwords: int = 0,
+        piece_input: bool = False,
         max_words: int = 128,
         batch_size: int = 64,
         batch_tokens: int | None = None,
@@ -93,8 +98,11 @@ class VoiceAssistant(JointDataModule):
             tuple(languages or ()),
             min_count,
             subwords,
+            piece_input,
             max_words,
         )
+        if piece_input and not subwords:
+            raise ValueError("piece_input=True needs subwords, the number of pieces, above 0; 2000 is a fair start.")
         names = self.source.names(vocabulary)
         super().__init__(_tasks(names), batch_size, eval_batch_size, num_workers, seed, on_unlabelled=on_unlabelled)
         self.inputs = _inputs(names)
@@ -137,6 +145,7 @@ class _Source:
     languages: tuple[str, ...]
     min_count: int
     subwords: int
+    piece_input: bool
     max_words: int
 
     def requests(self, split: str) -> Iterator[Request]:
@@ -187,7 +196,7 @@ class _Source:
                     f"are {', '.join(sorted(known))}."
                 )
         settings = {"num_pairs": self.num_pairs, "languages": self.languages, "min_count": self.min_count}
-        settings |= {"subwords": self.subwords}
+        settings |= {"subwords": self.subwords} | ({"piece_input": True} if self.piece_input else {})
         return written_once(
             Path(file) if file else self.root / "vocab.json", fingerprint(files, settings), self._read_names
         )
@@ -197,20 +206,21 @@ class _Source:
         every = [request for requests in splits.values() for request in requests]
         words = [word for request in splits["train"] for word in request.words]
         english = [word for request in splits["train"] for word in request.english or ()]
-        pieces = find_pieces(english, self.subwords) if self.subwords else vocabulary(english, self.min_count)[2:]
+        both = english + ([word.lower() for word in words] if self.piece_input else [])
+        pieces = find_pieces(both, self.subwords) if self.subwords else vocabulary(english, self.min_count)[2:]
         slots = sorted({tag[2:] for request in every for tag in request.tags or () if tag != "O"})
         return {
             "words": vocabulary((without_digits(word.lower()) for word in words), self.min_count),
             "characters": vocabulary(letter for word in words for letter in word),
             "english": (*SPECIAL, *pieces),
-            "intents": tuple(sorted({request.intent for request in every if request.intent is not None})),
+            "intents": tuple(sorted({r.intent for r in every if r.intent is not None})),
             "tags": names_of_tags(slots),
-        }
+        } | ({"pieces": (*INPUT_SPECIAL, *pieces)} if self.piece_input else {})
 
 
 def _declared(init_args: dict[str, Any]) -> Names:
     defaults: dict[str, Any] = {"pairs": None, "num_pairs": None, "languages": None, "min_count": 1}
-    defaults |= {"subwords": 0, "max_words": 128}
+    defaults |= {"subwords": 0, "piece_input": False, "max_words": 128}
     of = {name: init_args.get(name, default) for name, default in defaults.items()}
     pairs = Path(of["pairs"]) if of["pairs"] else None
     languages = tuple(of["languages"] or ())
@@ -221,6 +231,7 @@ def _declared(init_args: dict[str, Any]) -> Names:
         languages,
         of["min_count"],
         of["subwords"],
+        of["piece_input"],
         of["max_words"],
     )
     return source.names(init_args.get("vocabulary"))
@@ -241,7 +252,5 @@ def _tasks(names: Names) -> dict[str, Task]:
 
 
 def _inputs(names: Names) -> Inputs:
-    return {
-        "words": InputSpec("words", "tokens", names=names["words"]),
-        "characters": InputSpec("characters", "characters", names=names["characters"]),
-    }
+    kinds = {"words": "tokens", "characters": "characters", "pieces": "pieces"}
+    return {name: InputSpec(name, kind, names=names[name]) for name, kind in kinds.items() if name in names}

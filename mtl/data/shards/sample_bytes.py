@@ -84,6 +84,8 @@ def _encode_tensor(value: Tensor, png: bool) -> tuple[dict[str, Any], bytes]:
     about: dict[str, Any] = {"dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
     if isinstance(value, tv_tensors.BoundingBoxes):
         about |= {"as": "BoundingBoxes", "format": value.format.value, "canvas_size": list(value.canvas_size)}
+    elif isinstance(value, tv_tensors.KeyPoints):
+        about |= {"as": "KeyPoints", "canvas_size": list(value.canvas_size)}
     elif type(value).__name__ in _PICTURES:
         about["as"] = type(value).__name__
     plain = value.detach().cpu().as_subclass(Tensor).contiguous()
@@ -111,6 +113,8 @@ def _decode_tensor(about: dict[str, Any], buffer: bytearray) -> Tensor:
     wrapped: Tensor = plain
     if kind == "BoundingBoxes":
         wrapped = tv_tensors.BoundingBoxes(plain, format=about["format"], canvas_size=tuple(about["canvas_size"]))
+    elif kind == "KeyPoints":
+        wrapped = tv_tensors.KeyPoints(plain, canvas_size=tuple(about["canvas_size"]))
     elif kind is not None:
         wrapped = _PICTURES[kind](plain)
     return wrapped

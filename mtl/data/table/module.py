@@ -20,6 +20,7 @@ from mtl.data.label_check import LabelCount
 from mtl.data.module import JointDataModule
 from mtl.data.table.columns import MISSING, Columns
 from mtl.data.table.splits import Split, draw_split, refuse_divided_groups, split_by_column
+from mtl.data.table.subgroups import subgroups_of
 from mtl.errors import did_you_mean
 from mtl.task import Inputs, InputSpec, Task
 
@@ -36,10 +37,14 @@ class TableDataModule(JointDataModule):
         numeric: input columns of numbers. The model standardises them by the training rows.
         categorical: input columns with the categories of each, such as `sex: [female, male]`.
         split_column: column with `train`, `val` or `test`; a row with an empty cell is left out.
+        split_cells: the cells of each split, if the column does not name it: with `split_column: hospital`,
+            `train: [north, south]` and `test: [west]` keep each hospital in one split. Other rows are left out.
         fractions: shares of train, val and test of a random split, in place of `split_column`.
         split_seed: seed of the random split; separate from `seed`, so runs with other seeds share the test rows.
         stratify: column whose values get equal shares in every split of a random split.
         group: column whose values, such as a patient, are never divided over two splits.
+        subgroups: columns by whose values results are also given, such as `sex: null`; a column of numbers with the
+            edges of its groups, `age: [50, 65]`. They are no inputs unless they are listed there too.
         missing: cells that mean "not known" in every input column.
         missing_in: more of them, by column: `chol: ["0"]`.
         on_unknown_category: for a cell with another category: `error`, or `missing`, which counts it as not
@@ -53,10 +58,12 @@ class TableDataModule(JointDataModule):
         numeric: list[str] | None = None,
         categorical: dict[str, list[str]] | None = None,
         split_column: str | None = None,
+        split_cells: dict[str, list[str]] | None = None,
         fractions: list[float] | None = None,
         split_seed: int = 0,
         stratify: str | None = None,
         group: str | None = None,
+        subgroups: dict[str, list[float] | None] | None = None,
         missing: list[str] | None = None,
         missing_in: dict[str, list[str]] | None = None,
         on_unknown_category: Literal["error", "missing"] | None = None,
@@ -67,6 +74,8 @@ class TableDataModule(JointDataModule):
             raise ValueError(
                 "a table needs its splits: set `split_column`, or `fractions` such as [0.7, 0.15, 0.15]; one of them."
             )
+        if split_cells is not None and split_column is None:
+            raise ValueError("split_cells says what the cells of `split_column` mean; set it, or remove split_cells.")
         if stratify and split_column:
             raise ValueError("stratify has no effect with split_column; remove one of them.")
         self.specs = {name: ImageLabels.of(spec) for name, spec in column_tasks.items()}
@@ -86,6 +95,7 @@ class TableDataModule(JointDataModule):
                     )
         self.split_column, self.fractions, self.split_seed = split_column, fractions, split_seed
         self.stratify, self.group = stratify, group
+        self.split_cells, self.subgroups = split_cells, dict(subgroups or {})
         self.on_unknown_category = on_unknown_category
         self._sets: dict[str, TableSet] = {}
 
@@ -160,18 +170,21 @@ class TableDataModule(JointDataModule):
 
     def explain_unlabelled(self, split: str, task: Task) -> str:
         spec = self.specs[task.name]
-        return f"All rows have a missing value in column {', '.join(spec.read_columns(task.name))}: {spec.missing}."
+        where = "".join(f" where {column} is {' or '.join(cells)}" for column, cells in spec.only_where.items())
+        return f"No row{where} has a value in column {', '.join(spec.read_columns(task.name))}: {spec.missing}."
 
     def _read_sets(self) -> "dict[str, TableSet]":
         roles = [column for column in (self.split_column, self.stratify, self.group) if column]
-        labels = [column for name, spec in self.specs.items() for column in spec.read_columns(name)]
+        roles += self.subgroups
+        labels = [c for name, spec in self.specs.items() for c in (*spec.read_columns(name), *spec.only_where)]
         rows = self.read([*self.columns.used, *labels, *roles])
         if not rows.rows:
             raise ValueError(f"{rows.source} has no row below its header.")
         sets = {}
         for split, indices in self._splits(rows).items():
             part = Rows(rows.source, rows.columns, [rows.rows[i] for i in indices], [rows.lines[i] for i in indices])
-            sets[split] = TableSet(self.encode(part, split), self._targets(part))
+            groups = {column: subgroups_of(part, column, edges) for column, edges in self.subgroups.items()}
+            sets[split] = TableSet(self.encode(part, split), self._targets(part), groups)
         return sets
 
     def _splits(self, rows: Rows) -> Split:
@@ -180,7 +193,7 @@ class TableDataModule(JointDataModule):
             strata = ["" if self.stratify is None else row[self.stratify].strip() for row in rows.rows]
             return draw_split(self.fractions, self.split_seed, strata, groups)
         assert self.split_column is not None
-        splits = split_by_column(rows, self.split_column)
+        splits = split_by_column(rows, self.split_column, self.split_cells)
         if self.group is not None:
             refuse_divided_groups(rows, self.group, splits)
         return splits
@@ -205,9 +218,16 @@ class TableSet(Dataset[Sample]):
     Args:
         values_NC: the inputs, NaN = missing, [N,C].
         targets: labels by task as `ImageLabels.empty` makes them, [N] or [N,K].
+        subgroups: for each column of subgroups the name of each row's group; "" where it is not known.
     """
 
-    def __init__(self, values_NC: NDArray[np.float32], targets: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(
+        self,
+        values_NC: NDArray[np.float32],
+        targets: Mapping[str, NDArray[Any]],
+        subgroups: Mapping[str, list[str]] | None = None,
+    ) -> None:
+        self.subgroups = dict(subgroups or {})
         self.values = torch.from_numpy(values_NC)
         self.targets = dict(targets)
         self.labelled = {name: is_labelled(values) for name, values in targets.items()}

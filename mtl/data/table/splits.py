@@ -3,7 +3,7 @@
 Shapes: N rows, G groups, S splits, K strata.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,20 @@ from mtl.errors import did_you_mean
 Split = dict[str, NDArray[np.int64]]  # indices of the rows of each split
 
 
-def split_by_column(rows: Rows, column: str) -> Split:
+def split_by_column(rows: Rows, column: str, meanings: Mapping[str, Sequence[str]] | None = None) -> Split:
     """Splits that a column names: `train`, `val` or `test`; an empty cell leaves the row out.
 
     Args:
         rows: the table.
         column: the column.
+        meanings: the cells of each split, if they are not its name; a row with any other cell is left out.
 
     Raises:
-        ValueError: for another cell, or without a row for training.
+        ValueError: for another cell, a cell that no row has, or without a row for training.
     """
     cells = [row[column].strip() for row in rows.rows]
+    if meanings is not None:
+        cells = _translated(rows.source, column, cells, meanings)
     for cell, line in zip(cells, rows.lines, strict=True):
         if cell not in ("", *SPLITS):
             raise ValueError(
@@ -35,6 +38,23 @@ def split_by_column(rows: Rows, column: str) -> Split:
     if "train" not in cells:
         raise ValueError(f"{rows.source}: column {column!r} (split_column) has no row with 'train'.")
     return {split: _where(np.array(cells) == split) for split in SPLITS if split in cells}
+
+
+def _translated(source: str, column: str, cells: Sequence[str], meanings: Mapping[str, Sequence[str]]) -> list[str]:
+    splits: dict[str, str] = {}
+    for split, own in meanings.items():
+        if split not in SPLITS:
+            raise ValueError(f"split_cells has a split {split!r}; expected {', '.join(SPLITS)}.")
+        for cell in own:
+            if cell in splits:
+                raise ValueError(f"split_cells has {cell!r} in {splits[cell]!r} and in {split!r}; keep one.")
+            if cell not in cells:
+                raise ValueError(
+                    f"{source}: no row has {cell!r} in column {column!r} (split_cells of {split!r}); there are "
+                    f"{', '.join(sorted(set(cells)))}.{did_you_mean(cell, set(cells))}"
+                )
+            splits[cell] = split
+    return [splits.get(cell, "") for cell in cells]
 
 
 def draw_split(

@@ -53,7 +53,9 @@ class DenseHead(Head):
             outputs: result of `forward`.
             target: [B,...,H,W].
         """
-        return F.interpolate(outputs["logits"], size=target.shape[-2:], mode="bilinear")
+        # channels-first: on a CPU, a loss over the channels of full-size maps is 2 to 3 times faster
+        logits = outputs["logits"].contiguous()
+        return F.interpolate(logits, size=target.shape[-2:], mode="bilinear")
 
     def at_input(self, outputs: Outputs) -> Tensor:
         """The outputs at the size of the network's input, [B,O,H,W]; the last cells may reach over its edge.

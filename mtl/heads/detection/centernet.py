@@ -17,6 +17,7 @@ from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec
 from mtl.functional.boxes import giou_loss
+from mtl.functional.distillation import soft_heat
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.detection_map import DetectionMetrics
 from mtl.metrics.task_metrics import Predictions
@@ -109,6 +110,14 @@ class CenterNetHead(Head):
             # where there are fewer peaks than boxes, the rest are cells that are none
             "labels": torch.where(scores_BK > 0, label_BK, PADDING_LABEL),
         }
+
+    def distill(self, outputs: Outputs, teacher: Outputs, temperature: float) -> Tensor:
+        heat_B = soft_heat(outputs["heat"], teacher["heat"])
+        # sides count where the teacher sees an object
+        seen_BHW = teacher["heat"].sigmoid().amax(1)
+        gap_BHW = (outputs["sides"] - teacher["sides"]).abs().mean(1) / self.stride
+        sides_B = (gap_BHW * seen_BHW).sum((1, 2)) / seen_BHW.sum((1, 2)).clamp(min=1e-6)
+        return heat_B + self.box_weight * sides_B / 4
 
     def metrics(self) -> DetectionMetrics:
         return DetectionMetrics(self.task, self.max_detections)

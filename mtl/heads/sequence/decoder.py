@@ -12,6 +12,7 @@ from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec, as_rows, mask_of
 from mtl.functional.beam_search import beam_search
+from mtl.functional.greedy_loop import greedy_loop
 from mtl.functional.positions import positions
 from mtl.heads.head import Head, Outputs
 from mtl.heads.sequence.decoder_layers import DecoderLayer
@@ -39,7 +40,6 @@ class DecoderHead(Head):
     """
 
     kinds = ("text",)
-    exportable = False
     monitor = ("chrf", "max")
 
     def __init__(
@@ -69,6 +69,7 @@ class DecoderHead(Head):
         )
         self.label_smoothing = label_smoothing
         self.most_tokens, self.beams, self.length_penalty = most_tokens, beams, length_penalty
+        self.exportable = beams == 1
         self.memory = nn.Linear(features.channels[self.level], width)
         # one row more than the vocabulary: what every text begins with; the output shares the others
         self.embedding = nn.Embedding(task.num_classes + 1, width)
@@ -108,6 +109,8 @@ class DecoderHead(Head):
 
     def decode(self, outputs: Outputs) -> Predictions:
         memory_BNC, keys_BN = outputs["memory"], outputs.get("keys")
+        if torch.compiler.is_exporting() and self.beams == 1:
+            return self._decode_in_graph(memory_BNC, keys_BN)
 
         def next_log_probs(prefix_NS: Tensor, sample_N: Tensor) -> Tensor:
             keys = None if keys_BN is None else keys_BN[sample_N]
@@ -129,11 +132,28 @@ class DecoderHead(Head):
     def metrics(self) -> TextMetrics:
         return TextMetrics(self.task)
 
+    def _decode_in_graph(self, memory_BNC: Tensor, keys_BN: Tensor | None) -> Predictions:
+        def next_log_probs(prefix_BS: Tensor, place_1: Tensor) -> Tensor:
+            values_BSC = self._values(prefix_BS, memory_BNC, keys_BN)
+            return self._vocabulary(values_BSC.index_select(1, place_1))[:, 0].log_softmax(-1)
+
+        tokens_BL, log_B = greedy_loop(
+            next_log_probs, memory_BNC, begin=self.task.num_classes, end=END, most_steps=self.most_tokens
+        )
+        return {"tokens": tokens_BL, "scores": (log_B / ((tokens_BL >= 0).sum(1) + 1)).exp()}
+
     def _logits(self, seen_BS: Tensor, memory_BNC: Tensor, keys_BN: Tensor | None) -> Tensor:
+        return self._vocabulary(self._values(seen_BS, memory_BNC, keys_BN))
+
+    def _values(self, seen_BS: Tensor, memory_BNC: Tensor, keys_BN: Tensor | None) -> Tensor:
         width = self.embedding.embedding_dim
         values_BSC = self.embedding(seen_BS) * width**0.5
         values_BSC = self.dropout(values_BSC + positions(seen_BS.shape[1], width, seen_BS.device).to(values_BSC))
         for layer in self.layers:
             values_BSC = layer(values_BSC, memory_BNC, keys_BN)
+        made_BSC: Tensor = values_BSC
+        return made_BSC
+
+    def _vocabulary(self, values_BSC: Tensor) -> Tensor:
         weight_VC = self.embedding.weight[: self.task.num_classes]
         return F.linear(self.norm(values_BSC), weight_VC, self.bias).float()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec, mask_of
+from mtl.functional.distillation import masked_steps, soft_classes
 from mtl.functional.viterbi import iob_steps, viterbi
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.spans import TagMetrics, has_spans
@@ -80,6 +81,9 @@ class TaggingHead(Head):
         if "mask" in outputs:
             labels_BT = torch.where(outputs["mask"], labels_BT, -1)
         return {"labels": labels_BT, "scores": scores_BT}
+
+    def distill(self, outputs: Outputs, teacher: Outputs, temperature: float) -> Tensor:
+        return masked_steps(soft_classes(outputs["logits"], teacher["logits"], temperature), outputs.get("mask"))
 
     def metrics(self) -> TagMetrics:
         return TagMetrics(self.task)

@@ -12,10 +12,11 @@ from torch import Tensor
 from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import masked_mean
 from mtl.features import Features, FeatureSpec
+from mtl.functional.distillation import soft_classes
 from mtl.heads.head import Head, Outputs
 from mtl.heads.whole.pooling import Pool, Pooling, mlp
 from mtl.metrics.classification import ClassificationMetrics
-from mtl.metrics.task_metrics import Predictions
+from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.task import Task
 
 
@@ -31,10 +32,16 @@ class ClassificationHead(Head):
         hidden: width of the hidden layer; 0 for a single linear layer.
         dropout: share of hidden units dropped in training, 0 to 1.
         label_smoothing: share of the target spread over all classes, 0 to 1.
+        class_weights: weight of each class in the loss; 1 by default. The mean loss is over the number of samples, so
+            that `num_samples / (num_classes * samples of the class)` keeps its size.
+
+    Raises:
+        ValueError: if there are not as many weights as classes, or one is below 0.
     """
 
     kinds = ("classification",)
     monitor = ("accuracy", "max")
+    class_weights: Tensor | None
 
     def __init__(
         self,
@@ -46,10 +53,18 @@ class ClassificationHead(Head):
         hidden: int = 0,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        class_weights: list[float] | None = None,
     ) -> None:
         super().__init__(task, features)
+        if class_weights is not None and (len(class_weights) != task.num_classes or min(class_weights) < 0):
+            raise ValueError(
+                f"head {task.name!r} has class_weights={class_weights}; expected {task.num_classes} numbers of at "
+                "least 0, one for each class."
+            )
         levels = features.require(levels or [features.deepest], f"head {task.name!r}")
         self.label_smoothing = label_smoothing
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weights, persistent=False)  # a setting, kept elsewhere
         self.pool = Pool(features, levels, pooling, tower)
         self.layers = mlp(self.pool.width, hidden, task.num_classes, dropout)
 
@@ -61,7 +76,11 @@ class ClassificationHead(Head):
         known_B = labelled(batch, self.task) & (target_B >= 0)
         # a valid class for missing targets: NaN * 0 is NaN, also in the gradient
         loss_B = F.cross_entropy(
-            outputs["logits"], torch.where(known_B, target_B, 0), reduction="none", label_smoothing=self.label_smoothing
+            outputs["logits"],
+            torch.where(known_B, target_B, 0),
+            self.class_weights,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
         )
         return masked_mean(loss_B, known_B)
 
@@ -70,5 +89,8 @@ class ClassificationHead(Head):
         scores_B, labels_B = probabilities_BC.max(-1)
         return {"labels": labels_B, "scores": scores_B, "probabilities": probabilities_BC}
 
-    def metrics(self) -> ClassificationMetrics:
+    def distill(self, outputs: Outputs, teacher: Outputs, temperature: float) -> Tensor:
+        return soft_classes(outputs["logits"], teacher["logits"], temperature)
+
+    def metrics(self) -> TaskMetrics:
         return ClassificationMetrics(self.task)

@@ -12,6 +12,7 @@ from torch import Tensor
 from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import masked_mean
 from mtl.features import Features, FeatureSpec
+from mtl.functional.distillation import soft_labels
 from mtl.heads.head import Head, Outputs
 from mtl.heads.whole.pooling import Pool, Pooling, mlp
 from mtl.metrics.multilabel import MultilabelMetrics
@@ -65,6 +66,9 @@ class MultilabelHead(Head):
     def decode(self, outputs: Outputs) -> Predictions:
         probabilities_BC = outputs["logits"].float().sigmoid()
         return {"labels": (probabilities_BC > 0.5).long(), "probabilities": probabilities_BC}
+
+    def distill(self, outputs: Outputs, teacher: Outputs, temperature: float) -> Tensor:
+        return soft_labels(outputs["logits"], teacher["logits"], temperature)
 
     def metrics(self) -> MultilabelMetrics:
         return MultilabelMetrics(self.task)

@@ -1,4 +1,4 @@
-"""What the contract tests run on: every class and config of `mtl`, or the one that `pytest --contract` names.
+"""What the contract tests run on: every class and config of `mtl`, or those that `pytest --contract` names.
 
 A family joins by one line in its test file, `HEADS = found(Head)`, and a parametrised argument; `--contract` then
 serves it too. The choice is an environment variable because test modules read it at import, also in the processes of
@@ -19,23 +19,21 @@ VARIABLE = "MTL_CONTRACT"
 families: set[str] = set()  # the base classes that test modules have asked for
 
 
-def choose(name: str) -> type | Path:
-    """Restrict `found` and `found_configs` to one class or config, in this process and those it starts.
+def choose(*names: str) -> list[type | Path]:
+    """Restrict `found` and `found_configs` to these classes and configs, in this process and those it starts.
 
     Args:
-        name: `my.module.Class`, or the path of a config file.
+        names: each `my.module.Class`, or the path of a config file.
 
     Returns:
-        The class, or the path.
+        The classes and paths.
 
     Raises:
         ValueError: if there is no such class or file.
     """
-    path = Path(name).resolve()
-    os.environ[VARIABLE] = str(path) if path.suffix in (".yaml", ".yml") else name
-    chosen = _chosen()
-    assert chosen is not None
-    return chosen
+    full = [str(Path(name).resolve()) if _is_config(name) else name for name in names]
+    os.environ[VARIABLE] = os.pathsep.join(full)
+    return _chosen()
 
 
 def found(base: type[T]) -> list[type[T]]:
@@ -46,10 +44,10 @@ def found(base: type[T]) -> list[type[T]]:
     """
     families.add(base.__name__)
     chosen = _chosen()
-    if chosen is None:
+    if not chosen:
         return [cls for cls in concrete_subclasses(base) if cls.__module__.startswith("mtl.")]
-    taken = isinstance(chosen, type) and issubclass(chosen, base) and not inspect.isabstract(chosen)
-    return [chosen] if taken else []  # type: ignore[list-item]
+    classes = [one for one in chosen if isinstance(one, type)]
+    return [cls for cls in classes if issubclass(cls, base) and not inspect.isabstract(cls)]
 
 
 def found_configs(files: Iterable[Path]) -> list[Path]:
@@ -59,19 +57,24 @@ def found_configs(files: Iterable[Path]) -> list[Path]:
         files: those of this checkout.
     """
     chosen = _chosen()
-    return sorted(files) if chosen is None else [chosen] if isinstance(chosen, Path) else []
+    return [one for one in chosen if isinstance(one, Path)] if chosen else sorted(files)
 
 
 def chosen_alone() -> bool:
-    """Whether `pytest --contract` named one class or config."""
+    """Whether `pytest --contract` named a class or config."""
     return bool(os.environ.get(VARIABLE))
 
 
-def _chosen() -> type | Path | None:
-    name = os.environ.get(VARIABLE)
-    if not name:
-        return None
-    if name.endswith((".yaml", ".yml")):
+def _is_config(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
+
+
+def _chosen() -> list[type | Path]:
+    return [_load(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+
+
+def _load(name: str) -> type | Path:
+    if _is_config(name):
         if not Path(name).is_file():
             raise ValueError(f"there is no config {name}")
         return Path(name)

@@ -1,5 +1,6 @@
 """Backbones with inputs that they take, and batches of these."""
 
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -9,6 +10,9 @@ import torch
 from torch import Tensor
 
 from mtl.backbones.backbone import Backbone
+from mtl.backbones.fusion.fusion import FusionBackbone
+from mtl.backbones.image.seed_cnn import SeedCNN
+from mtl.backbones.series.convolutions import SeriesConvolutions
 from mtl.batch import Batch, Sample, collate
 from mtl.features import MASK, FeatureSpec
 from mtl.inputs.input import input_kind, input_kinds
@@ -16,6 +20,16 @@ from mtl.task import Inputs, InputSpec
 
 KINDS = ("image", *sorted(set(input_kinds()) - {"image"}))
 SPECS = {kind: InputSpec(kind, kind, channels=3 if kind == "image" else 9) for kind in KINDS}
+
+
+def needed(cls: type[Backbone]) -> dict[str, Any]:
+    """Arguments that a backbone has no default for: a fusion needs encoders.
+
+    Args:
+        cls: its class.
+    """
+    small = {"image": SeedCNN, "series": partial(SeriesConvolutions, width=8)}
+    return {"encoders": small} if issubclass(cls, FusionBackbone) else {}
 
 
 def inputs_of(cls: type[Backbone], **arguments: Any) -> Inputs:
@@ -26,6 +40,7 @@ def inputs_of(cls: type[Backbone], **arguments: Any) -> Inputs:
         arguments: of its constructor.
     """
     failed: Exception | None = None
+    arguments = needed(cls) | arguments
     for number in range(1, len(KINDS) + 1):
         for kinds in combinations(KINDS, number):
             try:
@@ -47,7 +62,7 @@ def build(cls: type[Backbone], **arguments: Any) -> tuple[Backbone, Inputs]:
         cls: its class.
         arguments: of its constructor.
     """
-    inputs = inputs_of(cls, **arguments)
+    inputs, arguments = inputs_of(cls, **arguments), needed(cls) | arguments
     torch.manual_seed(0)
     return cls(inputs, **arguments), inputs  # type: ignore[call-arg]
 
@@ -101,10 +116,11 @@ def longer(inputs: Inputs, number: int = 3, steps: int = 16) -> dict[str, Tensor
     extra = {name: input_kind(spec).example(spec, rng) for name, spec in inputs.items()}
     for name in inputs:
         longest = max(len(sample[name]) for sample in made)
-        if extra[name].ndim == 1 and len({len(sample[name]) for sample in made}) > 1:
+        steps_first = extra[name].ndim == 1 or (extra[name].ndim == 2 and extra[name].is_floating_point())
+        if steps_first and len({len(sample[name]) for sample in made}) > 1:
             # of a waveform many values are one step
             length = longest + max(steps, longest)
-            extra[name] = extra[name].repeat(length)[:length]
+            extra[name] = extra[name].repeat(length, *[1] * (extra[name].ndim - 1))[:length]
     batch = collate([*made, extra], {}, inputs)
     return prepared(inputs, {k: v[:number] for k, v in batch.items() if isinstance(v, Tensor)})
 

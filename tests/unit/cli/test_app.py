@@ -147,7 +147,11 @@ def test_short_names_and_flags_reach_every_part(folder: Path) -> None:
     cli = built(
         *("--config", "tiny.yaml", "--config", "more.yaml", "--model.heads.largest.dropout", "0.5"),
         *("--model.optim.optimizer.init_args.lr=0.25", "--experiment", "123", "--tracking.project=p"),
-        *("--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/score"),
+        *(
+            "--trainer.callbacks+=EarlyStopping",
+            "--trainer.callbacks.monitor=val/score",
+            "--trainer.callbacks.mode=max",
+        ),
     )
     assert [type(callback).__name__ for callback in cli.trainer.callbacks[:2]] == ["EMA", "EarlyStopping"]
     head = cli.model.model.head("largest")

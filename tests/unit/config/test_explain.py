@@ -61,7 +61,7 @@ IN_FILES = {
     ),
     "word out of a list": (
         "model:\n  optim:\n    schedule: cosinus\n",
-        "`model.optim.schedule` must be one of 'cosine', 'constant'; found 'cosinus'. Did you mean 'cosine'?",
+        "`model.optim.schedule` must be one of 'cosine', 'constant', 'step'; found 'cosinus'. Did you mean 'cosine'?",
         3,
     ),
     "word in a list": (
@@ -183,7 +183,7 @@ def test_what_a_constructor_refuses_is_told_without_a_traceback(
     folder: Path, capsys: pytest.CaptureFixture[str], mistake: str
 ) -> None:
     text, words, where = CONSTRUCTORS[mistake]
-    assert main(overlay(folder, text)) == 1
+    assert main(overlay(folder, text)) == 2
     said = capsys.readouterr().err
     assert words in said
     assert where in said

@@ -61,7 +61,7 @@ def test_broken_yaml_is_refused_with_its_line(tmp_path: Path, text: str, message
     assert caught.value.origin.line == line
 
 
-@pytest.mark.parametrize(("text", "message"), [("- 1\n", "found a seq"), ("word\n", "found a str")])
+@pytest.mark.parametrize(("text", "message"), [("- 1\n", "found a list"), ("word\n", "found one value")])
 def test_a_file_without_keys_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read(tmp_path, text)

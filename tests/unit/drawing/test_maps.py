@@ -8,9 +8,9 @@ from PIL import Image
 
 from mtl.drawing.grid import draw_grid
 from mtl.drawing.maps import colours_of, map_panels
-from mtl.drawing.sample import Picture
+from mtl.drawing.sample import Picture, class_colour
 from mtl.drawing.wandb_image import wandb_images
-from mtl.targets.overlay import Answer, Boxes, ClassMap, Directions, Overlay, ValueMap
+from mtl.targets.overlay import Answer, Boxes, ClassMap, Directions, Overlay, Points, ValueMap
 from mtl.task import Task
 
 IMAGE = torch.full((3, 8, 12), 90, dtype=torch.uint8)
@@ -78,3 +78,17 @@ def test_wandb_gets_a_picture_for_each_map_that_it_cannot_switch() -> None:
     images = wandb_images(shown(), TASKS)
     assert [image._caption for image in images[1:]] == ["depth: predicted, true", "normals: predicted"]
     assert images[1]._width == 2 * images[2]._width
+
+
+def test_points_are_dots_in_a_colour_of_their_own_and_unknown_ones_are_not_drawn() -> None:
+    image = torch.full((3, 40, 60), 10, dtype=torch.uint8)
+    places = torch.tensor([[12.0, 8.0], [torch.nan, torch.nan], [50.0, 30.0]])
+    panel = colours_of(Points(places), image)
+    assert panel is not None
+    for index, x, y in ((0, 12, 8), (2, 50, 30)):
+        red = int(class_colour(index)[1:3], 16)
+        assert panel[0, y, x] == red
+        assert (panel[:, y, x + 1] == 255).all(), "a white rim"
+    second = [int(class_colour(1)[at : at + 2], 16) for at in (1, 3, 5)]
+    assert not (panel == torch.tensor(second)[:, None, None]).all(0).any()
+    assert (image == 10).all(), "the picture itself stays"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mtl.data.text.subwords import find_pieces, split_word
+from mtl.data.text.subwords import find_pieces
+from mtl.inputs.pieces import split_word
 from mtl.targets.text import as_text
 
 WORDS = ["low", "lower", "lowest", "new", "newer", "newest", "wide", "wider", "widest"]

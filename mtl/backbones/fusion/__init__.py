@@ -1,0 +1,1 @@
+"""Trunks that join several inputs, each with an ordinary backbone as its encoder."""

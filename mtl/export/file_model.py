@@ -1,0 +1,59 @@
+"""`FileModel`: an exported file that answers as the model does, whatever its format.
+
+Shapes: B samples, T steps.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl.export.graph import padded, sequences
+
+
+class FileModel(ABC):
+    """Inputs by name to outputs by name. A file that fixes the length of sequences gets them padded.
+
+    Args:
+        input_names: in the order of the file.
+        output_names: in the order of the file.
+        shapes: of the inputs, by name; a dimension that is left open is no int.
+        description: what was written into the file.
+    """
+
+    def __init__(
+        self,
+        input_names: Sequence[str],
+        output_names: Sequence[str],
+        shapes: Mapping[str, Sequence[Any]],
+        description: dict[str, Any],
+    ) -> None:
+        self.input_names, self.output_names = list(input_names), list(output_names)
+        lengths = [shapes[name][1] for name in sequences(input_names)]
+        self.length = next((length for length in lengths if type(length) is int), None)
+        self.description = description
+
+    @abstractmethod
+    def run(self, inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        """The outputs in order, of inputs that have the shapes of the file.
+
+        Args:
+            inputs: by name.
+        """
+
+    def __call__(self, inputs: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> dict[str, Tensor]:
+        """The outputs by name.
+
+        Args:
+            inputs: by name.
+        """
+        given = {name: torch.as_tensor(inputs[name]) for name in self.input_names}
+        fed = given if self.length is None else padded(given, self.length)
+        outputs = dict(zip(self.output_names, self.run(fed), strict=True))
+        if self.length is not None:
+            steps = next(given[name].shape[1] for name in sequences(given))
+            outputs = {n: v[:, :steps] if v.ndim > 1 and v.shape[1] == self.length else v for n, v in outputs.items()}
+        return outputs

@@ -1,0 +1,80 @@
+"""The graph of an `ExportableModel`, with an open batch; what every file format is written from.
+
+Shapes: B samples, T steps.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtl.export.exportable import ExportableModel
+from mtl.features import MASK
+
+
+def graph_of(model: ExportableModel, dynamic_size: bool = False, max_length: int = 64) -> torch.export.ExportedProgram:
+    """The graph of a model; the batch is left open, and lengths of sequences where the trunk can.
+
+    Args:
+        model: the model.
+        dynamic_size: leave height and width of images open too.
+        max_length: steps of a sequence, for trunks that cannot leave that open.
+    """
+    try:
+        return _graph(model, model.example(3), dynamic_size, open_lengths=True)
+    except torch._dynamo.exc.UserError as error:
+        if "_length" not in str(error):
+            raise
+        # recurrent layers are unrolled: sequences get one length, and shorter ones are padded to it
+        return _graph(model, padded(model.example(3), max_length), dynamic_size, open_lengths=False)
+
+
+def _graph(
+    model: ExportableModel, example: Mapping[str, Tensor], dynamic_size: bool, open_lengths: bool
+) -> torch.export.ExportedProgram:
+    """The graph of a model. A size that the model fixes is an error; the ONNX exporter alone would fix it silently."""
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    lengths: dict[str, Any] = {}
+    shapes = []
+    for name, value in example.items():
+        dims: dict[int, Any] = {0: batch}
+        if name in model.images and (dynamic_size or model.resize_inside):
+            dims |= {value.ndim - 2: torch.export.Dim.AUTO, value.ndim - 1: torch.export.Dim.AUTO}
+        elif open_lengths and name in sequences(example):
+            words = name.removesuffix(MASK)
+            dims[1] = lengths.setdefault(words, torch.export.Dim(f"{words}_length", min=1, max=1 << 20))
+        shapes.append(dims)
+    with torch.no_grad():
+        return torch.export.export(
+            model, tuple(example.values()), dynamic_shapes={"inputs": tuple(shapes)}, strict=False
+        )
+
+
+def sequences(inputs: Iterable[str]) -> list[str]:
+    """Names of the inputs that have a length, and of their masks.
+
+    Args:
+        inputs: names.
+    """
+    names = list(inputs)
+    return [name for name in names if f"{name.removesuffix(MASK)}{MASK}" in names]
+
+
+def padded(inputs: Mapping[str, Tensor], length: int) -> dict[str, Tensor]:
+    """Inputs whose sequences have one length.
+
+    Args:
+        inputs: by name.
+        length: in steps.
+
+    Raises:
+        ValueError: if one is longer.
+    """
+    made = dict(inputs)
+    for name in sequences(inputs):
+        steps = made[name].shape[1]
+        if steps > length:
+            raise ValueError(f"input {name!r} has {steps} steps; this file takes {length}. Export with a larger one.")
+        made[name] = nn.functional.pad(made[name], [0] * (2 * made[name].ndim - 3) + [length - steps])
+    return made

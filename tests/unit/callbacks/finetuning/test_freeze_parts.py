@@ -1,0 +1,153 @@
+"""Parts that are frozen and learn later, under every place where gradients are balanced."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import BaseFinetuning
+from torch import Tensor
+
+from mtl.balancing.equal import Equal
+from mtl.balancing.nash_mtl import NashMTL
+from mtl.balancing.transformed import TransformedWeighting
+from mtl.balancing.upgrad import UPGrad
+from mtl.callbacks.balancing.loss_balancing import LossBalancing
+from mtl.callbacks.finetuning.freeze_parts import FreezeParts
+from mtl.callbacks.finetuning.learning_parameters import LearningParameters
+from mtl.module import MultiTaskLightningModule
+from mtl.optim import Optim
+
+STEPS, LEARNS_AT = 5, 2
+
+
+def thawing() -> FreezeParts:
+    return FreezeParts(["backbone"], steps=LEARNS_AT)
+
+
+class Thaw(BaseFinetuning):
+    """Lightning's own way, at a step of ours, with a group of its own."""
+
+    def freeze_before_training(self, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, MultiTaskLightningModule)
+        self.freeze(pl_module.model.trunk, train_bn=False)
+
+    def finetune_function(self, pl_module: LightningModule, epoch: int, optimizer: torch.optim.Optimizer) -> None:
+        assert isinstance(pl_module, MultiTaskLightningModule)
+        if epoch == 1:
+            self.unfreeze_and_add_param_group(pl_module.model.trunk, optimizer, lr=0.02)
+
+
+def sgd() -> Optim:
+    return Optim(partial(torch.optim.SGD, lr=0.1, momentum=0.9), warmup_steps=0)
+
+
+def weights_after(tiny: Any, callbacks: list[Callback], seed: int = 3, **options: Any) -> dict[str, Tensor]:
+    torch.manual_seed(seed)
+    module = tiny.module(optim=sgd())
+    ckpt_path = options.pop("ckpt_path", None)
+    run = tiny.trainer([*callbacks, LearningParameters()], **{"max_steps": STEPS} | options)
+    run.fit(module, tiny.data(), ckpt_path=ckpt_path, weights_only=True)
+    return {name: value.clone() for name, value in module.model.state_dict().items()}
+
+
+def assert_near(found: dict[str, Tensor], expected: dict[str, Tensor], near: float) -> None:
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=near, atol=near, msg=lambda m, n=name: f"{n}: {m}")
+
+
+EQUAL: dict[str, Callable[[], LossBalancing]] = {
+    "features": lambda: LossBalancing(TransformedWeighting(Equal())),
+    "weighted": lambda: LossBalancing(TransformedWeighting(Equal()), head_gradients="weighted"),
+    "parameters": lambda: LossBalancing(TransformedWeighting(Equal()), at="parameters"),
+}
+
+
+@pytest.mark.parametrize("freeze", [thawing, Thaw])
+@pytest.mark.parametrize("place", EQUAL)
+def test_equal_weights_are_plain_training_before_and_after_a_part_learns(
+    tiny: Any, place: str, freeze: Callable[[], Callback]
+) -> None:
+    options = {"limit_train_batches": LEARNS_AT}
+    plain = weights_after(tiny, [freeze()], **options)
+    assert_near(weights_after(tiny, [EQUAL[place](), freeze()], **options), plain, 2e-5)
+    assert_near(weights_after(tiny, [freeze(), EQUAL[place]()], **options), plain, 2e-5)
+
+
+@pytest.mark.parametrize("method", [lambda: LossBalancing(NashMTL()), lambda: LossBalancing(UPGrad(), at="parameters")])
+def test_a_method_on_gradients_waits_for_a_trunk_that_learns(tiny: Any, method: Callable[[], LossBalancing]) -> None:
+    class Watch(Callback):
+        def __init__(self) -> None:
+            self.seen: list[bool] = []
+
+        def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            node = next(c for c in trainer.callbacks if isinstance(c, LossBalancing)).gradients  # type: ignore[attr-defined]
+            self.seen.append(node is not None and node.weights is not None)
+
+    watch = Watch()
+    weights_after(tiny, [thawing(), method(), watch])
+    assert watch.seen == [False, False, True, True, True]
+
+
+def test_frozen_parts_and_their_statistics_stand_still_and_then_move(tiny: Any) -> None:
+    torch.manual_seed(3)
+    start = tiny.module(optim=sgd()).model.state_dict()
+    frozen = weights_after(tiny, [FreezeParts(["backbone"])])
+    heads = [name for name in start if name.startswith("heads.") and start[name].is_floating_point()]
+    trunk = [name for name in start if name.startswith("trunk.")]
+    assert trunk
+    assert all(torch.equal(frozen[name], start[name]) for name in trunk)
+    assert any(not torch.equal(frozen[name], start[name]) for name in heads)
+    later = weights_after(tiny, [thawing()])
+    assert all(not torch.equal(later[name], start[name]) for name in trunk if "running" in name or "conv" in name)
+
+
+@pytest.mark.parametrize("freeze", [thawing, lambda: FreezeParts(["backbone"], epochs=1), Thaw])
+@pytest.mark.parametrize("at_step", [1, LEARNS_AT, 4])
+def test_a_resumed_run_freezes_and_learns_as_the_one_that_was_not_stopped(
+    tiny: Any, tmp_path: Path, freeze: Callable[[], Callback], at_step: int
+) -> None:
+    class Save(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+            if trainer.global_step == at_step:
+                trainer.save_checkpoint(tmp_path / "state.ckpt")
+
+    options = {"limit_train_batches": LEARNS_AT}
+    whole = weights_after(tiny, [freeze(), LossBalancing(UPGrad()), Save()], **options)
+    resumed = weights_after(
+        tiny, [freeze(), LossBalancing(UPGrad())], seed=8, ckpt_path=tmp_path / "state.ckpt", **options
+    )
+    assert_near(resumed, whole, 0.0)
+
+
+def test_a_parameter_that_learns_without_a_group_ends_the_run(tiny: Any) -> None:
+    class Careless(Thaw):
+        def finetune_function(self, pl_module: LightningModule, epoch: int, optimizer: torch.optim.Optimizer) -> None:
+            if epoch == 1:
+                pl_module.requires_grad_(True)
+
+    with pytest.raises(ValueError, match=r"began to learn at step 2, and no group of the optimiser holds it"):
+        weights_after(tiny, [Careless()], limit_train_batches=LEARNS_AT)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"parts": []}, "needs parts"),
+        ({"parts": ["backbone"], "epochs": 0}, "must be at least 1"),
+        ({"parts": ["backbone"], "epochs": 1, "steps": 2}, "give one of them"),
+    ],
+)
+def test_settings_without_meaning_are_refused(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        FreezeParts(**arguments)
+
+
+def test_unknown_parts_and_all_parts_are_refused(tiny: Any) -> None:
+    with pytest.raises(ValueError, match=r"no parameter is in part 'backbon'. Did you mean 'backbone'?"):
+        weights_after(tiny, [FreezeParts(["backbon"])])
+    with pytest.raises(ValueError, match="freezes all that learns"):
+        weights_after(tiny, [FreezeParts(["backbone", "heads"])])
