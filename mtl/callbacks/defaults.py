@@ -12,6 +12,7 @@ from mtl.callbacks.checkpoints.step_seeds import StepSeeds
 from mtl.callbacks.finetuning.learning_parameters import LearningParameters
 from mtl.callbacks.pictures.box_pictures import BoxPictures
 from mtl.callbacks.pictures.curves import Curves
+from mtl.callbacks.pictures.evaluation_pictures import EvaluationPictures
 from mtl.callbacks.pictures.text_examples import TextExamples
 from mtl.callbacks.tracking.gradient_norms import GradientNorms
 from mtl.callbacks.tracking.learning_rates import LearningRates
@@ -48,6 +49,7 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
         Throughput(),
         MetricsByPart(),
         BoxPictures(pictures),
+        EvaluationPictures(pictures),
         TextExamples(pictures),
         Curves(pictures / "curves.png"),
         Results(run_dir),
