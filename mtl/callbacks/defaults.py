@@ -13,6 +13,7 @@ from mtl.callbacks.finetuning.learning_parameters import LearningParameters
 from mtl.callbacks.pictures.alignments import Alignments
 from mtl.callbacks.pictures.box_pictures import BoxPictures
 from mtl.callbacks.pictures.curves import Curves
+from mtl.callbacks.pictures.evaluation_pictures import EvaluationPictures
 from mtl.callbacks.pictures.text_examples import TextExamples
 from mtl.callbacks.tracking.gradient_norms import GradientNorms
 from mtl.callbacks.tracking.learning_rates import LearningRates
@@ -49,6 +50,7 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
         Throughput(),
         MetricsByPart(),
         BoxPictures(pictures),
+        EvaluationPictures(pictures),
         TextExamples(pictures),
         Alignments(pictures),
         Curves(pictures / "curves.png"),

@@ -1,7 +1,6 @@
 """`python -m mtl predict`: pictures, rows of a table, sentences or recordings through a trained model."""
 
 import argparse
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.data.table.module import TableDataModule
 from mtl.evaluation.build import build_data
 from mtl.evaluation.load import as_in_training, load_checkpoint
+from mtl.evaluation.picture_sources import list_pictures
 from mtl.evaluation.predict_audio import predict_audio
 from mtl.evaluation.predict_folder import predict_folder
 from mtl.evaluation.predict_table import predict_table
@@ -46,9 +46,9 @@ def predict(arguments: list[str]) -> None:
             "`predict` needs --images FOLDER; a run of a table takes --table FILE, a run of sentences --text FILE, "
             "and a run of recordings --audio FOLDER."
         )
-    images = _places(options.images or [])
+    images = list_pictures(options.images or [])
     if options.model is not None:
-        _predict_exported(options)
+        _predict_exported(options, images)
         return
     allow_imports(options.allow.split(",") if options.allow else ())
     checkpoint = checkpoint_file(options.ckpt_path) if options.ckpt_path else find_checkpoint(options.run)
@@ -62,7 +62,7 @@ def predict(arguments: list[str]) -> None:
     if options.audio is not None:
         _predict_audio(options, checkpoint, run)
         return
-    model = _model(checkpoint)
+    model = _model(checkpoint, options.device)
     channels_of_pictures(model.model)  # a model of something else is refused before its size is asked for
     settings = as_in_training(run)
     if options.image_size:
@@ -78,25 +78,13 @@ def predict(arguments: list[str]) -> None:
         score_threshold=options.score_threshold,
         batch_size=options.batch_size,
         pictures=options.pictures,
+        formats=options.format,
         **settings,
     )
     _say(found, output)
 
 
-def _places(words: list[str]) -> list[Path]:
-    """Folders and pictures, where patterns stand for what they match; a name that exists is no pattern."""
-    places: list[Path] = []
-    for word in words:
-        found = [word] if Path(word).exists() else sorted(glob(word, recursive=True))
-        if not found:
-            raise FileNotFoundError(
-                f"there is no folder {word!r}; --images takes folders of pictures, pictures, and patterns."
-            )
-        places += map(Path, found)
-    return list(dict.fromkeys(places))
-
-
-def _predict_exported(options: argparse.Namespace) -> None:
+def _predict_exported(options: argparse.Namespace, images: list[Path]) -> None:
     if options.images is None or options.run or options.ckpt_path:
         raise ConfigError("--model FILE.onnx holds the whole model: give --images, and neither --run nor --ckpt_path.")
     if not options.model.is_file():
@@ -109,13 +97,14 @@ def _predict_exported(options: argparse.Namespace) -> None:
     own_folder(output)
     found = predict_folder(
         file,
-        images=_places(options.images),
+        images=images,
         output=output,
         image_size=size if size and len(size) == 2 else size and size[0],
         score_threshold=options.score_threshold,
         batch_size=options.batch_size,
         fit=known.get("fit", "letterbox"),
         pictures=options.pictures,
+        formats=options.format,
     )
     _say(found, output)
 
@@ -134,13 +123,13 @@ def _predict_table(options: argparse.Namespace, checkpoint: Path, run: Path) -> 
     if not isinstance(data, TableDataModule):
         raise ConfigError(f"--table: this run learned from {type(data).__name__}, which is no table; give --images.")
     output = (options.output or run / "predictions") / "predictions.csv"
-    number = predict_table(_model(checkpoint), data, options.table, output, options.batch_size)
+    number = predict_table(_model(checkpoint, options.device), data, options.table, output, options.batch_size)
     Console(highlight=False).print(f"{number} rows: {output}", soft_wrap=True)
 
 
 def _predict_text(options: argparse.Namespace, checkpoint: Path, run: Path) -> None:
     output = options.output or (run / "predictions" if options.run else Path("predictions"))
-    found = predict_text(_model(checkpoint), options.text, output, options.batch_size)
+    found = predict_text(_model(checkpoint, options.device), options.text, output, options.batch_size)
     text = f"{found['sentences']} sentences, {found['skipped']} lines skipped: {output}"
     Console(highlight=False).print(text, soft_wrap=True)
 
@@ -151,13 +140,20 @@ def _predict_audio(options: argparse.Namespace, checkpoint: Path, run: Path) -> 
             f"there is no folder {str(options.audio)!r}; --audio takes a folder of recordings, or one recording."
         )
     output = options.output or (run / "predictions" if options.run else Path("predictions"))
-    found = predict_audio(_model(checkpoint), options.audio, output, options.batch_size, options.max_seconds)
+    found = predict_audio(
+        _model(checkpoint, options.device), options.audio, output, options.batch_size, options.max_seconds
+    )
     text = f"{found['recordings']} recordings, {found['skipped']} files skipped: {output}"
     Console(highlight=False).print(text, soft_wrap=True)
 
 
-def _model(checkpoint: Path) -> MultiTaskLightningModule:
-    return load_checkpoint(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+def _model(checkpoint: Path, device: str | None) -> MultiTaskLightningModule:
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {chosen!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return load_checkpoint(checkpoint).to(chosen)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -166,12 +162,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ckpt_path", help="another checkpoint")
     parser.add_argument("--model", type=Path, help="model.onnx that `export` wrote, in place of --run")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--images", nargs="+", help="folders of pictures, pictures, or patterns such as 'x/*.jpg'")
+    source.add_argument(
+        "--images",
+        nargs="+",
+        help="folders, pictures, patterns such as 'a/*.jpg', a list of names (.txt), or - for names on standard input",
+    )
     source.add_argument("--table", type=Path, help="CSV with the input columns")
     source.add_argument("--text", type=Path, help="file with one sentence a line")
     source.add_argument("--audio", type=Path, help="folder of recordings (WAV, FLAC, Ogg), or one recording")
     parser.add_argument("--output", type=Path, help="folder to write to [RUN/predictions]")
-    parser.add_argument("--score_threshold", type=float, default=0.3, help="leave out boxes below it [0.3]")
+    parser.add_argument(
+        "--score", "--score_threshold", dest="score_threshold", type=float, default=0.3, metavar="S",
+        help="leave out boxes below it [0.3]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", nargs="+", default=[], help="coco and csv are always written; also yolo and voc, for other tools"
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps [the GPU if there is one]")
     parser.add_argument(
         "--pictures", type=_how_many, metavar="none|N|all", help="annotated copies of the first N pictures [all]"
     )

@@ -24,7 +24,12 @@ _GAP_PX = 2  # between a picture and its maps
 
 
 def draw_grid(
-    pictures: Sequence[Picture], tasks: Mapping[str, Task], path: Path, columns: int = 4, only_true: bool = False
+    pictures: Sequence[Picture],
+    tasks: Mapping[str, Task],
+    path: Path,
+    columns: int = 4,
+    only_true: bool = False,
+    name_true: bool = False,
 ) -> None:
     """A grid of samples as PNG: predicted boxes solid, true boxes dashed, wrong answers in red.
 
@@ -37,6 +42,7 @@ def draw_grid(
         path: the file to write.
         columns: samples in a row.
         only_true: what stands in place of a prediction is the annotation, and there is nothing to compare it with.
+        name_true: also write the class of every true box, below it.
 
     Raises:
         ValueError: without any sample.
@@ -58,6 +64,8 @@ def draw_grid(
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis, picture in zip(axes.flat, pictures, strict=False):
         _draw(axis, picture, tasks, only_true)
+        if name_true:
+            _name_true(axis, picture, tasks)
     for axis in axes.flat[len(pictures) :]:
         axis.axis("off")
     boxes = any(isinstance(overlay.predicted, Boxes) for p in pictures for overlay in p.overlays.values())
@@ -111,6 +119,17 @@ def _caption(axis: "Axes", middle: float, words: str, line: int, colour: str) ->
         words, (middle - 0.5, -0.5), xytext=(0, 3 + 10 * line), textcoords="offset points", ha="center", va="bottom",
         fontsize=8, color=colour, annotation_clip=False, parse_math=False,
     )  # fmt: skip
+
+
+def _name_true(axis: "Axes", picture: Picture, tasks: Mapping[str, Task]) -> None:
+    for name, overlay in picture.overlays.items():
+        if isinstance(overlay.true, Boxes):
+            for box, label in zip(overlay.true.boxes.tolist(), overlay.true.labels.tolist(), strict=True):
+                axis.text(
+                    box[2] - 0.5, box[3] - 0.5, tasks[name].class_name(label), fontsize=5, color="black", ha="right",
+                    va="top", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8}, zorder=5,
+                    clip_on=True, parse_math=False,
+                )  # fmt: skip
 
 
 def _draw_predicted(axis: "Axes", boxes: Boxes, task: Task, height: int) -> None:

@@ -17,6 +17,7 @@ from mtl.data.files_below import files_below
 from mtl.data.images import SUFFIXES
 from mtl.data.resize import FitMode, read_fitted
 from mtl.errors import printable
+from mtl.evaluation.annotation_formats import AnnotationFormat, annotation_formats
 from mtl.evaluation.picture_copies import PictureCopies, about_disks
 from mtl.evaluation.prediction_files import Found, PredictionFiles, write_copy, write_maps
 from mtl.evaluation.predictor import Predictor, predictor_of
@@ -38,6 +39,7 @@ def predict_folder(
     fit: FitMode = "letterbox",
     pictures: int | None = None,
     pixel_range: PixelRange | None = None,
+    formats: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Predict for every picture below a folder; write `predictions.json`, `predictions.csv`, `pictures/` and `masks/`.
 
@@ -55,6 +57,7 @@ def predict_folder(
         fit: how a picture is brought to that size, as in training.
         pictures: how many pictures get an annotated copy, the first ones; all by default.
         pixel_range: values of 16-bit, 32-bit and float pictures that become black and white, as in training.
+        formats: `yolo` and `voc`: also write the boxes as annotation files of these kinds.
 
     Returns:
         Numbers of `pictures`, `boxes` and `skipped` files, `skipped_files` by name with the reason, and `not_drawn`:
@@ -74,6 +77,7 @@ def predict_folder(
     images, output = [Path(images)] if isinstance(images, str | Path) else list(images), Path(output)
     unreadable: dict[str, str] = {}
     paths = _files(images, output, unreadable)
+    more = annotation_formats(list(formats), output, predictor.tasks)
     files = PredictionFiles(output, predictor.tasks)
     for name, reason in unreadable.items():
         files.skip(name, reason)
@@ -86,7 +90,7 @@ def predict_folder(
         with predictor.ready():
             for read in _read(paths, _Fit(size, fit, pixel_range, predictor.channels), batch_size, files):
                 for one in _predict(predictor, read, score_threshold):
-                    _write(one, files, copies, pictures)
+                    _write(one, files, copies, pictures, more)
                 files.flush()
         copies.close()
         done = True
@@ -111,7 +115,13 @@ def predict_folder(
     }
 
 
-def _write(one: Found, files: PredictionFiles, copies: PictureCopies, pictures: int | None) -> None:
+def _write(
+    one: Found,
+    files: PredictionFiles,
+    copies: PictureCopies,
+    pictures: int | None,
+    more: Sequence[AnnotationFormat],
+) -> None:
     try:
         one.name.encode()  # the table is in UTF-8
     except UnicodeEncodeError as error:
@@ -121,10 +131,12 @@ def _write(one: Found, files: PredictionFiles, copies: PictureCopies, pictures: 
     files.add(one)
     try:
         write_maps(one, files.output)
+        for form in more:
+            form.add(one)
     except Exception as error:  # whatever is wrong with one picture, the others do not pay for it
         if about_disks(error):
             raise
-        files.skip(one.name, f"its maps cannot be written: {error}", "not_drawn")
+        files.skip(one.name, f"its maps or annotations cannot be written: {error}", "not_drawn")
         return
     if pictures is None or number < pictures:
         copies.add(one)

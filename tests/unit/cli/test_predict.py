@@ -72,3 +72,15 @@ def test_what_is_missing_is_told(
 ) -> None:
     assert main(["predict", *words]) == code
     assert message in capsys.readouterr().err
+
+
+def test_pictures_are_named_in_several_ways_and_written_for_other_tools(
+    trained: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", "--run", str(trained), "--output", str(tmp_path / "out"), "--score", "0", "--device", "cpu"]
+    assert main([*words, "--images", str(pictures / "*.png"), str(pictures), "--format", "yolo", "voc"]) == 0
+    assert "2 pictures" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "out/labels").iterdir()) == ["0.txt", "1.txt"]
+    assert sorted(path.name for path in (tmp_path / "out/annotations").iterdir()) == ["0.xml", "1.xml"]
+    assert main([*words, "--images", str(pictures), "--device", "abacus"]) == 2
+    assert "--device 'abacus' cannot be used here" in capsys.readouterr().err

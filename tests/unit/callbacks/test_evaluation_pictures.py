@@ -1,0 +1,35 @@
+"""After the test the run has confusion matrices, curves, calibration and its worst samples."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from mtl.callbacks.pictures.evaluation_pictures import EvaluationPictures
+from mtl.drawing.evaluation import draw_confusion, draw_detection_curves
+from mtl.metrics.detection_matching import Matched, curve_of
+
+
+def test_a_run_has_the_pictures_of_its_evaluation(trained: Path) -> None:
+    pictures = {path.name for path in (trained / "pictures").iterdir()}
+    # an untrained detector finds nothing that could be matched, but its true boxes are there
+    assert {"confusion_largest.png", "calibration.png", "worst.png", "confusion_boxes.png"} <= pictures
+    with Image.open(trained / "pictures" / "worst.png") as image:
+        assert min(image.size) > 100
+
+
+def test_matrices_and_curves_are_drawn_also_of_many_classes_and_strange_names(tmp_path: Path) -> None:
+    names = [f"$class_{i}\n" for i in range(60)]
+    counts = torch.zeros(60, 60, dtype=torch.long)
+    counts[3, 4] = 5
+    assert draw_confusion(counts, names, "x", tmp_path / "few.png")
+    assert not draw_confusion(torch.ones(60, 60, dtype=torch.long), names, "x", tmp_path / "many.png")
+    curve = curve_of(Matched([0.9, 0.8, 0.3], [True, False, True], 3))
+    none = curve_of(Matched([], [], 2))
+    assert draw_detection_curves({"a$b": curve, "b": none}, {"small": None, "large": 0.5}, "x", tmp_path / "c.png")
+
+
+def test_numbers_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="num_worst=-1"):
+        EvaluationPictures(num_worst=-1)
