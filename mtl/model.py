@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from mtl.architectures.architecture import Architecture
-from mtl.architectures.first_predictions import FIRST, FirstPredictions
 from mtl.architectures.hard_sharing import HardSharing
+from mtl.architectures.parts.first_predictions import FIRST, FirstPredictions
 from mtl.backbones.backbone import Backbone
 from mtl.balancing.engine.junction import Junction
 from mtl.balancing.engine.partition import Partition, partition

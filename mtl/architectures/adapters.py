@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mtl.architectures.pass_per_task import PassPerTask
-from mtl.architectures.stages import pointwise
+from mtl.architectures.parts.pass_per_task import PassPerTask
+from mtl.architectures.parts.stages import pointwise
 from mtl.backbones.backbone import Backbone, State
 from mtl.features import Layout
 

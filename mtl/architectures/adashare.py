@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl.architectures.memo import Memo
-from mtl.architectures.pass_per_task import PassPerTask
-from mtl.architectures.steps import Steps
+from mtl.architectures.parts.memo import Memo
+from mtl.architectures.parts.pass_per_task import PassPerTask
+from mtl.architectures.parts.steps import Steps
 from mtl.backbones.backbone import Backbone, State
 from mtl.functional.counter_random import counter_uniform
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from mtl.architectures.architecture import Architecture
-from mtl.architectures.copies import backbone_copies
-from mtl.architectures.stages import as_features, as_states, begin, join, spec_of, staged, without_stages
-from mtl.architectures.whole_view import whole
+from mtl.architectures.parts.copies import backbone_copies
+from mtl.architectures.parts.stages import as_features, as_states, begin, join, spec_of, staged, without_stages
+from mtl.architectures.parts.whole_view import whole
 from mtl.backbones.backbone import Backbone, StagedBackbone, State, run_stage, run_stages
 from mtl.errors import did_you_mean
 from mtl.features import Features

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.architectures.columns import Columns
+from mtl.architectures.parts.columns import Columns
 from mtl.backbones.backbone import Backbone
 
 

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl.architectures.first_predictions import FirstPredictions
-from mtl.architectures.stages import by_channel, join, pointwise, spec_of
-from mtl.architectures.task_features import TaskFeatures, masks
-from mtl.architectures.whole_view import whole
+from mtl.architectures.parts.first_predictions import FirstPredictions
+from mtl.architectures.parts.stages import by_channel, join, pointwise, spec_of
+from mtl.architectures.parts.task_features import TaskFeatures, masks
+from mtl.architectures.parts.whole_view import whole
 from mtl.backbones.backbone import Backbone
 from mtl.features import Features, Layout, as_rows, mask_of
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.architectures.memo import Memo
 from mtl.architectures.mmoe import GATE, MMoE
+from mtl.architectures.parts.memo import Memo
 from mtl.backbones.backbone import Backbone
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features

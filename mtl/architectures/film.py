@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.architectures.pass_per_task import PassPerTask
-from mtl.architectures.stages import by_channel, masked_mean
+from mtl.architectures.parts.pass_per_task import PassPerTask
+from mtl.architectures.parts.stages import by_channel, masked_mean
 from mtl.backbones.backbone import Backbone, State
 from mtl.features import Layout
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.architectures.memo import Memo
-from mtl.architectures.pass_per_task import PassPerTask
+from mtl.architectures.parts.memo import Memo
+from mtl.architectures.parts.pass_per_task import PassPerTask
 from mtl.backbones.backbone import Backbone, State
 
 

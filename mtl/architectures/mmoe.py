@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from mtl.architectures.architecture import Architecture
-from mtl.architectures.copies import backbone_copies
-from mtl.architectures.stages import begin, join, masked_mean, spec_of, staged
-from mtl.architectures.whole_view import whole
+from mtl.architectures.parts.copies import backbone_copies
+from mtl.architectures.parts.stages import begin, join, masked_mean, spec_of, staged
+from mtl.architectures.parts.whole_view import whole
 from mtl.backbones.backbone import Backbone, StagedBackbone, run_stages
 from mtl.features import MASK, Features, FeatureSpec
 

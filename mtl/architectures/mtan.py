@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl.architectures.architecture import Architecture
-from mtl.architectures.stages import as_features, as_states, begin, norm, pointwise, staged, without_stages
-from mtl.architectures.whole_view import whole
+from mtl.architectures.parts.stages import as_features, as_states, begin, norm, pointwise, staged, without_stages
+from mtl.architectures.parts.whole_view import whole
 from mtl.backbones.backbone import Backbone, StagedBackbone, State, run_stages
 from mtl.features import Features, Layout
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.architectures.columns import Columns
-from mtl.architectures.stages import norm, pointwise
+from mtl.architectures.parts.columns import Columns
+from mtl.architectures.parts.stages import norm, pointwise
 from mtl.backbones.backbone import Backbone
 from mtl.features import Layout
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.architectures.first_predictions import FirstPredictions
-from mtl.architectures.stages import spec_of
-from mtl.architectures.task_features import TaskFeatures, masks, spatial
-from mtl.architectures.whole_view import whole
+from mtl.architectures.parts.first_predictions import FirstPredictions
+from mtl.architectures.parts.stages import spec_of
+from mtl.architectures.parts.task_features import TaskFeatures, masks, spatial
+from mtl.architectures.parts.whole_view import whole
 from mtl.backbones.backbone import Backbone
 from mtl.features import Features, Layout
 

@@ -14,10 +14,19 @@ import torch
 from torch import Tensor, nn
 
 from mtl.architectures.architecture import Architecture
-from mtl.architectures.copies import backbone_copies
 from mtl.architectures.mmoe import weighted
-from mtl.architectures.stages import as_features, as_states, begin, join, masked_mean, spec_of, staged, without_stages
-from mtl.architectures.whole_view import whole
+from mtl.architectures.parts.copies import backbone_copies
+from mtl.architectures.parts.stages import (
+    as_features,
+    as_states,
+    begin,
+    join,
+    masked_mean,
+    spec_of,
+    staged,
+    without_stages,
+)
+from mtl.architectures.parts.whole_view import whole
 from mtl.backbones.backbone import Backbone, StagedBackbone, State, run_stages
 from mtl.features import MASK, Features
 

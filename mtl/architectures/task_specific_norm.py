@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mtl.architectures.pass_per_task import PassPerTask
-from mtl.architectures.task_norms import TaskNorms
+from mtl.architectures.parts.pass_per_task import PassPerTask
+from mtl.architectures.parts.task_norms import TaskNorms
 from mtl.backbones.backbone import Backbone, State
 
 _NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mtl.architectures.architecture import Architecture
-from mtl.architectures.stages import begin, by_channel, join, staged
-from mtl.architectures.whole_view import whole
+from mtl.architectures.parts.stages import begin, by_channel, join, staged
+from mtl.architectures.parts.whole_view import whole
 from mtl.backbones.backbone import Backbone, State, run_stage, run_stages
 from mtl.features import Features, FeatureSpec
 

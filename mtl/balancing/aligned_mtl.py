@@ -14,7 +14,7 @@ from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.upgrad import check_preferences, preferences_of
 from mtl.functional.gramian import decompose
 from mtl.functional.on_host import on_host
-from mtl.functional.optimality import inverse_error
+from mtl.functional.solvers.optimality import inverse_error
 
 
 class AlignedMTL(GradientWeighting):

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
-from mtl.functional.conflict_averse import conflict_averse_weights
 from mtl.functional.gramian import decompose
+from mtl.functional.solvers.conflict_averse import conflict_averse_weights
 
 
 class CAGrad(GradientWeighting):

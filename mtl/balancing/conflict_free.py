@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.gramian import decompose
-from mtl.functional.optimality import equal_projections_error
+from mtl.functional.solvers.optimality import equal_projections_error
 
 
 class ConFIG(GradientWeighting):

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
 from mtl.balancing.upgrad import check_preferences, preferences_of
-from mtl.functional.dual_cone import project_dual_cone
 from mtl.functional.gramian import decompose
+from mtl.functional.solvers.dual_cone import project_dual_cone
 
 
 class DualProj(GradientWeighting):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.gramian import Gram, decompose
-from mtl.functional.power_equation import solve_power_equation
+from mtl.functional.solvers.power_equation import solve_power_equation
 
 
 class FairGrad(GradientWeighting):

@@ -20,7 +20,7 @@ class Method(nn.Module, ABC):
 
     `status` is the outcome of the last call (see `STATUS`), so no method falls back to another rule silently. `ok` of a
     method that solves a problem means that its optimality conditions were checked on the given Gramian and hold to
-    `Gram.tolerance` (see `mtl.functional.optimality`).
+    `Gram.tolerance` (see `mtl.functional.solvers.optimality`).
     """
 
     paper: ClassVar[str]  # authors, title, venue and year

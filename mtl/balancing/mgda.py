@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.gramian import decompose
-from mtl.functional.simplex import min_norm_point
+from mtl.functional.solvers.simplex import min_norm_point
 
 
 class MGDA(GradientWeighting):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtl.balancing.method import OK
 from mtl.balancing.protocols import GradientAggregation
-from mtl.functional.simplex import project_simplex
+from mtl.functional.solvers.simplex import project_simplex
 
 
 class MoCo(GradientAggregation):

@@ -13,7 +13,7 @@ from torch import Tensor
 from mtl.balancing.fairgrad import clip_update
 from mtl.balancing.protocols import GradientWeighting
 from mtl.functional.gramian import decompose
-from mtl.functional.power_equation import solve_power_equation
+from mtl.functional.solvers.power_equation import solve_power_equation
 
 
 class PIVRG(GradientWeighting):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
-from mtl.functional.simplex import project_simplex
+from mtl.functional.solvers.simplex import project_simplex
 
 
 class SDMGrad(GradientWeighting):

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from mtl.balancing.protocols import GradientWeighting
-from mtl.functional.dual_cone import project_dual_cone
 from mtl.functional.gramian import decompose
 from mtl.functional.on_host import numbers_on
+from mtl.functional.solvers.dual_cone import project_dual_cone
 
 
 class UPGrad(GradientWeighting):

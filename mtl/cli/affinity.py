@@ -18,7 +18,7 @@ from mtl.affinity.measure import AffinityMeasure, Evidence
 from mtl.affinity.over_training import write_over_training
 from mtl.affinity.tables import Affinity, read_affinity, summarise, write_affinities
 from mtl.batch import Batch
-from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
+from mtl.cli.queue.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.foreign_files import own_folder
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mtl.architectures.architecture import Architecture
-from mtl.architectures.cost import cost, cost_alone
 from mtl.architectures.hard_sharing import HardSharing
+from mtl.architectures.parts.cost import cost, cost_alone
 from mtl.backbones.backbone import Backbone
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.backbones.text.bilstm import BiLSTM

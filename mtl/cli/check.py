@@ -19,8 +19,8 @@ from mtl.cli.show import config_of
 from mtl.config.paths import path
 from mtl.errors import printable
 from mtl.evaluation.build import build_data_of_run
-from mtl.evaluation.data_check import DataCheck, check_data
-from mtl.evaluation.data_page import data_page
+from mtl.evaluation.data.data_check import DataCheck, check_data
+from mtl.evaluation.data.data_page import data_page
 
 _STYLES = {"error": "bold red", "warning": "bold", "note": "dim"}
 _LEVELS = list(_STYLES)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mtl.cli.compared_rows import refuse_wrong_rows
-from mtl.cli.queue_flags import add_queue_flags, launcher, refuse_own_flags
+from mtl.cli.queue.compared_rows import refuse_wrong_rows
+from mtl.cli.queue.queue_flags import add_queue_flags, launcher, refuse_own_flags
+from mtl.cli.queue.tables_to_wandb import add_wandb_flag
 from mtl.cli.report import write_comparison
-from mtl.cli.tables_to_wandb import add_wandb_flag
 from mtl.config.foreign_files import own_folder
 from mtl.config.merge import read_config
-from mtl.evaluation.report import TUNED, read_results
+from mtl.evaluation.tables.report import TUNED, read_results
 from mtl.experiments.comparison import Cell, Comparison, read_comparison
 from mtl.experiments.queued_run import begin_anew_with_other_settings, refuse_changed
 from mtl.experiments.run_queue import RunQueue, duration

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from mtl.cli.app import Run
 from mtl.cli.main import be_quiet
+from mtl.cli.trainer.app import Run
 from mtl.config.command_line import CommandLine
 from mtl.config.papers import import_papers
 from mtl.evaluation.load import load_run

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from mtl import __version__
 from mtl.cli.help import show_overview
-from mtl.cli.loader_errors import loader_error
-from mtl.cli.rank_errors import rank_error
+from mtl.cli.trainer.loader_errors import loader_error
+from mtl.cli.trainer.rank_errors import rank_error
 from mtl.config.command_line import COMMANDS, TRAINER_COMMANDS, read_command_line
 from mtl.config.foreign_files import UnsafeFile
 from mtl.config.papers import import_papers
@@ -98,7 +98,7 @@ def _command(name: str) -> Callable[[list[str]], None]:
 
 def _train_or_test(command: str, rest: list[str]) -> None:
     line = read_command_line(command, rest)
-    from mtl.cli.app import Run
+    from mtl.cli.trainer.app import Run
 
     be_quiet()
     Run(line, [command, *rest]).start()

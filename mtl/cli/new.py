@@ -17,7 +17,7 @@ from mtl.config.foreign_files import UnsafeFile
 from mtl.config.paths import path
 from mtl.config.yaml_lines import ConfigError
 from mtl.errors import printable
-from mtl.evaluation.new_config import FRACTIONS, NewConfig, new_config, write_new
+from mtl.evaluation.data.new_config import FRACTIONS, NewConfig, new_config, write_new
 
 _MOST_CLASSES = 12  # in a line
 

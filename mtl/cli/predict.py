@@ -14,12 +14,12 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.data.table.module import TableDataModule
 from mtl.evaluation.build import build_data
 from mtl.evaluation.load import as_in_training, load_checkpoint
-from mtl.evaluation.picture_sources import list_pictures
-from mtl.evaluation.predict_audio import predict_audio
-from mtl.evaluation.predict_folder import predict_folder
-from mtl.evaluation.predict_table import predict_table
-from mtl.evaluation.predict_text import predict_text
-from mtl.evaluation.predictor import channels_of_pictures, predictor_of
+from mtl.evaluation.predictions.picture_sources import list_pictures
+from mtl.evaluation.predictions.predict_audio import predict_audio
+from mtl.evaluation.predictions.predict_folder import predict_folder
+from mtl.evaluation.predictions.predict_table import predict_table
+from mtl.evaluation.predictions.predict_text import predict_text
+from mtl.evaluation.predictions.predictor import channels_of_pictures, predictor_of
 from mtl.export.onnx_file import OnnxModel
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint

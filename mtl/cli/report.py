@@ -5,12 +5,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mtl.cli.tables_to_wandb import add_wandb_flag, tables_to_wandb
+from mtl.cli.queue.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.foreign_files import own_folder
-from mtl.evaluation.html_page import write_page_of_run
-from mtl.evaluation.published import beside_published, read_published
-from mtl.evaluation.report import read_report
-from mtl.evaluation.report_files import markdown, write_report
+from mtl.evaluation.tables.html_page import write_page_of_run
+from mtl.evaluation.tables.published import beside_published, read_published
+from mtl.evaluation.tables.report import read_report
+from mtl.evaluation.tables.report_files import markdown, write_report
 
 
 def report(arguments: list[str]) -> None:

@@ -12,8 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-from mtl.cli.config_sections import make_schema
 from mtl.cli.listing import BASES
+from mtl.cli.trainer.config_sections import make_schema
 from mtl.config.import_policy import allow_imports
 from mtl.config.json_schema import json_schema
 from mtl.config.paths import path

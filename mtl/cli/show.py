@@ -17,7 +17,7 @@ from mtl.config.merge import Config, read_config
 from mtl.config.paths import path
 from mtl.config.yaml_lines import ConfigError
 from mtl.evaluation.build import build_data_of_run
-from mtl.evaluation.show_batches import show_batches
+from mtl.evaluation.data.show_batches import show_batches
 
 
 def show(arguments: list[str]) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mtl.cli.queue_flags import add_queue_flags, launcher, positive, refuse_own_flags
+from mtl.cli.queue.queue_flags import add_queue_flags, launcher, positive, refuse_own_flags
 from mtl.config.yaml_lines import read_yaml
 from mtl.errors import printable
 from mtl.experiments.queued_run import begin_anew_with_other_settings

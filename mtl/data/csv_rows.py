@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtl.data.folder.text_files import read_text
+from mtl.data.folder.files.text_files import read_text
 from mtl.errors import did_you_mean, printable
 
 Row = dict[str, str]

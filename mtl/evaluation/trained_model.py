@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale, to_image
 
 from mtl.data.resize import FitMode, fit_image, read_fitted
-from mtl.evaluation.predictor import predictor_of
+from mtl.evaluation.predictions.predictor import predictor_of
 from mtl.module import MultiTaskLightningModule
 from mtl.targets.overlay import Overlay
 from mtl.targets.target import target_of

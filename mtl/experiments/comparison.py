@@ -30,7 +30,7 @@ from mtl.config.paths import refuse_name
 from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
-from mtl.evaluation.report import TUNED
+from mtl.evaluation.tables.report import TUNED
 from mtl.experiments.queued_run import PLACE_KEYS, QueuedRun
 
 Overlay = dict[str, Any]  # overrides of the config

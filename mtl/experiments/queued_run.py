@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.config.yaml_lines import ConfigError, read_yaml
-from mtl.evaluation.report import FAILED
+from mtl.evaluation.tables.report import FAILED
 from mtl.experiments.settings_record import differences
 
 PLACE_KEYS = ("name", "experiment", "runs_root")  # keys of the config that a queue sets for every run

@@ -17,7 +17,7 @@ from mtl.config.foreign_files import UnsafeFile
 from mtl.config.paths import is_name
 from mtl.config.yaml_lines import ConfigError, read_yaml
 from mtl.errors import did_you_mean, printable
-from mtl.evaluation.report import FAILED, read_results
+from mtl.evaluation.tables.report import FAILED, read_results
 from mtl.experiments.queued_run import PLACE_KEYS, STOPPED_EARLY
 from mtl.runs.metrics_csv import read_series
 from mtl.runs.resume import is_in_use

@@ -20,7 +20,7 @@ from mtl.config.foreign_files import own_folder, read_end
 from mtl.config.search_path import of_children
 from mtl.config.yaml_lines import dump_yaml
 from mtl.errors import printable
-from mtl.evaluation.report import FAILED
+from mtl.evaluation.tables.report import FAILED
 from mtl.experiments.queued_run import QueuedRun
 from mtl.runs.resume import RunLock, is_in_use
 from mtl.runs.run_folder import discard

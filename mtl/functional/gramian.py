@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtl.functional.on_host import on_host
 
-TOLERANCE = 1e-4  # of the optimality conditions, in float64; see `mtl.functional.optimality`
+TOLERANCE = 1e-4  # of the optimality conditions, in float64; see `mtl.functional.solvers.optimality`
 
 
 class Gram(NamedTuple):

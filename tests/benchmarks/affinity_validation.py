@@ -31,7 +31,7 @@ import mtl.affinity
 from mtl.affinity.measure import AffinityMeasure, Evidence
 from mtl.batch import Batch
 from mtl.discovery import concrete_subclasses
-from mtl.evaluation.delta_m import Metric, delta_m_per_task
+from mtl.evaluation.tables.delta_m import Metric, delta_m_per_task
 from mtl.inputs.input import input_kind
 from mtl.model import MultiTaskModel
 from mtl.optim import Optim

@@ -20,8 +20,8 @@ from torch import Tensor
 
 import mtl.architectures
 from mtl.architectures.architecture import Architecture
-from mtl.architectures.cost import count_flops
 from mtl.architectures.hard_sharing import HardSharing
+from mtl.architectures.parts.cost import count_flops
 from mtl.discovery import concrete_subclasses
 
 assert mtl.architectures  # importing the package imports every architecture

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mtl.batch import Batch
-from mtl.cli.app import Run
+from mtl.cli.trainer.app import Run
 from mtl.config.command_line import read_command_line
 from mtl.data.module import JointDataModule
 from mtl.module import MultiTaskLightningModule

@@ -34,7 +34,7 @@ from mtl.config.merge import read_config
 from mtl.data.folder.coco_folder import COCOFolder
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.voc_folder import VOCFolder
-from mtl.evaluation.predict_folder import predict_folder
+from mtl.evaluation.predictions.predict_folder import predict_folder
 from mtl.heads.detection.centernet import CenterNetHead
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.model import MultiTaskModel

@@ -15,7 +15,7 @@ from balancing_steps import Balanced, Setting, find_method
 from gpu_rows import Rows, peak_mb, seconds_of
 from PIL import Image
 
-from mtl.evaluation.predict_folder import predict_folder
+from mtl.evaluation.predictions.predict_folder import predict_folder
 from mtl.metrics.detection_map import DetectionMAP
 
 NUM_TASKS = 2  # boxes, and one class for the picture

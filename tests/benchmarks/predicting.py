@@ -23,7 +23,7 @@ from rich.table import Table
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from mtl.backbones.image.residual_fpn import ResidualFPN
-from mtl.evaluation.predict_folder import predict_folder
+from mtl.evaluation.predictions.predict_folder import predict_folder
 from mtl.heads.detection.centernet import CenterNetHead
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.model import MultiTaskModel

@@ -10,7 +10,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from mtl.architectures.architecture import Architecture
-from mtl.architectures.pass_per_task import PassPerTask
+from mtl.architectures.parts.pass_per_task import PassPerTask
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.balancing.uncertainty import Uncertainty
 from mtl.balancing.upgrad import UPGrad

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mtl.architectures.architecture import Architecture
-from mtl.architectures.first_predictions import FIRST, FirstPredictions
+from mtl.architectures.parts.first_predictions import FIRST, FirstPredictions
 from mtl.heads.head import Head
 from tests.contract.kit.architectures import ARCHITECTURES, batch, grounds_of, model
 from tests.contract.kit.batches import CASES as HEADS

@@ -78,7 +78,7 @@ def test_module_has_a_rank_and_imports_lower_ranks_only(module: str) -> None:
         ("mtl.heads.detection.centernet", "from mtl.model import MultiTaskModel", "rank 3.*rank 4"),
         ("mtl.heads.detection.centernet", "def late():\n    import mtl.data.module", "never import each other"),
         ("mtl.data.module", "from ..heads import head", "never import each other"),
-        ("mtl.evaluation.report", "from mtl.cli.main import main", "nothing imports cli"),
+        ("mtl.evaluation.tables.report", "from mtl.cli.main import main", "nothing imports cli"),
         ("mtl.task", "from mtl import metrics", "rank 0.*rank 2"),
     ],
 )

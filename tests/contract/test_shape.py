@@ -20,6 +20,8 @@ TOP_LEVEL = FOLDERS | {"pyproject.toml", "README.md", "Makefile", "LICENSE", "CI
 TOP_LEVEL |= {"CHANGELOG.md", "CONTRIBUTING.md", "requirements.lock"}
 MOST_LINES = 400
 MOST_LINES_OF_THE_LOOP = 250
+MOST_MODULES = 25
+FLAT = {"mtl/balancing"}  # a method a file
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 # words of one machine; put together here, so that this file does not hold them itself
 MACHINE_WORDS = [f"/{folder}/" for folder in ("work", "root", "home", "tmp")] + ["pypi" + ".", "index" + "-url"]
@@ -81,6 +83,11 @@ def test_file_is_short_and_named_for_what_it_holds(file: str) -> None:
 @pytest.mark.parametrize("file", python_files("mtl/"))
 def test_module_says_what_it_is(file: str) -> None:
     assert ast.get_docstring(ast.parse((ROOT / file).read_text("utf-8"))), "needs a docstring of one sentence"
+
+
+@pytest.mark.parametrize("folder", sorted({Path(file).parent.as_posix() for file in python_files("mtl/")} - FLAT))
+def test_folder_can_be_read_at_a_glance(folder: str) -> None:
+    assert len([file for file in python_files("mtl/") if Path(file).parent.as_posix() == folder]) <= MOST_MODULES
 
 
 def test_the_loop_fits_in_the_head_of_a_newcomer() -> None:

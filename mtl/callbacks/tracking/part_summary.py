@@ -12,7 +12,7 @@ from rich import box, get_console
 from rich.table import Table
 from torch import Tensor
 
-from mtl.architectures.cost import count_flops
+from mtl.architectures.parts.cost import count_flops
 from mtl.batch import Batch
 from mtl.callbacks.model_parts import model_of, parts
 from mtl.distributed.dtensor import is_sharded

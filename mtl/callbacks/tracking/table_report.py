@@ -13,9 +13,9 @@ from mtl.callbacks.model_parts import model_of
 from mtl.data.table.module import TableDataModule
 from mtl.drawing.figure_file import not_costing
 from mtl.drawing.reliability import draw_reliability
-from mtl.evaluation.resampling import RESAMPLES
-from mtl.evaluation.table_baselines import BOOSTING, LINEAR
-from mtl.evaluation.table_report import NETWORK, Answers, Line, answers, by_subgroup, compare
+from mtl.evaluation.tables.resampling import RESAMPLES
+from mtl.evaluation.tables.table_baselines import BOOSTING, LINEAR
+from mtl.evaluation.tables.table_report import NETWORK, Answers, Line, answers, by_subgroup, compare
 from mtl.runs.metrics_csv import run_folder
 
 _INTERVALS = "Intervals: 95 % of the bootstrap."

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mtl.data.csv_rows import read_csv
-from mtl.data.folder.coco_json import coco_lists
+from mtl.data.folder.files.coco_json import coco_lists
+from mtl.data.folder.files.voc_xml import parse_xml
 from mtl.data.folder.image_labels import ImageLabels
-from mtl.data.folder.voc_xml import parse_xml
 
 _NAMED = ("classification", "multilabel")  # kinds whose classes are the names in one column
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.class_names import coco_names
-from mtl.data.folder.coco_json import ListedPicture, read_coco
 from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH, write_example_pictures
+from mtl.data.folder.files.coco_json import ListedPicture, read_coco
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import is_file, match_names, picture_index, plain_name
 from mtl.data.folder.splits import SPLITS

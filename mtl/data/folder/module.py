@@ -17,8 +17,8 @@ from mtl.config.paths import expanded
 from mtl.data.deep_pixels import PixelRange
 from mtl.data.folder.annotations import AnnotatedImage, BoxesOn, Checks, OnBadBox, OnBadImage, OnUnknownClass
 from mtl.data.folder.class_names import with_classes
-from mtl.data.folder.csv_labels import CsvLabels
 from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH
+from mtl.data.folder.files.csv_labels import CsvLabels
 from mtl.data.folder.findings import DataReport
 from mtl.data.folder.folder_set import FolderSet
 from mtl.data.folder.image_labels import ImageLabels, is_labelled

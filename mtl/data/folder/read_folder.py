@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from mtl.data.folder.annotations import AnnotatedImage, Annotations
-from mtl.data.folder.csv_labels import image_targets
 from mtl.data.folder.decoded import without_undecodable
 from mtl.data.folder.duplicates import report_duplicates
+from mtl.data.folder.files.csv_labels import image_targets
 from mtl.data.folder.findings import DataReport
 from mtl.data.folder.image_labels import is_labelled
 from mtl.data.folder.packing import check_and_pack

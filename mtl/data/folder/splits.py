@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtl.data.folder.text_files import read_text
+from mtl.data.folder.files.text_files import read_text
 
 SPLITS = ("train", "val", "test")
 

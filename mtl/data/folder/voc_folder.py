@@ -8,9 +8,9 @@ from mtl.data.files_below import files_below
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.class_names import voc_names
 from mtl.data.folder.example_pictures import write_example_pictures
+from mtl.data.folder.files.voc_xml import Difficult, read_voc
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import find_pictures, match_names
-from mtl.data.folder.voc_xml import Difficult, read_voc
 
 
 class VOCFolder(FolderDataModule):

@@ -5,8 +5,8 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import Any
 
+from mtl.data.folder.files.text_files import read_text
 from mtl.data.folder.picture_names import plain_name
-from mtl.data.folder.text_files import read_text
 from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, sample, split_of
 
 _KEYS = ("images", "annotations", "categories")

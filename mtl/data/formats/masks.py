@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mtl.data.folder.text_files import read_text
+from mtl.data.folder.files.text_files import read_text
 from mtl.data.formats.format import FolderFormat, Listing, Part, sample
 from mtl.data.images import read_indices
 

@@ -1,6 +1,6 @@
 """YOLO: a text file for each picture, in `labels` beside `images` or beside the picture, and `data.yaml`."""
 
-from mtl.data.folder.yolo_files import describe_yolo, label_file, read_objects
+from mtl.data.folder.files.yolo_files import describe_yolo, label_file, read_objects
 from mtl.data.formats.format import FolderFormat, Listing, Part, common_folder, sample
 
 _TRIED = 200

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from mtl.data.folder.text_files import read_text
+from mtl.data.folder.files.text_files import read_text
 
 _SPACE = re.compile("[ \t]+")  # no other space: a no-break space joins what it stands between
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mtl.architectures.adashare import AdaShare
-from mtl.architectures.steps import Steps
+from mtl.architectures.parts.steps import Steps
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.backbones.image.seed_cnn import SeedCNN
 from mtl.backbones.table.mlp import TableMLP

@@ -2,9 +2,9 @@
 
 import torch
 
-from mtl.architectures.cost import Cost, cost, cost_alone
 from mtl.architectures.film import FiLM
 from mtl.architectures.hard_sharing import HardSharing
+from mtl.architectures.parts.cost import Cost, cost, cost_alone
 from mtl.backbones.table.mlp import TableMLP
 from mtl.task import InputSpec
 

@@ -16,8 +16,8 @@ import yaml
 from lightning.pytorch.callbacks import ModelSummary, ProgressBar
 
 import mtl
-from mtl.cli.app import Run
 from mtl.cli.main import main
+from mtl.cli.trainer.app import Run
 from mtl.config.command_line import read_command_line
 from mtl.evaluation.load import load_run
 from mtl.module import MultiTaskLightningModule

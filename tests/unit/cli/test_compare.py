@@ -12,7 +12,7 @@ import yaml
 
 from mtl.cli import compare
 from mtl.cli.main import main
-from mtl.evaluation.report import FAILED
+from mtl.evaluation.tables.report import FAILED
 from mtl.experiments import run_queue
 from mtl.experiments.comparison import Cell, merged, read_comparison
 

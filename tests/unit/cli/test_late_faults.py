@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mtl.cli.app import Run
 from mtl.cli.main import be_quiet, main
-from mtl.cli.stopped_runs import resume_line
+from mtl.cli.trainer.app import Run
+from mtl.cli.trainer.stopped_runs import resume_line
 from mtl.config.command_line import read_command_line
 from mtl.config.paths import refuse_outside
 from mtl.config.yaml_lines import ConfigError

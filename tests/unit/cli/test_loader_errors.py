@@ -5,7 +5,7 @@ import signal
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from mtl.cli.loader_errors import loader_error
+from mtl.cli.trainer.loader_errors import loader_error
 
 
 class Bad(Dataset[int]):

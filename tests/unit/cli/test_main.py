@@ -44,7 +44,7 @@ def test_an_error_nobody_foresaw_is_told_in_two_lines_and_keeps_its_traceback_fo
     def broken(*_: object, **__: object) -> None:
         raise TypeError("a mistake of ours")
 
-    monkeypatch.setattr("mtl.cli.app.write_record", broken)
+    monkeypatch.setattr("mtl.cli.trainer.app.write_record", broken)
     assert main(["fit", "--config", "tiny.yaml"]) == 1
     assert capsys.readouterr().err == ("error: TypeError: a mistake of ours\n  the whole traceback: add --traceback\n")
     with pytest.raises(TypeError, match="a mistake of ours"):
@@ -57,7 +57,7 @@ def test_an_error_is_few_and_short_lines_whatever_stands_in_it(
     def broken(*_: object, **__: object) -> None:
         raise ValueError("first\x1b]0;title\x07\n" + "word " * 1000 + "\nx\ny\nz\n" + "\udcff" * 5000 + "\nlast")
 
-    monkeypatch.setattr("mtl.cli.app.write_record", broken)
+    monkeypatch.setattr("mtl.cli.trainer.app.write_record", broken)
     assert main(["fit", "--config", "tiny.yaml"]) == 2
     said = capsys.readouterr().err
     assert len(said.splitlines()) <= 5
@@ -73,7 +73,7 @@ def test_ctrl_c_before_training_has_no_traceback(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mtl.cli.app.write_record", interrupted)
+    monkeypatch.setattr("mtl.cli.trainer.app.write_record", interrupted)
     assert main(["fit", "--config", "tiny.yaml"]) == 130
     assert "Traceback" not in capsys.readouterr().err
 

@@ -1,6 +1,6 @@
 import pytest
 
-from mtl.cli.rank_errors import rank_error
+from mtl.cli.trainer.rank_errors import rank_error
 
 # as PyTorch says it
 SAID = {

@@ -10,7 +10,7 @@ import yaml
 
 from mtl.cli.main import main
 from mtl.evaluation.load import load_run
-from mtl.evaluation.report import FAILED
+from mtl.evaluation.tables.report import FAILED
 from mtl.experiments.run_queue import RunQueue
 
 SWEEP: dict[str, Any] = {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mtl.cli.tables_to_wandb import tables_to_wandb
+from mtl.cli.queue.tables_to_wandb import tables_to_wandb
 
 
 def write(folder: Path) -> list[Path]:

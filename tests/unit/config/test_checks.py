@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonargparse import Namespace
 
-from mtl.cli.config_sections import make_schema
+from mtl.cli.trainer.config_sections import make_schema
 from mtl.config.checks import check
 from mtl.config.merge import Config
 from mtl.config.parsing import expand

@@ -9,9 +9,9 @@ from PIL import Image
 
 from mtl.data.folder.voc_folder import VOCFolder
 from mtl.data.folder.yolo_folder import YOLOFolder
-from mtl.evaluation.annotation_formats import annotation_formats
-from mtl.evaluation.picture_sources import list_pictures
-from mtl.evaluation.prediction_files import Found
+from mtl.evaluation.predictions.annotation_formats import annotation_formats
+from mtl.evaluation.predictions.picture_sources import list_pictures
+from mtl.evaluation.predictions.prediction_files import Found
 from mtl.targets.overlay import Boxes, Overlay
 from mtl.task import Task
 

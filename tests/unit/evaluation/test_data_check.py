@@ -10,7 +10,7 @@ import torch
 from mtl.cli.main import main
 from mtl.data.folder.voc_folder import VOCFolder
 from mtl.data.module import JointDataModule
-from mtl.evaluation.data_check import check_data
+from mtl.evaluation.data.data_check import check_data
 from mtl.targets.target import target_of
 from mtl.task import Task
 

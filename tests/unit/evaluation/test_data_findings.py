@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from mtl.data.folder.voc_folder import VOCFolder
-from mtl.evaluation.data_check import check_data
-from mtl.evaluation.data_findings import Finding
-from mtl.evaluation.data_page import data_page
-from mtl.evaluation.label_agreement import disagreements
+from mtl.evaluation.data.data_check import check_data
+from mtl.evaluation.data.data_findings import Finding
+from mtl.evaluation.data.data_page import data_page
+from mtl.evaluation.data.label_agreement import disagreements
 from mtl.task import Task
 from tests.contract.kit import folders
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mtl.evaluation.delta_m import Metric, delta_m, delta_m_flat, delta_m_per_task, mean_rank
+from mtl.evaluation.tables.delta_m import Metric, delta_m, delta_m_flat, delta_m_per_task, mean_rank
 
 # MTAN-SegNet on NYUv2 as in the papers of the nash-mtl family; the last two columns are the published flat figure
 # (lower is better) and LibMTL's definition computed apart

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from mtl.cli.main import main
-from mtl.evaluation.html_page import write_page_of_comparison, write_page_of_run
-from mtl.evaluation.results_of_run import costs, metrics_by_part
+from mtl.evaluation.tables.html_page import write_page_of_comparison, write_page_of_run
+from mtl.evaluation.tables.results_of_run import costs, metrics_by_part
 
 RESULTS = {
     "test/boxes/map": 0.5,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mtl.evaluation.intervals import Draws, holm, interval, paired_p
+from mtl.evaluation.tables.intervals import Draws, holm, interval, paired_p
 
 
 def of_means(*sets: list[float]) -> tuple[float, float] | None:

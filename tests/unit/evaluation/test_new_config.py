@@ -12,7 +12,7 @@ from mtl.cli.main import main
 from mtl.config.merge import read_config
 from mtl.data.folder.module import FolderDataModule
 from mtl.evaluation.build import build_data
-from mtl.evaluation.new_config import new_config, write_new
+from mtl.evaluation.data.new_config import new_config, write_new
 from tests.contract.kit import folders
 from tests.contract.kit.folders import (
     BOXES,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mtl.evaluation.picture_copies import PictureCopies
-from mtl.evaluation.prediction_files import Found
+from mtl.evaluation.predictions.picture_copies import PictureCopies
+from mtl.evaluation.predictions.prediction_files import Found
 
 
 def picture(number: int) -> Found:

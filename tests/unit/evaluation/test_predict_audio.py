@@ -14,7 +14,7 @@ from mtl.backbones.audio.convolutions import AudioConvolutions
 from mtl.backbones.text.bilstm import BiLSTM
 from mtl.cli.predict import predict
 from mtl.data.audio.noise_file import write_noise
-from mtl.evaluation.predict_audio import predict_audio
+from mtl.evaluation.predictions.predict_audio import predict_audio
 from mtl.heads.sequence.ctc import CTCHead
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.inputs.input import input_kind

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from mtl.backbones.image.residual_fpn import ResidualFPN
-from mtl.evaluation.predict_folder import predict_folder
+from mtl.evaluation.predictions.predict_folder import predict_folder
 from mtl.heads.detection.centernet import CenterNetHead
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.model import MultiTaskModel
@@ -293,11 +293,11 @@ def test_a_copy_that_cannot_be_drawn_costs_no_result(
     def annotate(*_: Any) -> None:
         raise ZeroDivisionError("no height")
 
-    monkeypatch.setattr("mtl.evaluation.prediction_files.annotate", annotate)
+    monkeypatch.setattr("mtl.evaluation.predictions.prediction_files.annotate", annotate)
     found = predict_folder(model(), folder, tmp_path / "out", 64)
     assert (found["pictures"], len(found["not_drawn"])) == (4, 4)
     assert "no height" in found["not_drawn"]["wide.png"]
-    monkeypatch.setattr("mtl.evaluation.predict_folder.read_fitted", annotate)
+    monkeypatch.setattr("mtl.evaluation.predictions.predict_folder.read_fitted", annotate)
     with pytest.raises(ValueError, match="none of the 5 pictures"):
         predict_folder(model(), folder, tmp_path / "out", 64)
 

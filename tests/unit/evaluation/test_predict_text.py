@@ -9,7 +9,7 @@ import torch
 
 from mtl.backbones.image.seed_cnn import SeedCNN
 from mtl.backbones.text.bilstm import BiLSTM
-from mtl.evaluation.predict_text import predict_text
+from mtl.evaluation.predictions.predict_text import predict_text
 from mtl.heads.sequence.tagging import TaggingHead
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.inputs.input import input_kind

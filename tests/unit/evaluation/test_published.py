@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mtl.cli.main import main
-from mtl.evaluation.published import beside_published, read_published
-from mtl.evaluation.report import read_report
+from mtl.evaluation.tables.published import beside_published, read_published
+from mtl.evaluation.tables.report import read_report
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLES = sorted((ROOT / "configs/published").glob("*.csv"))

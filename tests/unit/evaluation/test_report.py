@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mtl.evaluation.report import FAILED, read_report
-from mtl.evaluation.report_files import latex, markdown, write_report
-from mtl.evaluation.report_pictures import pareto_front
+from mtl.evaluation.tables.report import FAILED, read_report
+from mtl.evaluation.tables.report_files import latex, markdown, write_report
+from mtl.evaluation.tables.report_pictures import pareto_front
 
 JUDGED: dict[str, Any] = {
     "boxes": {"monitor": "map", "lower_is_better": []},

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, mean_absolute_error, r2_score, roc_auc_score
 
-from mtl.evaluation.resampling import STATISTICS, draw_weights, percentiles
+from mtl.evaluation.tables.resampling import STATISTICS, draw_weights, percentiles
 
 
 def test_every_statistic_is_that_of_the_repeated_samples() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from mtl.cli.main import main
 from mtl.data.folder.voc_folder import VOCFolder
-from mtl.evaluation.show_batches import show_batches, target_pictures
+from mtl.evaluation.data.show_batches import show_batches, target_pictures
 from mtl.targets.overlay import Boxes
 from mtl.task import InputSpec
 

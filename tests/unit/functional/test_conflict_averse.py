@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.functional.conflict_averse import conflict_averse_weights
 from mtl.functional.gramian import decompose
+from mtl.functional.solvers.conflict_averse import conflict_averse_weights
 
 
 def gap(rows_KP: Tensor, added_K: Tensor, c: float) -> float:

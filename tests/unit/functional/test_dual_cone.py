@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from mtl.functional.dual_cone import project_dual_cone
 from mtl.functional.gramian import decompose
+from mtl.functional.solvers.dual_cone import project_dual_cone
 
 
 def test_two_conflicting_tasks_by_hand() -> None:

@@ -1,6 +1,6 @@
 import torch
 
-from mtl.functional.interior_point import interior_point
+from mtl.functional.solvers.interior_point import interior_point
 
 
 def test_complementary_and_feasible_after_the_fixed_steps() -> None:

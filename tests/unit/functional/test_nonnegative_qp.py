@@ -5,8 +5,8 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
-import mtl.functional.nonnegative_qp as module
-from mtl.functional.nonnegative_qp import nonnegative_qp
+import mtl.functional.solvers.nonnegative_qp as module
+from mtl.functional.solvers.nonnegative_qp import nonnegative_qp
 
 
 def problem(num: int, rank: int, seed: int, scale: float = 0.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from mtl.functional.gramian import decompose
-from mtl.functional.power_equation import solve_power_equation
+from mtl.functional.solvers.power_equation import solve_power_equation
 
 
 def rows(num: int, spread: float, conflict: float, seed: int = 0) -> Tensor:

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from mtl.functional.gramian import decompose
-from mtl.functional.simplex import min_norm_point, project_simplex
+from mtl.functional.solvers.simplex import min_norm_point, project_simplex
 
 
 def two(first: float, second: float, cosine: float) -> Tensor:

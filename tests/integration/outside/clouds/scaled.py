@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.architectures.architecture import Architecture
-from mtl.architectures.whole_view import whole
+from mtl.architectures.parts.whole_view import whole
 from mtl.backbones.backbone import Backbone
 from mtl.features import Features
 

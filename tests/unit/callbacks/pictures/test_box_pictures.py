@@ -9,7 +9,7 @@ from PIL import Image
 from mtl.callbacks.pictures import box_pictures
 from mtl.callbacks.pictures.box_pictures import BoxPictures
 from mtl.callbacks.tracking.results import Results
-from mtl.evaluation.report import read_results
+from mtl.evaluation.tables.report import read_results
 from mtl.runs.metrics_csv import MetricsCSV
 
 

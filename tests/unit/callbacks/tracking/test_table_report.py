@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from mtl.backbones.table.mlp import TableMLP
 from mtl.callbacks.tracking.table_report import TableReport
 from mtl.data.table.csv_table import CsvTable
-from mtl.evaluation.table_report import whole_split
+from mtl.evaluation.tables.table_report import whole_split
 from mtl.heads.whole.calibrated import CalibratedHead
 from mtl.heads.whole.regression import RegressionHead
 from mtl.module import MultiTaskLightningModule

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mtl.data.folder.coco_folder import COCOFolder
-from mtl.data.sets.coco_detection import CLASSES
+from mtl.data.sets.benchmarks.coco_detection import CLASSES
 from mtl.targets.detection import ignored
 
 ROOT = Path(__file__).resolve().parents[4]

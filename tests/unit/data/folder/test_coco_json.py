@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mtl.data.folder.annotations import Checks
-from mtl.data.folder.coco_json import ListedPicture, read_coco
+from mtl.data.folder.files.coco_json import ListedPicture, read_coco
 from mtl.data.folder.findings import DataReport
 
 CONTENT: dict[str, Any] = {

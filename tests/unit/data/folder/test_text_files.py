@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mtl.data.folder.text_files import read_text
+from mtl.data.folder.files.text_files import read_text
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])

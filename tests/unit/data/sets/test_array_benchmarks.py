@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from mtl.cli.main import main
-from mtl.data.sets.cityscapes import Cityscapes
-from mtl.data.sets.nyuv2 import NYUv2
-from mtl.evaluation.published import beside_published, read_published
-from mtl.evaluation.report import read_report
+from mtl.data.sets.benchmarks.cityscapes import Cityscapes
+from mtl.data.sets.benchmarks.nyuv2 import NYUv2
+from mtl.evaluation.tables.published import beside_published, read_published
+from mtl.evaluation.tables.report import read_report
 
 ROOT = Path(__file__).resolve().parents[4]
 H, W = 12, 16

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtl.data.sets.bdd100k import BDD100K
+from mtl.data.sets.benchmarks.bdd100k import BDD100K
 from tests.unit.data.conftest import Writer
 
 OBJECTS: list[dict[str, Any]] = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mtl.data.sets.coco_detection import CLASSES, COCODetectionData
+from mtl.data.sets.benchmarks.coco_detection import CLASSES, COCODetectionData
 
 
 @pytest.fixture

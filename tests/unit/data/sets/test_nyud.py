@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mtl.data.sets.nyud import NYUD
+from mtl.data.sets.benchmarks.nyud import NYUD
 
 H, W = 24, 32
 

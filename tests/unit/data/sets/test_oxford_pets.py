@@ -11,7 +11,7 @@ from torchvision.datasets import OxfordIIITPet
 
 from mtl.batch import IGNORE_INDEX
 from mtl.data.augment.augment import Augment
-from mtl.data.sets.oxford_pets import BREEDS, OxfordPets
+from mtl.data.sets.benchmarks.oxford_pets import BREEDS, OxfordPets
 
 TRAINVAL = [(f"Abyssinian_{i}", 1, 1) for i in range(5)] + [(f"yorkshire_terrier_{i}", 37, 2) for i in range(5)]
 TEST = [("american_bulldog_1", 2, 2)]

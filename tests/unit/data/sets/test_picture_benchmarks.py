@@ -9,9 +9,9 @@ import torch
 
 from mtl.data.mixed.mixed_set import PART
 from mtl.data.mixed.module import MixedData
-from mtl.data.sets.celeba import ATTRIBUTES, CelebA
-from mtl.data.sets.multi_mnist import MultiMNIST
-from mtl.data.sets.office import Office31, OfficeHome
+from mtl.data.sets.benchmarks.celeba import ATTRIBUTES, CelebA
+from mtl.data.sets.benchmarks.multi_mnist import MultiMNIST
+from mtl.data.sets.benchmarks.office import Office31, OfficeHome
 from tests.unit.data.conftest import Writer
 
 

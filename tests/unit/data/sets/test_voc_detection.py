@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from torchvision.datasets import VOCDetection
 
-from mtl.data.sets.voc_detection import CLASSES, VOCDetectionData
+from mtl.data.sets.benchmarks.voc_detection import CLASSES, VOCDetectionData
 from mtl.targets.detection import ignored
 
 

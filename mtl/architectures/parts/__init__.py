@@ -1,0 +1,1 @@
+"""What several architectures share: columns, stages, passes for each task, first predictions."""

@@ -1,0 +1,1 @@
+"""What compare, sweep and report share."""

@@ -1,0 +1,34 @@
+"""Read the config of every row of a comparison before its first run, so that a typo costs a second and not a night."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mtl.config.command_line import read_command_line
+from mtl.config.yaml_lines import ConfigError, dump_yaml
+from mtl.experiments.queued_run import QueuedRun
+
+
+def refuse_wrong_rows(runs: Sequence[QueuedRun], flags: Sequence[str]) -> None:
+    """Refuse what the runs would refuse when they read their config; nothing is written into their folders.
+
+    Args:
+        runs: the runs; one of each folder is read.
+        flags: words that every run gets.
+
+    Raises:
+        ConfigError: naming the row, or the line or flag that is wrong for all.
+    """
+    from mtl.cli.trainer.parser import Settings  # imports Lightning
+
+    with tempfile.TemporaryDirectory() as folder:
+        overlay = Path(folder) / "overlay.yaml"
+        for run in {run.folder: run for run in runs}.values():
+            overlay.write_text(dump_yaml(run.settings()), "utf-8")
+            words = [str(overlay) if word == str(run.settings_file) else word for word in run.words(flags)]
+            try:
+                Settings(read_command_line("fit", words))
+            except ConfigError as error:
+                of_row = error.origin is not None and str(overlay) in str(error.origin)
+                where = f"row {run.folder.name!r} of the comparison: " if of_row else ""
+                raise ConfigError(f"{where}{error.message}", None if of_row else error.origin) from error

@@ -1,0 +1,1 @@
+"""The commands of Lightning's trainer: fit, validate and test."""

@@ -1,0 +1,250 @@
+"""A config for a folder of pictures: data, splits, sizes and a model that trains at once, with comments."""
+
+import os
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtl.config.schema import find_class
+from mtl.data.csv_rows import read_csv
+from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.findings import DataReport
+from mtl.data.folder.module import FolderDataModule
+from mtl.data.folder.picture_names import match_names
+from mtl.data.folder.splits import SPLITS, read_splits
+from mtl.data.folder.stratify import stratified_splits
+from mtl.data.formats.format import sample, splits_by_folder
+from mtl.data.formats.recognise import Recognised, recognise
+from mtl.data.formats.table import splits_of_table
+from mtl.data.images import read_header
+from mtl.data.module import JointDataModule
+from mtl.evaluation.data.config_text import config_text
+from mtl.evaluation.data.picture_groups import picture_groups
+from mtl.evaluation.data.proposal import Proposal, Statistics, propose
+
+FRACTIONS = (0.7, 0.15, 0.15)
+_MOST_HEADERS = 500
+_SPLIT_FOLDERS = ("splits", "ImageSets/Main", "ImageSets", ".")
+
+
+@dataclass
+class NewConfig:
+    """What `new` writes.
+
+    Args:
+        recognised: what the folder holds.
+        proposal: sizes and model.
+        splits: names by split where files must be written; empty where the data define all three.
+        counts: pictures by split.
+        notes: what the user should know.
+    """
+
+    recognised: Recognised
+    proposal: Proposal
+    splits: dict[str, list[str]]
+    counts: dict[str, int]
+    notes: list[str] = field(default_factory=list)
+
+
+def new_config(
+    root: Path, fractions: tuple[float, float, float] = FRACTIONS, group: str | None = None, seed: int = 0
+) -> NewConfig:
+    """Look at a folder and propose a config.
+
+    Args:
+        root: the folder.
+        fractions: shares of train, val and test, where the folder defines no splits.
+        group: regular expression; pictures whose names have the same first group, or the same match, stay together.
+        seed: of the splits.
+
+    Raises:
+        ValueError: if the folder holds nothing that is known, or its annotations are damaged.
+    """
+    found = recognise(root)
+    data, records = _read(found)
+    if not records:
+        raise ValueError(f"{root!s} has annotations ({', '.join(found.formats)}), but none of their pictures is there.")
+    notes = list(found.notes)
+    given = _given_splits(found, data, [record.name for record in records])
+    if all(given.get(split) for split in SPLITS):
+        splits, counts = _own_way(found, data, given), {split: len(given[split]) for split in SPLITS}
+    else:
+        splits = _drawn(found, records, given, fractions, group, seed, notes)
+        counts = {split: len(names) for split, names in splits.items()}
+    statistics = _statistics(records, data, given.get("train") or splits.get("train") or [])
+    return NewConfig(found, propose(found, statistics, notes), splits, counts, notes)
+
+
+def _read(found: Recognised) -> tuple[FolderDataModule, list[AnnotatedImage]]:
+    """The data module, and the records of all pictures with their labels."""
+    cls = find_class(found.class_path, JointDataModule)
+    assert cls is not None
+    assert issubclass(cls, FolderDataModule)
+    skip: dict[str, Any] = {"on_bad_box": "skip", "on_unknown_class": "skip", "on_bad_image": "skip"}
+    data = cls(root=str(found.root), **found.init_args, **skip)
+    names = data.names()
+    records = [record for record in map(data.record, names) if record.path.is_file()]
+    if data.csv_labels:
+        data.csv_labels.read(names, DataReport("new"))
+        data.csv_labels.add_to(records, "", DataReport("new"))
+    for record in records:
+        record.maps = {task: files.file(data.root, record.name) for task, files in data.map_tasks.items()}
+    return data, records
+
+
+def _given_splits(found: Recognised, data: FolderDataModule, names: list[str]) -> dict[str, list[str]]:
+    """The splits that the folder defines: by files, a column, the annotations, or folders; some may be missing."""
+    for folder in _SPLIT_FOLDERS:
+        if (found.root / folder / "train.txt").is_file():
+            written = read_splits(found.root / folder)
+            if splits := _known(written, names):
+                data.splits = folder
+                return splits
+    try:
+        if splits := _known(data.read_splits(names), names):
+            return splits
+    except ValueError:
+        pass  # it needs files of splits, and there are none
+    if found.split_column is not None:
+        file, key = found.root / found.init_args["labels_csv"], found.init_args.get("labels_key", "image")
+        if splits := _known(splits_of_table(file, key, found.split_column), names):
+            return splits
+    return splits_by_folder(names)
+
+
+def _known(splits: Mapping[str, list[str]], names: list[str]) -> dict[str, list[str]]:
+    """The splits with the names of pictures; empty if most of what is written is no picture."""
+    known: dict[str, list[str]] = {}
+    for split, wanted in splits.items():
+        matches = match_names(wanted, names)
+        if len(matches) < len(wanted) / 2:
+            return {}
+        known[split] = sorted({match.name for match in matches.values()})
+    return known if known.get("train") else {}
+
+
+def _own_way(found: Recognised, data: FolderDataModule, given: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Files to write for splits that the data module does not read itself; none for `splits/*.txt` and its own."""
+    if data.splits == "splits" and (found.root / "splits" / "train.txt").is_file():
+        return {}
+    if data.splits != "splits":
+        found.init_args["splits"] = data.splits
+        return {}
+    try:
+        names = [name for split in given.values() for name in split]
+        own = _known(data.read_splits(names), names)
+    except ValueError:
+        own = {}
+    return {} if own == given else dict(given)
+
+
+def _drawn(
+    found: Recognised,
+    records: list[AnnotatedImage],
+    given: dict[str, list[str]],
+    fractions: tuple[float, float, float],
+    group: str | None,
+    seed: int,
+    notes: list[str],
+) -> dict[str, list[str]]:
+    """All three splits: what is given stays as it is, the rest is drawn from the pictures left."""
+    rows = _group_cells(found)
+    groups = picture_groups(records, group, rows, notes)
+    labels = {record.name: _labels(record) for record in records}
+    if not given:
+        notes.append("splits are drawn: every class has its share in each, near copies stay together.")
+        return stratified_splits(labels, fractions, groups, seed)
+    if "val" in given:
+        notes.append("there are no test pictures: val is tested as well, so test numbers are too good.")
+        return {**given, "test": list(given["val"])}
+    share = fractions[1] / (fractions[0] + fractions[1])
+    inside = {name: labels[name] for name in given["train"] if name in labels}
+    drawn = stratified_splits(inside, (1 - share, share), groups, seed)
+    if "test" in given:
+        notes.append("val is drawn from the training pictures; test stays as it is.")
+        return {**drawn, "test": given["test"]}
+    return stratified_splits(inside, fractions, groups, seed)
+
+
+def _group_cells(found: Recognised) -> dict[str, str]:
+    if found.group_column is None:
+        return {}
+    key = found.init_args.get("labels_key", "image")
+    rows = read_csv(found.root / found.init_args["labels_csv"], [key, found.group_column]).rows
+    return {row[key].strip(): row[found.group_column].strip() for row in rows}
+
+
+def _labels(record: AnnotatedImage) -> list[Hashable]:
+    own: list[Hashable] = [("boxes", name) for name in set(record.classes)]
+    for task, value in record.labels.items():
+        if isinstance(value, int | np.integer):
+            own.append((task, int(value)))
+        elif not isinstance(value, float):
+            own += [(task, index) for index, there in enumerate(value) if there == 1]
+    return own
+
+
+def _statistics(records: list[AnnotatedImage], data: FolderDataModule, train: list[str]) -> Statistics:
+    sizes, sides = [], []
+    for record in sample_of(records):
+        try:
+            header = read_header(record.path)
+        except ValueError:
+            continue
+        sizes.append((header.height, header.width))
+        if len(record.boxes):
+            sides += list((record.boxes[:, 2:] - record.boxes[:, :2]).min(1) / max(header.height, header.width))
+    inside = set(train)
+    mine = [record for record in records if record.name in inside] or records
+    classes = Counter(name for record in mine for name in record.classes)
+    labels: dict[str, Counter[str]] = {}
+    for record in mine:
+        for task, value in record.labels.items():
+            if isinstance(value, int | np.integer) and task in data.tasks:
+                labels.setdefault(task, Counter())[data.tasks[task].class_name(int(value))] += 1
+    return Statistics(
+        len(mine), sizes, [float(side) for side in sides if side > 0], classes, dict(labels), dict(data.tasks)
+    )
+
+
+def sample_of(records: list[AnnotatedImage]) -> list[AnnotatedImage]:
+    """At most 500 records, spread evenly.
+
+    Args:
+        records: all of them.
+    """
+    chosen = set(sample([record.name for record in records], _MOST_HEADERS))
+    return [record for record in records if record.name in chosen]
+
+
+def write_new(found: NewConfig, to: Path, root: Path) -> list[Path]:
+    """Write the config, and files of splits where the data define none, in a folder beside it.
+
+    Args:
+        found: what `new_config` proposes.
+        to: the config.
+        root: folder of the data, as the config is to name it.
+
+    Returns:
+        The files.
+
+    Raises:
+        FileExistsError: if one of them is there.
+    """
+    folder = to.parent / f"{to.stem}_splits"
+    files = [to, *(folder / f"{split}.txt" for split in found.splits)]
+    for file in files:
+        if os.path.lexists(file):
+            raise FileExistsError(f"{str(file)!r} is there already. Give --to another name, or remove it.")
+    place = os.path.abspath(folder) if root.is_absolute() else Path(os.path.relpath(folder, root)).as_posix()
+    text = config_text(found.recognised, found.proposal, root, place if found.splits else None, found.notes, to)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(text, encoding="utf-8")
+    for split, names in found.splits.items():
+        folder.mkdir(exist_ok=True)
+        (folder / f"{split}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    return files

@@ -1,0 +1,1 @@
+"""Results of runs side by side: tables, intervals, pictures and pages."""

@@ -1,0 +1,1 @@
+"""Small problems that balancing methods solve in every step."""
