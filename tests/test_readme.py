@@ -73,6 +73,11 @@ def test_command_of_mtl_is_understood(
     elif words[:1] == ["data"]:  # not from the network
         assert words[1] in sources()
         words = [*words, "--help"]
+    elif words[:1] == ["new"]:
+        for place in (tmp_path / f"{kind}/{number}.png" for kind in ("cats", "dogs") for number in range(6)):
+            place.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (64, 64), "gray").save(place)
+        words = [words[0], str(tmp_path), "--to", str(tmp_path / "mine.yaml")]
     elif words[:1] == ["runs"]:  # a fresh clone has none
         words = [*words, "--runs_root", str(tmp_path)]
     elif words[:1] == ["affinity"]:
