@@ -10,10 +10,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# whole comparisons, exports and contract tests, half a minute or more each: other tests take their parts
+LONG = {"add_a_method", "add_an_architecture", "from_a_run_to_a_device", "read_results"}
+RUNS = [pytest.param(path, id=path.stem, marks=[pytest.mark.nightly] * (path.stem in LONG)) for path in NOTEBOOKS]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("notebook", RUNS)
 def test_notebook_runs(notebook: Path) -> None:
     execute = Path(sys.executable).with_name("jupyter-execute")
     if not execute.is_file():
