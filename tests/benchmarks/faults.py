@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
+from tests.benchmarks import fault_data_cases  # noqa: F401, its cases join CASES
 from tests.benchmarks.fault_cases import CASES
 from tests.benchmarks.fault_commands import Bench
 
