@@ -11,6 +11,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 from mtl.config.foreign_files import UnsafeFile, read_small
+from mtl.errors import printable
 
 log = logging.getLogger(__name__)
 _MOST_BYTES = 1_000_000_000
@@ -83,7 +84,9 @@ class DataReport:
         for (kind, action), group in groups.items():
             first = group[0]
             where = " ".join(part for part in (first.split, first.image, first.detail) if part)
-            lines.append(f"  {action:<12} {len(group):>5} x {kind}: {where}{', ...' if len(group) > 1 else ''}")
+            lines.append(
+                f"  {action:<12} {len(group):>5} x {kind}: {printable(where, 1000)}{', ...' if len(group) > 1 else ''}"
+            )
         return "\n".join(lines)
 
     def explain_skipped(self, split: str) -> str:
@@ -122,7 +125,7 @@ class DataReport:
         if os.path.lexists(path) and not read_small(path, _MOST_BYTES).startswith(",".join(head).encode()):
             raise UnsafeFile(f"report_csv {str(path)!r} exists, and holds no findings. Give it another name.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             writer = csv.writer(file)
             writer.writerow(head)
             writer.writerows(astuple(finding) for finding in self.findings)

@@ -133,9 +133,13 @@ def test_pictures_that_are_none_are_skipped_where_that_is_wanted(voc_root: Path)
     assert voc(voc_root, on_unknown_class="skip", on_bad_box="skip")["p1"] == (1, None)
 
 
-def test_a_name_that_is_not_utf_8_is_refused_where_it_is_used(voc_root: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_refused_where_it_is_used(
+    voc_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     os.rename(voc_root / "images/p1.png", os.fsencode(str(voc_root / "images")) + b"/p\xe9.png")
-    assert "p0" in voc(voc_root, splits="splits")  # the splits do not name it
+    assert "p0" in voc(voc_root, splits="splits", report_csv=str(tmp_path / "report.csv"))  # the splits do not name it
+    assert "p\\udce9" in (tmp_path / "report.csv").read_text("utf-8")
+    caplog.text.encode()
     with pytest.raises(ValueError, match=r"the name of file 'p\\udce9' is not UTF-8"):
         voc(voc_root, fractions=[0.8, 0.2])
 
