@@ -248,6 +248,7 @@ class Balanced:
         self.trainer: Any = SimpleNamespace(
             accumulate_grad_batches=1,
             precision_plugin=SimpleNamespace(scaler=None),
+            optimizers=[],
             strategy=SimpleNamespace(root_device=setting.device, model=setting.module),
             callbacks=[],
             global_step=0,
