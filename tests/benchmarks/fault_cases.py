@@ -251,13 +251,13 @@ def one_folder(bench: Bench) -> Outcome:
     words = ["fit", "--allow", "tests", "--resume", "runs/tiny/shared", *inject("Slow")]
     done = sorted((one.wait() for one in [bench.start(words), bench.start(words)]), key=lambda one: str(one.code))
     said = find(done[1].text, "is in use by")
-    return Outcome(done[1], done[0].code == 0 and ended(done[1]) and bool(said), said, bench.same_end("shared"))
+    return Outcome(done[1], done[0].code == 0 and ended(done[1], code=2) and bool(said), said, bench.same_end("shared"))
 
 
-def ended(done: Done, pattern: str = "") -> bool:
+def ended(done: Done, pattern: str = "", code: int = 1) -> bool:
     """Whether a command ended by itself, in a few words, and left nothing running."""
     quiet = not done.left and "Traceback" not in done.text
-    return done.code == 1 and quiet and re.search(f"error: .*{pattern}", done.text) is not None
+    return done.code == code and quiet and re.search(f"error: .*{pattern}", done.text) is not None
 
 
 def make_pictures(folder: Path) -> None:
