@@ -19,6 +19,7 @@ class Classification(Target):
     """A class index; -100 in a batch where it is not annotated."""
 
     kind = "classification"
+    judged_as = "classes"
     form = "one class index (int64 scalar)"
     needs_classes = True
     whole_sample = True

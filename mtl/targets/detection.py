@@ -33,6 +33,7 @@ class Detection(Target):
     form = "boxes [N,4] with a class index each"
     needs_classes = True
     silence_denies = True
+    judged_as = "boxes"
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ class Target(ABC):
     takes_columns: ClassVar[bool] = False  # a table may hold it in one column for each class
     whole_sample: ClassVar[bool] = False  # one answer for the sample: parts of several samples have none
     silence_denies: ClassVar[bool] = False  # a class that a label does not name is said not to be there
+    judged_as: ClassVar[str] = ""  # `boxes` or `classes`: pictures of the evaluation hold predictions against labels so
 
     def __init__(self, task: Task) -> None:
         if self.needs_classes and task.num_classes < 1:

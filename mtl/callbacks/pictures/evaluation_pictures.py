@@ -19,6 +19,7 @@ from mtl.inputs.image import image_of
 from mtl.metrics.detection_matching import SIZES, ImageBoxes, confusions, curve_of, match_all
 from mtl.runs.metrics_csv import run_folder
 from mtl.targets.detection import PADDING_LABEL, ignored
+from mtl.targets.target import target_of
 from mtl.task import Task
 
 
@@ -73,12 +74,9 @@ class EvaluationPictures(Callback):
                 task = tasks.get(name)
                 if task is None or name not in batch:
                     continue
-                bad_B = None
-                if task.kind == "detection":
-                    bad_B = self._add_boxes(task, found, batch)
-                elif task.kind == "classification":
-                    bad_B = self._add_answers(task, found, batch)
-                if bad_B is not None:
+                judge = {"boxes": self._add_boxes, "classes": self._add_answers}.get(target_of(task).judged_as)
+                if judge is not None:
+                    bad_B = judge(task, found, batch)
                     badness = bad_B if badness is None else badness + bad_B
             if badness is not None:
                 self._keep_worst(pl_module, outputs, batch, badness, tasks)

@@ -24,8 +24,9 @@ def disagreements(
         tasks: the tasks, by name.
         names: of the samples.
     """
-    objects = [task for task in tasks.values() if target_of(task).silence_denies and task.kind == "detection"]
-    others = [task for task in tasks.values() if task.kind == "classification"]
+    judged = {name: target_of(task) for name, task in tasks.items()}
+    objects = [tasks[name] for name, target in judged.items() if target.silence_denies and target.judged_as == "boxes"]
+    others = [tasks[name] for name, target in judged.items() if target.judged_as == "classes"]
     told: set[tuple[Place, str]] = set()
     for task in objects:
         annotated = {place: shown for place, shown in samples.items() if shown[task.name] is not None}

@@ -13,6 +13,7 @@ from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.predictions.prediction_files import Found
 from mtl.targets.overlay import Boxes
+from mtl.targets.target import target_of
 from mtl.task import Task
 
 Row = tuple[int, str, list[float], float]  # class index over all tasks, its name, xyxy px, score
@@ -32,7 +33,7 @@ class AnnotationFormat(ABC):
 
     def __init__(self, output: Path, tasks: Mapping[str, Task]) -> None:
         self.output, self.tasks = output, tasks
-        detection = [task for task in tasks.values() if task.kind == "detection"]
+        detection = [task for task in tasks.values() if target_of(task).judged_as == "boxes"]
         # classes of several tasks need distinct names
         self.names = {
             (task.name, label): task.class_name(label)

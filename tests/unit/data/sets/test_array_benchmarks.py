@@ -117,6 +117,7 @@ DEEPLAB = {"model.backbone.init_args.weights": "null"}
 SEGNET = {"model.backbone.init_args.widths": "[4, 4, 4, 4, 4]"}
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "table", "labels", "network"),
