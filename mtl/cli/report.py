@@ -7,6 +7,7 @@ from rich.console import Console
 
 from mtl.cli.queue.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.foreign_files import own_folder
+from mtl.evaluation.tables.fronts import fronts, table_of_fronts
 from mtl.evaluation.tables.html_page import write_page_of_run
 from mtl.evaluation.tables.published import beside_published, read_published
 from mtl.evaluation.tables.report import read_report
@@ -29,6 +30,8 @@ def report(arguments: list[str]) -> None:
     parser.add_argument("--run", type=Path, help="one run: write its report.html, a page that needs no other file")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="print the table of these experiments, write no file")
     parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="with --rows: columns, as boxes/map50")
+    fronts_help = "fronts and hypervolumes of the rows of a comparison whose names begin so, such as COSMOS Fixed"
+    parser.add_argument("--fronts", nargs="+", metavar="NAME", help=fronts_help)
     parser.add_argument("--published", metavar="TABLE", help="also show the rows in a table of configs/published")
     add_wandb_flag(parser)
     options = parser.parse_args(arguments)
@@ -36,8 +39,8 @@ def report(arguments: list[str]) -> None:
     if (options.run is None) == (options.runs is None):
         parser.error("give --runs FOLDER for a comparison, or --run RUN for the page of one run")
     if options.run is not None:
-        if options.rows or options.metrics or options.published or options.wandb != "off":
-            parser.error("--run writes the page of one run; --rows, --metrics, --published and --wandb go with --runs")
+        if options.rows or options.metrics or options.fronts or options.published or options.wandb != "off":
+            parser.error("--run writes the page of one run; all other options go with --runs")
         own_folder(options.run)
         console.print(f"written: {write_page_of_run(options.run)}", soft_wrap=True)
         return
@@ -46,11 +49,17 @@ def report(arguments: list[str]) -> None:
         if options.metrics:
             parser.error("--metrics needs --rows; the report of a comparison shows what its tasks are judged by")
         write_comparison(console, options.runs, options.wandb)
+        if options.fronts:
+            text = table_of_fronts(fronts(read_report(options.runs), options.fronts))
+            (options.runs / "fronts.md").write_text(text + "\n", encoding="utf-8")
+            console.print(text, markup=False, soft_wrap=True)
         if table is not None:
             text = beside_published(read_report(options.runs), table)
             (options.runs / "published.md").write_text(text + "\n", encoding="utf-8")
             console.print(text, markup=False, soft_wrap=True)
         return
+    if options.fronts:
+        parser.error("--fronts is of a comparison; leave out --rows")
     if options.wandb != "off":
         parser.error("--rows writes no file that could go to W&B; leave out --wandb")
     found = read_report(options.runs, options.rows)
