@@ -85,7 +85,7 @@ def test_two_processes_on_the_cpu_train_by_ddp_and_test(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.ddp
-@pytest.mark.parametrize("at", ["features", "parameters"])
+@pytest.mark.parametrize("at", ["features", pytest.param("parameters", marks=pytest.mark.nightly)])
 def test_two_processes_train_shards_balanced_with_averaged_weights(at: str, tmp_path: Path) -> None:
     (tmp_path / "digits_balanced.yaml").write_text(
         "trainer: {callbacks: [{class_path: EMA, init_args: {decay: 0.9}}, "

@@ -35,7 +35,7 @@ from tests.contract.kit.ranks import (
     uneven,
     without_batch_norm,
 )
-from tests.contract.kit.runs import Norms, Scenes, at_all_places, module, trainer
+from tests.contract.kit.runs import Norms, Scenes, at_all_places, in_turns, module, trainer
 
 
 class Sharded(FullySharded):
@@ -118,7 +118,7 @@ def test_shards_make_the_steps_of_one_process(case: str, run_ranks: RunRanks) ->
 
 
 @pytest.mark.ddp
-@pytest.mark.parametrize(("cls", "at"), at_all_places())
+@pytest.mark.parametrize(("cls", "at"), in_turns(at_all_places(), 3, 4))
 def test_shards_obey_every_method_or_are_refused_by_name(cls: type[Method], at: str, run_ranks: RunRanks) -> None:
     example(cls)  # skips where a package is missing
     if at == "parameters" and issubclass(cls, GradientAggregation):
