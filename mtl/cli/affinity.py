@@ -22,6 +22,7 @@ from mtl.cli.queue.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.foreign_files import own_folder
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
+from mtl.config.shipped import own_or_shipped
 from mtl.config.yaml_lines import ConfigError, shown
 from mtl.data.module import JointDataModule
 from mtl.discovery import concrete_subclasses
@@ -40,6 +41,7 @@ def affinity(arguments: list[str]) -> None:
         arguments: what follows `affinity`.
     """
     options = _affinity_parser().parse_args(arguments)
+    options.config = options.config and own_or_shipped(options.config)
     if (options.run is None) == (options.config is None):
         raise ConfigError("`affinity` needs --run RUN for a trained model, or --config FILE to look at labels alone.")
     if options.run is None and options.checkpoints:
@@ -84,6 +86,7 @@ def group(arguments: list[str]) -> None:
         arguments: what follows `group`.
     """
     options = _group_parser().parse_args(arguments)
+    options.config = own_or_shipped(options.config)
     if not options.affinity.is_file():
         raise FileNotFoundError(f"there is no {str(options.affinity)!r}; `python -m mtl affinity` writes it.")
     found = read_affinity(options.affinity)
