@@ -1,4 +1,4 @@
-"""The build step that puts `configs/` of the checkout into a wheel, as `mtl/configs`; `mtl.config.shipped` finds it there.
+"""The build step that puts `configs/` of the checkout into a wheel, as `mtl/configs`, where `mtl.config.shipped` looks.
 
 pyproject.toml names the class. The file is run by a build, which has setuptools and nothing of `mtl`; an editable
 installation reads the configs of the checkout and needs no copy.

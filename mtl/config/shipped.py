@@ -1,7 +1,7 @@
 """Configs that come with the package: of the checkout, or of the folder `mtl/configs` that a wheel holds.
 
-A file of the current folder always comes first: `configs/digits.yaml`, or `digits.yaml` for short, names the copy of the
-package where there is no such file.
+A file of the current folder always comes first: `configs/digits.yaml`, or `digits.yaml` for short, names the copy of
+the package where there is no such file.
 """
 
 from pathlib import Path
