@@ -32,10 +32,10 @@ class Optim:
             when half of all steps are done, as in the published protocols of dense tasks.
         warmup_steps: steps of linear warm-up; a value below 1 is a share of all steps.
         final_lr: learning rate at the end, as a share of the peak.
-        layer_decay: factor on the learning rate for each stage further from the heads, for backbones in stages: the last
-            stage has `layer_decay`, the one before its square, and so on; 1 for none. It multiplies `lr_factors`.
-        scheduler: a class of `torch.optim.lr_scheduler` with its arguments, stepped after every optimiser step, in place
-            of `schedule`, `warmup_steps` and `final_lr`.
+        layer_decay: factor on the learning rate for each stage further from the heads, for backbones in stages: the
+            last stage has `layer_decay`, the one before its square, and so on; 1 for none. It multiplies `lr_factors`.
+        scheduler: a class of `torch.optim.lr_scheduler` with its arguments, stepped after every optimiser step, in
+            place of `schedule`, `warmup_steps` and `final_lr`.
         fused: let one kernel update all parameters where PyTorch has one (Adam, AdamW, SGD, Adagrad), unless the
             optimiser is given `fused` or `foreach` itself; a step of ResNet-18 took 0.83 of the time on a CPU.
     """
@@ -56,8 +56,8 @@ class Optim:
             raise ValueError(f"layer_decay={layer_decay} must be above 0 and at most 1, such as 0.75.")
         if scheduler is not None and (schedule, warmup_steps, final_lr) != ("cosine", 0.1, 0.0):
             raise ValueError(
-                f"optim.scheduler sets the learning rate alone, so schedule={schedule}, warmup_steps={warmup_steps} and "
-                f"final_lr={final_lr} have no effect. Remove them, or remove scheduler."
+                f"optim.scheduler sets the learning rate alone, so schedule={schedule}, warmup_steps={warmup_steps} "
+                f"and final_lr={final_lr} have no effect. Remove them, or remove scheduler."
             )
         if warmup_steps < 0 or not 0 <= final_lr <= 1:
             raise ValueError(f"warmup_steps={warmup_steps} must be >= 0 and final_lr={final_lr} within 0..1.")

@@ -18,6 +18,7 @@ from mtl.affinity.measure import AffinityMeasure, Evidence
 from mtl.affinity.over_training import write_over_training
 from mtl.affinity.tables import Affinity, read_affinity, summarise, write_affinities
 from mtl.batch import Batch
+from mtl.cli.plot import add_format_flag
 from mtl.cli.queue.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.foreign_files import own_folder
 from mtl.config.import_policy import allow_imports
@@ -197,6 +198,7 @@ def _affinity_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batches", type=int, default=20, help="training batches to look at [20]")
     parser.add_argument("--output", type=Path, help="folder of the results [<run>/affinity]")
     add_wandb_flag(parser)
+    add_format_flag(parser)
     parser.add_argument("--allow", help="modules of your own that the config may import, separated by commas")
     return parser
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mtl.cli.plot import add_format_flag
 from mtl.cli.queue.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.foreign_files import own_folder
 from mtl.evaluation.tables.html_page import write_page_of_run
@@ -31,6 +32,7 @@ def report(arguments: list[str]) -> None:
     parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="with --rows: columns, as boxes/map50")
     parser.add_argument("--published", metavar="TABLE", help="also show the rows in a table of configs/published")
     add_wandb_flag(parser)
+    add_format_flag(parser)
     options = parser.parse_args(arguments)
     console = Console(highlight=False)
     if (options.run is None) == (options.runs is None):

@@ -20,7 +20,7 @@ REFUSED: Mapping[str, str] = {
     ),
     "LearningRateFinder": (
         "it wants `module.lr`, and the learning rate is an argument of the optimiser. Add the preset "
-        "`--config presets/lr_range.yaml`, which draws the loss over the rate, or let `python -m mtl sweep` look for one"
+        "`--config presets/lr_range.yaml`, which draws the loss over the rate, or let `python -m mtl sweep` find one"
     ),
     "ModelPruning": (
         "it renames parameters, so that checkpoints no longer fit the model. Prune the exported model, or export with "

@@ -33,6 +33,7 @@ class Tracking:
 
         tensorboard: write the numbers for TensorBoard too, beside W&B, into `tensorboard/` of the run folder:
             `tensorboard --logdir runs` shows all runs.
+        figure_formats: formats in which the curves and figures of the run are written too, for papers.
 
     Raises:
         ValueError: if TensorBoard is to be written and its package is not installed.
@@ -47,6 +48,7 @@ class Tracking:
     log_checkpoint: bool = False
     finish_timeout_s: float = FINISH_S
     tensorboard: bool = False
+    figure_formats: list[Literal["pdf", "svg"]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.tensorboard and not any(_is_installed(name) for name in ("tensorboard", "tensorboardX")):
