@@ -12,7 +12,7 @@ SOURCE = Path("configs")
 KINDS = (".csv", ".md", ".yaml")
 
 
-class BuildWithConfigs(build_py):
+class BuildWithConfigs(build_py):  # type: ignore[misc]
     """`build_py` that also copies the configs."""
 
     def run(self) -> None:

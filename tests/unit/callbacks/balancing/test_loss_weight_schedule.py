@@ -37,6 +37,6 @@ def test_a_task_of_weight_0_is_not_trained() -> None:
 def test_it_is_refused_where_it_has_no_effect() -> None:
     with pytest.raises(ValueError, match="Did you mean 'count'"):
         trainer([LossWeightSchedule({"coutn": WeightRamp()})], max_steps=1).fit(module(), Scenes())
+    callbacks = [LossBalancing(Uncertainty()), LossWeightSchedule({"count": WeightRamp()})]
     with pytest.raises(ValueError, match="LossWeightSchedule has no effect"):
-        callbacks = [LossBalancing(Uncertainty()), LossWeightSchedule({"count": WeightRamp()})]
         trainer(callbacks, max_steps=1).fit(module(), Scenes())

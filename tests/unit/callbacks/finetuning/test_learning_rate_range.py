@@ -3,6 +3,7 @@
 import csv
 import logging
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.contract.kit.runs import Scenes, module, trainer
 def test_the_rate_grows_by_a_constant_factor_between_its_ends() -> None:
     rates = [LearningRateRange(1e-4, 1.0, steps=11).rate(step) for step in range(12)]
     assert (rates[0], rates[10], rates[11]) == pytest.approx((1e-4, 1, 1))
-    factors = [b / a for a, b in zip(rates[:10], rates[1:11], strict=True)]
+    factors = [b / a for a, b in pairwise(rates[:11])]
     assert factors == pytest.approx([10 ** (4 / 10)] * 10)
 
 
