@@ -187,7 +187,9 @@ def _named(found: Affinity, members: Sequence[int]) -> list[str]:
 
 
 def _affinity_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("mtl affinity", description="How related are the tasks?", allow_abbrev=False)
+    example = "example: python -m mtl affinity --run runs/digits/short --batches 10"
+    about = "How related are the tasks?"
+    parser = argparse.ArgumentParser("mtl affinity", description=about, epilog=example, allow_abbrev=False)
     parser.add_argument("--run", type=Path, help="run of the joint model: gradients and lookahead")
     parser.add_argument("--config", type=Path, help="config, to look at labels before anything is trained")
     parser.add_argument(
@@ -204,7 +206,12 @@ def _affinity_parser() -> argparse.ArgumentParser:
 
 
 def _group_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("mtl group", description="Which tasks should share a network?", allow_abbrev=False)
+    example = (
+        "example: python -m mtl group --affinity runs/digits/short/affinity/Lookahead.csv --config configs/digits.yaml "
+        "--networks 2"
+    )
+    about = "Which tasks should share a network?"
+    parser = argparse.ArgumentParser("mtl group", description=about, epilog=example, allow_abbrev=False)
     parser.add_argument("--affinity", type=Path, required=True, help="CSV of a measure, <run>/affinity/Lookahead.csv")
     parser.add_argument("--config", type=Path, required=True, help="config of the joint model")
     parser.add_argument("--networks", type=int, required=True, help="most networks that may be trained")

@@ -54,7 +54,9 @@ def show_list(arguments: list[str]) -> None:
     Args:
         arguments: what follows `list`: a kind, the name of one class, `--json`.
     """
-    parser = argparse.ArgumentParser("mtl list", description="List the available parts.", allow_abbrev=False)
+    example = "examples: python -m mtl list heads; python -m mtl list heads CenterNetHead; python -m mtl list configs"
+    about = "List the available parts."
+    parser = argparse.ArgumentParser("mtl list", description=about, epilog=example, allow_abbrev=False)
     parser.add_argument("kind", nargs="?", help=f"one of {', '.join(KINDS)}; all by default")
     parser.add_argument("name", nargs="?", help="one class: show its settings")
     parser.add_argument("--json", action="store_true", help="for programs: name, description, class_path, settings")

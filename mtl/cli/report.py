@@ -24,7 +24,10 @@ def report(arguments: list[str]) -> None:
         ValueError: if there is no such row or metric, or nothing to report.
     """
     parser = argparse.ArgumentParser(
-        "mtl report", description="The table of a comparison, or of any experiments, from their run folders."
+        "mtl report",
+        description="The table of a comparison, or of any experiments, from their run folders.",
+        epilog="examples: python -m mtl report --runs runs/compare/digits --format pdf; "
+        "python -m mtl report --run runs/digits/short",
     )
     parser.add_argument("--runs", type=Path, help="folder of the rows: runs/compare/<name>, or runs")
     parser.add_argument("--run", type=Path, help="one run: write its report.html, a page that needs no other file")
