@@ -122,4 +122,4 @@ def from_rank_zero(trainer: Trainer | None, what: str, compute: Callable[[], T])
         raise failure
     if message:
         raise RuntimeError(f"rank 0 could not {what}: {message}")
-    return value  # type: ignore[return-value]
+    return value

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mtl.data.balanced import BalancedSampler, check_balance
-from mtl.data.class_counts import give_class_counts, group_of_each
+from mtl.data.class_counts import from_rank_zero, give_class_counts, group_of_each
 from mtl.data.sets.digit_scenes import DigitScenes
 from mtl.data.table.csv_table import CsvTable
 from mtl.features import FeatureSpec
@@ -141,3 +141,21 @@ def test_a_head_learns_its_class_weights_from_the_training_samples_and_keeps_the
 def test_weights_and_order_are_not_balanced_twice(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="together they count twice"):
         give_class_counts(table(tmp_path, balance={"y": 1}), {"heads.y": head()}, None)  # type: ignore[arg-type]
+
+
+def stand_in(rank: int, sent: tuple[Any, ...] | None = None) -> Any:
+    """A trainer of two ranks: rank 0 broadcasts what it has, rank 1 gets what was sent."""
+    strategy = SimpleNamespace(broadcast=lambda value: value if rank == 0 else sent)
+    return SimpleNamespace(world_size=2, is_global_zero=rank == 0, strategy=strategy)
+
+
+def test_rank_0_reads_and_its_error_reaches_the_other_ranks() -> None:
+    def fails() -> int:
+        raise ValueError("no label file")
+
+    assert from_rank_zero(stand_in(0), "read", lambda: 3) == 3
+    assert from_rank_zero(stand_in(1, (3, None)), "read", fails) == 3, "rank 1 does not read"
+    with pytest.raises(ValueError, match="no label file"):
+        from_rank_zero(stand_in(0), "read", fails)
+    with pytest.raises(RuntimeError, match="rank 0 could not read: ValueError: no label file"):
+        from_rank_zero(stand_in(1, (None, "ValueError: no label file")), "read", fails)

@@ -38,7 +38,7 @@ def test_a_run_writes_its_numbers_and_a_picture_and_names_a_rate(
     with caplog.at_level(logging.INFO, "mtl"):
         settings = {"max_steps": 12, "max_epochs": 9, "default_root_dir": tmp_path}
         trainer([LearningRateRange(1e-5, 1e-1, steps=12)], **settings).fit(module(), Scenes())
-    rows = list(csv.DictReader((tmp_path / "lr_range.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "lr_range.csv").read_text().splitlines()))
     assert [float(row["lr"]) for row in rows] == pytest.approx([1e-5 * 10 ** (4 * step / 11) for step in range(12)])
     assert (tmp_path / "pictures/lr_range.png").is_file()
     assert "learning rate" in caplog.text
