@@ -20,7 +20,7 @@ COMMANDS = (*TRAINER_COMMANDS, *_OTHERS)
 # options that are not keys of a config, and what they do
 OPTIONS = {
     "--config": "YAML file, or a config of `mtl list configs`; a later one overrides (also -c)",
-    "--run": "folder of an earlier run, or `latest`: its config and its best checkpoint (fit: its last one, in a new folder)",
+    "--run": "folder of an earlier run, or `latest`: its config, its best checkpoint (fit: its last, in a new folder)",
     "--resume": "fit: folder of a run that was interrupted; it resumes there and ends with the same weights",
     "--ckpt_path": "checkpoint to load; with --run also `best` or `last` (fit: training continues from it)",
     "--untrained": "validate and test: go ahead with random weights",
