@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from textwrap import wrap
 
 from rich.console import Console
@@ -25,6 +26,7 @@ from mtl.runs.run_folder import rank
 _MOST_LINES = 4  # of a message
 # module and function of a command, where they are not called like it
 PLACES = {"list": ("listing", "show_list"), "group": ("affinity", "group")}
+LATEST = "latest"  # after --run: the newest one of the folder `runs`
 WITHOUT_PAPERS = ("completion", "paper", "plot", "report", "runs")  # they build no class
 
 
@@ -76,6 +78,7 @@ def _dispatch(words: list[str]) -> int:
         raise ConfigError(
             f"there is no subcommand {command!r}.{did_you_mean(command, COMMANDS)} There are {', '.join(COMMANDS)}."
         )
+    rest = _with_latest(rest)
     run = _command(command)
     if command != "list":
         import matplotlib
@@ -85,6 +88,21 @@ def _dispatch(words: list[str]) -> int:
         import_papers()
     run(rest)
     return 0
+
+
+def _with_latest(words: list[str]) -> list[str]:
+    """The words with the folder of the newest run in place of `latest`, after the flags that name a run."""
+    flags = ("--run", "--resume")
+    after = [i for i, word in enumerate(words) if word == LATEST and i and words[i - 1] in flags]
+    inside = [i for i, word in enumerate(words) if word in [f"{flag}={LATEST}" for flag in flags]]
+    if not (after or inside) or Path(LATEST).exists():
+        return words
+    from mtl.experiments.run_list import latest_run
+
+    latest = str(latest_run(Path("runs")))
+    Console(stderr=True, highlight=False).print(Text(f"latest run: {printable(latest)}"), soft_wrap=True)
+    whole = {**dict.fromkeys(after, latest), **{i: words[i].replace(LATEST, latest) for i in inside}}
+    return [whole.get(i, word) for i, word in enumerate(words)]
 
 
 def _command(name: str) -> Callable[[list[str]], None]:

@@ -157,7 +157,8 @@ def _model(checkpoint: Path, device: str | None) -> MultiTaskLightningModule:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("mtl predict", description=__doc__, allow_abbrev=False)
+    example = "example: python -m mtl predict --run runs/digits/short --images my_pictures 'more/*.jpg' --output found"
+    parser = argparse.ArgumentParser("mtl predict", description=__doc__, epilog=example, allow_abbrev=False)
     parser.add_argument("--run", type=Path, help="folder of the run; its best checkpoint is used")
     parser.add_argument("--ckpt_path", help="another checkpoint")
     parser.add_argument("--model", type=Path, help="model.onnx that `export` wrote, in place of --run")

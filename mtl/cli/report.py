@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mtl.cli.plot import add_format_flag
 from mtl.cli.queue.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.foreign_files import own_folder
 from mtl.evaluation.tables.fronts import fronts, table_of_fronts
@@ -24,7 +25,10 @@ def report(arguments: list[str]) -> None:
         ValueError: if there is no such row or metric, or nothing to report.
     """
     parser = argparse.ArgumentParser(
-        "mtl report", description="The table of a comparison, or of any experiments, from their run folders."
+        "mtl report",
+        description="The table of a comparison, or of any experiments, from their run folders.",
+        epilog="examples: python -m mtl report --runs runs/compare/digits --format pdf; "
+        "python -m mtl report --run runs/digits/short",
     )
     parser.add_argument("--runs", type=Path, help="folder of the rows: runs/compare/<name>, or runs")
     parser.add_argument("--run", type=Path, help="one run: write its report.html, a page that needs no other file")
@@ -34,6 +38,7 @@ def report(arguments: list[str]) -> None:
     parser.add_argument("--fronts", nargs="+", metavar="NAME", help=fronts_help)
     parser.add_argument("--published", metavar="TABLE", help="also show the rows in a table of configs/published")
     add_wandb_flag(parser)
+    add_format_flag(parser)
     options = parser.parse_args(arguments)
     console = Console(highlight=False)
     if (options.run is None) == (options.runs is None):

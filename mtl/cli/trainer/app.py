@@ -33,6 +33,7 @@ from mtl.config.foreign_files import UnsafeFile
 from mtl.config.import_policy import Builder
 from mtl.config.yaml_lines import ConfigError, RunError
 from mtl.data.module import JointDataModule
+from mtl.drawing.figure_file import also_in
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_io import AtomicCheckpointIO
 from mtl.runs.metrics_csv import MetricsCSV
@@ -189,6 +190,7 @@ class Run:
         return folder
 
     def _make_trainer(self) -> Trainer:
+        also_in(self.built.tracking.figure_formats)
         options: dict[str, Any] = {**self.built.trainer, "default_root_dir": str(self.run_dir)}
         if options["logger"] in (None, True) and not options["barebones"]:
             options["logger"] = self._loggers()

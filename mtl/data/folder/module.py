@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from torch.utils.data import Dataset
 
-from mtl.batch import Sample
+from mtl.batch import IGNORE_INDEX, Sample
 from mtl.config.paths import expanded
 from mtl.data.deep_pixels import PixelRange
 from mtl.data.folder.annotations import AnnotatedImage, BoxesOn, Checks, OnBadBox, OnBadImage, OnUnknownClass
@@ -278,6 +279,16 @@ class FolderDataModule(JointDataModule):
             counts[name] = LabelCount(int((files != b"").sum()), num, num)
         others = {name: task for name, task in tasks.items() if name not in counts}
         return {name: counts[name] for name in tasks if name in counts} | super().count_labels(split, others)
+
+    def training_classes(self, task: Task) -> list[list[int]]:
+        annotations, values = self._contents.annotations["train"], self._contents.targets["train"].get(task.name)
+        if values is not None and values.dtype == np.int64:
+            return [[] if value == IGNORE_INDEX else [value] for value in values.tolist()]
+        if task.name == "boxes":
+            ends, known = annotations.offsets.tolist(), annotations.annotated.tolist()
+            labels = annotations.labels.tolist()
+            return [labels[ends[i] : ends[i + 1]] if known[i] else [] for i in range(len(annotations))]
+        return super().training_classes(task)
 
     def explain_unlabelled(self, split: str, task: Task) -> str:
         return self._contents.unlabelled.get((split, task.name), "")
