@@ -1,7 +1,6 @@
 """Thin lines: a binary picture reduced to lines of one pixel that keep their ends and their connections.
 
-Source: Guo, Hall, "Parallel Thinning with Two-Subiteration Algorithms", Communications of the ACM 32(3), 1989, algorithm
-A1.
+Source: Guo, Hall, "Parallel Thinning with Two-Subiteration Algorithms", Communications of the ACM 32(3), 1989, A1.
 Shapes: H x W pixels.
 """
 

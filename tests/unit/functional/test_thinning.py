@@ -32,9 +32,10 @@ def test_pieces_and_holes_are_as_many_as_before(seed: int) -> None:
     eight = np.ones((3, 3), int)
     assert ndimage.label(thinned, eight)[1] == ndimage.label(mask, eight)[1]
     # background is 4-connected where lines are 8-connected
-    assert ndimage.label(np.pad(~thinned, 1, constant_values=True))[1] == ndimage.label(
-        np.pad(~mask, 1, constant_values=True)
-    )[1]
+    assert (
+        ndimage.label(np.pad(~thinned, 1, constant_values=True))[1]
+        == ndimage.label(np.pad(~mask, 1, constant_values=True))[1]
+    )
     assert not (thinned & ~mask).any()
     assert (thin(thinned) == thinned).all()
     assert thinned.sum() < 0.4 * mask.sum()

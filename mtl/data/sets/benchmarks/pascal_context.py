@@ -273,7 +273,7 @@ def _matlab(path: Path, name: str) -> Any:
     """A variable of a file of Matlab."""
     try:
         return loadmat(path, variable_names=[name], simplify_cells=True)[name]
-    except Exception as error:  # noqa: BLE001, the reader raises many exceptions for damaged files
+    except Exception as error:
         raise ValueError(f"{str(path)!r} cannot be read as Matlab's {name!r}: {error}. Copy it again.") from error
 
 

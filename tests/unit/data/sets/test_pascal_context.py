@@ -44,7 +44,10 @@ def root(tmp_path: Path) -> Path:
             labels = rng.integers(0, 21, (H, W)).astype(np.uint8)
             labels[0] = 255
             save_picture(tmp_path / f"semseg/pascal-context/{name}.png", labels)
-            save_picture(tmp_path / f"sal_distill/{name}.png", np.where(np.arange(W) < 10, 200, 90)[None].repeat(H, 0).astype(np.uint8))
+            save_picture(
+                tmp_path / f"sal_distill/{name}.png",
+                np.where(np.arange(W) < 10, 200, 90)[None].repeat(H, 0).astype(np.uint8),
+            )
             normals = np.zeros((H, W, 3), np.uint8) + np.array([128, 128, 0], np.uint8)
             save_picture(tmp_path / f"normals_distill/{name}.png", normals)
             classes = np.full((H, W), SKY, np.uint16)
@@ -110,8 +113,10 @@ def test_edges_lie_between_regions() -> None:
 
 @pytest.mark.parametrize(
     ("name", "part"),
-    [("hair", 1), ("lear", 1), ("rebrow", 1), ("neck", 2), ("luarm", 3), ("rlarm", 4), ("lhand", 4), ("ruleg", 5)]
-    + [("llleg", 6), ("rfoot", 6)],
+    [
+        ("hair", 1), ("lear", 1), ("rebrow", 1), ("neck", 2), ("luarm", 3), ("rlarm", 4), ("lhand", 4), ("ruleg", 5),
+        ("llleg", 6), ("rfoot", 6),
+    ],
 )  # fmt: skip
 def test_parts_are_six(name: str, part: int) -> None:
     assert part_of(name) == part
