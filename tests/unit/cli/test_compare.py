@@ -210,6 +210,18 @@ def test_a_dry_run_shows_the_plan_and_trains_nothing(comparison: Path, tmp_path:
     assert "about 12 min with --jobs 1" in said
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
+def test_every_shipped_comparison_has_a_plan(path: Path, tmp_path: Path, capsys: Any) -> None:
+    words = ["compare", "--config", str(path), "--runs_root", str(tmp_path / "out"), "--dry_run"]
+    assert main(words) == 0
+    planned = read_comparison(path).cells(tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "0 done" in said.splitlines()[0]
+    assert all(f"  {name}: 0 of " in said for name in {cell.folder.name for cell in planned})
+    assert not (tmp_path / "out").exists()
+
+
 def test_variants_are_comparisons_of_their_own(comparison: Path, tmp_path: Path) -> None:
     values = yaml.safe_load(comparison.read_text())
     values["variants"] = {"small": {"trainer": {"callbacks+": ["A"]}}, "wide": {"model": {"width": 2}}}

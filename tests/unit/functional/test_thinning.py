@@ -14,7 +14,7 @@ def test_a_thick_bar_becomes_its_middle_line() -> None:
     assert (thinned.sum(0) <= 1).all()
     rows, columns = np.nonzero(thinned)
     assert set(rows.tolist()) == {3}
-    assert columns.max() - columns.min() >= 7  # the ends lose at most a pixel each
+    assert columns.max() - columns.min() >= 6  # the ends lose a pixel or two each
 
 
 def test_a_line_of_one_pixel_and_an_empty_picture_stay() -> None:
