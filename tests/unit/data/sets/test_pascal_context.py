@@ -8,7 +8,12 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from mtl.cli.main import main
 from mtl.data.sets.benchmarks.pascal_context import PASCALContext, edges_between, part_of
+from mtl.evaluation.tables.published import beside_published, read_published
+from mtl.evaluation.tables.report import read_report
+
+ROOT = Path(__file__).resolve().parents[4]
 
 H, W = 20, 30
 NAMES = {"train": ["2008_000008", "2008_000015"], "val": ["2008_000003"]}
@@ -160,3 +165,32 @@ def test_files_that_are_no_labels_are_named(root: Path) -> None:
     save_picture(root / "semseg/pascal-context/2008_000003.png", np.full((H, W), 21, np.uint8))
     with pytest.raises(ValueError, match=r"has class 21; classes are 0 to 20"):
         data.val_set[0]
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_the_config_of_the_benchmark_trains_on_fakes_and_makes_a_row_of_its_table(root: Path, folder: Path) -> None:
+    settings = {
+        "data.root": root,
+        "data.check": "false",
+        "data.image_size": "[32, 48]",
+        "data.batch_size": 2,
+        "data.num_workers": 0,
+        "model.backbone.init_args.weights": "null",
+        "model.backbone.init_args.name": "resnet50",
+        "trainer.max_epochs": 1,
+        "trainer.accelerator": "cpu",
+        "trainer.num_sanity_val_steps": 0,
+        "tracking.wandb": "off",
+        "name": "seed0",
+    }
+    # the only test picture shows a person, so that there is a number of parts
+    for folder_of_maps in ("human_parts/{}.mat", "semseg/pascal-context/{}.png"):
+        source, place = (root / folder_of_maps.format(name) for name in ("2008_000008", "2008_000003"))
+        place.write_bytes(source.read_bytes())
+    flags = [f"--{key}={value}" for key, value in settings.items()]
+    assert main(["fit", "--config", str(ROOT / "configs/pascal_context.yaml"), *flags]) == 0
+    table = read_published(str(ROOT / "configs/published/pascal_context.csv"))
+    text = beside_published(read_report(folder / "runs"), table)
+    assert "| **pascal_context, ours** (1 seeds) |" in text
+    assert "edges as odsF, which needs a program of its own" in text
