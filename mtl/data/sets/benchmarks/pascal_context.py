@@ -226,7 +226,7 @@ def part_of(name: str) -> int:
         return limbs[bare]
     if name in _HEAD or bare in _HEAD:
         return 1
-    raise ValueError(f"part {name!r} is none of a person's")
+    raise ValueError(f"part {name!r} is no part of a person")
 
 
 def _segmentation(path: Path) -> Tensor:
