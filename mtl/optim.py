@@ -17,6 +17,7 @@ from mtl.errors import did_you_mean
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]  # a class of `torch.optim` with its arguments, in a config
 SchedulerCallable = Callable[[Optimizer], LRScheduler]  # of `torch.optim.lr_scheduler` likewise
 FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")
+_POWER = 0.9  # Chen et al., "DeepLab", arXiv:1606.00915
 _log = logging.getLogger(__name__)
 
 
@@ -28,8 +29,9 @@ class Optim:
         lr_factors: factor on the learning rate of parts of the model, by the start of their parameters' names, for
             example `{backbone: 0.1, heads.boxes: 2}`. The longest matching start wins.
         decay_matrices_only: apply weight decay to matrices and filters only, not to biases and norms.
-        schedule: after the warm-up `cosine` falls to `final_lr`, `constant` stays, `step` falls to `final_lr` at once
-            when half of all steps are done, as in the published protocols of dense tasks.
+        schedule: after the warm-up `cosine` falls to `final_lr`, `polynomial` falls to it as (1 - share done)^0.9, as
+            DeepLab does, `constant` stays, `step` falls to `final_lr` at once when half of all steps are done, as in
+            the published protocols of dense tasks.
         warmup_steps: steps of linear warm-up; a value below 1 is a share of all steps.
         final_lr: learning rate at the end, as a share of the peak.
         layer_decay: factor on the learning rate for each stage further from the heads, for backbones in stages: the
@@ -45,7 +47,7 @@ class Optim:
         optimizer: OptimizerCallable | None = None,
         lr_factors: dict[str, float] | None = None,
         decay_matrices_only: bool = True,
-        schedule: Literal["cosine", "constant", "step"] = "cosine",
+        schedule: Literal["cosine", "polynomial", "constant", "step"] = "cosine",
         warmup_steps: float = 0.1,
         final_lr: float = 0.0,
         fused: bool = True,
@@ -191,7 +193,8 @@ class Optim:
         if self.schedule == "step":
             return 1.0 if step < num_steps / 2 else self.final_lr
         done = min(1.0, (step - warmup) / max(1.0, num_steps - warmup))
-        return self.final_lr + (1 - self.final_lr) * (1 + math.cos(math.pi * done)) / 2
+        left = (1 - done) ** _POWER if self.schedule == "polynomial" else (1 + math.cos(math.pi * done)) / 2
+        return self.final_lr + (1 - self.final_lr) * left
 
 
 class _Schedule(LambdaLR):

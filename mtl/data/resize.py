@@ -95,17 +95,17 @@ def read_fitted(
     return image, torch.tensor(original), to_original
 
 
-def fit_mask(mask: Tensor, size: tuple[int, int], mode: FitMode = "letterbox", fill: int = 0) -> Tensor:
-    """Resize a map of class indices like its picture in `fit_image`, without mixing classes.
+def fit_mask(mask: Tensor, size: tuple[int, int], mode: FitMode = "letterbox", fill: float = 0) -> Tensor:
+    """Resize a map of class indices or numbers like its picture in `fit_image`, without mixing values.
 
     Args:
-        mask: class indices [H,W].
+        mask: [...,H,W].
         size: height and width of the canvas.
         mode: `letterbox` or `stretch`.
-        fill: class index outside the picture.
+        fill: value outside the picture.
 
     Returns:
-        Class indices [*size].
+        The map [...,*size].
     """
     resized, (top, left), _ = fit_geometry(_size(mask), size, mode)
     mask = F.resize(mask[None], list(resized), interpolation=InterpolationMode.NEAREST_EXACT)[0]
@@ -127,7 +127,7 @@ def _size(image: Tensor) -> tuple[int, int]:
     return int(image.shape[-2]), int(image.shape[-1])
 
 
-def _place(image: Tensor, size: tuple[int, int], top: int, left: int, fill: int) -> Tensor:
+def _place(image: Tensor, size: tuple[int, int], top: int, left: int, fill: float) -> Tensor:
     if _size(image) == tuple(size):
         return image
     canvas = image.new_full((*image.shape[:-2], *size), fill)

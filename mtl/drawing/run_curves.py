@@ -11,13 +11,17 @@ Curve = tuple[Sequence[int], Sequence[float]]
 FORMATS = (".png", ".pdf", ".svg")
 
 
-def draw_run_curves(groups: Mapping[str, Sequence[Curve]], metric: str, path: Path) -> bool:
+def draw_run_curves(
+    groups: Mapping[str, Sequence[Curve]], metric: str, path: Path, x: str = "optimiser step", log_x: bool = False
+) -> bool:
     """One line for each group: its mean, with a band of one standard deviation on each side.
 
     Args:
         groups: steps and values of each run, by the name of its group.
         metric: what is drawn, for the axis.
         path: the file; its suffix chooses PNG, PDF or SVG.
+        x: what the steps of the curves are, for the axis.
+        log_x: whether that axis is logarithmic.
 
     Returns:
         Whether it was written.
@@ -46,7 +50,9 @@ def draw_run_curves(groups: Mapping[str, Sequence[Curve]], metric: str, path: Pa
         if len(curves) > 1:
             low, high = ([m + sign * s for m, s in zip(means, spreads, strict=True)] for sign in (-1, 1))
             axis.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-    axis.set_xlabel("optimiser step", fontsize=9)
+    axis.set_xlabel(x, fontsize=9)
+    if log_x:
+        axis.set_xscale("log")
     axis.set_ylabel(metric.replace("$", r"\$"), fontsize=9)
     axis.tick_params(labelsize=8)
     axis.grid(True, color="0.9")

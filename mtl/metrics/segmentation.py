@@ -17,6 +17,8 @@ from mtl.task import Task
 class SegmentationMetrics(TaskMetrics):
     """`miou` over the classes that occur, `pixel_accuracy`, and `iou/<class>` on request.
 
+    A task of two classes also has `iou`, of the second one: the road, the lane, the object against everything else.
+
     Args:
         task: a task of kind `segmentation`.
     """
@@ -40,6 +42,8 @@ class SegmentationMetrics(TaskMetrics):
         union_C = true_C + found_C - right_C
         iou_C = right_C / union_C.clamp(min=1)
         values = {"miou": iou_C[union_C > 0].mean().float(), "pixel_accuracy": (right_C.sum() / total).float()}
+        if len(iou_C) == 2 and union_C[1] > 0:
+            values["iou"] = iou_C[1].float()
         if per_class:
             values |= {f"iou/{self.task.class_name(i)}": iou_C[i].float() for i in range(len(iou_C)) if union_C[i] > 0}
         return values

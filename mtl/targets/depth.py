@@ -24,6 +24,11 @@ class Depth(PixelMap):
     kind = "depth"
     form = "a distance above 0 for every pixel (float32 [H,W], NaN = not measured)"
 
+    @classmethod
+    def of_numbers(cls, numbers: Tensor) -> Tensor:
+        values_HW = super().of_numbers(numbers)
+        return torch.where(values_HW > 0, values_HW, torch.nan)
+
     def random_values(self, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(rng.uniform(0.5, 8, shape)).float()
 

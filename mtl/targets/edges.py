@@ -19,6 +19,15 @@ class Edges(PixelMap):
     kind = "edges"
     form = "0 or 1 for every pixel (float32 [H,W], NaN = not annotated)"
 
+    @classmethod
+    def of_numbers(cls, numbers: Tensor) -> Tensor:
+        values_HW = super().of_numbers(numbers)
+        whole_HW = values_HW.round().clamp(0, 1)
+        other_HW = ((values_HW - whole_HW).abs() > 1e-3) & values_HW.isfinite()
+        if other_HW.any():
+            raise ValueError(f"an edge is 0 or 1, not {values_HW[other_HW][0]:g}; 255 becomes 1 with scale 0.00392157.")
+        return whole_HW
+
     def random_values(self, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(rng.random(shape) < 0.15).float()
 

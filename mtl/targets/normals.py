@@ -26,6 +26,13 @@ class Normals(PixelMap):
     form = "a unit vector for every pixel (float32 [3,H,W], NaN = unknown)"
     lead = (3,)
 
+    @classmethod
+    def of_numbers(cls, numbers: Tensor) -> Tensor:
+        values_3HW = super().of_numbers(numbers)
+        length_HW = values_3HW.norm(dim=0)
+        # files of 8 bits are not quite of length 1; a vector that is far from it is no direction
+        return torch.where(length_HW > 0.5, values_3HW / length_HW, torch.nan)
+
     def random_values(self, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
         return F.normalize(torch.from_numpy(rng.normal(size=shape)).float(), dim=0)
 

@@ -26,6 +26,25 @@ class PixelMap(Target):
             raise ValueError(f"task {self.task.name!r} of kind {self.kind!r} needs an input called 'image'.")
         return torch.full((*self.lead, *batch["image"].shape[-2:]), self.unknown)
 
+    @classmethod
+    def of_numbers(cls, numbers: Tensor) -> Tensor:
+        """The target of a picture from numbers that were read from a file, [*lead,H,W] float32.
+
+        Args:
+            numbers: [H,W] or [H,W,C], in the unit of the task; NaN where unknown.
+
+        Raises:
+            ValueError: for another number of channels than the kind has, or a value that it does not allow.
+        """
+        values = numbers.movedim(-1, 0) if numbers.ndim == 3 else numbers
+        if tuple(values.shape[:-2]) != cls.lead:
+            channels = " x ".join(map(str, cls.lead)) or "one"
+            raise ValueError(
+                f"a target of kind {cls.kind!r} has {channels} number(s) for every pixel; the file has "
+                f"{values.shape[0] if values.ndim == 3 else 1} channel(s)."
+            )
+        return values.float()
+
     @abstractmethod
     def random_values(self, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
         """A random target of this kind; tests of heads use it.

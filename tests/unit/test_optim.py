@@ -235,6 +235,13 @@ def test_a_parameter_may_make_its_first_step_later_than_others(momentum: float, 
         torch.testing.assert_close(found, expected)
 
 
+def test_polynomial_falls_with_power_nine_tenths_to_the_last_rate() -> None:
+    optim = Optim(schedule="polynomial", warmup_steps=0)
+    assert [optim.factor(step, 4) for step in range(5)] == pytest.approx([1, 0.75**0.9, 0.5**0.9, 0.25**0.9, 0])
+    half = Optim(schedule="polynomial", final_lr=0.5, warmup_steps=2).factor(4, 6)
+    assert half == pytest.approx(0.5 + 0.5 * 0.5**0.9)
+
+
 def test_step_falls_at_once_in_the_middle() -> None:
     optim = Optim(schedule="step", final_lr=0.5, warmup_steps=2)
     assert [optim.factor(step, 10) for step in range(10)] == [1 / 3, 2 / 3, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5]

@@ -3,6 +3,7 @@
 Shapes: H x W pixels.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torchvision import tv_tensors
 
 from mtl.data.folder.image_labels import from_spec
-from mtl.data.images import read_indices
+from mtl.data.images import read_indices, read_values
 from mtl.data.resize import FitMode, fit_mask
-from mtl.targets.target import IGNORE_INDEX
+from mtl.errors import did_you_mean
+from mtl.targets.pixel_map import PixelMap
+from mtl.targets.target import IGNORE_INDEX, kinds
 from mtl.task import Task
 
 _NO_CLASS = -1  # a number that means nothing
@@ -23,7 +27,10 @@ _NO_CLASS = -1  # a number that means nothing
 
 @dataclass(frozen=True)
 class MapFiles:
-    """How the maps of one task are stored: picture files of one channel, or with a palette, named as their pictures.
+    """How the maps of one task are stored: picture files named as their pictures.
+
+    Classes are in one channel, or in a palette. Numbers, such as depths and the components of normals, are in as many
+    channels as a pixel has values, of 8 or 16 bits: value = number * `scale` + `offset`.
 
     Args:
         folder: folder of the maps, relative to `root`.
@@ -31,11 +38,14 @@ class MapFiles:
         first: number in the file that stands for the first class.
         groups: in place of `classes`: class names, each with the numbers in the file that it stands for. So two tasks
             can read one folder, for example all classes, and road against the rest.
-        ignore: numbers in the file that mean "not annotated".
+        ignore: numbers in the file that mean "not annotated"; of several channels, in all of them.
         suffix: extension of the files.
+        kind: what the maps hold: `segmentation`, or a kind of numbers (`depth`, `inverse_depth`, `normals`, `edges`).
+        scale: for kinds of numbers: unit of the file in the unit of the task, such as 0.001 for millimetres.
+        offset: for kinds of numbers: value of a 0 in the file.
 
     Raises:
-        ValueError: without classes, or if a number of a group has two meanings.
+        ValueError: without classes, if a number of a group has two meanings, or for a setting without effect.
     """
 
     folder: str
@@ -44,8 +54,16 @@ class MapFiles:
     groups: dict[str, list[int]] = field(default_factory=dict)
     ignore: list[int] = field(default_factory=list)
     suffix: str = ".png"
+    kind: str = "segmentation"
+    scale: float = 1.0
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
+        if not self._target().needs_classes:
+            self._check_numbers()
+            return
+        if (self.scale, self.offset) != (1.0, 0.0):
+            raise ValueError(f"maps in {self.folder!r} hold classes, which have no `scale` and no `offset`.")
         if bool(self.classes) == bool(self.groups) or (self.groups and self.first):
             raise ValueError(
                 f"maps in {self.folder!r}: give `classes` (with `first`), or `groups`: class names with the numbers of "
@@ -70,7 +88,7 @@ class MapFiles:
         Args:
             name: the task's name.
         """
-        return Task(name, "segmentation", class_names=tuple(self.classes or self.groups))
+        return Task(name, self.kind, class_names=tuple(self.classes or self.groups))
 
     def file(self, root: Path, picture: str) -> Path:
         """The map of one picture.
@@ -82,7 +100,9 @@ class MapFiles:
         return root / self.folder / f"{picture}{self.suffix}"
 
     def read(self, path: str, size: tuple[int, int], mode: FitMode, max_pixels: int | None) -> tv_tensors.Mask:
-        """Class indices [*size]; -100 in pixels that nobody annotated, and outside the picture.
+        """The target of the picture: class indices [*size], or numbers [..., *size] of the kind's shape.
+
+        Pixels that nobody annotated, or outside the picture, are -100 or NaN.
 
         Args:
             path: the file.
@@ -91,12 +111,47 @@ class MapFiles:
             max_pixels: most pixels of the file.
 
         Raises:
-            ValueError: for a file with a number that is no class.
+            ValueError: for a file with a number that is no class, or with values that the kind does not allow.
         """
+        target = self._target()
+        if not target.needs_classes:
+            values = self._numbers(path, target, max_pixels)
+            return tv_tensors.Mask(fit_mask(values, size, mode, torch.nan))
         stored_HW = read_indices(path, max_pixels).numpy()
         labels_HW = self._meaning(int(stored_HW.max(initial=0)))[stored_HW]
         self._refuse_unknown(stored_HW[labels_HW == _NO_CLASS], path)
         return tv_tensors.Mask(fit_mask(torch.from_numpy(labels_HW), size, mode, IGNORE_INDEX).long())
+
+    def _target(self) -> type[PixelMap]:
+        known = {name: one for name, one in kinds().items() if issubclass(one, PixelMap)}
+        if self.kind not in known:
+            raise ValueError(
+                f"maps in {self.folder!r}: kind {self.kind!r} has no value for every pixel; such kinds are "
+                f"{', '.join(sorted(known))}.{did_you_mean(self.kind, known)}"
+            )
+        return known[self.kind]
+
+    def _check_numbers(self) -> None:
+        if self.classes or self.groups or self.first:
+            raise ValueError(
+                f"maps in {self.folder!r} are of kind {self.kind!r}, which has no classes; remove `classes`, `groups` "
+                "and `first`."
+            )
+        if not (math.isfinite(self.scale) and math.isfinite(self.offset)) or self.scale == 0:
+            raise ValueError(
+                f"maps in {self.folder!r}: scale={self.scale} and offset={self.offset} must be finite, and scale not 0."
+            )
+
+    def _numbers(self, path: str, target: type[PixelMap], max_pixels: int | None) -> Tensor:
+        stored = torch.from_numpy(read_values(path, max_pixels))
+        unknown = torch.isin(stored, torch.tensor(self.ignore, dtype=stored.dtype))
+        unknown_HW = unknown.all(-1) if unknown.ndim == 3 else unknown
+        values = stored * self.scale + self.offset
+        values[unknown_HW] = torch.nan
+        try:
+            return target.of_numbers(values)
+        except ValueError as error:
+            raise ValueError(f"map {path!r}: {error}") from error
 
     def _meaning(self, largest: int) -> NDArray[np.int16]:
         """The class index of every number up to the largest, [N]."""

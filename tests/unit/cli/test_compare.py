@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import yaml
 
 from mtl.cli import compare
 from mtl.cli.main import main
+from mtl.config.merge import read_config
 from mtl.evaluation.tables.report import FAILED
 from mtl.experiments import run_queue
 from mtl.experiments.comparison import Cell, merged, read_comparison
+from tests.contract.kit.places import flags_of_places
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPARISONS = sorted((ROOT / "configs/compare").glob("*.yaml"))
@@ -208,6 +211,21 @@ def test_a_dry_run_shows_the_plan_and_trains_nothing(comparison: Path, tmp_path:
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "about 12 min with --jobs 1" in said
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
+def test_every_shipped_comparison_has_a_plan(path: Path, tmp_path: Path, capsys: Any) -> None:
+    words = ["compare", "--config", str(path), "--runs_root", str(tmp_path / "out"), "--dry_run"]
+    comparison = read_comparison(path)
+    with suppress(pytest.skip.Exception):  # most plans need no data; a vocabulary does
+        words += [f"--{key}={value}" for key, value in flags_of_places(read_config([comparison.config])).items()]
+    assert main(words) == 0
+    planned = comparison.cells(tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "0 done" in said.splitlines()[0]
+    assert all(f"  {name}: 0 of " in said for name in {cell.folder.name for cell in planned})
+    assert not (tmp_path / "out").exists()
 
 
 def test_variants_are_comparisons_of_their_own(comparison: Path, tmp_path: Path) -> None:

@@ -33,3 +33,18 @@ def test_is_over_the_set_and_not_the_mean_of_pictures() -> None:
     metrics = SegmentationMetrics(TASK)
     metrics.update({"class_map": found}, {"mask": true})
     assert metrics.compute()["miou"].item() == pytest.approx((4 / 5 + 3 / 4) / 2)
+
+
+def test_two_classes_have_the_intersection_over_union_of_the_second() -> None:
+    metrics = SegmentationMetrics(Task("road", "segmentation", class_names=("other", "road")))
+    true, found = torch.tensor([[[0, 1, 1, 1]]]), torch.tensor([[[1, 1, 1, 0]]])
+    metrics.update({"class_map": found}, {"road": true})
+    assert metrics.compute()["iou"].item() == pytest.approx(2 / 4)
+    assert "iou" not in _scores_of(torch.zeros(1, 1, 2, dtype=torch.int64))
+
+
+def _scores_of(true: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Metrics of a picture in which the second class neither is nor was predicted."""
+    metrics = SegmentationMetrics(Task("road", "segmentation", class_names=("other", "road")))
+    metrics.update({"class_map": true}, {"road": true})
+    return metrics.compute()

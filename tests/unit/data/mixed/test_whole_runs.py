@@ -125,7 +125,7 @@ print(child(again, 5), child(again), flush=True)
 def test_a_run_on_a_mix_that_is_killed_twice_ends_bit_equal(folder: Path) -> None:
     (folder / "mix.yaml").write_text(MIX)
     environment = {**os.environ, "PYTHONPATH": str(Path(mtl.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", KILLS], capture_output=True, text=True, env=environment, timeout=240)
+    done = subprocess.run([sys.executable, "-c", KILLS], capture_output=True, text=True, env=environment, timeout=900)
     assert done.returncode == 0, done.stderr
     codes = [int(word) for line in done.stdout.splitlines() for word in line.split() if word.lstrip("-").isdigit()]
     # both kills fall into an epoch of six steps, the second one into the next epoch
