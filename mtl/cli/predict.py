@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from mtl.config.foreign_files import own_folder
@@ -13,6 +12,7 @@ from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.table.module import TableDataModule
 from mtl.evaluation.build import build_data
+from mtl.evaluation.device import chosen_device
 from mtl.evaluation.load import as_in_training, load_checkpoint
 from mtl.evaluation.predictions.picture_sources import list_pictures
 from mtl.evaluation.predictions.predict_audio import predict_audio
@@ -148,11 +148,7 @@ def _predict_audio(options: argparse.Namespace, checkpoint: Path, run: Path) -> 
 
 
 def _model(checkpoint: Path, device: str | None) -> MultiTaskLightningModule:
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {chosen!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    chosen = chosen_device(device)  # before the checkpoint is read, which takes its time
     return load_checkpoint(checkpoint).to(chosen)
 
 
