@@ -11,7 +11,7 @@ Capture = pytest.CaptureFixture[str]
 MICRO = """\
 data:
   class_path: DigitScenes
-  init_args: {num_train: 16, num_val: 4, num_test: 8, batch_size: 4, eval_batch_size: 2, image_size: 32, max_digit_px: 14}
+  init_args: {num_train: 16, num_val: 4, num_test: 8, batch_size: 4, eval_batch_size: 2, image_size: 32}
 model:
   backbone: {class_path: ResidualFPN, init_args: {width: 4, pyramid_width: 8}}
   heads:
@@ -42,14 +42,7 @@ REFUSED = {
 
 
 def flags(text: str) -> list[str]:
-    words = text.replace("_1}", " 1}").replace("_0}", " 0}").split(" ")
-    found: list[str] = []
-    for word in words:
-        if found and found[-1].count("{") > found[-1].count("}"):
-            found[-1] += f" {word}"
-        else:
-            found.append(word if len(found) % 2 else f"--trainer.{word}")
-    return found
+    return [f"--trainer.{w}" if index % 2 == 0 else w.replace(":_", ": ") for index, w in enumerate(text.split())]
 
 
 @pytest.fixture
