@@ -192,7 +192,7 @@ def frozen_for_good(rank: int, ranks: int, place: str) -> dict[str, Tensor]:
         if ranks > 1:
             cluster = Team(rank, ranks)
             options["strategy"] = DDPStrategy(cluster_environment=cluster, process_group_backend="gloo")
-        callbacks = [FreezeParts(["backbone.stem", "heads.parity"]), LearningParameters()]
+        callbacks = [FreezeParts(["backbone.fine", "heads.parity"]), LearningParameters()]
         trainer([*callbacks, *([EQUAL[place]()] if place else [])], max_epochs=1, **options).fit(loop, scenes)
         return {name: value.detach().clone() for name, value in loop.state_dict().items()}
 
