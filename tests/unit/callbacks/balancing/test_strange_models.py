@@ -108,3 +108,22 @@ def test_a_layer_of_the_trunk_that_a_head_uses_again_is_right_or_refused(at: Any
     found = trained(Tied, *schedule(), equal)
     for name, value in plain.items():
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_filters_of_one_and_three_dimensions_stay_as_they_are() -> None:
+    class Volumes(Trunk):
+        def __init__(self) -> None:
+            super().__init__()
+            self.volume, self.line = nn.Conv3d(1, 1, 3, padding=1), nn.Conv1d(1, 1, 3, padding=1)
+
+        def forward(self, image: Tensor) -> Features:
+            found = super().forward(self.volume(image[:, None])[:, 0])
+            found["c3"] = self.line(found["c3"].flatten(2).flatten(0, 1)[:, None]).view_as(found["c3"])
+            return found
+
+    heads = dict.fromkeys(TASKS, ClassificationHead)
+    loop = MultiTaskLightningModule(TASKS, Volumes(), heads)
+    assert loop.model.channels_last
+    batch = next(iter(batches(1)))
+    assert torch.isfinite(loop.training_step(batch, 0))
+    assert loop.model.trunk.backbone.volume.weight.is_contiguous()  # type: ignore[union-attr, operator]
