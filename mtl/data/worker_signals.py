@@ -10,9 +10,9 @@ from lightning.fabric.utilities.seed import pl_worker_init_function
 def start_worker(worker_id: int) -> None:
     """Initialise a worker as Lightning does, and ignore signals that are meant for its parent.
 
-    Ctrl-C and its end reach every process of a terminal, and SLURM sends SIGTERM to every process of a job. A worker that dies
-    from it kills its parent in the middle of a step, before the checkpoint is saved. A SIGTERM from the parent still
-    ends the worker.
+    Ctrl-C and the end of a terminal reach every process of it, and SLURM sends SIGTERM to every process of a job. A
+    worker that dies from it kills its parent in the middle of a step, before the checkpoint is saved. A SIGTERM from
+    the parent still ends the worker.
 
     Args:
         worker_id: number of the worker.
