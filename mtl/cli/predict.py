@@ -66,7 +66,7 @@ def predict(arguments: list[str]) -> None:
     channels_of_pictures(model.model)  # a model of something else is refused before its size is asked for
     settings = as_in_training(run)
     if options.image_size:
-        settings["image_size"] = options.image_size if len(options.image_size) == 2 else options.image_size[0]
+        settings["image_size"] = _side_or_two(options.image_size)
     if "image_size" not in settings:
         raise ConfigError(f"no config.yaml in {str(run)!r} says how large the images were; give --image_size.")
     output = options.output or (run / "predictions" if settings and options.run else Path("predictions"))
@@ -99,7 +99,7 @@ def _predict_exported(options: argparse.Namespace, images: list[Path]) -> None:
         file,
         images=images,
         output=output,
-        image_size=size if size and len(size) == 2 else size and size[0],
+        image_size=size and _side_or_two(size),
         score_threshold=options.score_threshold,
         batch_size=options.batch_size,
         fit=known.get("fit", "letterbox"),
@@ -107,6 +107,12 @@ def _predict_exported(options: argparse.Namespace, images: list[Path]) -> None:
         formats=options.format,
     )
     _say(found, output)
+
+
+def _side_or_two(size: list[int]) -> list[int] | int:
+    if len(size) > 2:
+        raise ConfigError(f"--image_size takes one side, or height and width; found {' '.join(map(str, size))}.")
+    return size if len(size) == 2 else size[0]
 
 
 def _say(found: dict[str, Any], output: Path) -> None:

@@ -141,7 +141,7 @@ def coco(root: Path) -> None:
 RUN = """\
 data:
   class_path: VOCFolder
-  init_args: {root: ROOT, box_classes: [cat, dog], image_size: 32, batch_size: 2, num_workers: 0}
+  init_args: {root: ROOT, box_classes: [cat, dog], image_size: [32, 32], batch_size: 2, num_workers: 0}
 model:
   backbone: {class_path: ResidualFPN, init_args: {width: 4, pyramid_width: 8}}
   heads:

@@ -96,6 +96,21 @@ IN_FILES = {
         "with mode 'min', and 'val/score' is better when it is high: it would keep the worst. Set mode to 'max'.",
         "mistake.yaml:5: monitor: val/score",
     ),
+    "a class name that YAML reads as a number": (
+        "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n    box_classes: [0, 1]\n",
+        '`data.box_classes.0` must be text; found 0. Put it in quotes: "0".',
+        "mistake.yaml:5: box_classes: [0, 1]",
+    ),
+    "a class name that YAML reads as false": (
+        "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n    box_classes: [cat, no]\n",
+        "must be text; found False. Put it in quotes:",
+        "mistake.yaml:5: box_classes: [cat, no]",
+    ),
+    "one side where two are needed": (
+        "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n    image_size: 32\n",
+        "`data.image_size` must be a list of 2 (a whole number each); found 32.",
+        "mistake.yaml:5: image_size: 32",
+    ),
     "a precision of a plugin": (
         "trainer:\n  plugins: HalfPrecision\n",
         "it rounds true boxes to 16 bits (501.3 to 502). Set trainer.precision to bf16-mixed or 16-mixed",
