@@ -156,4 +156,6 @@ def write_results(path: Path, metrics: Mapping[str, float], meta: Mapping[str, A
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
-    path.write_text(json.dumps({**plain, "meta": dict(meta)}, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    part = path.with_suffix(".part")  # a full disk or a kill leaves no half a file
+    part.write_text(json.dumps({**plain, "meta": dict(meta)}, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    part.replace(path)

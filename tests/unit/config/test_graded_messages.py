@@ -98,12 +98,12 @@ IN_FILES = {
     ),
     "a class name that YAML reads as a number": (
         "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n    box_classes: [0, 1]\n",
-        '`data.box_classes.0` must be text; found 0. Put it in quotes: "0".',
+        "`data.box_classes.0` must be text; found 0. Put the word in quotes.",
         "mistake.yaml:5: box_classes: [0, 1]",
     ),
     "a class name that YAML reads as false": (
         "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n    box_classes: [cat, no]\n",
-        "must be text; found False. Put it in quotes:",
+        "must be text; found False. Put the word in quotes.",
         "mistake.yaml:5: box_classes: [cat, no]",
     ),
     "one side where two are needed": (
