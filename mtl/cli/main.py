@@ -1,5 +1,6 @@
 """Entry point of the command line: choose the subcommand, run it, and report errors in a few lines."""
 
+import contextlib
 import importlib
 import logging
 import os
@@ -37,11 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows the program's name; `sys.argv` by default.
 
     Returns:
-        0, 1 when the run failed, 2 when the command line or the config is wrong, 130 after Ctrl-C.
+        0, 1 when the run failed, 2 when the command line or the config is wrong, 130 after Ctrl-C, 141 where nobody
+        reads the output.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(words)
+        code = _dispatch(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return _reader_left(words)
     except KeyboardInterrupt:
         if _wants_traceback(words):
             raise
@@ -59,6 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         _say(message, "the whole traceback: add --traceback")
         return 1
+
+
+def _reader_left(words: list[str]) -> int:
+    """End quietly where whoever read the output has enough, as `| head` does; the code is that of SIGPIPE in shells."""
+    if words and words[0] in TRAINER_COMMANDS:
+        _say("nobody reads the output any more (broken pipe). Send it to a file, or leave it on the terminal.")
+    with contextlib.suppress(OSError, ValueError):  # Python would complain at its exit
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    return 141
 
 
 def _is_lightnings(error: Exception) -> bool:

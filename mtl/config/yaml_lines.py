@@ -143,10 +143,10 @@ def parse_flag_value(text: str) -> Any:
     try:
         loader = Loader(text)
         node = compose(loader)
-        value = None
-        if node is not None:
-            _walk(node, (), "flag", text.splitlines(), {})
-            value = loader.construct_document(node)
+        if node is None:  # empty, or a comment to YAML: a text as it stands, not null
+            return text
+        _walk(node, (), "flag", text.splitlines(), {})
+        value = loader.construct_document(node)
     except (yaml.YAMLError, ValueError):
         return text
     except TooLarge as error:

@@ -26,6 +26,7 @@ from mtl.data.folder.image_labels import ImageLabels, is_labelled
 from mtl.data.folder.map_files import MapFiles
 from mtl.data.folder.read_folder import FolderContents, read_folder
 from mtl.data.folder.splits import draw_splits, read_splits
+from mtl.data.image_size import checked_size
 from mtl.data.images import MAX_PIXELS
 from mtl.data.label_check import LabelCount
 from mtl.data.module import JointDataModule
@@ -124,7 +125,7 @@ class FolderDataModule(JointDataModule):
         self.splits = splits
         self.fractions = fractions
         self.split_seed = split_seed
-        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.image_size = checked_size(image_size)
         self.fit_mode = fit
         if max_pixels < 1:
             raise ValueError(f"max_pixels={max_pixels} must be at least 1.")
