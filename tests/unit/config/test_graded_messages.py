@@ -138,13 +138,13 @@ FLAGS = {
     "--trainer.limit_val_batches 1.5": "invalid value 1.5 for limit_val_batches, it has to be in [0.0, 1.0] or an int.",
     "--trainer.overfit_batches -1": "it must be 0 for off, a number of batches, or a share below 1.",
     "--trainer.check_val_every_n_epoch 0": "it must be at least 1, or null to count batches over epochs.",
-    "--trainer.val_check_interval 0": "it must be above 0: a number of batches, or a share of an epoch such as 0.25.",
+    "--trainer.val_check_interval 0": "it must be above 0: a number of batches, or a share of an epoch such as 0.25",
     "--trainer.accumulate_grad_batches 0": "it must be at least 1, which accumulates nothing.",
     "--trainer.gradient_clip_val -1": "Lightning would not clip at all. Give a norm above 0, or null for no clipping.",
     "--trainer.log_every_n_steps 0": "it must be at least 1. For no logs: trainer.logger false.",
     "--trainer.precision 16-true": "Set it to bf16-mixed or 16-mixed, which keep boxes and weights in 32 bits.",
     "--model.optim.optimizer LBFGS": "optim.optimizer takes all parameters as one group",
-    "--name=#1": "name='#1' becomes the name of a folder",
+    "--name #1": "'#1' is a comment to YAML, and nothing would be set.",
     "--allow my-mod": "'my-mod' is not the dotted name of a module",
 }
 # whole command lines, without a place to name
