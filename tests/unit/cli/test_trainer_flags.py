@@ -22,7 +22,7 @@ tracking: {wandb: off}
 # of flags, words of the message; all are found before a run folder is made
 REFUSED = {
     "limit_test_batches 0": "trainer.limit_test_batches is 0: the test would measure nothing. Leave it out, or switch",
-    "limit_test_batches -1": "trainer.limit_test_batches is -1: it must be a number of batches, or a share of them from",
+    "limit_test_batches -1": "trainer.limit_test_batches is -1: it must be a number of batches, or a share",
     "num_sanity_val_steps -7": "it must be a number of batches, 0 for none, or -1 for all.",
     "min_steps -3": "trainer.min_steps is -3: it must be at least 0.",
     "min_epochs -3": "trainer.min_epochs is -3: it must be at least 0.",
