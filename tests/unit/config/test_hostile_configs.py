@@ -174,7 +174,7 @@ def test_a_module_the_user_allows_is_used(paper: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "mtl", *words], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert (paper / "hacked").exists(), "the head of the user was imported"
-    config = (paper / "runs" / "more" / "mine" / "config.yaml").read_text()
+    config = (paper / "runs" / "tiny" / "mine" / "config.yaml").read_text()
     assert "class_path: paper.heads.MyHead" in config
 
 
