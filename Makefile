@@ -12,7 +12,7 @@ LOWEST = .venv-lowest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: joint-or-single heads methods paper help install lock fit test test-fast test-faults test-lowest lint types format hooks notebooks bench-data bench-balancing bench-architectures clean clean-all gpu gpu-rehearsal wheels
+.PHONY: joint-or-single heads methods paper help install lock fit test test-fast test-nightly test-faults test-lowest lint types format hooks notebooks bench-data bench-balancing bench-architectures clean clean-all gpu gpu-rehearsal wheels
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | \
@@ -52,6 +52,9 @@ test: install ## run every test; ARGS="-k centernet" for some of them
 
 test-fast: install ## run the tests without the slow and the multi-process ones
 	$(PYTEST) -m "not slow and not ddp" $(ARGS)
+
+test-nightly: install ## run what is left out otherwise: whole products, long notebooks, trainings; takes more than an hour
+	$(PYTEST) -m nightly $(ARGS)
 
 test-faults: install ## put faults into real runs (kills, hangs, full disks, ...), print the result of each; ARGS="--only killed disk-full"
 	PYTHONPATH=. $(PY) tests/benchmarks/faults.py $(ARGS)
