@@ -123,7 +123,7 @@ class MultiTaskLightningModule(LightningModule):
         if (check_labels := getattr(data, "check_labels", None)) is not None:
             check_labels(self.tasks)
         if stage == "fit" and (adapt := getattr(data, "adapt", None)) is not None:
-            adapt(self.model.inputs)
+            adapt(dict(self.model.named_modules()))
 
     def configure_optimizers(self) -> Any:
         steps = stepping_batches(self.trainer)

@@ -8,12 +8,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
+from mtl.backbones.backbone import StagedBackbone
 from mtl.distributed.dtensor import is_sharded
 from mtl.errors import did_you_mean
 
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]  # a class of `torch.optim` with its arguments, in a config
+SchedulerCallable = Callable[[Optimizer], LRScheduler]  # of `torch.optim.lr_scheduler` likewise
 FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")
 _POWER = 0.9  # Chen et al., "DeepLab", arXiv:1606.00915
 _log = logging.getLogger(__name__)
@@ -32,6 +34,10 @@ class Optim:
             the published protocols of dense tasks.
         warmup_steps: steps of linear warm-up; a value below 1 is a share of all steps.
         final_lr: learning rate at the end, as a share of the peak.
+        layer_decay: factor on the learning rate for each stage further from the heads, for backbones in stages: the
+            last stage has `layer_decay`, the one before its square, and so on; 1 for none. It multiplies `lr_factors`.
+        scheduler: a class of `torch.optim.lr_scheduler` with its arguments, stepped after every optimiser step, in
+            place of `schedule`, `warmup_steps` and `final_lr`.
         fused: let one kernel update all parameters where PyTorch has one (Adam, AdamW, SGD, Adagrad), unless the
             optimiser is given `fused` or `foreach` itself; a step of ResNet-18 took 0.83 of the time on a CPU.
     """
@@ -45,7 +51,16 @@ class Optim:
         warmup_steps: float = 0.1,
         final_lr: float = 0.0,
         fused: bool = True,
+        layer_decay: float = 1.0,
+        scheduler: SchedulerCallable | None = None,
     ) -> None:
+        if not 0 < layer_decay <= 1:
+            raise ValueError(f"layer_decay={layer_decay} must be above 0 and at most 1, such as 0.75.")
+        if scheduler is not None and (schedule, warmup_steps, final_lr) != ("cosine", 0.1, 0.0):
+            raise ValueError(
+                f"optim.scheduler sets the learning rate alone, so schedule={schedule}, warmup_steps={warmup_steps} "
+                f"and final_lr={final_lr} have no effect. Remove them, or remove scheduler."
+            )
         if warmup_steps < 0 or not 0 <= final_lr <= 1:
             raise ValueError(f"warmup_steps={warmup_steps} must be >= 0 and final_lr={final_lr} within 0..1.")
         self.optimizer: Callable[[Iterable[Any]], Optimizer] = optimizer or _default_optimizer
@@ -55,6 +70,8 @@ class Optim:
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
         self.fused = fused
+        self.layer_decay = layer_decay
+        self.scheduler = scheduler
 
     def build(
         self,
@@ -62,7 +79,7 @@ class Optim:
         num_steps: float,
         more_groups: Sequence[dict[str, Any]] = (),
         with_frozen: bool = True,
-    ) -> tuple[Optimizer, LambdaLR]:
+    ) -> tuple[Optimizer, LRScheduler]:
         """The optimiser and its schedule, stepped after every optimiser step.
 
         Args:
@@ -78,8 +95,10 @@ class Optim:
         """
         # no length of the training loader gives -1, a run that only the clock limits gives infinity
         steps = int(num_steps) if 0 <= num_steps < math.inf else None
-        self._check_steps(steps)
-        groups: dict[tuple[str, bool], dict[str, Any]] = {}
+        if self.scheduler is None:
+            self._check_steps(steps)
+        depths = stage_depths(model) if self.layer_decay != 1 else {}
+        groups: dict[tuple[str, bool, int], dict[str, Any]] = {}
         used = set()
         for name, parameter in named_parts(model):
             if not parameter.requires_grad and not with_frozen:
@@ -87,21 +106,38 @@ class Optim:
             part = max((key for key in self.lr_factors if f"{name}.".startswith(f"{key}.")), key=len, default="")
             used.add(part)
             decayed = parameter.ndim > 1 or not self.decay_matrices_only
-            label = f"{part or 'model'}{'' if decayed else '/no_decay'}"
-            group = groups.setdefault((part, decayed), {"params": [], "name": label})
+            depth = depths.get(id(parameter), 0)
+            label = f"{part or 'model'}{f'/depth{depth}' if depth else ''}{'' if decayed else '/no_decay'}"
+            group = groups.setdefault((part, decayed, depth), {"params": [], "name": label})
             group["params"].append(parameter)
             if not decayed:
                 group["weight_decay"] = 0.0
         for key in self.lr_factors:
             self._check_part(model, key, key in used)
         optimizer = self._make([*groups.values(), *more_groups])
-        factors = [self.lr_factors.get(part, 1.0) for part, _ in groups] + [1.0] * len(more_groups)
+        factors = [self.lr_factors.get(part, 1.0) * self.layer_decay**depth for part, _, depth in groups]
+        factors += [1.0] * len(more_groups)
         for factor, group in zip(factors, optimizer.param_groups, strict=True):
             # not in place: a learning rate that is a tensor is one and the same in all groups
             group["lr"] = group["lr"] * factor
         if self.fused:
             _fuse(optimizer)
+        if self.scheduler is not None:
+            return optimizer, self._make_scheduler(self.scheduler, optimizer)
         return optimizer, _Schedule(optimizer, lambda step: self.factor(step, steps))
+
+    @staticmethod
+    def _make_scheduler(make: SchedulerCallable, optimizer: Optimizer) -> LRScheduler:
+        try:
+            schedule = make(optimizer)
+        except (ValueError, TypeError, ZeroDivisionError) as error:
+            raise ValueError(f"the scheduler of optim.scheduler refuses its settings: {error}.") from error
+        if isinstance(schedule, ReduceLROnPlateau):
+            raise ValueError(
+                "ReduceLROnPlateau wants a metric at every step, and schedules here are stepped after optimiser steps. "
+                "Take optim.schedule: cosine, or another class of torch.optim.lr_scheduler."
+            )
+        return schedule
 
     def _check_part(self, model: nn.Module, key: str, used: bool) -> None:
         learns = [p.requires_grad for name, p in named_parts(model) if f"{name}.".startswith(f"{key}.")]
@@ -182,6 +218,34 @@ def named_parts(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """
     for name, parameter in model.named_parameters():
         yield name.removeprefix("trunk."), parameter
+
+
+def stage_depths(model: nn.Module) -> dict[int, int]:
+    """How many stages each parameter of a backbone lies below the heads, by its `id`: 1 in the last stage.
+
+    What a backbone uses before its first stage lies below that; what it makes of the stages' outputs is not listed.
+
+    Args:
+        model: the model.
+
+    Raises:
+        ValueError: if no backbone of it runs in stages.
+    """
+    depths: dict[int, int] = {}
+    for backbone in (part for part in model.modules() if isinstance(part, StagedBackbone)):
+        stages = backbone.stages()
+        for number, stage in enumerate(stages):
+            depths |= {id(parameter): len(stages) - number for parameter in stage.parameters()}
+        for parameter in backbone.parameters():  # in the order of their definition
+            if id(parameter) in depths:
+                break
+            depths[id(parameter)] = len(stages) + 1
+    if not depths:
+        raise ValueError(
+            "optim.layer_decay works on the stages of a backbone, and this one is one piece. Set optim.lr_factors, "
+            "such as {backbone: 0.1}."
+        )
+    return depths
 
 
 def _fuse(optimizer: Optimizer) -> None:

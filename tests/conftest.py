@@ -111,7 +111,9 @@ class _Team:
     """Processes of one gloo group that wait for work."""
 
     def __init__(self, ranks: int, folder: Path) -> None:
-        context = mp.get_context("spawn")
+        # one process imports everything, and ranks are copies of it: four at once would need half a minute of two cores
+        context = mp.get_context("forkserver")
+        context.set_forkserver_preload(["tests.contract.kit.runs"])
         self.pipes, self.processes = [], []
         for rank in range(ranks):
             ours, theirs = context.Pipe()

@@ -11,7 +11,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # whole comparisons, exports and contract tests, half a minute or more each: other tests take their parts
-LONG = {"add_a_method", "add_an_architecture", "from_a_run_to_a_device", "read_results"}
+LONG = {
+    "add_a_method",
+    "add_an_architecture",
+    "from_a_run_to_a_device",
+    "read_results",
+    "speech",
+    "text",
+    "add_a_dense_task",
+}
 RUNS = [pytest.param(path, id=path.stem, marks=[pytest.mark.nightly] * (path.stem in LONG)) for path in NOTEBOOKS]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mtl.affinity.tables import Affinity
+from mtl.drawing.figure_file import write_figure
 from mtl.drawing.sample import class_colour
 
 _LEGEND = 12  # most lines that a legend names
@@ -71,4 +72,4 @@ def _draw(found: Mapping[int, Mapping[str, Affinity]], path: Path) -> None:
             axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axis in axes[len(measures) :]:
         axis.axis("off")
-    figure.savefig(path, dpi=130)
+    write_figure(figure, path)

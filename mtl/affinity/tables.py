@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mtl.config.foreign_files import read_small
+from mtl.drawing.figure_file import write_figure
 
 _MOST_BYTES, _MOST_TASKS = 10_000_000, 200
 
@@ -116,4 +117,4 @@ def _draw(found: Mapping[str, Affinity], path: Path) -> None:
                 axis.text(j, i, f"{value:.2g}", ha="center", va="center", fontsize=7, color=colour)
     for axis in axes[len(found) :]:
         axis.axis("off")
-    figure.savefig(path, dpi=130)
+    write_figure(figure, path)

@@ -18,10 +18,12 @@ from mtl.affinity.measure import AffinityMeasure, Evidence
 from mtl.affinity.over_training import write_over_training
 from mtl.affinity.tables import Affinity, read_affinity, summarise, write_affinities
 from mtl.batch import Batch
+from mtl.cli.plot import add_format_flag
 from mtl.cli.queue.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.foreign_files import own_folder
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
+from mtl.config.shipped import own_or_shipped
 from mtl.config.yaml_lines import ConfigError, shown
 from mtl.data.module import JointDataModule
 from mtl.discovery import concrete_subclasses
@@ -40,6 +42,7 @@ def affinity(arguments: list[str]) -> None:
         arguments: what follows `affinity`.
     """
     options = _affinity_parser().parse_args(arguments)
+    options.config = options.config and own_or_shipped(options.config)
     if (options.run is None) == (options.config is None):
         raise ConfigError("`affinity` needs --run RUN for a trained model, or --config FILE to look at labels alone.")
     if options.run is None and options.checkpoints:
@@ -84,6 +87,7 @@ def group(arguments: list[str]) -> None:
         arguments: what follows `group`.
     """
     options = _group_parser().parse_args(arguments)
+    options.config = own_or_shipped(options.config)
     if not options.affinity.is_file():
         raise FileNotFoundError(f"there is no {str(options.affinity)!r}; `python -m mtl affinity` writes it.")
     found = read_affinity(options.affinity)
@@ -183,7 +187,9 @@ def _named(found: Affinity, members: Sequence[int]) -> list[str]:
 
 
 def _affinity_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("mtl affinity", description="How related are the tasks?", allow_abbrev=False)
+    example = "example: python -m mtl affinity --run runs/digits/short --batches 10"
+    about = "How related are the tasks?"
+    parser = argparse.ArgumentParser("mtl affinity", description=about, epilog=example, allow_abbrev=False)
     parser.add_argument("--run", type=Path, help="run of the joint model: gradients and lookahead")
     parser.add_argument("--config", type=Path, help="config, to look at labels before anything is trained")
     parser.add_argument(
@@ -194,12 +200,18 @@ def _affinity_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batches", type=int, default=20, help="training batches to look at [20]")
     parser.add_argument("--output", type=Path, help="folder of the results [<run>/affinity]")
     add_wandb_flag(parser)
+    add_format_flag(parser)
     parser.add_argument("--allow", help="modules of your own that the config may import, separated by commas")
     return parser
 
 
 def _group_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("mtl group", description="Which tasks should share a network?", allow_abbrev=False)
+    example = (
+        "example: python -m mtl group --affinity runs/digits/short/affinity/Lookahead.csv --config configs/digits.yaml "
+        "--networks 2"
+    )
+    about = "Which tasks should share a network?"
+    parser = argparse.ArgumentParser("mtl group", description=about, epilog=example, allow_abbrev=False)
     parser.add_argument("--affinity", type=Path, required=True, help="CSV of a measure, <run>/affinity/Lookahead.csv")
     parser.add_argument("--config", type=Path, required=True, help="config of the joint model")
     parser.add_argument("--networks", type=int, required=True, help="most networks that may be trained")

@@ -2,6 +2,7 @@
 
     python -m mtl check --config configs/digits.yaml
     python -m mtl check --config configs/digits.yaml --json check.json --html check.html --strict
+    python -m mtl check --run runs/digits/NAME --suspects --html check.html
 
 Every flag of `fit` works too. Exit code: 0, or 1 where there are errors (with --strict also warnings, not notes).
 """
@@ -16,11 +17,16 @@ from rich.table import Table
 from rich.text import Text
 
 from mtl.cli.show import config_of
+from mtl.config.command_line import read_command_line
 from mtl.config.paths import path
+from mtl.config.yaml_lines import ConfigError
+from mtl.data.module import JointDataModule
 from mtl.errors import printable
 from mtl.evaluation.build import build_data_of_run
 from mtl.evaluation.data.data_check import DataCheck, check_data
+from mtl.evaluation.data.data_findings import Finding
 from mtl.evaluation.data.data_page import data_page
+from mtl.evaluation.data.suspects import suspects
 
 _STYLES = {"error": "bold red", "warning": "bold", "note": "dim"}
 _LEVELS = list(_STYLES)
@@ -43,9 +49,14 @@ def check(arguments: list[str]) -> None:
     parser.add_argument("--html", type=path, help="also write a page with the samples concerned, labels drawn")
     parser.add_argument("--samples", type=int, help="read at most so many samples of a split [all]")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
+    parser.add_argument(
+        "--suspects", action="store_true", help="with --run: labels that the trained run disagrees with"
+    )
     options, rest = parser.parse_known_args(arguments)
     data = build_data_of_run(config_of("check", rest))
     found = check_data(data, options.samples)
+    if options.suspects:
+        found.findings.extend(_suspects(data, read_command_line("check", rest).run, options.samples))
     console = Console(highlight=False)
     _show(console, found)
     if options.json is not None:
@@ -55,6 +66,14 @@ def check(arguments: list[str]) -> None:
         console.print(Text(f"\nwrote {printable(str(options.html))}"), soft_wrap=True)
     if found.has_errors or (options.strict and any(one.level != "note" for one in found.findings)):
         raise SystemExit(1)
+
+
+def _suspects(data: JointDataModule, run: Path | None, most: int | None) -> list[Finding]:
+    if run is None:
+        raise ConfigError("--suspects asks a trained run about the labels: --run RUN, or --run latest.")
+    from mtl.evaluation.load import load_run  # of all of a model, which the other checks do without
+
+    return suspects(data, load_run(run).model, most)
 
 
 def _show(console: Console, found: DataCheck) -> None:

@@ -102,7 +102,10 @@ def _plan(console: Console, comparison: Comparison, cells: Sequence[Cell], jobs:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "mtl compare", description="Train a grid of methods and seeds; more flags go to every fit.", allow_abbrev=False
+        "mtl compare",
+        description="Train a grid of methods and seeds; more flags go to every fit.",
+        epilog="example: python -m mtl compare --config configs/compare/digits.yaml --jobs 2 --dry_run",
+        allow_abbrev=False,
     )
     parser.add_argument("--config", required=True, help="comparison file, for example configs/compare/digits.yaml")
     parser.add_argument("--runs_root", help="folder of the runs [runs/compare/<name of the file>]")

@@ -1,4 +1,4 @@
-"""`python -m mtl completion bash|zsh`: completion of subcommands, of configs after --config and of runs after --run.
+"""`python -m mtl completion bash|zsh`: completion of subcommands, configs after --config, runs after --run.
 
     eval "$(mtl completion bash)"
 
@@ -9,13 +9,15 @@ import argparse
 import sys
 
 from mtl.config.command_line import COMMANDS, OPTIONS
+from mtl.config.shipped import shipped_names
 
 _BASH = """\
 _mtl() {
   local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}"
   case "$before" in
     -c|--config) COMPREPLY=($(compgen -f -X '!*.y*ml' -- "$word") $(compgen -d -- "$word")
-                 $(compgen -W "$(ls configs/*.y*ml configs/*/*.y*ml 2>/dev/null)" -- "$word")) ;;
+                 $(compgen -W "$(ls configs/*.y*ml configs/*/*.y*ml 2>/dev/null) CONFIGS" -- "$word"))
+                 COMPREPLY=($(printf '%s\\n' "${COMPREPLY[@]}" | sort -u)) ;;
     --run|--resume|--runs) COMPREPLY=($(compgen -W "$(ls -d runs/*/* 2>/dev/null)" -- "$word")
                  $(compgen -d -- "$word")) ;;
     mtl) COMPREPLY=($(compgen -W "COMMANDS" -- "$word")) ;;
@@ -40,5 +42,7 @@ def completion(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("mtl completion", description=__doc__, allow_abbrev=False, formatter_class=form)
     parser.add_argument("shell", choices=_SHELLS)
     shell = parser.parse_args(arguments).shell
+    shipped = " ".join(f"configs/{name}" for name in shipped_names())
     script = _BASH.replace("COMMANDS", " ".join(COMMANDS)).replace("OPTIONS", " ".join(OPTIONS))
+    script = script.replace("CONFIGS", shipped)
     sys.stdout.write(_SHELLS[shell] + script)

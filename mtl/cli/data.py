@@ -22,7 +22,9 @@ def data(arguments: list[str]) -> None:
     Raises:
         ConfigError: for a name that is unknown, or a file that differs from what was expected.
     """
-    parser = argparse.ArgumentParser("mtl data", description="Fetch a public data set.", allow_abbrev=False)
+    example = "example: python -m mtl data bccd --to data/bccd"
+    about = "Fetch a public data set."
+    parser = argparse.ArgumentParser("mtl data", description=about, epilog=example, allow_abbrev=False)
     parser.add_argument("name", nargs="?", help="of the data set; without it, show all")
     parser.add_argument("--to", type=path, help="folder to make [data/NAME]")
     parser.add_argument("--mirror", help="address of a server with the paths of the sources, instead of them")

@@ -14,6 +14,7 @@ from rich.table import Table
 import mtl.affinity
 from mtl.affinity.sharing.findings_files import write_findings
 from mtl.affinity.sharing.sharing_measure import Finding, Inside, SharingMeasure
+from mtl.cli.plot import add_format_flag
 from mtl.config.foreign_files import own_folder
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
@@ -135,5 +136,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batches", type=int, default=16, help="training batches to look at [16]")
     parser.add_argument("--output", type=Path, help="folder to write to [RUN/explanation]")
     parser.add_argument("--allow", help="module that the checkpoint may import beside mtl, torch, torchvision, ...")
+    add_format_flag(parser)
     parser.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")
     return parser

@@ -86,7 +86,10 @@ def show_settings(parser: argparse.ArgumentParser, command: str, everything: boo
         _console().print(Text(parser.format_help()), soft_wrap=True)
         return
     console = _console()
-    console.print(Text(f"python -m mtl {command} --config FILE [--key value ...]\n"))
+    console.print(Text(f"python -m mtl {command} --config FILE [--key value ...]"))
+    words = "--config configs/digits.yaml --trainer.max_steps 300 --name short"
+    words = words if command == "fit" else "--run runs/digits/short"
+    console.print(Text(f"example: python -m mtl {command} {words}\n"), soft_wrap=True)
     console.print(_table(OPTIONS.items()))
     console.print(Text("\nMain settings; each is a key of the config and a flag:\n"))
     actions = {action.dest: action for action in parser._actions}

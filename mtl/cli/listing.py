@@ -19,6 +19,7 @@ from mtl.cli.architecture_costs import cost_of
 from mtl.config.foreign_files import read_small
 from mtl.config.papers import is_of_a_paper
 from mtl.config.schema import describe, parameters
+from mtl.config.shipped import own_or_shipped, shipped_names
 from mtl.config.yaml_limits import MOST_BYTES
 from mtl.config.yaml_lines import ConfigError
 from mtl.discovery import concrete_subclasses
@@ -39,6 +40,7 @@ BASES = {
     "callbacks": ("mtl.callbacks.defaults", "Callback"),
 }
 KINDS = (*BASES, "configs")
+CONFIGS = Path("configs")
 FAMILIES: dict[type[Method], str] = {
     LossWeighting: "loss weighting",
     GradientWeighting: "gradient weighting",
@@ -52,11 +54,13 @@ def show_list(arguments: list[str]) -> None:
     Args:
         arguments: what follows `list`: a kind, the name of one class, `--json`.
     """
-    parser = argparse.ArgumentParser("mtl list", description="List the available parts.", allow_abbrev=False)
+    example = "examples: python -m mtl list heads; python -m mtl list heads CenterNetHead; python -m mtl list configs"
+    about = "List the available parts."
+    parser = argparse.ArgumentParser("mtl list", description=about, epilog=example, allow_abbrev=False)
     parser.add_argument("kind", nargs="?", help=f"one of {', '.join(KINDS)}; all by default")
     parser.add_argument("name", nargs="?", help="one class: show its settings")
     parser.add_argument("--json", action="store_true", help="for programs: name, description, class_path, settings")
-    parser.add_argument("--configs", default="configs", help="folder of the configs [configs]")
+    parser.add_argument("--configs", default="configs", help="their folder [configs, and those of mtl itself]")
     options = parser.parse_args(arguments)
     if options.kind not in (None, *KINDS):
         raise ConfigError(
@@ -75,12 +79,12 @@ def show_list(arguments: list[str]) -> None:
             _show(console, kind, listed)
 
 
-def entries(kind: str, configs: Path = Path("configs")) -> list[dict[str, Any]]:
+def entries(kind: str, configs: Path = CONFIGS) -> list[dict[str, Any]]:
     """Everything of one kind.
 
     Args:
         kind: one of `KINDS`.
-        configs: folder of the configs.
+        configs: folder of the configs; by default also those that come with the package.
 
     Returns:
         For each its `name` and `description`; for a class its `class_path`, `settings` and the `kinds` of task it
@@ -90,7 +94,9 @@ def entries(kind: str, configs: Path = Path("configs")) -> list[dict[str, Any]]:
     """
     if kind == "configs":
         files = sorted(path for path in configs.rglob("*.y*ml") if path.is_file())
-        return [{"name": str(file), "description": _first_comment(file)} for file in files]
+        if configs == CONFIGS:  # then those that come with the package and have no copy here, by the name to type
+            files += [path for name in shipped_names() if not (path := CONFIGS / name).exists()]
+        return [{"name": str(file), "description": _first_comment(own_or_shipped(file))} for file in files]
     return [_entry(cls) for cls in _classes(kind)]
 
 
@@ -127,7 +133,7 @@ def _conventions(cls: type[Method]) -> dict[str, Any]:
 
 def _one(kind: str, name: str, listed: list[dict[str, Any]]) -> dict[str, Any]:
     for entry in listed:
-        if name in (entry["name"], entry.get("class_path")):
+        if name in (entry["name"], entry["name"].removeprefix("configs/"), entry.get("class_path")):
             return entry
     known = [entry["name"] for entry in listed]
     raise ConfigError(
@@ -164,7 +170,7 @@ def _costs(cost: dict[str, float]) -> list[str]:
 def _show_one(console: Console, entry: dict[str, Any]) -> None:
     console.print(Text(entry.get("class_path", entry["name"]), style="bold"))
     if "class_path" not in entry:
-        console.print(Text(_text(Path(entry["name"]))))
+        console.print(Text(_text(own_or_shipped(Path(entry["name"])))))
         return
     module, _, name = entry["class_path"].rpartition(".")
     console.print(Text(inspect.getdoc(getattr(importlib.import_module(module), name)) or ""))

@@ -1,11 +1,13 @@
 """Entry point of the command line: choose the subcommand, run it, and report errors in a few lines."""
 
+import contextlib
 import importlib
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from textwrap import wrap
 
 from rich.console import Console
@@ -25,6 +27,7 @@ from mtl.runs.run_folder import rank
 _MOST_LINES = 4  # of a message
 # module and function of a command, where they are not called like it
 PLACES = {"list": ("listing", "show_list"), "group": ("affinity", "group")}
+LATEST = "latest"  # after --run: the newest one of the folder `runs`
 WITHOUT_PAPERS = ("completion", "paper", "plot", "report", "runs")  # they build no class
 
 
@@ -35,11 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows the program's name; `sys.argv` by default.
 
     Returns:
-        0, 1 when the run failed, 2 when the command line or the config is wrong, 130 after Ctrl-C.
+        0, 1 when the run failed, 2 when the command line or the config is wrong, 130 after Ctrl-C, 141 where nobody
+        reads the output.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(words)
+        code = _dispatch(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return _reader_left(words)
     except KeyboardInterrupt:
         if _wants_traceback(words):
             raise
@@ -59,6 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _reader_left(words: list[str]) -> int:
+    """End quietly where whoever read the output has enough, as `| head` does; the code is that of SIGPIPE in shells."""
+    if words and words[0] in TRAINER_COMMANDS:
+        _say("nobody reads the output any more (broken pipe). Send it to a file, or leave it on the terminal.")
+    with contextlib.suppress(OSError, ValueError):  # Python would complain at its exit
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    return 141
+
+
 def _is_lightnings(error: Exception) -> bool:
     """Whether it is a MisconfigurationException; by name, since importing its class imports all of Lightning."""
     return any(cls.__name__ == "MisconfigurationException" for cls in type(error).__mro__)
@@ -76,6 +96,7 @@ def _dispatch(words: list[str]) -> int:
         raise ConfigError(
             f"there is no subcommand {command!r}.{did_you_mean(command, COMMANDS)} There are {', '.join(COMMANDS)}."
         )
+    rest = _with_latest(rest)
     run = _command(command)
     if command != "list":
         import matplotlib
@@ -85,6 +106,21 @@ def _dispatch(words: list[str]) -> int:
         import_papers()
     run(rest)
     return 0
+
+
+def _with_latest(words: list[str]) -> list[str]:
+    """The words with the folder of the newest run in place of `latest`, after the flags that name a run."""
+    flags = ("--run", "--resume")
+    after = [i for i, word in enumerate(words) if word == LATEST and i and words[i - 1] in flags]
+    inside = [i for i, word in enumerate(words) if word in [f"{flag}={LATEST}" for flag in flags]]
+    if not (after or inside) or Path(LATEST).exists():
+        return words
+    from mtl.experiments.run_list import latest_run
+
+    latest = str(latest_run(Path("runs")))
+    Console(stderr=True, highlight=False).print(Text(f"latest run: {printable(latest)}"), soft_wrap=True)
+    whole = {**dict.fromkeys(after, latest), **{i: words[i].replace(LATEST, latest) for i in inside}}
+    return [whole.get(i, word) for i, word in enumerate(words)]
 
 
 def _command(name: str) -> Callable[[list[str]], None]:

@@ -28,7 +28,9 @@ def paper(arguments: list[str]) -> None:
     Raises:
         ConfigError: if the name cannot be used.
     """
-    parser = argparse.ArgumentParser("mtl paper", description="A package for your paper.", allow_abbrev=False)
+    example = "example: python -m mtl paper mypaper --to .."
+    about = "A package for your paper."
+    parser = argparse.ArgumentParser("mtl paper", description=about, epilog=example, allow_abbrev=False)
     parser.add_argument("name", help="name of the package")
     parser.add_argument("--to", type=path, default=Path(), help="folder to make it in [the current one]")
     options = parser.parse_args(arguments)

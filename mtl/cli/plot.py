@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -18,6 +19,7 @@ from rich.text import Text
 from mtl.config.foreign_files import UnsafeFile
 from mtl.config.paths import path
 from mtl.config.yaml_lines import ConfigError
+from mtl.drawing.figure_file import PAPER_FORMATS, also_in
 from mtl.drawing.run_curves import FORMATS, Curve, draw_run_curves
 from mtl.errors import did_you_mean, printable
 from mtl.runs.metrics_csv import read_series
@@ -40,6 +42,7 @@ def plot(arguments: list[str]) -> None:
     parser.add_argument("--metric", default="val/score", help="a column of metrics.csv [val/score]")
     parser.add_argument("--to", type=path, default=Path("curves.png"), help="file: .png, .pdf or .svg [curves.png]")
     parser.add_argument("--each", action="store_true", help="a line for each run, no bands")
+    add_format_flag(parser)
     options = parser.parse_args(arguments)
     if options.to.suffix.lower() not in FORMATS:
         raise ConfigError(f"--to {str(options.to)!r} must end with one of {', '.join(FORMATS)}.")
@@ -81,3 +84,23 @@ def groups_of(runs: Sequence[Path], metric: str, each: bool = False) -> dict[str
         name = run.parent.name if seed else f"{run.parent.name}/{run.name}"
         groups.setdefault(printable(name, 60), []).append(([step for step, _ in points], [y for _, y in points]))
     return groups
+
+
+def add_format_flag(parser: argparse.ArgumentParser) -> None:
+    """Add `--format` to a parser; without it figures are written in the format of their file alone.
+
+    Args:
+        parser: of a command that draws figures.
+    """
+    also_in(())
+    text = "also write each figure as a file for papers, beside the other one"
+    parser.add_argument("--format", nargs="+", choices=PAPER_FORMATS, action=_AlsoIn, default=[], help=text)
+
+
+class _AlsoIn(argparse.Action):
+    """Notes the formats when the flag is read, so that no command has to."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Sequence[Any] | str | None, option: Any = None) -> None:
+        formats = [values] if isinstance(values, str) else [str(value) for value in values or ()]
+        setattr(namespace, self.dest, formats)
+        also_in(formats)

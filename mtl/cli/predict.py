@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from mtl.config.foreign_files import own_folder
@@ -13,6 +12,7 @@ from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.table.module import TableDataModule
 from mtl.evaluation.build import build_data
+from mtl.evaluation.device import chosen_device
 from mtl.evaluation.load import as_in_training, load_checkpoint
 from mtl.evaluation.predictions.picture_sources import list_pictures
 from mtl.evaluation.predictions.predict_audio import predict_audio
@@ -66,7 +66,7 @@ def predict(arguments: list[str]) -> None:
     channels_of_pictures(model.model)  # a model of something else is refused before its size is asked for
     settings = as_in_training(run)
     if options.image_size:
-        settings["image_size"] = options.image_size if len(options.image_size) == 2 else options.image_size[0]
+        settings["image_size"] = _side_or_two(options.image_size)
     if "image_size" not in settings:
         raise ConfigError(f"no config.yaml in {str(run)!r} says how large the images were; give --image_size.")
     output = options.output or (run / "predictions" if settings and options.run else Path("predictions"))
@@ -99,7 +99,7 @@ def _predict_exported(options: argparse.Namespace, images: list[Path]) -> None:
         file,
         images=images,
         output=output,
-        image_size=size if size and len(size) == 2 else size and size[0],
+        image_size=size and _side_or_two(size),
         score_threshold=options.score_threshold,
         batch_size=options.batch_size,
         fit=known.get("fit", "letterbox"),
@@ -107,6 +107,12 @@ def _predict_exported(options: argparse.Namespace, images: list[Path]) -> None:
         formats=options.format,
     )
     _say(found, output)
+
+
+def _side_or_two(size: list[int]) -> list[int] | int:
+    if len(size) > 2:
+        raise ConfigError(f"--image_size takes one side, or height and width; found {' '.join(map(str, size))}.")
+    return size if len(size) == 2 else size[0]
 
 
 def _say(found: dict[str, Any], output: Path) -> None:
@@ -148,16 +154,13 @@ def _predict_audio(options: argparse.Namespace, checkpoint: Path, run: Path) -> 
 
 
 def _model(checkpoint: Path, device: str | None) -> MultiTaskLightningModule:
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {chosen!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    chosen = chosen_device(device)  # before the checkpoint is read, which takes its time
     return load_checkpoint(checkpoint).to(chosen)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("mtl predict", description=__doc__, allow_abbrev=False)
+    example = "example: python -m mtl predict --run runs/digits/short --images my_pictures 'more/*.jpg' --output found"
+    parser = argparse.ArgumentParser("mtl predict", description=__doc__, epilog=example, allow_abbrev=False)
     parser.add_argument("--run", type=Path, help="folder of the run; its best checkpoint is used")
     parser.add_argument("--ckpt_path", help="another checkpoint")
     parser.add_argument("--model", type=Path, help="model.onnx that `export` wrote, in place of --run")

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mtl.cli.plot import add_format_flag
 from mtl.cli.queue.tables_to_wandb import add_wandb_flag, tables_to_wandb
 from mtl.config.foreign_files import own_folder
+from mtl.evaluation.tables.fronts import fronts, table_of_fronts
 from mtl.evaluation.tables.html_page import write_page_of_run
 from mtl.evaluation.tables.published import beside_published, read_published
 from mtl.evaluation.tables.report import read_report
@@ -23,21 +25,27 @@ def report(arguments: list[str]) -> None:
         ValueError: if there is no such row or metric, or nothing to report.
     """
     parser = argparse.ArgumentParser(
-        "mtl report", description="The table of a comparison, or of any experiments, from their run folders."
+        "mtl report",
+        description="The table of a comparison, or of any experiments, from their run folders.",
+        epilog="examples: python -m mtl report --runs runs/compare/digits --format pdf; "
+        "python -m mtl report --run runs/digits/short",
     )
     parser.add_argument("--runs", type=Path, help="folder of the rows: runs/compare/<name>, or runs")
     parser.add_argument("--run", type=Path, help="one run: write its report.html, a page that needs no other file")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="print the table of these experiments, write no file")
     parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="with --rows: columns, as boxes/map50")
+    fronts_help = "fronts and hypervolumes of the rows of a comparison whose names begin so, such as COSMOS Fixed"
+    parser.add_argument("--fronts", nargs="+", metavar="NAME", help=fronts_help)
     parser.add_argument("--published", metavar="TABLE", help="also show the rows in a table of configs/published")
     add_wandb_flag(parser)
+    add_format_flag(parser)
     options = parser.parse_args(arguments)
     console = Console(highlight=False)
     if (options.run is None) == (options.runs is None):
         parser.error("give --runs FOLDER for a comparison, or --run RUN for the page of one run")
     if options.run is not None:
-        if options.rows or options.metrics or options.published or options.wandb != "off":
-            parser.error("--run writes the page of one run; --rows, --metrics, --published and --wandb go with --runs")
+        if options.rows or options.metrics or options.fronts or options.published or options.wandb != "off":
+            parser.error("--run writes the page of one run; all other options go with --runs")
         own_folder(options.run)
         console.print(f"written: {write_page_of_run(options.run)}", soft_wrap=True)
         return
@@ -46,11 +54,17 @@ def report(arguments: list[str]) -> None:
         if options.metrics:
             parser.error("--metrics needs --rows; the report of a comparison shows what its tasks are judged by")
         write_comparison(console, options.runs, options.wandb)
+        if options.fronts:
+            text = table_of_fronts(fronts(read_report(options.runs), options.fronts))
+            (options.runs / "fronts.md").write_text(text + "\n", encoding="utf-8")
+            console.print(text, markup=False, soft_wrap=True)
         if table is not None:
             text = beside_published(read_report(options.runs), table)
             (options.runs / "published.md").write_text(text + "\n", encoding="utf-8")
             console.print(text, markup=False, soft_wrap=True)
         return
+    if options.fronts:
+        parser.error("--fronts is of a comparison; leave out --rows")
     if options.wandb != "off":
         parser.error("--rows writes no file that could go to W&B; leave out --wandb")
     found = read_report(options.runs, options.rows)

@@ -1,6 +1,6 @@
 """`python -m mtl schema`: the JSON schema of configs, by which editors complete keys and underline mistakes.
 
-    python -m mtl schema > .mtl-schema.json
+    python -m mtl schema --to .mtl-schema.json
 
 The first line of a config in `configs/` names it: # yaml-language-server: $schema=../.mtl-schema.json
 VS Code reads it with the extension redhat.vscode-yaml, other editors with yaml-language-server.

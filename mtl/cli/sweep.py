@@ -75,7 +75,10 @@ def _short(value: object) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "mtl sweep", description="Search a W&B sweep file; more flags go to every fit.", allow_abbrev=False
+        "mtl sweep",
+        description="Search a W&B sweep file; more flags go to every fit.",
+        epilog="example: python -m mtl sweep --config configs/sweeps/digits.yaml --trials 20",
+        allow_abbrev=False,
     )
     parser.add_argument("--config", required=True, help="sweep file, for example configs/sweeps/digits.yaml")
     parser.add_argument("--trials", type=positive, help="runs to try [run_cap of the file; all of a grid]")

@@ -75,7 +75,7 @@ def _write(folder: Path, words: list[str], shard_bytes: int, png: bool) -> None:
     settings |= {"eval_batch_size": data.eval_batch_size, "num_workers": 2, "seed": data.seed}
     augment = config.get(("data", "init_args", "augment"))
     settings |= {"augment": augment} if augment else {}
-    file = folder / f"{line.configs[-1].stem}_sharded.yaml"
+    file = folder / f"{line.configs[0].stem}_sharded.yaml"
     overlay = {
         "base": [os.path.relpath(path, folder) for path in line.configs],
         "data": {"class_path": "ShardedData", "init_args": settings},

@@ -183,6 +183,8 @@ class _Walk:
     def wrong(self, value: Any, at: Place, path: KeyPath) -> ConfigError:
         word = value[0] if isinstance(value, list) and len(value) == 1 else value
         hint = did_you_mean(f"{word!s:.100}", at.literals)
+        if at.annotation is str and isinstance(value, bool | int | float):  # YAML reads 7, no and on as something else
+            hint = " Put the word in quotes."
         return self.error(path, f"`{dotted(path)}` must be {describe(at.annotation)}; found {value!r:.200}.{hint}")
 
     def error(self, path: KeyPath, message: str) -> ConfigError:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.config.paths import expanded
+from mtl.config.shipped import own_or_shipped
 from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 
@@ -18,8 +19,8 @@ COMMANDS = (*TRAINER_COMMANDS, *_OTHERS)
 
 # options that are not keys of a config, and what they do
 OPTIONS = {
-    "--config": "YAML file; several are merged in order, a later one overrides (also -c)",
-    "--run": "folder of an earlier run: its config and its best checkpoint (fit: its last one, in a new folder)",
+    "--config": "YAML file, or a config of `mtl list configs`; a later one overrides (also -c)",
+    "--run": "folder of an earlier run, or `latest`: its config, its best checkpoint (fit: its last, in a new folder)",
     "--resume": "fit: folder of a run that was interrupted; it resumes there and ends with the same weights",
     "--ckpt_path": "checkpoint to load; with --run also `best` or `last` (fit: training continues from it)",
     "--untrained": "validate and test: go ahead with random weights",
@@ -118,7 +119,7 @@ def refuse_options(keys: Iterable[str], where: str) -> None:
 
 def _set(line: CommandLine, name: str, value: str) -> None:
     if name == "--config":
-        line.configs.append(_path(name, value))
+        line.configs.append(own_or_shipped(_path(name, value)))
     elif name == "--run":
         line.run = _path(name, value)
     elif name == "--resume":

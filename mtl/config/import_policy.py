@@ -38,6 +38,10 @@ EXTERNAL: Mapping[str, tuple[str, ...]] = {
         "ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam",
         "RMSprop", "Rprop", "SGD", "SparseAdam",
     ),
+    "torch.optim.lr_scheduler": (
+        "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "ExponentialLR", "LinearLR", "MultiStepLR",
+        "OneCycleLR", "PolynomialLR", "StepLR",
+    ),
     "lightning.pytorch.callbacks": (
         "DeviceStatsMonitor", "EarlyStopping", "GradientAccumulationScheduler", "LearningRateMonitor", "ModelSummary",
         "RichModelSummary", "RichProgressBar", "TQDMProgressBar", "Timer",

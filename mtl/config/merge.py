@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mtl.config.shipped import own_or_shipped
 from mtl.config.yaml_limits import MOST_LEVELS, MOST_VALUES
 from mtl.config.yaml_lines import ConfigError, KeyPath, Origin, Origins, load_yaml, parse_flag_value
 
@@ -182,7 +183,7 @@ def read_config(files: Iterable[Path], flags: Iterable[tuple[str, str]] = ()) ->
     """Merge files in order, each overriding the ones before, then the flags.
 
     Args:
-        files: config files.
+        files: config files; one that is not there may name a config that comes with the package.
         flags: names without dashes, and values as typed.
 
     Raises:
@@ -190,7 +191,7 @@ def read_config(files: Iterable[Path], flags: Iterable[tuple[str, str]] = ()) ->
     """
     config, sizes = Config(), list[int]()
     for path in files:
-        _lay(config, path, (), sizes)
+        _lay(config, own_or_shipped(path), (), sizes)
     for name, text in flags:
         config.set_flag(name, text)
     return config

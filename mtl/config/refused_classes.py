@@ -19,8 +19,8 @@ REFUSED: Mapping[str, str] = {
         "boxes and weights in 32 bits"
     ),
     "LearningRateFinder": (
-        "it wants `module.lr`, and the learning rate is an argument of the optimiser. Set "
-        "model.optim.optimizer.init_args.lr, or let `python -m mtl sweep` look for one"
+        "it wants `module.lr`, and the learning rate is an argument of the optimiser. Add the preset "
+        "`--config presets/lr_range.yaml`, which draws the loss over the rate, or let `python -m mtl sweep` find one"
     ),
     "ModelPruning": (
         "it renames parameters, so that checkpoints no longer fit the model. Prune the exported model, or export with "

@@ -215,6 +215,9 @@ def describe(annotation: Any) -> str:
         return f"a {found.bases[0].__name__}" if found.bases else "a function"
     if found.values is not None:
         return "names with values" if found.values is Any else f"names with {describe(found.values)} each"
+    parts = typing.get_args(option)
+    if typing.get_origin(option) is tuple and len(parts) > 1 and ... not in parts:
+        return f"a list of {len(parts)} ({describe(parts[0])} each)"
     if found.items:
         return "a list" if found.items[0] is Any else f"a list ({describe(found.items[0])})"
     return _WORDS.get(option) or f"a {getattr(option, '__name__', str(option).removeprefix('typing.'))}"

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from mtl.config.foreign_files import UnsafeFile, read_small
+from mtl.config.shipped import shipped_names
 from mtl.config.yaml_limits import MOST_BYTES, Dumper, Loader, TooLarge, compose
 from mtl.errors import did_you_mean
 
@@ -142,10 +143,10 @@ def parse_flag_value(text: str) -> Any:
     try:
         loader = Loader(text)
         node = compose(loader)
-        value = None
-        if node is not None:
-            _walk(node, (), "flag", text.splitlines(), {})
-            value = loader.construct_document(node)
+        if node is None:  # empty, or a comment to YAML: a text as it stands, not null
+            return text
+        _walk(node, (), "flag", text.splitlines(), {})
+        value = loader.construct_document(node)
     except (yaml.YAMLError, ValueError):
         return text
     except TooLarge as error:
@@ -178,7 +179,8 @@ def _read(path: FilePath) -> str:
     if folder is not None:
         raise ConfigError(f"config {str(path)!r} is a folder; give a file. It holds {shown(folder) or 'no YAML file'}.")
     listed = f" {path.parent}/ holds {shown(there)}." if there else ""
-    raise ConfigError(f"there is no config file {str(path)!r:.300}.{did_you_mean(path.name, there)}{listed}")
+    near = did_you_mean(path.name, there) or did_you_mean(path.as_posix().removeprefix("configs/"), shipped_names())
+    raise ConfigError(f"there is no config file {str(path)!r:.300}.{near}{listed}")
 
 
 def _walk(node: yaml.Node, path: KeyPath, where: str, lines: list[str], origins: Origins) -> None:

@@ -12,20 +12,21 @@ if TYPE_CHECKING:
     from mtl.data.module import JointDataModule
 
 
-def adapt_inputs(data: "JointDataModule", inputs: Mapping[str, nn.Module], trainer: Trainer) -> None:
+def adapt_inputs(data: "JointDataModule", parts: Mapping[str, nn.Module], trainer: Trainer) -> None:
     """Call `adapt` of the inputs that learn something; a checkpoint that is loaded afterwards replaces what they learn.
 
     Args:
         data: the data module, after `setup`.
-        inputs: the inputs of the model, by name.
+        parts: modules of the model, the inputs among them.
         trainer: the trainer that is about to start; rank 0 reads the samples and broadcasts the result.
 
     Raises:
         ValueError: if samples do not fit the input.
     """
-    for name, part in inputs.items():
+    for part in parts.values():
         if not isinstance(part, Input) or type(part).adapt is Input.adapt:
             continue
+        name = part.spec.name
         failure: Exception | None = None
         if trainer.is_global_zero:
             try:

@@ -20,6 +20,14 @@ from mtl.batch import Batch, Sample, collate
 from mtl.data.adapt import adapt_inputs
 from mtl.data.augment.augment import COLOR, Augment
 from mtl.data.augment.color import apply_color
+from mtl.data.balanced import BalancedSampler, check_balance
+from mtl.data.class_counts import (
+    classes_by_reading,
+    give_class_counts,
+    group_of_each,
+    refuse_without_classes,
+    training_classes,
+)
 from mtl.data.label_check import LabelCount, check_labels, count_by_reading
 from mtl.data.length_batches import LengthBatches
 from mtl.data.sampling import EpochSampler, OnceSampler, OnceView, ResumableLoader, TrainingView
@@ -44,6 +52,8 @@ class JointDataModule(LightningDataModule, ABC):
         augment: augmentation of training samples; none by default.
         on_unlabelled: if a task with a head has no labels in the training or validation samples: `error` before the
             first step, or `warn` and train; the task then learns nothing, or has no metric.
+        balance: draw training samples so that the classes of one task come more equally often: `{wbc_class: 1}` draws
+            all equally often, 0.5 is the square root. A sample of several objects counts as its rarest class.
     """
 
     inputs: Inputs = IMAGE  # what the samples carry; other data sets set their own
@@ -62,6 +72,7 @@ class JointDataModule(LightningDataModule, ABC):
         seed: int = 0,
         augment: Augment | None = None,
         on_unlabelled: OnUnlabelled = "error",
+        balance: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         check_least(1, batch_size=batch_size, eval_batch_size=1 if eval_batch_size is None else eval_batch_size)
@@ -70,6 +81,10 @@ class JointDataModule(LightningDataModule, ABC):
             if task.name != name:
                 raise ValueError(f"task {task.name!r} stands under the key {name!r}; give it that name.")
             target_of(task)  # an unknown kind is an error before anything is read
+        check_balance(balance, tasks)
+        for name in balance or {}:
+            refuse_without_classes(tasks[name], "balance")
+        self.balance = balance
         self.tasks = tasks
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or 2 * batch_size
@@ -77,6 +92,7 @@ class JointDataModule(LightningDataModule, ABC):
         self.seed = seed
         self.augment = augment
         self.on_unlabelled = on_unlabelled
+        self._groups: dict[str, list[int]] = {}  # class of every training sample, for `balance`
         self._train_loader: ResumableLoader | None = None
         self._resumed: dict[str, int] = {}  # how far the training loader of a checkpoint was
 
@@ -142,14 +158,15 @@ class JointDataModule(LightningDataModule, ABC):
         if self.trainer is not None:
             check_labels(self, tasks, self.trainer)
 
-    def adapt(self, inputs: Mapping[str, nn.Module]) -> None:
-        """Let the inputs of a model learn from the training samples; the module calls this before the first step.
+    def adapt(self, parts: Mapping[str, nn.Module]) -> None:
+        """Let inputs and heads learn from the training samples; the module calls this before the first step.
 
         Args:
-            inputs: the inputs, by name.
+            parts: the modules of a model, by name.
         """
         if self.trainer is not None:
-            adapt_inputs(self, inputs, self.trainer)
+            adapt_inputs(self, parts, self.trainer)
+            give_class_counts(self, parts, self.trainer)
 
     def training_values(self, name: str) -> Iterable[Any]:
         """The value of an input in every training sample that has it; override it if reading a sample is slow.
@@ -160,6 +177,17 @@ class JointDataModule(LightningDataModule, ABC):
         samples = (self.train_set[index] for index in range(len(self.train_set)))  # type: ignore[arg-type]
         optional = name in self.inputs and self.inputs[name].optional
         return (sample[name] for sample in samples if not optional or sample.get(name) is not None)
+
+    def training_classes(self, task: Task) -> list[list[int]]:
+        """The classes of every training sample for one task; override it if reading a sample is slow.
+
+        Args:
+            task: a task of a kind with classes.
+
+        Returns:
+            For each sample the class of each of its objects, or of the whole; empty where it has no label.
+        """
+        return classes_by_reading(self.train_set, task)
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
         """Count the samples of a split that have a label of each task; override it if labels are in arrays.
@@ -196,25 +224,24 @@ class JointDataModule(LightningDataModule, ABC):
         view = self._training_view()
         num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         options = self._loader_options()
-        if (lengths := getattr(self.train_set, "lengths", None)) is not None:
+        lengths = getattr(self.train_set, "lengths", None)
+        if lengths is not None:
             groups = getattr(self.train_set, "groups", None)
-            batches = LengthBatches(
-                view,
-                lengths,
-                self.batch_size,
-                self.batch_tokens,
-                self.seed,
-                num_replicas,
-                rank,
-                groups,
-                self.temperature,
+            temperature = self.temperature
+            sampler: EpochSampler = LengthBatches(
+                view, lengths, self.batch_size, self.batch_tokens, self.seed, num_replicas, rank, groups, temperature
             )
-            loader = ResumableLoader(view, None, sampler=batches, **options)
+            loader = ResumableLoader(view, None, sampler=sampler, **options)
         else:
             sampler = self._training_sampler(num_replicas, rank)
             # a data set smaller than one batch gives one small batch
             drop_last = len(sampler) >= self.batch_size
             loader = ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **options)
+        if self.balance and not isinstance(sampler, BalancedSampler):
+            raise ValueError(
+                f"balance={self.balance} has no effect: {type(self).__name__} draws its samples in an order of its "
+                "own. Remove it, and set `class_weights: balanced` in the head."
+            )
         if self._resumed:
             loader.load_state_dict(self._resumed)
             self._resumed = {}
@@ -240,6 +267,10 @@ class JointDataModule(LightningDataModule, ABC):
 
     def _training_sampler(self, num_replicas: int, rank: int) -> EpochSampler:
         """The order of the training samples."""
+        for name, power in (self.balance or {}).items():
+            if name not in self._groups:
+                self._groups[name] = group_of_each(training_classes(self, self.tasks[name], self.trainer))
+            return BalancedSampler(self.train_set, self._groups[name], power, self.seed, num_replicas, rank)
         return EpochSampler(self.train_set, self.seed, num_replicas, rank)
 
     def _eval_loader(self, dataset: Dataset[Sample]) -> DataLoader[Batch]:

@@ -1,7 +1,7 @@
 """A figure on the disk. A run does not end because a picture of it cannot be written."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,44 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _log = logging.getLogger(__name__)
+PAPER_FORMATS = ("pdf", "svg")
+_more: tuple[str, ...] = ()  # formats of this process beside the one of each file
+
+
+def also_in(formats: Sequence[str]) -> None:
+    """Write every figure of this process in more formats, beside its file.
+
+    Args:
+        formats: any of `PAPER_FORMATS`; none for the files alone.
+
+    Raises:
+        ValueError: for another format.
+    """
+    global _more
+    if wrong := [name for name in formats if name not in PAPER_FORMATS]:
+        raise ValueError(f"figures are written as {' or '.join(PAPER_FORMATS)} too, not as {wrong[0]!r:.50}.")
+    _more = tuple(dict.fromkeys(formats))
+
+
+def write_figure(figure: "Figure", path: Path) -> list[Path]:
+    """Write a figure, also in the formats of `also_in`.
+
+    Args:
+        figure: the figure.
+        path: the file; its suffix chooses the format.
+
+    Returns:
+        The files.
+    """
+    import matplotlib
+
+    files = [path, *(other for name in _more if (other := path.with_suffix(f".{name}")) != path)]
+    undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+    # letters stay letters that can be searched and edited, and one command writes the same bytes again
+    with matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "mtl"}):
+        for file in files:
+            figure.savefig(file, dpi=130, metadata=undated.get(file.suffix.lower()))
+    return files
 
 
 def save_figure(figure: "Figure", path: Path) -> bool:
@@ -26,7 +64,7 @@ def save_figure(figure: "Figure", path: Path) -> bool:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=130)
+        write_figure(figure, path)
     except OSError as error:
         path.unlink(missing_ok=True)
         _log.warning("picture %s cannot be written (%s); the run continues without it.", path, error.strerror or error)

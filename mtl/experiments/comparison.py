@@ -27,6 +27,7 @@ from mtl.config.command_line import refuse_options
 from mtl.config.merge import read_config
 from mtl.config.papers import is_of_a_paper
 from mtl.config.paths import refuse_name
+from mtl.config.shipped import own_or_shipped
 from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
@@ -139,6 +140,7 @@ def read_comparison(path: Path) -> Comparison:
     Raises:
         ConfigError: for a key, a method or a config that is not there.
     """
+    path = own_or_shipped(path)
     if not path.is_file():
         raise ConfigError(
             f"there is no comparison file {str(path)!r}; the ones that come along are in configs/compare."

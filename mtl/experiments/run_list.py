@@ -136,6 +136,24 @@ def best_run(runs: Sequence[RunSummary], metric: str = "score", lowest: bool = F
     return (min if lowest else max)(have, key=lambda run: run.metrics[metric])
 
 
+def latest_run(root: Path) -> Path:
+    """The run that was started or resumed last, among experiments and comparisons.
+
+    Args:
+        root: folder of all experiments.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    started: dict[Path, float] = {}
+    for path in islice(_folders(root), _MOST_RUNS) if root.is_dir() else ():
+        record = path / "command.txt"  # written when a run begins
+        started[path] = (record if record.is_file() else path / "config.yaml").stat().st_mtime
+    if not started:
+        raise ConfigError(f"there is no run in {str(root)!r} that could be the latest. Name the folder of a run.")
+    return max(started, key=lambda path: started[path])
+
+
 def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What differs between two flat mappings, such as configs or metrics; `-` where one has no such key.
 

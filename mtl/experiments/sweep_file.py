@@ -17,6 +17,7 @@ from typing import Any
 
 from mtl.config.command_line import read_command_line, refuse_options
 from mtl.config.paths import refuse_name
+from mtl.config.shipped import own_or_shipped
 from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.errors import did_you_mean
 from mtl.experiments.queued_run import PLACE_KEYS
@@ -78,6 +79,7 @@ def read_sweep(path: Path) -> Sweep:
     Raises:
         ConfigError: for what W&B would take and we cannot, and for what is missing.
     """
+    path = own_or_shipped(path)
     if not path.is_file():
         raise ConfigError(f"there is no sweep file {str(path)!r}; the ones that come along are in configs/sweeps.")
     values = read_yaml(path)

@@ -28,6 +28,7 @@ class Head(nn.Module, ABC):
     # name of a metric, and "max" or "min". Right predictions make it 1 or 0, for the joint score is the mean over tasks
     # of m, or 1 / (1 + m) for "min"; a "min" metric stands in `lower_is_better` of the metric set too
     monitor: tuple[str, str]
+    wants_class_counts: bool = False  # whether `take_class_counts` is to be called before training
     exportable: bool = True  # whether `decode` is one graph; a search step by step has no graph
 
     def __init__(self, task: Task, features: FeatureSpec) -> None:
@@ -69,6 +70,14 @@ class Head(nn.Module, ABC):
         Args:
             outputs: result of `forward`.
         """
+
+    def take_class_counts(self, counts_C: Tensor) -> None:
+        """Learn how often each class is in the training samples; called where `wants_class_counts` is true.
+
+        Args:
+            counts_C: labels of every class.
+        """
+        raise NotImplementedError
 
     def distill(self, outputs: Outputs, teacher: Outputs, temperature: float) -> Tensor | None:
         """How far the answers of each sample are from a teacher's [B]; None for a head that cannot be taught so.

@@ -93,6 +93,32 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise UnsafeFile(f"{error} The newest good one beside it is {str(other[0])!r}, of step {other[1]}.") from error
 
 
+def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a checkpoint, or of a plain file of weights as `torch.save(model.state_dict(), file)` writes it.
+
+    Args:
+        path: a local file; read as safely as `read_checkpoint` does.
+
+    Returns:
+        Tensors by name, and what else a checkpoint of a training loop holds.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is an address.
+        UnsafeFile: if it is damaged, holds code, or no tensors by name.
+    """
+    path = checkpoint_file(path)
+    if path.suffix == ".ckpt":
+        state = read_checkpoint(path)
+    else:
+        _check_bytes(path)
+        state = _load_values(path)
+    for key in ("state_dict", "model"):  # of Lightning, and of many training scripts
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            return _weights(path, state[key], f"its {key!r}"), {k: v for k, v in state.items() if k != key}
+    return _weights(path, state, "it"), {}
+
+
 def newest_good(folder: Path, but: Path | None = None, complete: bool = False) -> tuple[Path, int] | None:
     """The undamaged checkpoint of a folder with the most steps, and its step; None without one.
 
@@ -161,6 +187,34 @@ def _begins_as_archive(path: Path) -> bool:
 
 
 def _load(path: Path, peek: bool = False) -> dict[str, Any]:
+    """The content of a checkpoint of a training loop."""
+    state = _load_values(path, peek)
+    if not isinstance(state, dict) or not isinstance(state.get("state_dict"), dict):
+        raise UnsafeFile(f"{str(path)!r} is not a Lightning checkpoint: it has no 'state_dict'.")
+    try:
+        _weights(path, state["state_dict"], "its 'state_dict'")
+    except _NoNames as error:
+        raise UnsafeFile(f"{str(path)!r} is not a Lightning checkpoint: it has no 'state_dict'.") from error
+    step = state.get("global_step", 0)
+    if not isinstance(step, int) or not 0 <= step < 2**62:
+        raise _damaged(path, "its 'global_step' is no step")
+    found: dict[str, Any] = state
+    return found
+
+
+def _weights(path: Path, weights: Any, what: str) -> dict[str, Tensor]:
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+        raise _NoNames(f"{str(path)!r} is no file of weights: {what} does not hold tensors by name.")
+    if not all(isinstance(weight, Tensor) for weight in weights.values()):
+        raise _damaged(path, f"{what} holds more than tensors")
+    return weights
+
+
+class _NoNames(UnsafeFile):
+    """A file that does not hold tensors by name."""
+
+
+def _load_values(path: Path, peek: bool = False) -> Any:
     """The content; to peek, with tensors that are mapped from the file instead of read."""
     try:
         _refuse_code(path)
@@ -175,16 +229,7 @@ def _load(path: Path, peek: bool = False) -> dict[str, Any]:
         raise _refused(path, str(error)) from error
     except Exception as error:  # of what hostile bytes lead torch to
         raise _damaged(path, printable(str(error).split(". ")[0].split("\n")[0], 200)) from error
-    weights = state.get("state_dict") if isinstance(state, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
-        raise UnsafeFile(f"{str(path)!r} is not a Lightning checkpoint: it has no 'state_dict'.")
-    if not all(isinstance(weight, Tensor) for weight in weights.values()):
-        raise _damaged(path, "its 'state_dict' holds more than tensors")
-    step = state.get("global_step", 0)
-    if not isinstance(step, int) or not 0 <= step < 2**62:
-        raise _damaged(path, "its 'global_step' is no step")
-    found: dict[str, Any] = state
-    return found
+    return state
 
 
 class _HoldsCode(Exception):

@@ -19,6 +19,7 @@ from mtl.config.foreign_files import read_small
 from mtl.config.papers import installed_papers
 from mtl.config.search_path import ROOT
 from mtl.config.yaml_limits import MOST_BYTES
+from mtl.errors import printable
 
 _PACKAGES = (
     "torch", "torchvision", "lightning", "torchmetrics", "jsonargparse", "numpy", "scikit-learn", "faster-coco-eval",
@@ -97,7 +98,8 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     sha = _git(folder, "rev-parse", "HEAD")
     if sha is None:
         return None
-    state: dict[str, Any] = {"sha": sha, "branch": _git(folder, "rev-parse", "--abbrev-ref", "HEAD")}
+    branch = _git(folder, "rev-parse", "--abbrev-ref", "HEAD")
+    state: dict[str, Any] = {"sha": sha, "branch": branch and printable(branch)}
     if _git(folder, "rev-parse", "--show-toplevel") == str(ROOT):
         options = ("--porcelain", "--untracked-files=no", "--ignore-submodules=all")
         state["dirty"] = bool(_git(ROOT, "-c", "core.fsmonitor=false", "status", *options))
@@ -106,10 +108,11 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(("git", *arguments), cwd=folder, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(("git", *arguments), cwd=folder, capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    # names of branches and folders are any bytes, also where a terminal has another encoding
+    return os.fsdecode(done.stdout).strip() if done.returncode == 0 else None
 
 
 def _version(package: str) -> str | None:

@@ -12,9 +12,11 @@ import logging
 import os
 import random
 import re
+import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +32,8 @@ from rich.table import Table
 
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.batch import collate
-from mtl.config.merge import read_config
+from mtl.cli.trainer.app import Run
+from mtl.config.command_line import read_command_line
 from mtl.data.folder.coco_folder import COCOFolder
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.voc_folder import VOCFolder
@@ -135,8 +138,38 @@ def coco(root: Path) -> None:
     step_and_predict(COCOFolder(str(root), ["cat", "dog"], image_size=(SIDE, SIDE)))
 
 
+RUN = """\
+data:
+  class_path: VOCFolder
+  init_args: {root: ROOT, box_classes: [cat, dog], image_size: [32, 32], batch_size: 2, num_workers: 0}
+model:
+  backbone: {class_path: ResidualFPN, init_args: {width: 4, pyramid_width: 8}}
+  heads:
+    boxes: {class_path: CenterNetHead, init_args: {level: p2}}
+  loss_weights: {boxes: 1.0}
+  optim:
+    optimizer: {class_path: AdamW, init_args: {lr: 1e-3, weight_decay: 0.1}}
+    schedule: cosine
+    warmup_steps: 2
+trainer: {max_epochs: 3, gradient_clip_val: 1.0, log_every_n_steps: 5, num_sanity_val_steps: 0}
+checkpoint: {monitor: val/score, mode: max}
+seed_everything: 7
+"""
+FLAGS = {
+    "trainer.max_steps": "1", "trainer.accelerator": "cpu", "trainer.enable_progress_bar": "false",
+    "trainer.enable_model_summary": "false", "tracking.wandb": "off", "test_after_fit": "false",
+}  # fmt: skip
+
+
 def config(root: Path) -> None:
-    read_config([root / "run.yaml"])
+    """The command line, from the config to the end of one step and a validation."""
+    words = ["--config", str(root / "fuzzed.yaml"), "--runs_root", str(root / "runs"), "--name", "one"]
+    words += [word for name, value in FLAGS.items() for word in (f"--{name}", value)]
+    shutil.rmtree(root / "runs", ignore_errors=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Run(read_command_line("fit", words), ["fit", *words]).start()
+    assert list((root / "runs").glob("*/one/checkpoints/last.ckpt"))
 
 
 @dataclass
@@ -146,6 +179,7 @@ class Kind:
     file: str
     run: Callable[[Path], None]
     pictures: bool = False
+    slow: bool = False  # a whole run a case
 
 
 KINDS = {
@@ -153,7 +187,7 @@ KINDS = {
     "COCO JSON": Kind("annotations.json", coco),
     "CSV": Kind("labels.csv", voc),
     "split": Kind("splits/train.txt", voc),
-    "YAML (read only)": Kind("run.yaml", config),
+    "YAML, run": Kind("fuzzed.yaml", config, slow=True),
     "PNG": Kind("images/train2.png", voc_and_folder, True),
     "JPEG": Kind("images/train2.jpg", voc_and_folder, True),
     "TIFF": Kind("images/train2.tif", voc_and_folder, True),
@@ -179,9 +213,7 @@ def make_root(folder: Path, kind: Kind) -> Path:
     VOCFolder.example_args(made)
     COCOFolder.example_args(other)
     (other / "annotations.json").rename(made / "annotations.json")
-    (made / "run.yaml").write_text(
-        "data:\n  class_path: VOCFolder\n  init_args: {root: data, box_classes: [cat, dog]}\nseed: 1\n"
-    )
+    (made / "fuzzed.yaml").write_text(RUN.replace("ROOT", str(made)))
     suffix = Path(kind.file).suffix
     if kind.pictures and suffix != ".png":
         with Image.open(made / "images/train2.png") as image:

@@ -62,6 +62,9 @@ def test_every_config_trains_a_step_and_its_checkpoint_rebuilds_the_model(path: 
     flags: dict[str, object] = {f"trainer.{name}": value for name, value in TRAINER.items()}
     flags |= flags_of_places(config)
     flags |= {f"data.{name}": value for name, value in DATA.items() if name in parameters(data)}
+    for part, settings in (config.get(("data", "init_args", "parts")) or {}).items():
+        inside = f"data.init_args.parts.{part}.init_args"
+        flags |= {f"{inside}.{name}": value for name, value in DATA.items() if name in settings.get("init_args", {})}
     flags |= {"runs_root": tmp_path, "name": "step", "tracking.wandb": "off"}
     assert main(["fit", "--config", str(path), *(f"--{name}={value}" for name, value in flags.items())]) == 0
     run = tmp_path / path.stem / "step"

@@ -18,9 +18,20 @@ from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.features import Features
 from mtl.module import MultiTaskLightningModule
 from tests.contract.kit.methods import example
-from tests.contract.kit.runs import Save, Scenes, Watch, at_all_places, module, one_of_each_kind, state, trainer
+from tests.contract.kit.runs import (
+    Save,
+    Scenes,
+    Watch,
+    at_all_places,
+    in_turns,
+    module,
+    one_of_each_kind,
+    state,
+    trainer,
+)
 
 every_method = pytest.mark.parametrize(("cls", "at"), at_all_places())
+half, other_half = (pytest.mark.parametrize(("cls", "at"), in_turns(at_all_places(), turn, 2)) for turn in (0, 1))
 each_kind = pytest.mark.parametrize(("cls", "at"), one_of_each_kind())
 
 
@@ -68,7 +79,7 @@ def fit(
     return loop, method, watch
 
 
-@every_method
+@other_half
 def test_it_trains_with_accumulation_clipping_and_missing_labels_and_resumes_exactly(
     cls: type[Method], at: str, tmp_path: Path
 ) -> None:
@@ -83,7 +94,7 @@ def test_it_trains_with_accumulation_clipping_and_missing_labels_and_resumes_exa
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0, equal_nan=True, msg=name)
 
 
-@every_method
+@half
 def test_neither_accumulation_nor_a_loss_scale_changes_what_it_sees(cls: type[Method], at: str) -> None:
     if example(cls).losses_after_step:
         pytest.skip("it learns at each optimiser step, of which there are fewer")
@@ -107,7 +118,7 @@ def test_it_trains_in_bfloat16(cls: type[Method], at: str) -> None:
 # dynamo looks at `.grad` of the features, to no effect
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @each_kind
-@pytest.mark.parametrize("compiled", ["parts", "model"])
+@pytest.mark.parametrize("compiled", [pytest.param("parts", marks=pytest.mark.nightly), "model"])
 def test_a_compiled_model_trains_as_a_plain_one(cls: type[Method], at: str, compiled: str) -> None:
     torch.compiler.reset()
     plain, _, _ = fit(cls, at, limit_train_batches=2)

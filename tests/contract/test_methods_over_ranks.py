@@ -19,7 +19,7 @@ from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from tests.conftest import RunRanks
 from tests.contract.kit.methods import example
 from tests.contract.kit.ranks import NEAR_64, SAMPLES, STEPS, Team, double_precision, uneven, without_batch_norm
-from tests.contract.kit.runs import Norms, Scenes, at_all_places, module, state, trainer
+from tests.contract.kit.runs import Norms, Scenes, at_all_places, in_turns, module, state, trainer
 
 
 def train(
@@ -59,7 +59,7 @@ def test_two_ranks_make_the_steps_of_one_with_both_batches(cls: type[Method], at
 
 
 @pytest.mark.ddp
-@pytest.mark.parametrize(("cls", "at"), at_all_places())
+@pytest.mark.parametrize(("cls", "at"), in_turns(at_all_places(), 0, 4))
 def test_four_ranks_do_it_too(cls: type[Method], at: str, run_ranks: RunRanks) -> None:
     compare(run_ranks, 4, NEAR_64, cls, at)
 
@@ -81,13 +81,13 @@ def test_kept_weights_and_the_other_convention_for_heads_obey_it_too(
 
 
 @pytest.mark.ddp
-@pytest.mark.parametrize(("cls", "at"), at_all_places())
+@pytest.mark.parametrize(("cls", "at"), in_turns(at_all_places(), 1, 4))
 def test_32_bits_differ_by_their_rounding(cls: type[Method], at: str, run_ranks: RunRanks) -> None:
     compare(run_ranks, 2, 1e-6, cls, at, bits=32)
 
 
 @pytest.mark.ddp
-@pytest.mark.parametrize(("cls", "at"), at_all_places())
+@pytest.mark.parametrize(("cls", "at"), in_turns(at_all_places(), 2, 4))
 def test_bfloat16_differs_by_its_rounding(cls: type[Method], at: str, run_ranks: RunRanks) -> None:
     # 8 bits: steps of lr 0.05 with clipped gradients move a weight by 0.05, of which 0.0025 were measured as rounding,
     # with GradVac, whose thresholds make jumps of it

@@ -27,7 +27,7 @@ from mtl.heads.head import Head
 from mtl.scheduling.loss_progress import LossProgress
 from tests.contract.kit import batches
 from tests.contract.kit.methods import example
-from tests.contract.kit.runs import Scenes, at_all_places, module, one_of_each_kind
+from tests.contract.kit.runs import Scenes, at_all_places, in_turns, module, one_of_each_kind
 from tests.contract.stand_in_gpu import DEVICE, Waits, as_a_gpu, asks_nothing, counters_are_read
 
 
@@ -89,7 +89,7 @@ def test_no_balanced_step_waits(cls: type[Method], at: str, scenes: Scenes, monk
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("cls", "at"), at_all_places())
+@pytest.mark.parametrize(("cls", "at"), in_turns(at_all_places(), 0, 2))
 def test_no_step_of_any_method_waits(
     cls: type[Method], at: str, scenes: Scenes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_a_right_method_passes_and_nothing_else_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_head_passes_over_two_ranks_as_well(tmp_path: Path) -> None:
     ran = run(tmp_path, "paper_parts.OwnHead", "test_heads.py")
     assert ran.returncode == 0, ran.stdout
@@ -80,7 +81,11 @@ def test_state_outside_of_buffers_is_found(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("paper_parts.Thirds", "there is no such class .*'Thirds'"),
-        ("paper_parts.OwnHead", "no contract test takes paper_parts.OwnHead; .* subclasses of .*LossWeighting"),
+        pytest.param(
+            "paper_parts.OwnHead",
+            "no contract test takes paper_parts.OwnHead; .* subclasses of .*LossWeighting",
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 def test_a_class_that_no_test_takes_is_an_error(tmp_path: Path, name: str, message: str) -> None:

@@ -35,7 +35,7 @@ from tests.contract.kit.ranks import (
     uneven,
     without_batch_norm,
 )
-from tests.contract.kit.runs import Norms, Scenes, at_all_places, module, trainer
+from tests.contract.kit.runs import Norms, Scenes, at_all_places, in_turns, module, trainer
 
 
 class Sharded(FullySharded):
@@ -56,6 +56,7 @@ def train(
     blocks: Any = (),
     ema: bool = False,
     scheduled: bool = False,
+    clip: str = "norm",
 ) -> dict[str, Tensor]:
     scenes = Scenes(SAMPLES // ranks, num_train=2 * SAMPLES * STEPS, kept=uneven())
     scenes.setup("fit")  # drawn once, in 32 bits
@@ -75,7 +76,8 @@ def train(
             max_epochs=2 if ema else 1,
             limit_val_batches=1 if ema else 0,
             accumulate_grad_batches=2,
-            gradient_clip_val=1.0,
+            gradient_clip_val=1.0 if clip == "norm" else 0.05,
+            gradient_clip_algorithm=clip,
             devices=1,
             num_nodes=ranks,
             **settings,
@@ -117,8 +119,15 @@ def test_shards_make_the_steps_of_one_process(case: str, run_ranks: RunRanks) ->
     compare(run_ranks, *CASES[case])
 
 
+@pytest.mark.nightly
 @pytest.mark.ddp
-@pytest.mark.parametrize(("cls", "at"), at_all_places())
+@pytest.mark.parametrize("cls", [None, Uncertainty, UPGrad])
+def test_shards_are_clipped_by_value_as_one_process_is(cls: type[Method] | None, run_ranks: RunRanks) -> None:
+    compare(run_ranks, cls, "features", None, 1, (), False, False, "value")
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize(("cls", "at"), in_turns(at_all_places(), 3, 4))
 def test_shards_obey_every_method_or_are_refused_by_name(cls: type[Method], at: str, run_ranks: RunRanks) -> None:
     example(cls)  # skips where a package is missing
     if at == "parameters" and issubclass(cls, GradientAggregation):

@@ -127,3 +127,18 @@ def test_a_backbone_whose_input_is_not_there_or_that_has_no_spec_is_refused() ->
     del backbone.spec
     with pytest.raises(ValueError, match="ResidualFPN has no spec"):
         HardSharing(backbone, ["kind"])
+
+
+@pytest.mark.parametrize(("width", "last"), [(12, False), (16, True)])
+def test_filters_that_crash_channels_last_keep_the_other_layout(width: int, last: bool) -> None:
+    # with torch 2.14 the backward of the narrow one ended the process on the CPU
+    torch.manual_seed(0)
+    trunk = ResidualFPN(width=width, pyramid_width=8)
+    task = Task("kind", "classification", num_classes=3)
+    model = MultiTaskModel(trunk, {"kind": ClassificationHead(task, trunk.spec)})
+    assert model.channels_last == last
+    assert all(part.channels_last == last for part in model.inputs.values())
+    batch = {"image": torch.rand(4, 3, 120, 160), "kind": torch.tensor([0, 1, 2, 0])}
+    for _ in range(3):
+        model.losses(model(batch), batch)["kind"].backward()
+    assert all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in model.parameters())

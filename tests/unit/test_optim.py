@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from mtl.backbones.table.mlp import TableMLP
 from mtl.optim import Optim
+from mtl.task import InputSpec
 
 
 def model() -> nn.Module:
@@ -246,3 +248,50 @@ def test_step_falls_at_once_in_the_middle() -> None:
     assert Optim(schedule="step", final_lr=0.5, warmup_steps=0).factor(0, 10) == 1
     with pytest.raises(ValueError, match=r"schedule: step"):
         optim.build(model(), -1)
+
+
+class Rows(nn.Module):
+    """A table through two stages, with a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = TableMLP({"row": InputSpec("row", "table", 3)}, (4, 5))
+        self.head = nn.Linear(5, 2)
+
+
+def test_a_stage_further_from_the_heads_learns_slower_by_a_factor() -> None:
+    net = Rows()
+    optim = Optim(partial(torch.optim.SGD, lr=1.0), {"backbone": 0.5}, warmup_steps=0, layer_decay=0.1)
+    rates = {id(p): group["lr"] for group in optim.build(net, 10)[0].param_groups for p in group["params"]}
+    _, first, last = net.backbone.layers
+    expected = {last: 0.5 * 0.1, first: 0.5 * 0.01, net.head: 1.0}
+    for part, rate in expected.items():
+        assert [rates[id(p)] for p in part.parameters()] == pytest.approx([rate] * 2)
+    assert len(rates) == 6
+
+
+def test_layer_decay_needs_a_backbone_in_stages_and_a_share() -> None:
+    with pytest.raises(ValueError, match="one piece. Set optim.lr_factors"):
+        Optim(layer_decay=0.5).build(model(), 10)
+    with pytest.raises(ValueError, match="layer_decay=1.5 must be above 0 and at most 1"):
+        Optim(layer_decay=1.5)
+
+
+def test_a_scheduler_of_torch_takes_the_place_of_the_schedule() -> None:
+    make = partial(torch.optim.lr_scheduler.StepLR, step_size=2, gamma=0.1)
+    optimizer, schedule = Optim(partial(torch.optim.SGD, lr=1.0), {"heads": 3}, scheduler=make).build(model(), -1)
+    rates = []
+    for _ in range(5):
+        rates.append([group["lr"] for group in optimizer.param_groups][-1])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([3, 3, 0.3, 0.3, 0.03])
+
+
+def test_a_scheduler_that_cannot_work_here_is_refused() -> None:
+    with pytest.raises(ValueError, match="final_lr=0.1 have no effect"):
+        Optim(scheduler=partial(torch.optim.lr_scheduler.StepLR, step_size=2), final_lr=0.1)
+    with pytest.raises(ValueError, match="wants a metric"):
+        Optim(scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau).build(model(), 10)
+    with pytest.raises(ValueError, match="refuses its settings"):
+        Optim(scheduler=torch.optim.lr_scheduler.OneCycleLR).build(model(), 10)  # type: ignore[arg-type]

@@ -54,6 +54,9 @@ class EMA(Callback):
                     "average of EMA. Set save_weights_only to false, or remove EMA."
                 )
 
+        if stage == "fit":  # another fit than the one before; the state of a checkpoint comes after this
+            self._num_updates = self._latest_step = 0
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # after the model is on its device and, but for shards, a checkpoint is loaded
         self._take(pl_module)

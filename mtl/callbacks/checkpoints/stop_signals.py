@@ -1,5 +1,6 @@
-"""`StopSignals`: Ctrl-C, SIGTERM and SLURM's warning end training after the current step, not within it."""
+"""`StopSignals`: Ctrl-C, SIGTERM, a closed terminal and SLURM's warning end training after the current step."""
 
+import contextlib
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from lightning.pytorch import Trainer
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_HANGUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; missing on Windows
 
 
 class TrainingStopped(SystemExit):
@@ -53,6 +55,7 @@ class StopSignals:
         self._before: dict[int, Handler] = {}
         self._owner = 0
         self._speaks = True
+        self._terminal: list[int] = []  # output that ends on a terminal
 
     def install(self, trainer: Trainer) -> None:
         """Take the signals; of several calls the last one counts.
@@ -65,6 +68,9 @@ class StopSignals:
         self._owner = os.getpid()
         self._speaks = getattr(trainer, "is_global_zero", True)
         numbers = [signal.SIGINT, signal.SIGTERM]
+        if _HANGUP is not None and signal.getsignal(_HANGUP) != signal.SIG_IGN:  # which nohup asks for
+            numbers.append(_HANGUP)
+            self._terminal = [number for number in (1, 2) if os.isatty(number)]
         if (requeue := requeue_signal(trainer)) is not None:
             numbers.append(requeue)
         for number in numbers:
@@ -88,11 +94,21 @@ class StopSignals:
             signal.raise_signal(number)
             return
         self.asked = number
+        if number == _HANGUP:
+            self._leave_terminal()
         if not self._speaks:
             return
         # a handler may interrupt a print, so it must not print itself
         text = f"\n{_name(number)}: the step is finished and saved first; once more ends at once.\n"
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, text.encode())
+        with contextlib.suppress(OSError):  # nobody reads it
+            os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, text.encode())
+
+    def _leave_terminal(self) -> None:
+        """Send output elsewhere: every write to a terminal that is gone is an error, in the middle of a step."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in self._terminal:
+            os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 def requeue_signal(trainer: Trainer) -> signal.Signals | None:

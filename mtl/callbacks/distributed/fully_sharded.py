@@ -79,6 +79,7 @@ class FullySharded(ModelParallelStrategy):
             self.setup_optimizers(trainer)
         self.setup_precision_plugin()
         self.precision_plugin.clip_grad_by_norm = _clip_by_norm  # type: ignore[method-assign]
+        self.precision_plugin.clip_grad_by_value = _clip_by_value  # type: ignore[method-assign]
         if trainer.state.fn == TrainerFn.FITTING:
             _optimizers_to_device(self.optimizers, self.root_device)
 
@@ -156,3 +157,11 @@ def _share_statistics(module: nn.Module, statistics: Sequence[Tensor]) -> None:
         flat = torch.cat(list(statistics))
         dist.broadcast(flat, 0)
         torch._foreach_copy_(list(statistics), list(flat.split([len(value) for value in statistics])))
+
+
+def _clip_by_value(optimizer: Optimizer, clip_val: float) -> None:
+    """The same of single values."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    if clip_val > 0:
+        for gradient in gradients:
+            own_shard(gradient).clamp_(-clip_val, clip_val)

@@ -1,4 +1,4 @@
-"""Loggers of a run: `metrics.csv` always, and Weights & Biases, offline if its server does not answer."""
+"""Loggers of a run: `metrics.csv` always, Weights & Biases, offline if its server does not answer, and TensorBoard."""
 
 import importlib.util
 import logging
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from mtl.callbacks.tracking.wandb_run import FINISH_S, WandbRun, refuse_settings_of_folder
 from mtl.runs.metrics_csv import MetricsCSV
@@ -31,7 +31,12 @@ class Tracking:
         finish_timeout_s: seconds that W&B may take at the end to upload what is left. Where its server is gone by then
             everything is in the run folder still, for `wandb sync`.
 
+        tensorboard: write the numbers for TensorBoard too, beside W&B, into `tensorboard/` of the run folder:
+            `tensorboard --logdir runs` shows all runs.
+        figure_formats: formats in which the curves and figures of the run are written too, for papers.
+
     Raises:
+        ValueError: if TensorBoard is to be written and its package is not installed.
         UnsafeFile: if W&B would take its settings, such as the server that gets the key, from the current folder.
     """
 
@@ -42,8 +47,15 @@ class Tracking:
     tags: list[str] = field(default_factory=list)
     log_checkpoint: bool = False
     finish_timeout_s: float = FINISH_S
+    tensorboard: bool = False
+    figure_formats: list[Literal["pdf", "svg"]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if self.tensorboard and not any(_is_installed(name) for name in ("tensorboard", "tensorboardX")):
+            raise ValueError(
+                "tracking.tensorboard is true, and the package tensorboard is not installed: "
+                'pip install "mtl[tensorboard]", or set it to false.'
+            )
         if self.wandb != "off":
             refuse_settings_of_folder()
 
@@ -59,7 +71,10 @@ def make_loggers(run_dir: Path, experiment: str, name: str, config: dict[str, An
         tracking: what the user chose.
     """
     loggers: list[Logger] = [MetricsCSV(run_dir / "metrics.csv")]
-    if tracking.wandb == "auto" and not _has_wandb():
+    if tracking.tensorboard:
+        # in the run's folder itself: neither experiment nor version of its own
+        loggers.append(TensorBoardLogger(run_dir, name="", version="tensorboard", default_hp_metric=False))
+    if tracking.wandb == "auto" and not _is_installed("wandb"):
         _log.warning("the package wandb is not installed: this run is logged to %s alone.", run_dir / "metrics.csv")
     elif tracking.wandb != "off":
         loggers.append(
@@ -79,6 +94,6 @@ def make_loggers(run_dir: Path, experiment: str, name: str, config: dict[str, An
     return loggers
 
 
-def _has_wandb() -> bool:
+def _is_installed(package: str) -> bool:
     # looked for, not imported: that takes a second, and only the first rank needs it
-    return sys.modules.get("wandb", ...) is not None and importlib.util.find_spec("wandb") is not None
+    return sys.modules.get(package, ...) is not None and importlib.util.find_spec(package) is not None

@@ -1,6 +1,7 @@
 """`Results`: after a test or a validation alone, `results.json` in its folder and one small table on the screen."""
 
 import json
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from mtl.callbacks.tracking.result_table import class_table, task_table
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.memory import peak_memory_mb
 from mtl.runs.metrics_csv import run_folder
+
+_log = logging.getLogger(__name__)
 
 
 class Results(Callback):
@@ -58,8 +61,10 @@ class Results(Callback):
         self._report(trainer, pl_module, "test", self.test_metrics(trainer))
 
     def _report(self, trainer: Trainer, pl_module: LightningModule, stage: str, metrics: Mapping[str, float]) -> None:
-        if not trainer.is_global_zero or not metrics:
+        if not trainer.is_global_zero or (not metrics and stage != "test"):
             return
+        if not metrics:  # no label at all; the file says of which run
+            _log.warning("the test has measured nothing: no sample of it has a label of a task that is trained.")
         run_dir = self.run_dir or run_folder(trainer)
         if run_dir is not None:
             # a validation beside a test, in a loop of one's own, has a file beside it
@@ -151,4 +156,6 @@ def write_results(path: Path, metrics: Mapping[str, float], meta: Mapping[str, A
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
-    path.write_text(json.dumps({**plain, "meta": dict(meta)}, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    part = path.with_suffix(".part")  # a full disk or a kill leaves no half a file
+    part.write_text(json.dumps({**plain, "meta": dict(meta)}, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    part.replace(path)

@@ -1,4 +1,4 @@
-"""`TableReport`: after the test of a table, baselines, subgroups and a reliability picture; printed and as files."""
+"""`TableReport`: after the test of a table, baselines, subgroups, reliability and net benefit; printed and as files."""
 
 import csv
 import math
@@ -12,6 +12,7 @@ from rich.table import Table
 from mtl.callbacks.model_parts import model_of
 from mtl.data.table.module import TableDataModule
 from mtl.drawing.figure_file import not_costing
+from mtl.drawing.net_benefit import draw_net_benefit
 from mtl.drawing.reliability import draw_reliability
 from mtl.evaluation.tables.resampling import RESAMPLES
 from mtl.evaluation.tables.table_baselines import BOOSTING, LINEAR
@@ -24,8 +25,8 @@ _INTERVALS = "Intervals: 95 % of the bootstrap."
 class TableReport(Callback):
     """Fits linear models and gradient boosting to the training rows, and compares all on the test rows.
 
-    Writes `baselines.csv` and `subgroups.csv` with 95 % bootstrap intervals, and `pictures/reliability.png`. The
-    subgroups are the `subgroups` of the data.
+    Writes `baselines.csv` and `subgroups.csv` with 95 % bootstrap intervals, `pictures/reliability.png`, and
+    `pictures/net_benefit.png`, the decision curves of all models. The subgroups are the `subgroups` of the data.
 
     Args:
         unit: one of the `subgroups` whose rows are resampled together, such as the patient; each row by default.
@@ -77,19 +78,25 @@ class TableReport(Callback):
             write_lines(run_dir / "baselines.csv", lines)
             if parts:
                 write_lines(run_dir / "subgroups.csv", parts)
-            _draw(found, run_dir / "pictures" / "reliability.png")
+            _draw(found, run_dir / "pictures")
         console = get_console()
         console.print("", baseline_table(lines))
         if parts:
             console.print("", subgroup_table(parts))
 
 
-def _draw(found: Sequence[Answers], path: Path) -> None:
-    pairs = {each.task.name: (each.by_model[NETWORK]["probabilities"][:, 1], each.targets_N == 1) for each in found
-             if each.is_binary}  # fmt: skip
-    if pairs:
-        with not_costing("the reliability picture"):
-            draw_reliability(pairs, path)
+def _draw(found: Sequence[Answers], folder: Path) -> None:
+    binary = [each for each in found if each.is_binary]
+    if not binary:
+        return
+    models = {
+        each.task.name: ({who: made["probabilities"][:, 1] for who, made in each.by_model.items()}, each.targets_N == 1)
+        for each in binary
+    }
+    with not_costing("the pictures of reliability and net benefit"):
+        network = {task: (by_model[NETWORK], labels_N) for task, (by_model, labels_N) in models.items()}
+        draw_reliability(network, folder / "reliability.png")
+        draw_net_benefit(models, folder / "net_benefit.png")
 
 
 def write_lines(path: Path, lines: Sequence[Line]) -> None:

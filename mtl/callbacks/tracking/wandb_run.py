@@ -238,7 +238,7 @@ def _has_key(url: str) -> bool:
     # keys of the public server may be filed under its old name
     hosts = {urlsplit(url).netloc} | (set() if os.environ.get("WANDB_BASE_URL") else {"api.wandb.ai"})
     given = os.environ.get("NETRC")
-    for path in [Path(given)] if given else [Path.home() / ".netrc", Path.home() / "_netrc"]:
+    for path in [Path(given)] if given else [Path(os.path.expanduser(name)) for name in ("~/.netrc", "~/_netrc")]:
         try:
             entries = netrc.netrc(path)
         except (OSError, netrc.NetrcParseError):

@@ -24,7 +24,7 @@ from mtl.callbacks.tracking.logger_guard import guard
 from mtl.callbacks.tracking.loggers import make_loggers
 from mtl.callbacks.tracking.wandb_run import WandbRun
 from mtl.cli.trainer.parser import Settings
-from mtl.cli.trainer.start_checks import check_monitors, check_trainer
+from mtl.cli.trainer.start_checks import check_monitors, check_shares, check_trainer
 from mtl.cli.trainer.stopped_runs import end_other_ranks, say_how_to_go_on, say_what_is_saved
 from mtl.cli.weights import check_fits, choose_checkpoint
 from mtl.config.command_line import CommandLine
@@ -33,6 +33,7 @@ from mtl.config.foreign_files import UnsafeFile
 from mtl.config.import_policy import Builder
 from mtl.config.yaml_lines import ConfigError, RunError
 from mtl.data.module import JointDataModule
+from mtl.drawing.figure_file import also_in
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_io import AtomicCheckpointIO
 from mtl.runs.metrics_csv import MetricsCSV
@@ -70,7 +71,7 @@ class Run:
         self.settings = Settings(line)
         self.config = self.settings.config
         self._seed()
-        check_trainer(self.config.trainer, line.command, self.settings.merged)
+        check_trainer(self.config.trainer, line.command, self.settings.merged, self.config.test_after_fit)
         build = Builder()
         try:
             with without_pretrained(self.checkpoint is not None):
@@ -117,6 +118,7 @@ class Run:
             self.model.init_from = None  # the checkpoint has all weights; the other run may be gone
         options: dict[str, Any] = {"datamodule": self.data, "ckpt_path": self.checkpoint, "weights_only": True}
         if self.line.command == "fit":
+            check_shares(self.data, self.trainer, self.config.test_after_fit, self.settings.merged)
             try:
                 self.trainer.fit(self.model, **options)
             except TrainingStopped as stop:
@@ -189,6 +191,7 @@ class Run:
         return folder
 
     def _make_trainer(self) -> Trainer:
+        also_in(self.built.tracking.figure_formats)
         options: dict[str, Any] = {**self.built.trainer, "default_root_dir": str(self.run_dir)}
         if options["logger"] in (None, True) and not options["barebones"]:
             options["logger"] = self._loggers()

@@ -43,13 +43,13 @@ def make_schema() -> Schema:
 
 
 def experiment_of(configs: Sequence[Path]) -> str:
-    """Name of an experiment: the name of the last config that is more than a preset.
+    """Name of an experiment: the name of the first config that is more than a preset; the others are changes to it.
 
     Args:
         configs: config files in order.
     """
     named = [path for path in configs if path.parent.name != "presets"] or configs
-    return named[-1].stem if named else "default"
+    return named[0].stem if named else "default"
 
 
 def tasks_of(data: Namespace) -> dict[str, dict[str, Any]]:

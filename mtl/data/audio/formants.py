@@ -60,8 +60,10 @@ _SOUNDS: dict[str, _Sound] = {
 DIGITS = ("zIrou", "wAn", "-tu", "Tri", "for", "faIv", "sI-ks", "sevAn", "eI-t", "naIn")
 
 
-def speak(digits: list[int], voice: Voice, rng: np.random.Generator) -> Tensor:
-    """The waveform of a row of digits, float32 [T] within -1..1; no two are alike.
+def speak(digits: list[int], voice: Voice, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The waveform of a row of digits, float32 [T] within -1..1, and its pitch in Hz, [N]; no two are alike.
+
+    The pitch is NaN where the voice is silent.
 
     Args:
         digits: numbers 0 to 9.
@@ -84,7 +86,7 @@ def speak(digits: list[int], voice: Voice, rng: np.random.Generator) -> Tensor:
     spectrum[: int(len(spectrum) * 0.6)] = 0  # hissing is above 2.4 kHz
     wave_T = wave_T + hiss_T * torch.fft.irfft(spectrum, n=steps) + (broad_T + voice.breath) * noise_T
     loud_T: Tensor = 0.5 * wave_T / wave_T.abs().max()
-    return loud_T
+    return loud_T, torch.where(smooth[0, 4] > 0, pitch_N, torch.nan)
 
 
 def _controls(sounds: str, voice: Voice, rng: np.random.Generator) -> Tensor:

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -126,7 +127,9 @@ def _state(path: Path) -> list[int] | None:
 
 
 def _cache_file(root: Path) -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    # a user without an entry, as in a container, has no home
+    home = os.path.expanduser("~")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or (Path(home, ".cache") if home != "~" else tempfile.gettempdir()))
     digest = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:24]
     return base / "mtl" / "decoded" / f"{digest}.json"
 

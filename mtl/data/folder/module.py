@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from torch.utils.data import Dataset
 
-from mtl.batch import Sample
+from mtl.batch import IGNORE_INDEX, Sample
 from mtl.config.paths import expanded
 from mtl.data.deep_pixels import PixelRange
 from mtl.data.folder.annotations import AnnotatedImage, BoxesOn, Checks, OnBadBox, OnBadImage, OnUnknownClass
@@ -25,6 +26,7 @@ from mtl.data.folder.image_labels import ImageLabels, is_labelled
 from mtl.data.folder.map_files import MapFiles
 from mtl.data.folder.read_folder import FolderContents, read_folder
 from mtl.data.folder.splits import draw_splits, read_splits
+from mtl.data.image_size import checked_size
 from mtl.data.images import MAX_PIXELS
 from mtl.data.label_check import LabelCount
 from mtl.data.module import JointDataModule
@@ -123,7 +125,7 @@ class FolderDataModule(JointDataModule):
         self.splits = splits
         self.fractions = fractions
         self.split_seed = split_seed
-        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.image_size = checked_size(image_size)
         self.fit_mode = fit
         if max_pixels < 1:
             raise ValueError(f"max_pixels={max_pixels} must be at least 1.")
@@ -278,6 +280,16 @@ class FolderDataModule(JointDataModule):
             counts[name] = LabelCount(int((files != b"").sum()), num, num)
         others = {name: task for name, task in tasks.items() if name not in counts}
         return {name: counts[name] for name in tasks if name in counts} | super().count_labels(split, others)
+
+    def training_classes(self, task: Task) -> list[list[int]]:
+        annotations, values = self._contents.annotations["train"], self._contents.targets["train"].get(task.name)
+        if values is not None and values.dtype == np.int64:
+            return [[] if value == IGNORE_INDEX else [value] for value in values.tolist()]
+        if task.name == "boxes":
+            ends, known = annotations.offsets.tolist(), annotations.annotated.tolist()
+            labels = annotations.labels.tolist()
+            return [labels[ends[i] : ends[i + 1]] if known[i] else [] for i in range(len(annotations))]
+        return super().training_classes(task)
 
     def explain_unlabelled(self, split: str, task: Task) -> str:
         return self._contents.unlabelled.get((split, task.name), "")

@@ -77,15 +77,28 @@ class MixedSampler(EpochSampler):
 
     def _order(self) -> Numbers:
         """Indices in the concatenation, [L]."""
-        rng = np.random.default_rng([self.seed, self.epoch])
         starts = np.cumsum(self.sizes_P) - self.sizes_P
-        indices, places = [], []
-        for part, (start, size, draws) in enumerate(zip(starts, self.sizes_P, self.draws_P, strict=True)):
-            if draws:
-                indices.append(start + stream(self.seed, self.epoch, part, int(size), int(draws)))
-                # one draw in each of as many equal stretches of the epoch, anywhere in it
-                places.append((np.arange(draws) + rng.random(draws)) / draws)
-        return np.asarray(np.concatenate(indices)[np.argsort(np.concatenate(places), kind="stable")])
+        members = [start + np.arange(size) for start, size in zip(starts, self.sizes_P, strict=True)]
+        return spread_draws(self.seed, self.epoch, members, self.draws_P)
+
+
+def spread_draws(seed: int, epoch: int, members: Sequence[Numbers], draws_P: Numbers) -> Numbers:
+    """The draws of an epoch, [L]: those of every part are spread evenly over it.
+
+    Args:
+        seed: of the order.
+        epoch: the epoch.
+        members: indices of the samples of every part.
+        draws_P: draws of every part in an epoch.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    indices, places = [], []
+    for part, (own, draws) in enumerate(zip(members, draws_P, strict=True)):
+        if draws:
+            indices.append(own[stream(seed, epoch, part, len(own), int(draws))])
+            # one draw in each of as many equal stretches of the epoch, anywhere in it
+            places.append((np.arange(draws) + rng.random(draws)) / draws)
+    return np.asarray(np.concatenate(indices)[np.argsort(np.concatenate(places), kind="stable")])
 
 
 def stream(seed: int, epoch: int, part: int, size: int, draws: int) -> Numbers:

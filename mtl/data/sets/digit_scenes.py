@@ -51,6 +51,7 @@ class DigitScenes(JointDataModule):
         seed: seed of the scenes, of their order and of augmentation; on the command line, where a config does not set
             it, the seed of `seed_everything`.
         augment: augmentation of training scenes; none by default, since generating new scenes is cheaper.
+        balance: draw scenes so that the classes of one task come more equally often, as `JointDataModule` says.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class DigitScenes(JointDataModule):
         num_workers: int = 0,
         seed: int = 0,
         augment: Augment | None = None,
+        balance: dict[str, float] | None = None,
     ) -> None:
-        super().__init__(self.declare_tasks(image_tasks), batch_size, eval_batch_size, num_workers, seed, augment)
+        tasks = self.declare_tasks(image_tasks)
+        super().__init__(tasks, batch_size, eval_batch_size, num_workers, seed, augment, balance=balance)
         if not 8 <= min_digit_px <= max_digit_px <= image_size:
             raise ValueError(
                 f"digit sizes {min_digit_px}..{max_digit_px} px must be within 8..image_size={image_size}."

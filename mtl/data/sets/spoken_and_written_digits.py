@@ -155,7 +155,7 @@ class SpokenAndWrittenDigits(JointDataModule):
         digits = rng.integers(10, size=self.counts[split]).tolist()
         speakers = rng.integers(len(VOICES), size=self.counts[split]).tolist()
         voices = list(VOICES.values())
-        waves = [speak([d], voices[s], rng) for d, s in zip(digits, speakers, strict=True)]
+        waves = [speak([d], voices[s], rng)[0] for d, s in zip(digits, speakers, strict=True)]
         return waves, digits, speakers
 
 

@@ -24,7 +24,9 @@ VOICES = {
 
 
 class SpokenDigitsSynth(JointDataModule):
-    """Tasks: `digits` (transcript, words) and `speaker` (classification). Input: `audio`, 8 kHz.
+    """Tasks: `digits` (transcript, words), `speaker` (classification), `pitch` (sequence regression) if asked for.
+
+    The input is `audio`, 8 kHz; the pitch of the voice is in Hz, every 5 ms.
 
     Args:
         num_train: number of training recordings.
@@ -32,6 +34,7 @@ class SpokenDigitsSynth(JointDataModule):
         num_test: number of test recordings.
         most_digits: longest row of digits; the shortest is one.
         bands: bands of the spectrogram.
+        pitch: whether the pitch of the voice is a task.
         batch_size: recordings per training step and process.
         batch_tokens: most frames (10 ms) of a training step and process, padding included; no limit by default.
         eval_batch_size: recordings per validation and test step.
@@ -46,13 +49,14 @@ class SpokenDigitsSynth(JointDataModule):
         num_test: int = 100,
         most_digits: int = 4,
         bands: int = 40,
+        pitch: bool = False,
         batch_size: int = 32,
         batch_tokens: int | None = None,
         eval_batch_size: int | None = 100,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(self.declare_tasks(), batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(self.declare_tasks(pitch), batch_size, eval_batch_size, num_workers, seed)
         if min(num_train, num_val, num_test, most_digits) < 1:
             raise ValueError(
                 f"num_train={num_train}, num_val={num_val}, num_test={num_test} and most_digits={most_digits} must be "
@@ -64,11 +68,12 @@ class SpokenDigitsSynth(JointDataModule):
         self.inputs = self.declare_inputs(bands)
 
     @classmethod
-    def declare_tasks(cls, **_: Any) -> dict[str, Task]:
-        return {
+    def declare_tasks(cls, pitch: bool = False, **_: Any) -> dict[str, Task]:
+        tasks = {
             "digits": Task("digits", "transcript", class_names=WORDS),
             "speaker": Task("speaker", "classification", class_names=tuple(VOICES)),
         }
+        return tasks | ({"pitch": Task("pitch", "sequence_regression")} if pitch else {})
 
     @classmethod
     def declare_inputs(cls, bands: int = 40, **_: Any) -> Inputs:
@@ -86,11 +91,14 @@ class SpokenDigitsSynth(JointDataModule):
     def _speak(self, split: str) -> WaveSet:
         # every split draws for itself, so that its recordings do not depend on the size of another
         rng = np.random.default_rng([self.seed, list(self.counts).index(split)])
-        waves, rows, speakers = [], [], []
+        waves, pitches, rows, speakers = [], [], [], []
         for _ in range(self.counts[split]):
             digits = rng.integers(10, size=int(rng.integers(1, self.most_digits + 1))).tolist()
             speaker = int(rng.integers(len(VOICES)))
-            waves.append(speak(digits, list(VOICES.values())[speaker], rng))
+            wave_T, pitch_N = speak(digits, list(VOICES.values())[speaker], rng)
+            waves.append(wave_T)
+            pitches.append(pitch_N)
             rows.append(torch.tensor(digits) + 1)  # 0 is the blank
             speakers.append(speaker)
-        return WaveSet(waves, self.inputs["audio"], {"digits": rows, "speaker": speakers})
+        targets: dict[str, list[Any]] = {"digits": rows, "speaker": speakers, "pitch": pitches}
+        return WaveSet(waves, self.inputs["audio"], {name: targets[name] for name in self.tasks})

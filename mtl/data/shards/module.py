@@ -9,6 +9,7 @@ Shapes: N samples.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -67,7 +68,7 @@ class ShardedData(JointDataModule):
             raise ValueError(f"shuffle_shards={shuffle_shards} must be at least 1, or null to shuffle all samples.")
         self.root = root.rstrip("/")
         self.shuffle_shards = shuffle_shards
-        self.cache_dir = Path(cache_dir) if cache_dir else Path.home() / ".cache" / "mtl" / "shards"
+        self.cache_dir = Path(cache_dir) if cache_dir else Path(os.path.expanduser("~/.cache/mtl/shards"))
         self.verify_shards = verify_shards
 
     @classmethod

@@ -75,8 +75,8 @@ def fetch(source: Source, to: Path, mirror: str | None = None, say: Say = lambda
     for folder in (raw, ready):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    for files, single in _grouped(source.files):
-        _get(source, files, single, work, raw, mirror, say)
+    for archived, files in _grouped(source.files):
+        _get(source, files, archived, work, raw, mirror, say)
     say("write splits and labels")
     source.write(raw, ready)
     _check_counts(source, ready)
@@ -88,41 +88,52 @@ def fetch(source: Source, to: Path, mirror: str | None = None, say: Say = lambda
     return True
 
 
-def _grouped(files: tuple[Files, ...]) -> list[tuple[list[Files], bool]]:
-    """The files that come in one download, and whether it is a single file instead of the archive of a repository."""
+def _grouped(files: tuple[Files, ...]) -> list[tuple[bool, list[Files]]]:
+    """Whether files come in the archive of their repository, and the files that come together."""
     groups: dict[tuple[str, str], list[Files]] = {}
     for part in files:
         groups.setdefault((part.repository, part.commit), []).append(part)
     grouped = []
     for parts in groups.values():
-        if any(part.suffixes for part in parts):
-            grouped.append((parts, False))
+        if any(part.suffixes and not part.names for part in parts):
+            grouped.append((True, parts))
         else:
-            grouped += [([part], True) for part in parts]
+            grouped += [(False, [part]) for part in parts]
     return grouped
 
 
-def _get(source: Source, files: list[Files], single: bool, work: Path, raw: Path, mirror: str | None, say: Say) -> None:
+def _get(
+    source: Source, files: list[Files], archived: bool, work: Path, raw: Path, mirror: str | None, say: Say
+) -> None:
     repository, commit = files[0].repository, files[0].commit
-    if single:
-        address = f"{mirror or SINGLE_FILES}/{repository}/{commit}/{files[0].path}"
-        got = work / f"{repository}-{commit}-{files[0].path}".replace("/", "-")
+    if archived:
+        paths = [f"{repository}/tar.gz/{commit}"]
     else:
-        address = f"{mirror or ARCHIVES}/{repository}/tar.gz/{commit}"
-        got = work / f"{repository}-{commit}.tar.gz".replace("/", "-")
-    download(address, got, source.max_bytes, say)
+        names = [f"/{name}" for name in files[0].names] or [""]
+        paths = [f"{repository}/{commit}/{files[0].path}{name}" for name in names]
+    server = mirror or (ARCHIVES if archived else SINGLE_FILES)
+    got = [work / path.replace("/", "-") for path in paths]
+    for path, file in zip(paths, got, strict=True):
+        download(f"{server}/{path}", file, source.max_bytes, say)
     try:
-        if single:
-            file = raw / files[0].to
-            file.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(got, file)
+        if archived:
+            unpack(got[0], lambda name: _target(files, name), raw, source.max_bytes, sum(part.number for part in files))
         else:
-            unpack(got, lambda name: _target(files, name), raw, source.max_bytes, sum(part.number for part in files))
+            _copy(files[0], got, raw)
         for part in files:
             part.check(raw)
     except ValueError as error:
-        got.unlink()
-        raise ValueError(f"{error} The download was deleted; run the command again to fetch it anew.") from error
+        for file in got:
+            file.unlink()
+        deleted = "The download was" if len(got) == 1 else "The downloads were"
+        raise ValueError(f"{error} {deleted} deleted; run the command again to fetch anew.") from error
+
+
+def _copy(part: Files, got: list[Path], raw: Path) -> None:
+    for name, file in zip(part.names or (None,), got, strict=True):
+        to = raw / part.to if name is None else raw / part.to / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, to)
 
 
 def _target(files: list[Files], name: str) -> str | None:

@@ -13,7 +13,7 @@ SINGLE_FILES = "https://raw.githubusercontent.com"
 
 @dataclass(frozen=True)
 class Files:
-    """Files of a GitHub repository at one commit: one file, or all files of one folder with a suffix.
+    """Files of a GitHub repository at one commit: one file, or files of one folder.
 
     Args:
         repository: owner and name.
@@ -23,6 +23,8 @@ class Files:
         sha256: digest of the file; of a folder `sha256sum * | sha256sum` in it, names in byte order.
         suffixes: endings of the files to take from a folder; empty for a single file.
         number: number of files.
+        names: of a folder, take these files only, and fetch them one by one; where the archive of the repository is far
+            larger than they are.
     """
 
     repository: str
@@ -32,6 +34,7 @@ class Files:
     sha256: str
     suffixes: tuple[str, ...] = ()
     number: int = 1
+    names: tuple[str, ...] = ()
 
     def takes(self, name: str) -> str | None:
         """Where a file of the repository goes; None if it is not one of these files.
@@ -42,7 +45,8 @@ class Files:
         if not self.suffixes:
             return self.to if name == self.path else None
         folder, _, file = name.rpartition("/")
-        return f"{self.to}/{file}" if folder == self.path and file.endswith(self.suffixes) else None
+        taken = folder == self.path and file.endswith(self.suffixes) and (not self.names or file in self.names)
+        return f"{self.to}/{file}" if taken else None
 
     def check(self, folder: Path) -> None:
         """Compare the files in a folder with the digest.

@@ -17,6 +17,7 @@ from mtl.data.module import JointDataModule
 from mtl.data.picture_hash import difference_hash, grey
 from mtl.evaluation.data.data_findings import Finding, Place, names_of, of_copies, of_report, of_sizes
 from mtl.evaluation.data.label_agreement import Shown, disagreements
+from mtl.evaluation.data.object_counts import Objects, of_numbers
 from mtl.inputs.image import image_of
 from mtl.targets.target import target_of
 from mtl.task import Task
@@ -93,6 +94,7 @@ def check_data(data: JointDataModule, max_samples: int | None = None) -> DataChe
     image = image_of(data.inputs)
     counts, hashes = {}, {}
     samples: dict[Place, Shown] = {}
+    objects: dict[Place, Objects] = {}
     names: dict[str, list[str]] = {}
     for split in SPLITS:
         dataset: Any = getattr(data, f"{split}_set", None)
@@ -103,11 +105,13 @@ def check_data(data: JointDataModule, max_samples: int | None = None) -> DataChe
         read.all(dataset, max_samples)
         counts[split], hashes[split] = read.counts, read.hashes
         samples |= read.shown
+        objects |= read.objects
         findings += of_sizes(dataset, split)
     findings += of_copies(hashes, names)
     findings += of_report(getattr(data, "data_report", ()), data.tasks, names)
     named = {(split, i): f"{split} {names[split][i] if names[split] else f'sample {i}'}" for split, i in samples}
     findings += disagreements(samples, data.tasks, named)
+    findings += of_numbers(objects, samples, data.tasks, named)
     for name, task in data.tasks.items():
         findings += _of_task(task, {split: found[name] for split, found in counts.items()})
     return DataCheck(counts, findings)
@@ -123,6 +127,7 @@ class _Reader:
         self.counts = {name: TaskCount() for name in tasks}
         self.hashes: dict[int, Tensor] = {}
         self.shown: dict[Place, Shown] = {}
+        self.objects: dict[Place, Objects] = {}
 
     def all(self, dataset: Any, max_samples: int | None) -> None:
         length = len(dataset)
@@ -132,19 +137,20 @@ class _Reader:
 
     def one(self, index: int, sample: dict[str, Any]) -> None:
         shown: dict[str, frozenset[str] | None] = dict.fromkeys(self.tasks)
+        objects: dict[str, Counter[str]] = {}
         for name, task in self.tasks.items():
             target, count = target_of(task), self.counts[name]
             count.samples += 1
             if has_label(sample, target):
                 classes = [task.class_name(label) for label in target.class_indices(sample)]
-                shown[name] = frozenset(classes)
+                shown[name], objects[name] = frozenset(classes), Counter(classes)
                 count.labelled += 1
                 count.classes.update(classes)
                 small = sum(side < _SMALL_PX for side in target.sides_px(sample))
                 count.small += small
                 if small:
                     count.small_in.append(index)
-        self.shown[self.split, index] = shown
+        self.shown[self.split, index], self.objects[self.split, index] = shown, objects
         if self.image is not None and sample.get(self.image) is not None:
             grey_HW = grey(torch.as_tensor(sample[self.image]))
             if not self._is_plain(grey_HW, index):  # all plain pictures look alike

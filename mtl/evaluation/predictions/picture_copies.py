@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from mtl.evaluation.predictions.prediction_files import Found
 
 _ABOUT_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # no other picture can be written either
 _MOST_THREADS = 8
+_LARGE = 25_000_000  # pixels; larger ones are drawn one at a time, each takes gigabytes
 _WAITING = 4  # pictures for each thread, which bounds the memory of a fast network before a slow disk
 
 
@@ -26,6 +28,7 @@ class PictureCopies:
         self.write, self.failed = write, failed
         threads = min(_MOST_THREADS, os.cpu_count() or 1)
         self._most = _WAITING * threads
+        self._alone = threading.Lock()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="copies")
         self._waiting: deque[tuple[str, Future[None]]] = deque()
 
@@ -40,7 +43,8 @@ class PictureCopies:
         """
         while len(self._waiting) >= self._most:
             self._take()
-        self._waiting.append((one.name, self._pool.submit(self.write, one)))
+        write = self._write_large if one.height * one.width > _LARGE else self.write
+        self._waiting.append((one.name, self._pool.submit(write, one)))
 
     def close(self, drop: bool = False) -> None:
         """Wait for all pictures, and end the threads.
@@ -56,6 +60,10 @@ class PictureCopies:
                 self._take()
         finally:
             self._pool.shutdown(cancel_futures=True)
+
+    def _write_large(self, one: Found) -> None:
+        with self._alone:
+            self.write(one)
 
     def _take(self) -> None:
         name, future = self._waiting.popleft()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtl.config.shipped import shipped_configs
 from mtl.errors import did_you_mean
 from mtl.evaluation.tables.delta_m import Metric
 from mtl.evaluation.tables.report import GAINS, Report
@@ -59,16 +60,18 @@ class PublishedTable:
         return float(GAINS[self.delta](values, self.rows[self.baseline], list(self.factors)))
 
 
-def read_published(name: str, folder: Path = FOLDER) -> PublishedTable:
+def read_published(name: str, folder: Path | None = None) -> PublishedTable:
     """A published table.
 
     Args:
         name: name of a file in the folder without `.csv`, or the path of a file.
-        folder: where the tables lie.
+        folder: where the tables lie; `configs/published` here, or else those that come with the package.
 
     Raises:
         ValueError: if there is no such table, or the file does not say what it must.
     """
+    if folder is None:
+        folder = FOLDER if FOLDER.is_dir() else (shipped_configs() or FOLDER.parent) / FOLDER.name
     path = Path(name) if name.endswith(".csv") else folder / f"{name}.csv"
     if not path.is_file():
         known = sorted(file.stem for file in folder.glob("*.csv"))

@@ -19,6 +19,7 @@ import numpy as np
 
 from mtl.config.foreign_files import read_end, read_small
 from mtl.config.paths import is_name
+from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
 from mtl.evaluation.tables.delta_m import Metric, Values, delta_m, delta_m_flat, delta_m_per_task, mean_rank
 from mtl.evaluation.tables.intervals import Draws, holm, interval, paired_p
@@ -76,14 +77,14 @@ class Report:
         rows: joint rows and single-task rows.
 
     Raises:
-        ValueError: if there is no joint row with results.
+        ConfigError: if there is no joint row with results.
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
         most = max((len(row.tasks) for row in rows), default=0)
         self.joint = [row for row in rows if row.results and len(row.tasks) == most]
         if not self.joint:
-            raise ValueError("there is no finished run to report; `python -m mtl compare --config ...` trains them.")
+            raise ConfigError("there is no finished run to report; `python -m mtl compare --config ...` trains them.")
         self.singles = {row.tasks[0]: row for row in rows if most > 1 and len(row.tasks) == 1}
         self.failed = {f"{row.name} {seed}": why for row in rows for seed, why in row.failed.items()}
         self.metrics = _metrics([*self.joint, *self.singles.values()])
@@ -180,12 +181,14 @@ def read_report(root: Path, rows: Sequence[str] | None = None) -> Report:
         rows: folders in it, whose runs may have any name; by default all that have runs called `seed<number>`.
 
     Raises:
-        ValueError: if there is nothing to report, or no such row.
+        ConfigError: if there is nothing to report, or no such row.
     """
+    if not root.is_dir():
+        raise ConfigError(f"there is no folder {str(root)!r} with runs; `python -m mtl runs` lists yours.")
     there = sorted({file.parent.parent.name for file in root.glob("*/*/results.json")})
     if missing := [row for row in rows or () if row not in there]:
         near = f"{did_you_mean(missing[0], there)} There are {', '.join(there) or 'none'}."
-        raise ValueError(f"{str(root)!r} has no results of {missing[0]!r}.{near}")
+        raise ConfigError(f"{str(root)!r} has no results of {missing[0]!r}.{near}")
     found: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
     for file in _of_runs(root, FAILED, rows):
         text = read_end(file, 4000).strip() or "it left no message"
@@ -203,7 +206,27 @@ def read_report(root: Path, rows: Sequence[str] | None = None) -> Report:
         else:
             results[file.parent.name] = result
             failed.pop(file.parent.name, None)
-    return Report([Row(name, results, failed) for name, (results, failed) in found.items()])
+    table = [Row(name, results, failed) for name, (results, failed) in found.items()]
+    if not any(row.results for row in table):
+        raise ConfigError(_nothing(root, table, there))
+    return Report(table)
+
+
+def _nothing(root: Path, table: Sequence[Row], there: Sequence[str]) -> str:
+    """Why a folder has nothing to report, and what to do."""
+    failed = [f"{row.name} {run}: {why.splitlines()[-1]}" for row in table for run, why in row.failed.items()]
+    told = f"{str(root)!r} holds no finished run of a comparison"
+    if failed:
+        return f"{told}: {len(failed)} failed, the first {failed[0]:.300}"
+    runs = next(root.glob("*/results.json"), None) or next(root.glob("*/config.yaml"), None)
+    if there and not runs:
+        return f"{told}. For its other runs: `python -m mtl report --runs {root} --rows {' '.join(there[:4])}`."
+    if runs:
+        return (
+            f"{told}; its runs are of one experiment. `python -m mtl report --runs {root.parent} --rows {root.name}` "
+            f"prints their table, `python -m mtl runs` lists them."
+        )
+    return f"{told}; `python -m mtl compare --config ...` trains them, `python -m mtl runs` lists what there is."
 
 
 def read_results(file: Path) -> dict[str, Any]:

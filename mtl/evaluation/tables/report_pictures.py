@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
+from mtl.drawing.figure_file import write_figure
 from mtl.evaluation.tables.delta_m import Metric
 from mtl.evaluation.tables.report import Report, Row
 
@@ -44,7 +45,7 @@ def draw_pareto(report: Report, path: Path) -> None:
     text = "\n".join(names)
     size = min(8.0, 72 * 4.2 * lines / (1.45 * len(names)))
     figure.legend([_nothing()], [text], loc="outside right upper", fontsize=size, handlelength=0, handletextpad=0)
-    figure.savefig(path, dpi=130)
+    write_figure(figure, path)
 
 
 def draw_gains(report: Report, path: Path) -> None:
@@ -71,7 +72,7 @@ def draw_gains(report: Report, path: Path) -> None:
     axis.set_ylim(-0.7, len(order) - 0.3)
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_xlabel("Delta_m: mean relative gain over single tasks, %")
-    figure.savefig(path, dpi=130)
+    write_figure(figure, path)
 
 
 def pareto_front(points: Points, signs: tuple[int, int]) -> list[str]:

@@ -5,6 +5,7 @@ Shapes: B samples, N validation samples, C classes.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class CalibratedHead(ClassificationHead):
         pooling: ways of pooling a level, any of `mean`, `max`, `attention`.
         hidden: width of the hidden layer; 0 for a single linear layer.
         dropout: share of hidden units dropped in training, 0 to 1.
-        class_weights: weight of each class in the loss; 1 by default.
+        class_weights: weight of each class in the loss, or `balanced`, as `ClassificationHead` says; 1 by default.
         specificity: specificity at which the sensitivity of a task of two classes is given, 0 to 1.
     """
 
@@ -50,7 +51,7 @@ class CalibratedHead(ClassificationHead):
         pooling: Sequence[Pooling] = ("mean",),
         hidden: int = 0,
         dropout: float = 0.0,
-        class_weights: list[float] | None = None,
+        class_weights: list[float] | Literal["balanced"] | None = None,
         specificity: float = 0.9,
     ) -> None:
         super().__init__(task, features, levels, pooling, hidden=hidden, dropout=dropout, class_weights=class_weights)

@@ -4,6 +4,7 @@ Shapes: B samples, C classes, D pooled width.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +34,8 @@ class ClassificationHead(Head):
         dropout: share of hidden units dropped in training, 0 to 1.
         label_smoothing: share of the target spread over all classes, 0 to 1.
         class_weights: weight of each class in the loss; 1 by default. The mean loss is over the number of samples, so
-            that `num_samples / (num_classes * samples of the class)` keeps its size.
+            that `num_samples / (num_classes * samples of the class)` keeps its size: `balanced` computes that on the
+            training samples; classes without any have weight 1 and do not count as classes.
 
     Raises:
         ValueError: if there are not as many weights as classes, or one is below 0.
@@ -53,18 +55,21 @@ class ClassificationHead(Head):
         hidden: int = 0,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
-        class_weights: list[float] | None = None,
+        class_weights: list[float] | Literal["balanced"] | None = None,
     ) -> None:
         super().__init__(task, features)
-        if class_weights is not None and (len(class_weights) != task.num_classes or min(class_weights) < 0):
+        self.wants_class_counts = class_weights == "balanced"
+        if isinstance(class_weights, list) and (len(class_weights) != task.num_classes or min(class_weights) < 0):
             raise ValueError(
                 f"head {task.name!r} has class_weights={class_weights}; expected {task.num_classes} numbers of at "
                 "least 0, one for each class."
             )
         levels = features.require(levels or [features.deepest], f"head {task.name!r}")
         self.label_smoothing = label_smoothing
-        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
-        self.register_buffer("class_weights", weights, persistent=False)  # a setting, kept elsewhere
+        given = torch.tensor(class_weights) if isinstance(class_weights, list) else None
+        weights = torch.ones(task.num_classes) if self.wants_class_counts else None if given is None else given.float()
+        # what training samples say belongs to the weights; a setting is kept elsewhere
+        self.register_buffer("class_weights", weights, persistent=self.wants_class_counts)
         self.pool = Pool(features, levels, pooling, tower)
         self.layers = mlp(self.pool.width, hidden, task.num_classes, dropout)
 
@@ -84,6 +89,10 @@ class ClassificationHead(Head):
         )
         return masked_mean(loss_B, known_B)
 
+    def take_class_counts(self, counts_C: Tensor) -> None:
+        if self.class_weights is not None:
+            self.class_weights.copy_(balanced_weights(counts_C))
+
     def decode(self, outputs: Outputs) -> Predictions:
         probabilities_BC = outputs["logits"].softmax(-1)
         scores_B, labels_B = probabilities_BC.max(-1)
@@ -94,3 +103,14 @@ class ClassificationHead(Head):
 
     def metrics(self) -> TaskMetrics:
         return ClassificationMetrics(self.task)
+
+
+def balanced_weights(counts_C: Tensor) -> Tensor:
+    """Weights by which every class adds equally to the loss, and whose mean over the samples is 1, [C].
+
+    Args:
+        counts_C: samples of every class; a class without any has weight 1.
+    """
+    present_C = counts_C > 0
+    weights_C = counts_C.sum() / (present_C.sum().clamp(min=1) * counts_C.clamp(min=1))
+    return torch.where(present_C, weights_C, torch.ones_like(weights_C))

@@ -54,6 +54,22 @@ def one_of_each_kind() -> list[Any]:
     return chosen
 
 
+def in_turns(parameters: list[Any], turn: int, turns: int) -> list[Any]:
+    """Every so many of some parameters; the others are left for the night, or for `--contract` with their class.
+
+    Args:
+        parameters: as `at_all_places` gives them.
+        turn: which ones, 0 to `turns` - 1; tests of one thing under other conditions take other turns.
+        turns: how many of them make the whole.
+    """
+    return [
+        each
+        if index % turns == turn
+        else pytest.param(*each.values, id=each.id, marks=[*each.marks, pytest.mark.nightly])
+        for index, each in enumerate(parameters)
+    ]
+
+
 def _places_or_none(cls: type[Method]) -> tuple[str, ...]:
     try:
         return places(cls)

@@ -42,6 +42,8 @@ METHODS: dict[str, tuple[Callable[[], GradientWeighting], int]] = {  # by golden
     "Nash-MTL_every5": (NashMTL, 5),
 }
 
+# of these all starts are followed in every run of the tests, of the others at night
+EVERY_RUN = ("Sum", "UPGrad", "IMTL-G", "Nash-MTL_every5")
 Pair = tuple[float, float]
 
 
@@ -133,7 +135,9 @@ def test_the_shortest_way_to_the_front_takes_as_many_steps(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name", [name if name in EVERY_RUN else pytest.param(name, marks=pytest.mark.nightly) for name in METHODS]
+)
 def test_every_start_that_reaches_the_front_there_reaches_it_here(name: str) -> None:
     # not the other way round: the start (9, 9) follows a valley so narrow that rounding decides whether it gets out
     config, starts = golden(name)

@@ -174,7 +174,7 @@ def test_switched_off_parts_are_left_out(folder: Path) -> None:
 
 
 def test_a_bare_trainer_gets_nothing_of_ours(folder: Path) -> None:
-    cli = built("--config", "tiny.yaml", "--trainer.barebones=true")
+    cli = built("--config", "tiny.yaml", "--trainer.barebones=true", "--test_after_fit=false")
     assert cli.trainer.loggers == []
     assert cli.trainer.checkpoint_callback is None
 

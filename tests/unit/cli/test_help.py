@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from mtl.cli.main import main
+from mtl.config.command_line import COMMANDS
 
 
 @pytest.mark.parametrize("word", ["--help", "-h"])
@@ -30,3 +32,12 @@ def test_help_needs_no_config_and_no_weights(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(SystemExit, match="0"):
         main(["test", "--help"])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_holds_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    # not the usage, which begins with a bracket, but words to type
+    assert re.search(rf"mtl {command} (--?\w|[\w/.]+)", words), words

@@ -2,16 +2,24 @@
 
 import json
 import logging
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import mtl
+from mtl.backbones.pretrained import pretrained_wanted
 from mtl.cli.main import be_quiet, main
 from mtl.cli.trainer.app import Run
 from mtl.cli.trainer.stopped_runs import resume_line
 from mtl.config.command_line import read_command_line
+from mtl.config.import_policy import Builder
 from mtl.config.paths import refuse_outside
+from mtl.config.search_path import leave_current_folder
 from mtl.config.yaml_lines import ConfigError
 from mtl.runs.metrics_csv import MetricsCSV
 
@@ -79,3 +87,69 @@ def test_words_of_an_enumeration_are_text_in_the_record(folder: Path, capsys: py
     with pytest.raises(SystemExit):
         main(["fit", "--config", "tiny.yaml", "--config", "timer.yaml", "--print_config"])
     assert "interval: step" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("command", "wanted"), [("validate", False), ("test", False), ("fit", True)])
+def test_only_a_new_run_loads_pretrained_weights(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, wanted: bool
+) -> None:
+    run, seen, call = tmp_path / "runs" / "tiny" / "first", set(), Builder.__call__
+
+    def watched(self: Builder, cls: type, *args: Any, **kwargs: Any) -> Any:
+        seen.add(pretrained_wanted())
+        return call(self, cls, *args, **kwargs)
+
+    shutil.copytree(trained, run)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Builder, "__call__", watched)
+    words = ["--config", str(run / "config.yaml")] if command == "fit" else ["--run", str(run)]
+    Run(read_command_line(command, words), [command, *words])
+    assert seen == {wanted}
+
+
+HEAD = """\
+from mtl.heads.whole.classification import ClassificationHead
+class MyHead(ClassificationHead):
+    "A head of a user."
+"""
+
+
+@pytest.mark.parametrize("start", ["python -m mtl", "console script"])
+def test_a_console_script_imports_what_python_m_does(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    """The first entry of the search path is the current folder or that of the script; our own code then agrees."""
+    scripts = tmp_path_factory.mktemp("bin")
+    name = f"users_package_{start[0]}"
+    (folder / name).mkdir()
+    (folder / name / "heads.py").write_text(HEAD)
+    monkeypatch.setattr(sys, "path", [str(folder) if start[0] == "p" else str(scripts), *sys.path])
+    if start[0] == "p":
+        leave_current_folder()
+    words = ["--config", "tiny.yaml", f"--model.heads.largest={name}.heads.MyHead"]
+    with pytest.raises(ConfigError, match=f"refused to import '{name}.heads.MyHead'"):
+        Run(read_command_line("fit", words), ["fit", *words])
+    words += ["--allow", name]
+    run = Run(read_command_line("fit", words), ["fit", *words])
+    assert type(run.model.model.head("largest")).__module__ == f"{name}.heads"
+    assert sys.path.index(str(folder)) == len(sys.path) - 1, "it hides nothing"
+
+
+@pytest.mark.nightly
+def test_both_ways_to_start_print_the_same(folder: Path) -> None:
+    (folder / "users_package").mkdir()
+    (folder / "users_package" / "heads.py").write_text(HEAD)
+    (folder / "bin").mkdir()
+    (folder / "bin" / "mtl").write_text("import sys\nfrom mtl.cli.main import main\nsys.exit(main())\n")
+    words = ["fit", "--config", "tiny.yaml", "--model.heads.largest=users_package.heads.MyHead", "--print_config"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(mtl.__file__).parents[1])}
+    said = []
+    for allow in ([], ["--allow", "users_package"]):
+        for start in (["-m", "mtl"], ["bin/mtl"]):
+            line = [sys.executable, *start, *words, *allow]
+            done = subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
+            said.append((done.returncode, done.stdout, done.stderr))
+    assert said[0] == said[1]
+    assert said[2] == said[3]
+    assert (said[0][0], said[2][0]) == (2, 0)
+    assert "class_path: users_package.heads.MyHead" in said[2][1]

@@ -108,3 +108,15 @@ def test_lightnings_own_complaint_is_told_without_a_traceback(
     monkeypatch.setattr("mtl.cli.main._dispatch", refuse)
     assert main(["fit"]) == 1
     assert "error: no such device" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_ends_the_command_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert main(["--version"]) == 141
+        closed.write("more")  # goes nowhere, without an error
+    assert capfd.readouterr().err == ""

@@ -71,6 +71,7 @@ def test_its_method_stands_in_the_list_and_in_every_comparison(paper: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_its_method_and_its_config_pass_the_contract_tests(paper: Path) -> None:
     chosen = ["--contract", f"{NAME}.methods.Mine", "--contract", str(paper / "configs/mine.yaml")]
     files = [f"tests/contract/test_{name}.py" for name in ("methods", "methods_in_trainer", "configs")]

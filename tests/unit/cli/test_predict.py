@@ -83,4 +83,6 @@ def test_pictures_are_named_in_several_ways_and_written_for_other_tools(
     assert sorted(path.name for path in (tmp_path / "out/labels").iterdir()) == ["0.txt", "1.txt"]
     assert sorted(path.name for path in (tmp_path / "out/annotations").iterdir()) == ["0.xml", "1.xml"]
     assert main([*words, "--images", str(pictures), "--device", "abacus"]) == 2
-    assert "--device 'abacus' cannot be used here" in capsys.readouterr().err
+    assert "--device 'abacus' is no device. There are cpu, cuda, cuda:NUMBER and mps." in capsys.readouterr().err
+    assert main([*words, "--images", str(pictures), "--image_size", "1", "2", "3"]) == 2
+    assert "--image_size takes one side, or height and width; found 1 2 3." in capsys.readouterr().err

@@ -70,7 +70,7 @@ def test_a_test_without_a_finite_number_is_a_failed_run(runs: Path, capsys: Any)
     ],
 )
 def test_a_wrong_name_is_told_with_a_near_one(runs: Path, capsys: Any, words: list[str], message: str) -> None:
-    assert main(["report", "--runs", str(runs), *words]) == 1
+    assert main(["report", "--runs", str(runs), *words]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -85,3 +85,21 @@ def test_flags_that_do_not_go_together_are_refused(runs: Path, capsys: Any, word
     with pytest.raises(SystemExit, match="2"):
         main(["report", "--runs", str(runs), *words])
     assert message in capsys.readouterr().err
+
+
+def test_a_folder_without_a_comparison_is_told_what_to_do(tmp_path: Path, runs: Path, capsys: Any) -> None:
+    (tmp_path / "empty").mkdir()
+    failed = tmp_path / "failed" / "Equal" / "seed0"
+    failed.mkdir(parents=True)
+    (failed / "failed.txt").write_text("a\nlost")
+    expected = {
+        tmp_path / "none": "there is no folder",
+        tmp_path / "empty": "`python -m mtl compare --config ...` trains them, `python -m mtl runs` lists what",
+        tmp_path / "failed": "1 failed, the first Equal seed0: lost",
+        runs / "joint": f"`python -m mtl report --runs {runs} --rows joint`",
+    }
+    for folder, words in expected.items():
+        assert main(["report", "--runs", str(folder)]) == 2
+        said = capsys.readouterr().err
+        assert words in " ".join(said.split())
+        assert "traceback" not in said.lower()

@@ -98,6 +98,7 @@ def test_bash_completes_commands_configs_and_runs(tmp_path: Path, capsys: pytest
     for words, wanted in (
         (["mtl", "aff"], "affinity"),
         (["mtl", "fit", "--config", "configs/m"], "configs/mine.yaml"),
+        (["mtl", "fit", "--config", "configs/digits_sl"], "configs/digits_slots.yaml"),
         (["mtl", "test", "--run", "runs/mine/f"], "runs/mine/first"),
         (["mtl", "fit", "--untr"], "--untrained"),
     ):

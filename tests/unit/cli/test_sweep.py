@@ -68,6 +68,7 @@ def stand_in(file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_trials_run_on_both_machines_and_failed_ones_are_trained_again(file: Path, cluster: str, capsys: Any) -> None:
     (file.parent / "fail.py").write_text(FAIL)
     (file.parent / "broken").touch()

@@ -96,6 +96,21 @@ IN_FILES = {
         "with mode 'min', and 'val/score' is better when it is high: it would keep the worst. Set mode to 'max'.",
         "mistake.yaml:5: monitor: val/score",
     ),
+    "a class name that YAML reads as a number": (
+        "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n    box_classes: [0, 1]\n",
+        "`data.box_classes.0` must be text; found 0. Put the word in quotes.",
+        "mistake.yaml:5: box_classes: [0, 1]",
+    ),
+    "a class name that YAML reads as false": (
+        "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n    box_classes: [cat, no]\n",
+        "must be text; found False. Put the word in quotes.",
+        "mistake.yaml:5: box_classes: [cat, no]",
+    ),
+    "one side where two are needed": (
+        "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n    image_size: 32\n",
+        "`data.image_size` must be a list of 2 (a whole number each); found 32.",
+        "mistake.yaml:5: image_size: 32",
+    ),
     "a precision of a plugin": (
         "trainer:\n  plugins: HalfPrecision\n",
         "it rounds true boxes to 16 bits (501.3 to 502). Set trainer.precision to bf16-mixed or 16-mixed",
@@ -129,6 +144,7 @@ FLAGS = {
     "--trainer.log_every_n_steps 0": "it must be at least 1. For no logs: trainer.logger false.",
     "--trainer.precision 16-true": "Set it to bf16-mixed or 16-mixed, which keep boxes and weights in 32 bits.",
     "--model.optim.optimizer LBFGS": "optim.optimizer takes all parameters as one group",
+    "--name=#1": "name='#1' becomes the name of a folder",
     "--allow my-mod": "'my-mod' is not the dotted name of a module",
 }
 # whole command lines, without a place to name
@@ -187,3 +203,10 @@ def test_a_file_that_is_none_is_told_with_what_there_is(folder: Path, capsys: Ca
     (folder / "empty.yaml").write_text("")
     (folder / "list.yaml").write_text("- a\n")
     assert LINES[line] in " ".join(said(line.split(), capsys))
+
+
+@pytest.mark.parametrize("key", ["name", "experiment", "runs_root", "trainer.max_steps", "model.optim.optimizer"])
+def test_an_empty_value_is_refused_and_is_not_null(folder: Path, capsys: Capture, key: str) -> None:
+    lines = said(["fit", "--config", "tiny.yaml", f"--{key}", ""], capsys)
+    assert lines[-1] == f"  command line: --{key} "
+    assert not (folder / "runs").exists()

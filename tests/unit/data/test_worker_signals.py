@@ -35,8 +35,8 @@ def test_a_worker_goes_on_after_signals_of_others_and_ends_with_its_parent() -> 
 
 
 def _send(worker: int) -> None:
-    os.kill(worker, signal.SIGINT)
-    os.kill(worker, signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        os.kill(worker, number)
     time.sleep(0.1)
 
 

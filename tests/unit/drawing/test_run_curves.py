@@ -55,3 +55,16 @@ def test_the_command(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "link.png").symlink_to(out)
     assert main(["plot", str(run), "--to", str(tmp_path / "link.png")]) == 2
     assert "is a link" in capsys.readouterr().err
+
+
+def test_a_copy_for_papers_is_written_beside_the_picture_and_is_the_same_each_time(tmp_path: Path) -> None:
+    run, out = write(tmp_path / "a/b", {1: 0.1, 2: 0.2}), tmp_path / "curves.png"
+    assert main(["plot", str(run), "--to", str(out), "--format", "pdf", "svg"]) == 0
+    first = {name: (tmp_path / f"curves.{name}").read_bytes() for name in ("pdf", "svg")}
+    assert first["pdf"].startswith(b"%PDF")
+    assert b">val/score<" in first["svg"], "letters stay letters"
+    assert main(["plot", str(run), "--to", str(out), "--format", "pdf", "svg"]) == 0
+    assert {name: (tmp_path / f"curves.{name}").read_bytes() for name in first} == first
+    (tmp_path / "curves.pdf").unlink()
+    assert main(["plot", str(run), "--to", str(out)]) == 0
+    assert not (tmp_path / "curves.pdf").exists(), "formats of one command are not those of the next"

@@ -1,6 +1,7 @@
 """Planted faults in data are found, each by its kind; clean data have none."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from mtl.cli.main import main
 from mtl.data.folder.voc_folder import VOCFolder
 from mtl.data.module import JointDataModule
 from mtl.evaluation.data.data_check import check_data
+from mtl.evaluation.data.object_counts import of_numbers
 from mtl.targets.target import target_of
 from mtl.task import Task
 
@@ -121,3 +123,34 @@ def test_every_kind_says_its_classes(kind: str, value: torch.Tensor, wanted: lis
     target = target_of(Task("x", kind, 0 if kind == "regression" else 3))
     assert target.class_indices({"x": value}) == wanted
     assert target.sides_px({"x": value}) == []
+
+
+def place(index: int) -> tuple[str, int]:
+    return ("train", index)
+
+
+def counted(numbers: list[int], scene: bool = True) -> list[Any]:
+    """Findings about pictures with so many objects of class a."""
+    objects = {place(i): {"boxes": Counter({"a": number} if number else {})} for i, number in enumerate(numbers)}
+    shown = {place(i): {"scene": frozenset({"0"}) if scene else None} for i in range(len(numbers))}
+    return list(of_numbers(objects, shown, TASKS, {place(i): f"p{i}" for i in range(len(numbers))}))
+
+
+def test_labels_that_stop_at_a_number_are_found() -> None:
+    tail = [1] * 40 + [5] * 8 + [11] * 2 + [12] * 3
+    (finding,) = counted(tail + [13] * 9)
+    assert finding.kind == "capped"
+    assert "no picture has more than 13 objects of a class, and 9 have exactly 13" in finding.text
+    assert finding.places == tuple(place(53 + i) for i in range(9))
+    assert counted(tail + [13] * 4) == [], "a tail that ends by itself"
+    assert counted([1] * 40 + [4] * 9) == [], "at most four objects are few enough to label all"
+    assert counted([9] * 40 + [3] * 5) == [], "nine is how many there are"
+
+
+def test_a_picture_with_another_number_of_objects_than_nearly_all_is_noted() -> None:
+    (finding,) = counted([1] * 60 + [2])
+    assert (finding.kind, finding.level, finding.places) == ("odd_number", "note", (place(60),))
+    assert finding.text == "p60: 2 a, where 98% of the pictures with a label of 'scene' have 1"
+    assert counted([1] * 60 + [2], scene=False) == []
+    assert counted([1] * 60 + [2] * 10) == []
+    assert counted([1] * 60 + [0]) == [], "said by the check of labels that disagree"

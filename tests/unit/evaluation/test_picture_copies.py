@@ -10,8 +10,8 @@ from mtl.evaluation.predictions.picture_copies import PictureCopies
 from mtl.evaluation.predictions.prediction_files import Found
 
 
-def picture(number: int) -> Found:
-    return Found(Path(f"{number}.png"), f"{number}.png", 1, 1, {})
+def picture(number: int, side: int = 1) -> Found:
+    return Found(Path(f"{number}.png"), f"{number}.png", side, side, {})
 
 
 def test_errors_cost_one_copy_and_come_in_order() -> None:
@@ -61,3 +61,24 @@ def test_a_full_disk_ends_the_writing() -> None:
     copies.add(picture(1))
     with pytest.raises(OSError, match="No space left"):
         copies.close()
+
+
+@pytest.mark.parametrize(("side", "at_once"), [(5_001, 1), (5_000, 2)])
+def test_large_pictures_are_drawn_one_at_a_time(monkeypatch: pytest.MonkeyPatch, side: int, at_once: int) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    now, most, guard = 0, 0, threading.Lock()
+
+    def write(_: Found) -> None:
+        nonlocal now, most
+        with guard:
+            now += 1
+            most = max(most, now)
+        threading.Event().wait(0.02)
+        with guard:
+            now -= 1
+
+    copies = PictureCopies(write, lambda *_: None)
+    for number in range(6):
+        copies.add(picture(number, side))
+    copies.close()
+    assert most == at_once

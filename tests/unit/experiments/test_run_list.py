@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mtl.cli.main import main
+from mtl.cli.main import _with_latest, main
 from mtl.config.foreign_files import UnsafeFile
 from mtl.config.yaml_lines import ConfigError
-from mtl.experiments.run_list import best_run, differing, list_runs, remove_run
+from mtl.experiments.run_list import best_run, differing, latest_run, list_runs, remove_run
 
 
 def make(root: Path, name: str, lr: float = 0.1, score: float | None = None, **files: str) -> Path:
@@ -139,3 +139,24 @@ def test_commands_list_compare_and_ask(tmp_path: Path, capsys: Any, monkeypatch:
     assert not first.exists()
     assert second.is_dir()
     assert main(["runs", "rm", "a/none", *root]) == 2
+
+
+def test_the_latest_run_is_the_one_that_was_started_last(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no run in"):
+        latest_run(tmp_path / "runs")
+    folders = [make(tmp_path / "runs", name) for name in ("b/first", "a/second", "compare/grid/Equal/seed0")]
+    for age, folder in enumerate(reversed(folders)):
+        os.utime(folder / "command.txt", (1e9 - age, 1e9 - age))
+    assert latest_run(tmp_path / "runs") == folders[-1]
+
+
+def test_a_command_takes_latest_for_the_folder_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = make(Path("runs"), "a/b")
+    assert _with_latest(["--run", "latest", "--name", "latest"]) == ["--run", str(folder), "--name", "latest"]
+    assert _with_latest(["--resume=latest"]) == [f"--resume={folder}"]
+    assert "latest run: runs/a/b" in capsys.readouterr().err
+    Path("latest").mkdir()
+    assert _with_latest(["--run", "latest"]) == ["--run", "latest"], "a folder of that name is meant"

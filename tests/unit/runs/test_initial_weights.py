@@ -1,16 +1,24 @@
 """Weights of another run as a start: what is taken, what is not, and what is refused."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.cli.main import main
+from mtl.config.foreign_files import UnsafeFile
 from mtl.evaluation.load import load_run
+from mtl.features import FeatureSpec
+from mtl.heads.whole.classification import ClassificationHead
 from mtl.runs.checkpoint_files import read_checkpoint
+from mtl.runs.class_rows import rows_by_name
 from mtl.runs.initial_weights import InitialWeights
+from mtl.task import Task
 from tests.contract.kit.runs import module
 
 
@@ -69,3 +77,84 @@ def test_a_run_starts_from_it_and_a_resumed_run_does_not(trained: Path, monkeypa
     monkeypatch.setattr(InitialWeights, "load_into", lambda self, model: loaded.append(self.run))
     assert main(["fit", "--resume", str(second), "--trainer.max_steps=2"]) == 0
     assert not loaded
+
+
+SPEC = FeatureSpec({"c4": 6}, {"c4": 16})
+
+
+def with_head(*names: str, hidden: int = 0) -> nn.Module:
+    """A trunk of one layer and a head for these classes."""
+    task = Task("kind", "classification", class_names=names)
+    heads = nn.ModuleDict({"kind": ClassificationHead(task, SPEC, hidden=hidden)})
+    return nn.ModuleDict({"trunk": nn.ModuleDict({"backbone": nn.Linear(3, 6)}), "heads": heads})
+
+
+def checkpoint(folder: Path, net: nn.Module, names: Sequence[str]) -> str:
+    weights = {f"model.{name}": value for name, value in net.state_dict().items()}
+    tasks = {"kind": {"kind": "classification", "class_names": list(names)}}
+    state = {"state_dict": weights, "hyper_parameters": {"tasks": tasks}, "global_step": 1}
+    torch.save(state, folder / "there.ckpt")
+    return str(folder / "there.ckpt")
+
+
+def last_layer(net: Any) -> tuple[Tensor, Tensor]:
+    layer = net["heads"]["kind"].layers[-1]
+    return layer.weight.detach().clone(), layer.bias.detach().clone()
+
+
+@pytest.mark.parametrize("here", [("cat", "ox", "ant"), ("dog", "cat"), ("ant", "dog", "cat")])
+def test_classes_of_a_head_are_matched_by_name(here: tuple[str, ...], tmp_path: Path) -> None:
+    there = ("ant", "cat", "dog")
+    other, own = with_head(*there, hidden=5), with_head(*here, hidden=5)
+    (weight, bias), before = last_layer(other), last_layer(own)
+    InitialWeights(checkpoint(tmp_path, other, there), ["trunk", "heads"]).load_into(own)
+    now = last_layer(own)
+    for row, name in enumerate(here):
+        expected = (
+            (weight[there.index(name)], bias[there.index(name)]) if name in there else (before[0][row], before[1][row])
+        )
+        assert torch.equal(now[0][row], expected[0]), name
+        assert torch.equal(now[1][row], expected[1]), name
+    hidden = [net["heads"]["kind"].layers[0].weight for net in (own, other)]  # type: ignore[index,union-attr]
+    assert torch.equal(*hidden)
+
+
+def test_a_row_of_no_object_goes_along() -> None:
+    ours, theirs = torch.zeros(3, 2), torch.tensor([[1.0, 1], [2, 2], [3, 3], [9, 9]])
+    taken = rows_by_name(ours, theirs, ["c", "x"], ["a", "b", "c"])
+    assert taken is not None
+    assert taken.tolist() == [[3, 3], [0, 0], [9, 9]]
+    assert rows_by_name(ours, torch.zeros(3, 5), ["c", "x"], ["a", "b"]) is None
+    assert rows_by_name(torch.zeros(7, 2), theirs, ["c", "x"], ["a", "b", "c"]) is None
+
+
+def test_units_that_could_be_classes_are_taken_by_number_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    there, here = ("a", "b", "c"), ("c", "b", "a")
+    other, own = with_head(*there, hidden=3), with_head(*here, hidden=3)
+    InitialWeights(checkpoint(tmp_path, other, there), ["heads"]).load_into(own)
+    assert torch.equal(last_layer(own)[0], last_layer(other)[0])
+    assert "cannot be told from its units" in caplog.text
+
+
+def test_a_plain_file_of_weights_finds_the_part_it_belongs_to(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole, own = with_head("a", "b"), with_head("a", "b")
+    backbone = whole["trunk"]["backbone"]  # type: ignore[index]
+    torch.save(backbone.state_dict(), tmp_path / "backbone.pt")
+    with caplog.at_level(logging.INFO, "mtl"):
+        InitialWeights(str(tmp_path / "backbone.pt")).load_into(own)
+    assert torch.equal(own["trunk"]["backbone"].weight, backbone.weight)
+    assert "2 of 2 names of the file belong to trunk.backbone" in caplog.text
+    torch.save({"model": {f"module.{name}": v for name, v in whole.state_dict().items()}}, tmp_path / "whole.pth")
+    InitialWeights(str(tmp_path / "whole.pth"), ["heads.kind"]).load_into(own)
+    assert torch.equal(last_layer(own)[0], last_layer(whole)[0])
+
+
+def test_a_file_that_holds_code_or_no_tensors_is_refused(tmp_path: Path) -> None:
+    torch.save(nn.Linear(2, 2), tmp_path / "module.pt")
+    with pytest.raises(UnsafeFile, match="could run code"):
+        InitialWeights(str(tmp_path / "module.pt")).load_into(with_head("a", "b"))
+    torch.save([torch.zeros(2)], tmp_path / "list.pt")
+    with pytest.raises(UnsafeFile, match="does not hold tensors by name"):
+        InitialWeights(str(tmp_path / "list.pt")).load_into(with_head("a", "b"))

@@ -57,6 +57,14 @@ def test_nothing_that_a_repository_configures_is_run(tmp_path: Path, monkeypatch
     assert not (tmp_path / "hacked").exists()
 
 
+def test_a_branch_of_any_bytes_costs_no_run(tmp_path: Path) -> None:
+    repository(tmp_path)
+    subprocess.run(["git", "checkout", "-q", "-b", b"caf\xe9"], cwd=tmp_path, check=True)
+    state = git_state(tmp_path)
+    assert state is not None
+    assert state["branch"] == "caf?"
+
+
 def test_outside_a_repository_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_state(tmp_path) is None

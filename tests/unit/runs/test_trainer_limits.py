@@ -17,11 +17,15 @@ from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
 )
 
+from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.balancing.uncertainty import Uncertainty
 from mtl.balancing.upgrad import UPGrad
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.callbacks.balancing.task_scheduling import TaskScheduling
+from mtl.heads.detection.centernet import CenterNetHead
+from mtl.heads.whole.classification import ClassificationHead
 from mtl.inputs.image import ImageInput
+from mtl.module import MultiTaskLightningModule
 from mtl.optim import Optim
 from mtl.runs.trainer_limits import stepping_batches
 from mtl.scheduling.round_robin import RoundRobin
@@ -97,8 +101,11 @@ def test_lbfgs_is_refused_where_one_look_is_all_there_is(
 
 def test_lbfgs_and_filters_that_lie_channels_last_are_refused() -> None:
     optim = Optim(partial(torch.optim.LBFGS, lr=0.1), decay_matrices_only=False, warmup_steps=0)
+    wide = ResidualFPN(width=16, pyramid_width=8)  # narrower ones never lie so
+    heads = {"boxes": CenterNetHead, "largest": ClassificationHead}
+    module = MultiTaskLightningModule(tiny_data().tasks, wide, heads, optim=optim)
     with pytest.raises(ValueError, match=r"channels_last: false"):
-        tiny_trainer().fit(tiny_module(optim=optim), tiny_data())
+        tiny_trainer().fit(module, tiny_data())
 
 
 def test_learned_task_weights_and_groups_of_lightnings_are_refused() -> None:

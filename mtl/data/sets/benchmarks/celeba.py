@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl.data.image_size import checked_size
 from mtl.data.labelled_pictures import LabelledPictures
 from mtl.data.module import JointDataModule
 from mtl.errors import did_you_mean
@@ -53,7 +54,7 @@ class CelebA(JointDataModule):
         super().__init__(self.declare_tasks(attributes=attributes, form=form), **kwargs)
         self.root, self.check, self.form = Path(root), check, form
         self.attributes = list(attributes or ATTRIBUTES)
-        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.image_size = checked_size(image_size)
 
     @classmethod
     def declare_tasks(

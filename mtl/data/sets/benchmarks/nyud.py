@@ -20,6 +20,7 @@ from torchvision.transforms.v2 import functional as F
 
 from mtl.batch import Sample
 from mtl.data.arrays.array_files import load_array, read_positive, read_vectors
+from mtl.data.image_size import checked_size
 from mtl.data.images import read_image, read_indices
 from mtl.data.module import JointDataModule
 from mtl.targets.target import IGNORE_INDEX
@@ -44,7 +45,7 @@ class NYUD(JointDataModule):
     def __init__(self, root: str, image_size: tuple[int, int] | None = None, check: bool = True, **kwargs: Any) -> None:
         super().__init__(self.declare_tasks(), **kwargs)
         self.root, self.check = Path(root), check
-        self.image_size = None if image_size is None else (int(image_size[0]), int(image_size[1]))
+        self.image_size = None if image_size is None else checked_size(image_size)
 
     @classmethod
     def declare_tasks(cls, **_: Any) -> dict[str, Task]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from mtl.data.folder.splits import draw_splits
+from mtl.data.image_size import checked_size
 from mtl.data.images import SUFFIXES
 from mtl.data.labelled_pictures import LabelledPictures
 from mtl.data.module import JointDataModule
@@ -44,7 +45,7 @@ class _OfficeDomain(JointDataModule):
         super().__init__(self.declare_tasks(), **kwargs)
         self.folder, self.count = folder, count
         self.fractions, self.split_seed = fractions or [0.6, 0.2, 0.2], split_seed
-        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.image_size = checked_size(image_size)
 
     @classmethod
     def declare_tasks(cls, **_: Any) -> dict[str, Task]:

@@ -195,3 +195,15 @@ def test_weights_of_16_bits_are_averaged_in_32() -> None:
     twice: dict[str, Any] = {"state_dict": later.state_dict()}
     again.on_save_checkpoint(SimpleNamespace(), later, twice)  # type: ignore[arg-type]
     assert torch.equal(twice["exact_average"]["weight"], checkpoint["exact_average"]["weight"])
+
+
+def test_a_second_fit_of_one_object_averages_as_the_first(tiny: Any) -> None:
+    def weights(ema: EMA) -> dict[str, Any]:
+        torch.manual_seed(0)
+        module = tiny.module()
+        tiny.trainer([ema], max_steps=2, limit_val_batches=0).fit(module, tiny.data())
+        return {name: value.clone() for name, value in module.state_dict().items()}
+
+    ema = EMA(0.99)
+    first, second = weights(ema), weights(ema)
+    assert all(torch.equal(second[name], value) for name, value in first.items())

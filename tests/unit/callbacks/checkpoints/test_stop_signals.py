@@ -15,7 +15,10 @@ PLAIN: Any = SimpleNamespace()
 
 @pytest.fixture
 def signals() -> Iterator[StopSignals]:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    handlers = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    }
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a script ignores it
     taken = StopSignals()
     yield taken
@@ -24,7 +27,9 @@ def signals() -> Iterator[StopSignals]:
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")]
+)
 def test_the_first_signal_is_remembered(
     signals: StopSignals, capfd: pytest.CaptureFixture[str], number: signal.Signals, said: str
 ) -> None:
@@ -39,6 +44,24 @@ def test_the_second_one_does_what_it_always_did(signals: StopSignals) -> None:
     signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_nohup_stays_and_a_closed_terminal_is_written_to_no_more(
+    signals: StopSignals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals.install(PLAIN)
+    signal.raise_signal(signal.SIGHUP)
+    assert signals.asked == 0
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    terminal = os.open(tmp_path / "terminal", os.O_WRONLY | os.O_CREAT)
+    signals.install(PLAIN)
+    signals._terminal = [terminal]
+    monkeypatch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    signal.raise_signal(signal.SIGHUP)
+    assert signals.asked == signal.SIGHUP
+    assert os.path.samestat(os.fstat(terminal), os.stat(os.devnull))
+    os.close(terminal)
 
 
 def test_everything_is_put_back(signals: StopSignals) -> None:

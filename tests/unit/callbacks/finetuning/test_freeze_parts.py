@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BaseFinetuning
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from mtl.balancing.equal import Equal
@@ -20,6 +22,11 @@ from mtl.callbacks.finetuning.freeze_parts import FreezeParts
 from mtl.callbacks.finetuning.learning_parameters import LearningParameters
 from mtl.module import MultiTaskLightningModule
 from mtl.optim import Optim
+from tests.conftest import RunRanks
+from tests.contract.kit.ranks import NEAR_64, SAMPLES, Team, double_precision, without_batch_norm
+from tests.contract.kit.ranks import STEPS as OPTIMISER_STEPS
+from tests.contract.kit.runs import Norms, Scenes, trainer
+from tests.contract.kit.runs import module as module_of_four
 
 STEPS, LEARNS_AT = 5, 2
 
@@ -151,3 +158,51 @@ def test_unknown_parts_and_all_parts_are_refused(tiny: Any) -> None:
         weights_after(tiny, [FreezeParts(["backbon"])])
     with pytest.raises(ValueError, match="freezes all that learns"):
         weights_after(tiny, [FreezeParts(["backbone", "heads"])])
+
+
+def on_two_ranks(**more: Any) -> Any:
+    return SimpleNamespace(world_size=2, callbacks=[], optimizers=[], current_epoch=0, global_step=3, **more)
+
+
+def test_parts_that_learn_later_are_refused_over_ranks_and_parts_that_never_do_are_not(tiny: Any) -> None:
+    with pytest.raises(ValueError, match="several ranks.*trainer.devices 1, or in two runs.*model.init_from"):
+        thawing().setup(on_two_ranks(), tiny.module(), "fit")
+    for_good, module = FreezeParts(["backbone"]), tiny.module()
+    for_good.setup(on_two_ranks(), module, "fit")
+    assert not any(p.requires_grad for p in module.model.trunk.parameters())
+
+
+def test_what_another_callback_lets_learn_over_ranks_ends_the_run_by_name(tiny: Any) -> None:
+    module, follower = tiny.module(), LearningParameters()
+    frozen = next(iter(module.model.trunk.parameters())).requires_grad_(False)
+    follower.on_train_start(on_two_ranks(), module)
+    follower.on_train_batch_start(on_two_ranks(), module, None, 0)
+    frozen.requires_grad_(True)
+    with pytest.raises(ValueError, match="began to learn at step 3, and DDP averages only.*trainer.devices 1"):
+        follower.on_train_batch_start(on_two_ranks(), module, None, 1)
+
+
+def frozen_for_good(rank: int, ranks: int, place: str) -> dict[str, Tensor]:
+    scenes = Scenes(SAMPLES // ranks, num_train=2 * SAMPLES * OPTIMISER_STEPS)
+    scenes.setup("fit")
+    with double_precision():
+        loop = module_of_four(Norms())
+        without_batch_norm(loop)
+        options: dict[str, Any] = {"devices": 1, "num_nodes": ranks}
+        if ranks > 1:
+            cluster = Team(rank, ranks)
+            options["strategy"] = DDPStrategy(cluster_environment=cluster, process_group_backend="gloo")
+        callbacks = [FreezeParts(["backbone.fine", "heads.parity"]), LearningParameters()]
+        trainer([*callbacks, *([EQUAL[place]()] if place else [])], max_epochs=1, **options).fit(loop, scenes)
+        return {name: value.detach().clone() for name, value in loop.state_dict().items()}
+
+
+@pytest.mark.nightly
+@pytest.mark.ddp
+@pytest.mark.parametrize("place", ["", *EQUAL])
+def test_parts_that_never_learn_make_the_steps_of_one_process_over_two_ranks(place: str, run_ranks: RunRanks) -> None:
+    one = frozen_for_good(0, 1, place)
+    first, second = run_ranks(frozen_for_good, 2, place)
+    for name, value in one.items():
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=0, msg=name)
+        torch.testing.assert_close(first[name], value, rtol=NEAR_64, atol=NEAR_64)

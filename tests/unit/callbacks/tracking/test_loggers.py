@@ -1,5 +1,6 @@
 """Which loggers a run gets."""
 
+import importlib.util
 import logging
 import subprocess
 import sys
@@ -54,3 +55,21 @@ def test_every_module_is_imported_where_wandb_is_not_installed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_tensorboard_writes_beside_the_others_into_the_folder_of_the_run(tmp_path: Path) -> None:
+    if not any(importlib.util.find_spec(name) for name in ("tensorboard", "tensorboardX")):
+        pytest.skip("neither tensorboard nor tensorboardX is installed")
+    run = tmp_path / "run"
+    _, logger = make_loggers(run, "e", "n", {}, Tracking(wandb="off", tensorboard=True))
+    assert not run.exists()
+    logger.log_metrics({"train/loss": 1.0}, 0)
+    logger.finalize("success")
+    assert list((run / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_tensorboard_that_is_not_installed_is_an_error_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tensorboard", "tensorboardX"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ValueError, match=r'pip install "mtl\[tensorboard\]"'):
+        Tracking(wandb="off", tensorboard=True)

@@ -70,7 +70,8 @@ def test_baselines_subgroups_and_picture(tmp_path: Path, capsys: pytest.CaptureF
     assert {row["who"] for row in parts} == {"age = below 40", "age = 40 to 60", "age = 60 and above"}
     assert sum(int(row["rows"]) for row in parts) == 40
     assert sum(int(row["positive"]) for row in parts) == int(test["ill"].sum())
-    assert (tmp_path / "pictures" / "reliability.png").stat().st_size > 5000
+    for name in ("reliability", "net_benefit"):
+        assert (tmp_path / "pictures" / f"{name}.png").stat().st_size > 5000
     printed = capsys.readouterr().out
     assert "dose mae" in printed
     assert "age = 60 and above" in printed

@@ -272,7 +272,7 @@ def test_without_key_and_network_a_run_neither_asks_nor_waits(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("lost", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_a_server_that_is_lost_holds_up_the_end_for_its_time_and_no_longer(tmp_path: Path, lost: bool) -> None:
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom mtl.callbacks.tracking.wandb_run import WandbRun\n"

@@ -1,8 +1,9 @@
 """Pictures that do not decode: all found at the start, skipped on demand, and no file decoded twice."""
 
-from pathlib import Path
+from pathlib import tempfile
 from typing import Any
 
+import Path
 import pytest
 
 from mtl.data.folder import decoded
@@ -99,3 +100,11 @@ def test_a_cache_that_cannot_be_written_is_no_error(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert find_undecodable((voc_root / "images").glob("*.png"), voc_root) == {}
+
+
+def test_a_user_without_a_home_keeps_the_cache_beside_other_passing_files(
+    voc_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda name: name)
+    assert decoded._cache_file(voc_root).is_relative_to(tempfile.gettempdir())

@@ -16,7 +16,7 @@ def made(**options: object) -> SpokenDigitsSynth:
 
 @pytest.mark.parametrize("name", VOICES)
 def test_a_voice_has_the_pitch_of_its_speaker(name: str) -> None:
-    wave = speak([1, 9], VOICES[name], np.random.default_rng(0))
+    wave, _ = speak([1, 9], VOICES[name], np.random.default_rng(0))
     assert wave.isfinite().all()
     assert wave.abs().max() == pytest.approx(0.5)
     # the first peak of the autocorrelation within the range of voices is one period
@@ -43,3 +43,12 @@ def test_rows_have_one_to_the_most_digits_and_no_blank() -> None:
 def test_no_recordings_are_refused() -> None:
     with pytest.raises(ValueError, match="most_digits=0 must be"):
         SpokenDigitsSynth(most_digits=0)
+
+
+def test_the_pitch_covers_the_recording_and_is_unknown_in_silence() -> None:
+    sample = made(pitch=True).train_set[0]
+    assert len(sample["pitch"]) * 40 == len(sample["audio"])  # every 5 ms
+    known = sample["pitch"][sample["pitch"].isfinite()]
+    assert 0 < len(known) < len(sample["pitch"])
+    assert 80 < known.min() < known.max() < 280
+    assert "pitch" not in made().train_set[0]
