@@ -115,7 +115,7 @@ def explain(complaint: str, config: Config) -> ConfigError:
         config: the merged config.
     """
     if failed := _LINK.search(complaint):
-        return ConfigError(failed[1].strip())
+        return ConfigError(failed[1].strip(), _place_in_data(failed[1], config))
     path = max((tuple(key.split(".")) for key in _KEY.findall(complaint)), key=len, default=())
     if inner := _INNERMOST.findall(complaint):
         key, said = inner[-1]
@@ -127,6 +127,19 @@ def explain(complaint: str, config: Config) -> ConfigError:
     told = [line for line in lines if not line.startswith(("Parser key", "Subtypes:", "Given value", "Errors:"))]
     where = f"`{dotted(path)}`: " if path else ""
     return ConfigError(where + " ".join(told or lines)[:400], config.origin(path))
+
+
+def _place_in_data(text: str, config: Config) -> Origin | None:
+    """The line that an error about the declared tasks or inputs names: a list, a key or a word in `data`."""
+
+    def is_named(path: KeyPath) -> bool:
+        value = config.get(path)
+        if isinstance(value, list):
+            return len(value) > 1 and ", ".join(map(str, value)) in text
+        return f"'{path[-1]}'" in text or (isinstance(value, str) and f"'{value}'" in text)
+
+    named = [path for path in config.origins if path[0] == "data" and is_named(path)]
+    return config.origin(max(named, key=len, default=("data",)))
 
 
 def blame(error: Exception, config: Config, cls: type | None = None) -> Origin | None:

@@ -77,6 +77,10 @@ class Config:
         if len(keys) > MOST_LEVELS:
             raise ConfigError(f"--{name} names a key {len(keys)} levels deep; a config has at most {MOST_LEVELS}.")
         values: Any = parse_flag_value(text)
+        if values == text and text.lstrip().startswith("#"):
+            raise ConfigError(
+                f"{text!r} is a comment to YAML, and nothing would be set. Put quotes inside: '\"{text}\"'.", origin
+            )
         source: Origins = {(*keys, *below): origin for below in _paths(values)}
         for key in reversed(keys):
             values = {key: values}

@@ -76,6 +76,8 @@ class Settings:
         config = parse(self.parser, merged, schema)
         if config.experiment is None:
             config.experiment = experiment_of(self.line.configs)
+        if not str(config.runs_root).strip():
+            raise ConfigError("runs_root is empty; give a folder, or . for this one.", merged.origin(("runs_root",)))
         for key in ("experiment", "name"):
             if config[key] is not None:
                 refuse_name(key, config[key], merged.origin((key,)))

@@ -47,6 +47,13 @@ _OF_FIT: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "min_epochs": (lambda value: value >= 0, "it must be at least 0"),
 }
 _OF_ANY: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    **{
+        f"limit_{split}_batches": (
+            lambda value: value >= 0,
+            "it must be a number of batches, or a share of them from 0 to 1.0",
+        )
+        for split in ("val", "test", "predict")
+    },
     "num_nodes": (lambda value: value >= 1, "it must be a number of machines from 1"),
     "model_registry": (lambda value: False, "a run keeps its checkpoints in its folder and sends them nowhere"),
 }

@@ -33,7 +33,12 @@ class Donkeycar(Source):
             "tub.tar.gz",
             "eeff6616aea3ce8ef41a53dc7e8cf5b5e36bce34587219f71e1b211d783a1985",
         ),
-        Files(*_COMMIT, "LICENSE", "LICENSE.txt", "b216078a073fba33801e1556e8fa359953a08186ad27eeba6110244448b1a2a4"),
+        Files(
+            *_COMMIT,
+            "LICENSE",
+            "LICENSE.txt",
+            "b216078a073fba33801e1556e8fa359953a08186ad27eeba6110244448b1a2a4",
+        ),
     )
     counts: ClassVar[dict[str, int]] = {"frames": 1000, "train": 700, "val": 110, "test": 170}
 

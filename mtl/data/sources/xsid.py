@@ -37,7 +37,12 @@ class XSID(Source):
             len(_FILES),
             _FILES,
         ),
-        Files(*_COMMIT, "LICENSE", "LICENSE", "3b2890eacd851373001c4a14623458e3adaf1b1967939aa9c38a318e28d61c00"),
+        Files(
+            *_COMMIT,
+            "LICENSE",
+            "LICENSE",
+            "3b2890eacd851373001c4a14623458e3adaf1b1967939aa9c38a318e28d61c00",
+        ),
     )
     counts: ClassVar[dict[str, int]] = {"files": 28, "train": 8677, "val": 924, "test": 1596}
 

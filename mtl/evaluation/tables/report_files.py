@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean, printable
 from mtl.evaluation.tables.html_page import write_page_of_comparison
 from mtl.evaluation.tables.report import EQUAL, GAINS, TUNED, Report
@@ -77,7 +78,7 @@ def _table(report: Report, metrics: Sequence[str] | None = None) -> tuple[list[s
     known = {metric.key: metric for metric in report.metrics}
     for key in metrics or ():
         if key not in known:
-            raise ValueError(
+            raise ConfigError(
                 f"not every run has a metric {key!r}.{did_you_mean(key, known)} There are {', '.join(known)}."
             )
     shown = [known[key] for key in metrics] if metrics else [metric for metric in report.metrics if metric.monitored]

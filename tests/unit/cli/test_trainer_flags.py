@@ -22,7 +22,7 @@ tracking: {wandb: off}
 # of flags, words of the message; all are found before a run folder is made
 REFUSED = {
     "limit_test_batches 0": "trainer.limit_test_batches is 0: the test would measure nothing. Leave it out, or switch",
-    "limit_test_batches -1": "must be at least",
+    "limit_test_batches -1": "trainer.limit_test_batches is -1: it must be a number of batches, or a share",
     "num_sanity_val_steps -7": "it must be a number of batches, 0 for none, or -1 for all.",
     "min_steps -3": "trainer.min_steps is -3: it must be at least 0.",
     "min_epochs -3": "trainer.min_epochs is -3: it must be at least 0.",
@@ -32,8 +32,8 @@ REFUSED = {
     "val_check_interval {seconds:_1}": "not a time.",
     "max_time {seconds:_0}": "nothing would be trained.",
     "gradient_clip_algorithm value": "without trainer.gradient_clip_val nothing is clipped. Give both.",
-    "gradient_clip_val .nan": "Lightning would not clip at all.",
-    "gradient_clip_val .inf": "Lightning would not clip at all.",
+    "gradient_clip_val .nan": "must be a whole number or a number; found '.nan'.",
+    "gradient_clip_val 1e999": "trainer.gradient_clip_val is inf: Lightning would not clip at all.",
     "barebones true": "it logs, saves and measures nothing. For its speed alone: --test_after_fit false.",
     "num_nodes 0": "trainer.num_nodes is 0: it must be a number of machines from 1.",
     "model_registry me/mine": "a run keeps its checkpoints in its folder and sends them nowhere.",

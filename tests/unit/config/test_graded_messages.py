@@ -7,6 +7,7 @@ import pytest
 from mtl.cli.main import main
 
 Capture = pytest.CaptureFixture[str]
+VOC = "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n"
 CALLBACK = "trainer:\n  callbacks+:\n    - class_path: "
 
 # what was written, words of the message, and the place it names; in a file `mistake.yaml`, or as flags
@@ -97,19 +98,34 @@ IN_FILES = {
         "mistake.yaml:5: monitor: val/score",
     ),
     "a class name that YAML reads as a number": (
-        "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n    box_classes: [0, 1]\n",
+        VOC + "    box_classes: [0, 1]\n",
         "`data.box_classes.0` must be text; found 0. Put the word in quotes.",
         "mistake.yaml:5: box_classes: [0, 1]",
     ),
     "a class name that YAML reads as false": (
-        "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n    box_classes: [cat, no]\n",
+        VOC + "    box_classes: [cat, no]\n",
         "must be text; found False. Put the word in quotes.",
         "mistake.yaml:5: box_classes: [cat, no]",
     ),
     "one side where two are needed": (
-        "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n    image_size: 32\n",
+        VOC + "    image_size: 32\n",
         "`data.image_size` must be a list of 2 (a whole number each); found 32.",
         "mistake.yaml:5: image_size: 32",
+    ),
+    "a class twice": (
+        VOC + "    box_classes: [cat, cat]\n",
+        "task 'boxes' names a class twice: cat, cat.",
+        "mistake.yaml:5: box_classes: [cat, cat]",
+    ),
+    "a name of a task with a blank": (
+        VOC + "    image_tasks:\n      my task: {classes: [day, dusk]}\n",
+        "task name 'my task' must be letters, digits and '_'",
+        "mistake.yaml:6: my task:",
+    ),
+    "a picture without height": (
+        VOC + "    image_size: [0, 64]\n",
+        "image_size=[0, 64] must be the height and width of the network's input in pixels, each at least 1",
+        "mistake.yaml:5: image_size: [0, 64]",
     ),
     "a precision of a plugin": (
         "trainer:\n  plugins: HalfPrecision\n",
@@ -138,13 +154,13 @@ FLAGS = {
     "--trainer.limit_val_batches 1.5": "invalid value 1.5 for limit_val_batches, it has to be in [0.0, 1.0] or an int.",
     "--trainer.overfit_batches -1": "it must be 0 for off, a number of batches, or a share below 1.",
     "--trainer.check_val_every_n_epoch 0": "it must be at least 1, or null to count batches over epochs.",
-    "--trainer.val_check_interval 0": "it must be above 0: a number of batches, or a share of an epoch such as 0.25.",
+    "--trainer.val_check_interval 0": "it must be above 0: a number of batches, or a share of an epoch such as 0.25",
     "--trainer.accumulate_grad_batches 0": "it must be at least 1, which accumulates nothing.",
     "--trainer.gradient_clip_val -1": "Lightning would not clip at all. Give a norm above 0, or null for no clipping.",
     "--trainer.log_every_n_steps 0": "it must be at least 1. For no logs: trainer.logger false.",
     "--trainer.precision 16-true": "Set it to bf16-mixed or 16-mixed, which keep boxes and weights in 32 bits.",
     "--model.optim.optimizer LBFGS": "optim.optimizer takes all parameters as one group",
-    "--name=#1": "name='#1' becomes the name of a folder",
+    "--name #1": "'#1' is a comment to YAML, and nothing would be set.",
     "--allow my-mod": "'my-mod' is not the dotted name of a module",
 }
 # whole command lines, without a place to name

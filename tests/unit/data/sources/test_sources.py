@@ -1,15 +1,20 @@
 """Every source is described, pinned to a commit, and writes the folder that configs read."""
 
+import csv
 import inspect
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from mtl.data.sources import camvid
 from mtl.data.sources.fetch import fetch, sources
 from mtl.data.sources.source import Files, Source
-from tests.unit.data.sources.conftest import Mirror
+from tests.unit.data.sources.conftest import Mirror, tar
 
 SOURCES = sources()
 
@@ -32,17 +37,20 @@ def test_source_is_described_and_pinned(source: Source) -> None:
 
 def test_the_sets_of_our_configs_are_there() -> None:
     assert {"bccd", "playing_cards", "atis", "snips", "fsdd"} <= set(SOURCES)
+    assert {"camvid", "donkeycar_tub", "heart_disease", "nemo_mini", "xsid"} <= set(SOURCES)
 
 
 def serve(source: Source, mirror: Mirror, content: dict[str, dict[str, bytes]]) -> None:
     """Put the files of a source on the mirror: for each `to` of a part, the files of that part by name."""
     archives: dict[tuple[str, str], dict[str, bytes]] = {}
-    folders = {(part.repository, part.commit) for part in source.files if part.suffixes}
+    folders = {(part.repository, part.commit) for part in source.files if part.suffixes and not part.names}
     for part in source.files:
         key = (part.repository, part.commit)
         for name, data in content[part.to].items():
             path = f"{part.path}/{name}" if part.suffixes else part.path
-            if key in folders:
+            if part.names:
+                mirror.files[f"/{part.repository}/{part.commit}/{path}"] = data
+            elif key in folders:
                 archives.setdefault(key, {})[path] = data
             else:
                 mirror.files[f"/{part.repository}/{part.commit}/{path}"] = data
@@ -145,6 +153,90 @@ def test_spoken_digits_from_a_mirror_have_our_splits_and_labels(
     serve(SOURCES["fsdd"], mirror, {"recordings": read(ours / "recordings")})
     assert fetch(SOURCES["fsdd"], tmp_path / "fsdd", mirror.address)
     assert same(tmp_path / "fsdd", ours, "recordings.csv", *SPLITS)
+
+
+def test_heart_disease_from_a_mirror_has_our_splits_and_columns(
+    mirror: Mirror, shared_data: Path, tmp_path: Path
+) -> None:
+    ours, source = shared_data / "heart_disease", SOURCES["heart_disease"]
+    serve(source, mirror, {part.to: {"": (ours / part.to).read_bytes()} for part in source.files})
+    assert fetch(source, tmp_path / "heart", mirror.address)
+    assert same(tmp_path / "heart", ours, "heart_disease.csv", *SPLITS)
+
+
+def test_requests_in_14_languages_are_fetched_one_by_one_and_have_our_splits(
+    mirror: Mirror, shared_data: Path, tmp_path: Path
+) -> None:
+    ours, source = shared_data / "xsid", SOURCES["xsid"]
+    files = {file.name: file.read_bytes() for file in ours.glob("*.conll")}
+    serve(source, mirror, {"conll": files, "LICENSE": {"": (ours / "LICENSE").read_bytes()}})
+    assert fetch(source, tmp_path / "xsid", mirror.address)
+    assert same(tmp_path / "xsid", ours, *files, *SPLITS)
+    assert not any("/tar.gz/" in path for path, _ in mirror.asked)
+
+
+def test_frames_of_a_drive_have_our_splits_and_labels(shared_data: Path, tmp_path: Path) -> None:
+    ours, source, raw = shared_data / "donkeycar_tub", SOURCES["donkeycar_tub"], tmp_path / "raw"
+    with (ours / "image_labels.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    records = [
+        {"_index": i, "user/angle": float(row["angle"]), "user/throttle": float(row["throttle"])}
+        for i, row in enumerate(rows)
+    ]
+    tub = {f"tub/images/{i}_cam_image_array_.jpg": b"" for i in range(len(rows))}
+    tub["tub/catalog_0.catalog"] = "\n".join(map(json.dumps, reversed(records))).encode()
+    raw.mkdir()
+    (raw / "tub.tar.gz").write_bytes(tar({**tub, "tub/._catalog_0.catalog": b"left out"}))
+    (raw / "LICENSE.txt").write_text("MIT")
+    (tmp_path / "tub").mkdir()
+    source.write(raw, tmp_path / "tub")
+    assert same(tmp_path / "tub", ours, "image_labels.csv", *SPLITS)
+    assert source.count(tmp_path / "tub") == source.counts
+
+
+def test_emotional_speech_has_our_splits_and_table(shared_data: Path, tmp_path: Path) -> None:
+    ours, source, raw = shared_data / "nemo_mini", SOURCES["nemo_mini"], tmp_path / "raw"
+    part = source.files[0]
+    part_of_ours = replace(part, to="recordings")
+    part_of_ours.check(ours)
+    (raw / "recordings").mkdir(parents=True)
+    for file in (ours / "recordings").iterdir():
+        (raw / "recordings" / file.name).symlink_to(file)
+    with (ours / "recordings.csv").open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
+    columns = ("file_id", "emotion", "raw_text", "normalized_text", "speaker_id", "gender", "age")
+    named = ({**row, "file_id": f"{row['recording']}.wav", "raw_text": row["text"], "speaker_id": ""} for row in rows)
+    lines = ["\t".join(columns), *("\t".join(row[column] for column in columns) for row in named)]
+    (raw / "data.tsv").write_text("\n".join(lines), "utf-8")
+    (raw / "LICENSE").write_text("")
+    (tmp_path / "nemo").mkdir()
+    source.write(raw, tmp_path / "nemo")
+    assert same(tmp_path / "nemo", ours, *SPLITS)
+    mine, theirs = ((f / "recordings.csv").read_text("utf-8").splitlines() for f in (tmp_path / "nemo", ours))
+    assert mine == theirs
+
+
+def test_boxes_of_camvid_surround_regions_that_are_large_enough() -> None:
+    mask_HW = np.zeros((40, 40), bool)
+    mask_HW[0:5, 0:10] = True  # 50 pixels
+    mask_HW[5:10, 10:20] = True  # touches it at a corner
+    mask_HW[30:37, 30:37] = True  # 49 pixels
+    assert camvid._regions(mask_HW) == [([0, 0, 20, 10], 100)]
+
+
+def test_boxes_of_camvid_are_ours(shared_data: Path) -> None:
+    ours = shared_data / "camvid"
+    boxes = json.loads((ours / "boxes_val.json").read_text("utf-8"))
+    picture = boxes["images"][0]
+    with Image.open(ours / f"labels/{Path(picture['file_name']).stem}.png") as opened:
+        labels_HW = np.array(opened)
+    mine = [(of, box, area) for of in (6, 8, 9, 10) for box, area in camvid._regions(labels_HW == of)]
+    theirs = [
+        (box["category_id"], box["bbox"], box["area"])
+        for box in boxes["annotations"]
+        if box["image_id"] == picture["id"]
+    ]
+    assert mine == theirs
 
 
 def test_files_of_other_folders_and_endings_are_not_taken() -> None:
