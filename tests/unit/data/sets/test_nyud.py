@@ -7,7 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from mtl.cli.main import main
 from mtl.data.sets.benchmarks.nyud import NYUD
+from mtl.evaluation.tables.published import beside_published, read_published
+from mtl.evaluation.tables.report import read_report
+
+ROOT = Path(__file__).resolve().parents[4]
 
 H, W = 24, 32
 
@@ -93,3 +98,24 @@ def test_files_that_are_no_labels_are_named(root: Path) -> None:
     np.save(root / "depth" / "0007.npy", np.ones((H, W - 1)))
     with pytest.raises(ValueError, match=r"0007.npy' is \[24, 31\], its picture \[24, 32\]"):
         data.train_set[2]
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_the_config_of_the_benchmark_trains_on_fakes_and_makes_a_row_of_its_table(root: Path, folder: Path) -> None:
+    settings = {
+        "data.root": root,
+        "data.check": "false",
+        "data.batch_size": 2,
+        "data.num_workers": 0,
+        "model.backbone.init_args.weights": "null",
+        "trainer.max_epochs": 1,
+        "trainer.accelerator": "cpu",
+        "trainer.num_sanity_val_steps": 0,
+        "tracking.wandb": "off",
+        "name": "seed0",
+    }
+    flags = [f"--{key}={value}" for key, value in settings.items()]
+    assert main(["fit", "--config", str(ROOT / "configs/nyud.yaml"), *flags]) == 0
+    table = read_published(str(ROOT / "configs/published/nyud_r50.csv"))
+    assert "| **nyud, ours** (1 seeds) |" in beside_published(read_report(folder / "runs"), table)
