@@ -23,7 +23,7 @@ from mtl.scheduling.round_robin import RoundRobin
 from mtl.task import Task
 from tests.contract.kit.runs import trainer
 
-TASKS = {name: Task(name, "multiclass", 3, ("x", "y", "z")) for name in "ab"}
+TASKS = {name: Task(name, "classification", class_names=("x", "y", "z")) for name in "ab"}
 
 
 class Trunk(Backbone):
