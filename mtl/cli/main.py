@@ -69,7 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _reader_left(words: list[str]) -> int:
-    """End quietly where whoever read the output has enough, as `| head` does; the code is SIGPIPE's in shells."""
+    """End quietly where whoever read the output has enough, as `| head` does; the code is SIGPIPE's in shells.
+
+    What Rich prints ends in the same way by Rich itself, with code 1.
+    """
     if words and words[0] in TRAINER_COMMANDS:
         _say("nobody reads the output any more (broken pipe). Send it to a file, or leave it on the terminal.")
     with contextlib.suppress(OSError, ValueError):  # Python would complain at its exit

@@ -23,7 +23,7 @@ from mtl.scheduling.round_robin import RoundRobin
 from mtl.task import Task
 from tests.contract.kit.runs import trainer
 
-TASKS = {name: Task(name, "multiclass", 3, ("x", "y", "z")) for name in "ab"}
+TASKS = {name: Task(name, "classification", class_names=("x", "y", "z")) for name in "ab"}
 
 
 class Trunk(Backbone):
@@ -77,7 +77,7 @@ def trained(second: type[ClassificationHead], *callbacks: Callback, steps: int =
     loop = MultiTaskLightningModule(TASKS, Trunk(), heads, optim=optim)
     if second is Tied:
         loop.model.head("b").again = [loop.model.trunk.backbone.deep[0]]  # type: ignore[attr-defined, union-attr, index]
-    trainer(list(callbacks), max_steps=steps, max_epochs=1).fit(loop, batches(steps))
+    trainer(list(callbacks), max_steps=steps, max_epochs=1).fit(loop, batches(steps), batches(1))
     return {name: value.detach().clone() for name, value in loop.named_parameters()}
 
 

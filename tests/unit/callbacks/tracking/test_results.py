@@ -3,9 +3,11 @@
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from mtl.callbacks.tracking.results import Results, write_results
 from mtl.runs.metrics_csv import read_series
@@ -84,3 +86,32 @@ def test_without_a_run_folder_the_table_is_shown_and_nothing_written(
 def test_a_number_that_is_none_becomes_null(tmp_path: Path) -> None:
     write_results(tmp_path / "results.json", {"test/a": math.nan, "test/b": 0.5}, {"steps": 1})
     assert json.loads((tmp_path / "results.json").read_text()) == {"test/a": None, "test/b": 0.5, "meta": {"steps": 1}}
+
+
+def test_a_disk_that_fills_up_leaves_the_results_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "results.json"
+    write_results(file, {"test/score": 0.5}, {})
+    before, write = file.read_text(), Path.write_text
+
+    def full(path: Path, text: str, **options: Any) -> int:
+        write(path, text[:9], **options)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_results(file, {"test/score": 0.75}, {})
+    assert file.read_text() == before
+
+
+def test_a_test_that_measured_nothing_says_so_and_leaves_a_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, tiny: Any
+) -> None:
+    trainer = SimpleNamespace(
+        is_global_zero=True,
+        callback_metrics={},
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+        ckpt_path=None,
+    )
+    Results(tmp_path, show=False).on_test_end(trainer, tiny.module())  # type: ignore[arg-type]
+    assert set(json.loads((tmp_path / "results.json").read_text())) == {"meta"}
+    assert "the test has measured nothing" in caplog.text

@@ -1,9 +1,9 @@
 """Pictures that do not decode: all found at the start, skipped on demand, and no file decoded twice."""
 
-from pathlib import tempfile
+import tempfile
+from pathlib import Path
 from typing import Any
 
-import Path
 import pytest
 
 from mtl.data.folder import decoded
