@@ -101,7 +101,10 @@ def _of_classes(
         if not tensors:
             continue
         if not can_be_matched(tensors, own):
-            log.warning("init_from: the classes of head %r cannot be told from its units; taken by number.", task)
+            log.warning(
+                "init_from: head %r has a layer as wide as its classes, so its rows are taken by number, not by name.",
+                task,
+            )
             continue
         if not set(own) & set(other):
             log.warning(
