@@ -2,7 +2,7 @@
 
 Source of the rule for classes: Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset
 Labels", JAIR 2021: a class is meant seriously where its probability is at least the mean over samples labelled so.
-Labels that the run was trained on may have been learned by heart; those of val and test have not.
+Labels of the training samples may have been learned by heart; labels of val and test have not.
 Shapes: N samples, C classes, P predicted boxes, M true boxes.
 """
 
