@@ -60,7 +60,7 @@ def show_list(arguments: list[str]) -> None:
     parser.add_argument("kind", nargs="?", help=f"one of {', '.join(KINDS)}; all by default")
     parser.add_argument("name", nargs="?", help="one class: show its settings")
     parser.add_argument("--json", action="store_true", help="for programs: name, description, class_path, settings")
-    parser.add_argument("--configs", default="configs", help="their folder [configs, and the configs of mtl itself]")
+    parser.add_argument("--configs", default="configs", help="their folder [configs; mtl's own too]")
     options = parser.parse_args(arguments)
     if options.kind not in (None, *KINDS):
         raise ConfigError(

@@ -12,6 +12,7 @@ from torch import Tensor
 from mtl.config.foreign_files import UnsafeFile
 from mtl.errors import did_you_mean, printable
 from mtl.runs.checkpoint_pickle import MOST_BYTES, check_values, foreign_name
+from mtl.runs.safetensors_file import read_safetensors
 
 
 def checkpoint_file(path: str | Path) -> Path:
@@ -94,7 +95,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a checkpoint, or of a plain file of weights as `torch.save(model.state_dict(), file)` writes it.
+    """The tensors of a checkpoint, or of a plain file of weights: `torch.save(model.state_dict(), file)`, safetensors.
 
     Args:
         path: a local file; read as safely as `read_checkpoint` does.
@@ -108,8 +109,10 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         UnsafeFile: if it is damaged, holds code, or no tensors by name.
     """
     path = checkpoint_file(path)
+    if path.suffix == ".safetensors":
+        return read_safetensors(path), {}
     if path.suffix == ".ckpt":
-        state = read_checkpoint(path)
+        state: Any = read_checkpoint(path)
     else:
         _check_bytes(path)
         state = _load_values(path)

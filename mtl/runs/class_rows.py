@@ -52,7 +52,7 @@ def rows_by_name(ours: Tensor, theirs: Tensor, own: Sequence[str], other: Sequen
 
 
 def can_be_matched(tensors: Mapping[str, Tensor], own: Sequence[str]) -> bool:
-    """Whether rows of classes differ from other rows: no layer takes as many inputs as it has classes.
+    """Whether it is clear which rows are classes: no layer takes as many inputs as it has classes.
 
     Args:
         tensors: of the head here.

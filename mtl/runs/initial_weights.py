@@ -13,7 +13,7 @@ from mtl.runs.class_rows import can_be_matched, class_names_of, rows_by_name
 
 log = logging.getLogger(__name__)
 _WRAPPERS = ("model.", "module.", "module.model.")  # of the training loop, and of DistributedDataParallel
-_FILES = (".ckpt", ".pt", ".pth")
+_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 _LISTED = 4  # names in a message
 
 
@@ -25,7 +25,8 @@ class InitialWeights:
 
     Args:
         run: folder of a run, whose best checkpoint is taken; a checkpoint file; or a plain file of weights (`.pt`,
-            `.pth`), of a whole model or of what stands inside one of its parts, such as a backbone of torchvision.
+            `.pth`, `.safetensors`), of a whole model or of what stands inside one of its parts, such as a backbone of
+            torchvision.
         parts: parts of the model by their dotted names: `trunk`, `heads`, `heads.depth`.
     """
 
@@ -100,7 +101,10 @@ def _of_classes(
         if not tensors:
             continue
         if not can_be_matched(tensors, own):
-            log.warning("init_from: head %r has as many units as classes, so that its rows are taken by number.", task)
+            log.warning(
+                "init_from: head %r has a layer as wide as its classes, so its rows are taken by number, not by name.",
+                task,
+            )
             continue
         if not set(own) & set(other):
             log.warning(

@@ -83,7 +83,7 @@ class MixedSampler(EpochSampler):
 
 
 def spread_draws(seed: int, epoch: int, members: Sequence[Numbers], draws_P: Numbers) -> Numbers:
-    """The draws of an epoch, [L]: the draws of every part are spread evenly over it.
+    """The draws of an epoch, [L]: each part's draws are spread evenly over it.
 
     Args:
         seed: of the order.

@@ -2,7 +2,7 @@
 
 Source of the rule for classes: Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset
 Labels", JAIR 2021: a class is meant seriously where its probability is at least the mean over samples labelled so.
-Labels that the run was trained on may have been learned by heart; labels of val and test have not.
+Labels of the training samples may have been learned by heart; labels of val and test have not.
 Shapes: N samples, C classes, P predicted boxes, M true boxes.
 """
 
@@ -23,6 +23,7 @@ from mtl.targets.target import target_of
 from mtl.task import Task
 
 _SURE = 0.7  # least score of a box that a label is doubted for
+_LIKELY = 0.5  # least probability of a class; a run that knows little doubts everything
 _SAME, _APART = 0.7, 0.1  # IoU with a box: at least one object, at most another
 _BATCH = 32
 _MOST = 200  # findings of a kind
@@ -89,8 +90,8 @@ def doubted(probabilities_NC: Tensor, labels_N: Tensor) -> Tensor:
 def _labels(task: Task, rows: Sequence[tuple[Place, str, int, Tensor]]) -> Iterator[Doubt]:
     probabilities_NC, labels_N = torch.stack([row[3] for row in rows]), torch.tensor([row[2] for row in rows])
     for (place, title, label, probabilities), other in zip(rows, doubted(probabilities_NC, labels_N), strict=True):
-        if int(other) >= 0:
-            sure = float(probabilities[other])
+        sure = float(probabilities[other])
+        if int(other) >= 0 and sure >= _LIKELY:
             text = (
                 f"{title}: {task.name} is labelled {task.class_name(label)}; the run says {task.class_name(int(other))}"
             )
