@@ -61,7 +61,8 @@ IN_FILES = {
     ),
     "word out of a list": (
         "model:\n  optim:\n    schedule: cosinus\n",
-        "`model.optim.schedule` must be one of 'cosine', 'polynomial', 'constant', 'step'; found 'cosinus'. Did you mean 'cosine'?",
+        "`model.optim.schedule` must be one of 'cosine', 'polynomial', 'constant', 'step'; found 'cosinus'. "
+        "Did you mean 'cosine'?",
         3,
     ),
     "word in a list": (

@@ -1,7 +1,9 @@
 """Findings of a check: copies, odd sizes, a loader's report, labels that disagree; and the page that draws them."""
 
 import base64
+import csv
 import io
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mtl.data.folder.coco_folder import COCOFolder
 from mtl.data.folder.voc_folder import VOCFolder
 from mtl.evaluation.data.data_check import check_data
 from mtl.evaluation.data.data_findings import Finding
@@ -96,3 +99,16 @@ def test_known_faults_of_bccd_are_found() -> None:
     assert "BloodImage_00038" in of["similar"]
     kinds = [one.kind for one in found.findings]
     assert (kinds.count("doubled_box"), kinds.count("empty_box")) == (7, 2)
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not (SHARED / "coco128").is_dir(), reason="needs ../shared/data")
+def test_pictures_of_coco_with_a_crowd_are_where_its_labels_stop() -> None:
+    files = {"train": "instances_train2017.json", "val": "instances_val2017.json"}
+    names = [c["name"] for c in json.loads((SHARED / "coco128" / files["train"]).read_text())["categories"]]
+    data = COCOFolder(str(SHARED / "coco128"), names, annotations=files, image_size=(64, 64))
+    (capped,) = [one for one in check_data(data).findings if one.kind == "capped"]
+    with (SHARED / "coco128/known_issues.csv").open() as file:
+        crowds = {row["item"] for row in csv.DictReader(file) if row["kind"] == "crowd_segment_in_panoptic"}
+    found = {getattr(data, f"{split}_set").name(index) for split, index in capped.places}
+    assert crowds - found == {"train2017/000000000149"}  # which has 12 objects of a class
