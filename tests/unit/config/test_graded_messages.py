@@ -226,3 +226,13 @@ def test_an_empty_value_is_refused_and_is_not_null(folder: Path, capsys: Capture
     lines = said(["fit", "--config", "tiny.yaml", f"--{key}", ""], capsys)
     assert lines[-1] == f"  command line: --{key} "
     assert not (folder / "runs").exists()
+
+
+def test_an_error_in_a_file_of_the_data_never_names_a_line_of_the_model(folder: Path, capsys: Capture) -> None:
+    images = '{"images": [{"id": 0, "width": 32, "height": 24}], "annotations": [], "categories": []}'
+    (folder / "annotations.json").write_text(images)
+    (folder / "images").mkdir()
+    (folder / "mistake.yaml").write_text(VOC.replace("VOCFolder", "COCOFolder") + "    box_classes: [cat]\n")
+    lines = said(["fit", "--config", "tiny.yaml", "--config", "mistake.yaml"], capsys)
+    assert "images[0] is {'id': 0, 'width': 32, 'height': 24} and needs an `id`" in " ".join(lines)
+    assert lines[-1].startswith("  mistake.yaml:")
