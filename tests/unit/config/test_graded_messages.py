@@ -8,6 +8,7 @@ from mtl.cli.main import main
 
 Capture = pytest.CaptureFixture[str]
 VOC = "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n"
+ONE_HEAD = "model: {heads: {largest: null}, loss_weights: {largest: null}}\n"
 CALLBACK = "trainer:\n  callbacks+:\n    - class_path: "
 
 # what was written, words of the message, and the place it names; in a file `mistake.yaml`, or as flags
@@ -232,7 +233,7 @@ def test_an_error_in_a_file_of_the_data_never_names_a_line_of_the_model(folder: 
     images = '{"images": [{"id": 0, "width": 32, "height": 24}], "annotations": [], "categories": []}'
     (folder / "annotations.json").write_text(images)
     (folder / "images").mkdir()
-    (folder / "mistake.yaml").write_text(VOC.replace("VOCFolder", "COCOFolder") + "    box_classes: [cat]\n")
+    (folder / "mistake.yaml").write_text(VOC.replace("VOCFolder", "COCOFolder") + "    box_classes: [cat]\n" + ONE_HEAD)
     lines = said(["fit", "--config", "tiny.yaml", "--config", "mistake.yaml"], capsys)
     assert "images[0] is {'id': 0, 'width': 32, 'height': 24} and needs an `id`" in " ".join(lines)
     assert lines[-1].startswith("  mistake.yaml:")
