@@ -158,13 +158,17 @@ def blame(error: Exception, config: Config, cls: type | None = None) -> Origin |
     numbers = {str(float(number)) for number in _NUMBERS.findall(text)}
     names = {*re.findall(r"\b[A-Z]\w+", text), *([cls.__name__] if cls is not None else [])}
     best, most = None, (0, False, 0)
+    # what data says about its files is never about the model, whatever words they share
+    of_data = cls is not None and _class_at(config, ("data",)) == cls.__name__
     for path in config.origins:
+        if of_data and path[0] != "data":
+            continue
         score = _fits(path, config, words, places, numbers, names)
         # of equal ones what is on the command line, then the word that comes first
         rank = (score, not config.origins[path].line, -words.index(path[-1]) if path[-1] in words else -len(words))
         if score and rank > most and (len(path) > 1 or score >= 10):
             best, most = path, rank
-    return config.origin(best) if best else None
+    return config.origin(best or ("data",)) if best or of_data else None
 
 
 def _fits(

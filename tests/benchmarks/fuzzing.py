@@ -34,6 +34,7 @@ from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.batch import collate
 from mtl.cli.trainer.app import Run
 from mtl.config.command_line import read_command_line
+from mtl.config.merge import read_config
 from mtl.data.folder.coco_folder import COCOFolder
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.voc_folder import VOCFolder
@@ -161,6 +162,10 @@ FLAGS = {
 }  # fmt: skip
 
 
+def read(root: Path) -> None:
+    read_config([root / "fuzzed.yaml"])
+
+
 def config(root: Path) -> None:
     """The command line, from the config to the end of one step and a validation."""
     words = ["--config", str(root / "fuzzed.yaml"), "--runs_root", str(root / "runs"), "--name", "one"]
@@ -187,6 +192,7 @@ KINDS = {
     "COCO JSON": Kind("annotations.json", coco),
     "CSV": Kind("labels.csv", voc),
     "split": Kind("splits/train.txt", voc),
+    "YAML (read only)": Kind("fuzzed.yaml", read),
     "YAML, run": Kind("fuzzed.yaml", config, slow=True),
     "PNG": Kind("images/train2.png", voc_and_folder, True),
     "JPEG": Kind("images/train2.jpg", voc_and_folder, True),

@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import traceback
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -105,7 +106,8 @@ class Run:
             of_a_file = isinstance(error, ConfigError | UnsafeFile)
             if of_a_file or (self.trainer.global_step > 0 and self.line.command == "fit"):
                 raise
-            raise RunError(str(error), blame(error, self.settings.merged)) from error
+            of_data = type(self.data) if _while_data_is_read(error) else None
+            raise RunError(str(error), blame(error, self.settings.merged, of_data)) from error
         finally:
             for logger in self.trainer.loggers:
                 if isinstance(logger, WandbRun):
@@ -242,6 +244,12 @@ class Run:
         if best is None:
             _log.warning("no validation has chosen a best checkpoint: the test is of the last weights.")
         self.trainer.test(self.model, datamodule=self.data, ckpt_path=best, weights_only=True, verbose=False)
+
+
+def _while_data_is_read(error: Exception) -> bool:
+    """Whether an error comes from the set-up of the data module, which knows nothing of the model."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(f.f_code.co_name == "setup" and isinstance(f.f_locals.get("self"), JointDataModule) for f in frames)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -8,6 +8,7 @@ from mtl.cli.main import main
 
 Capture = pytest.CaptureFixture[str]
 VOC = "data:\n  class_path: VOCFolder\n  init_args:\n    root: .\n"
+ONE_HEAD = "model: {heads: {largest: null}, loss_weights: {largest: null}}\n"
 CALLBACK = "trainer:\n  callbacks+:\n    - class_path: "
 
 # what was written, words of the message, and the place it names; in a file `mistake.yaml`, or as flags
@@ -102,15 +103,10 @@ IN_FILES = {
         "`data.box_classes.0` must be text; found 0. Put the word in quotes.",
         "mistake.yaml:5: box_classes: [0, 1]",
     ),
-    "a class name that YAML reads as false": (
-        VOC + "    box_classes: [cat, no]\n",
-        "must be text; found False. Put the word in quotes.",
-        "mistake.yaml:5: box_classes: [cat, no]",
-    ),
     "one side where two are needed": (
-        VOC + "    image_size: 32\n",
+        VOC + "    box_classes: [cat]\n    image_size: 32\n" + ONE_HEAD,
         "`data.image_size` must be a list of 2 (a whole number each); found 32.",
-        "mistake.yaml:5: image_size: 32",
+        "mistake.yaml:6: image_size: 32",
     ),
     "a class twice": (
         VOC + "    box_classes: [cat, cat]\n",
@@ -118,14 +114,14 @@ IN_FILES = {
         "mistake.yaml:5: box_classes: [cat, cat]",
     ),
     "a name of a task with a blank": (
-        VOC + "    image_tasks:\n      my task: {classes: [day, dusk]}\n",
+        VOC + "    box_classes: [cat]\n    image_tasks:\n      my task: {classes: [day, dusk]}\n" + ONE_HEAD,
         "task name 'my task' must be letters, digits and '_'",
-        "mistake.yaml:6: my task:",
+        "mistake.yaml:7: my task:",
     ),
     "a picture without height": (
-        VOC + "    image_size: [0, 64]\n",
+        VOC + "    box_classes: [cat]\n    image_size: [0, 64]\n" + ONE_HEAD,
         "image_size=[0, 64] must be the height and width of the network's input in pixels, each at least 1",
-        "mistake.yaml:5: image_size: [0, 64]",
+        "mistake.yaml:6: image_size: [0, 64]",
     ),
     "a precision of a plugin": (
         "trainer:\n  plugins: HalfPrecision\n",
@@ -226,3 +222,13 @@ def test_an_empty_value_is_refused_and_is_not_null(folder: Path, capsys: Capture
     lines = said(["fit", "--config", "tiny.yaml", f"--{key}", ""], capsys)
     assert lines[-1] == f"  command line: --{key} "
     assert not (folder / "runs").exists()
+
+
+def test_an_error_in_a_file_of_the_data_never_names_a_line_of_the_model(folder: Path, capsys: Capture) -> None:
+    images = '{"images": [{"id": 0, "width": 32, "height": 24}], "annotations": [], "categories": []}'
+    (folder / "annotations.json").write_text(images)
+    (folder / "images").mkdir()
+    (folder / "mistake.yaml").write_text(VOC.replace("VOCFolder", "COCOFolder") + "    box_classes: [cat]\n" + ONE_HEAD)
+    lines = said(["fit", "--config", "tiny.yaml", "--config", "mistake.yaml"], capsys)
+    assert "images[0] is {'id': 0, 'width': 32, 'height': 24} and needs an `id`" in " ".join(lines)
+    assert lines[-1].startswith("  mistake.yaml:")
