@@ -26,6 +26,7 @@ def test_source_is_described_and_pinned(source: Source) -> None:
     assert source.licence
     assert source.cite
     assert source.counts
+    assert source.files
     for part in source.files:
         assert re.fullmatch(r"[0-9a-f]{40}", part.commit)
         assert re.fullmatch(r"[0-9a-f]{64}", part.sha256)
