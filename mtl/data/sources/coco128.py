@@ -1,7 +1,7 @@
 """COCO128: the first 128 pictures of each of COCO's train2017 and val2017, with boxes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -103,7 +103,7 @@ def _boxes(file: Path, width: int, height: int) -> list[_Box]:
     return found
 
 
-def _classes(boxes: list[_Box], categories: list[Mapping[str, Any]]) -> dict[str, object]:
+def _classes(boxes: list[_Box], categories: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     largest = max(boxes, key=lambda box: box[2], default=None)
     return {
         "largest_box_supercategory": "" if largest is None else categories[largest[0]]["supercategory"],
