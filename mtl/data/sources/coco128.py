@@ -29,8 +29,8 @@ _DIGESTS = {  # of the pictures, the boxes and the panoptic file, which names cl
 class COCO128(Source):
     """256 photographs of COCO 2017: boxes of 80 classes, the classes that are present, and the largest box's group.
 
-    The pictures of train2017 are train; those of val2017 are val and test in turn. Boxes are YOLO's, so crowds
-    cannot be told from objects.
+    Pictures of train2017 are train, and of val2017 val and test in turn. Boxes are YOLO's: a crowd
+    looks like an object.
     """
 
     name = "coco128"
