@@ -1,6 +1,7 @@
 """`python -m mtl data NAME`: fetch a public data set, check it, and write the folder that configs read."""
 
 import argparse
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -48,8 +49,8 @@ def data(arguments: list[str]) -> None:
 
 def _configs_of(folder: Path) -> list[Path]:
     """Configs of the current folder that read a data folder."""
-    line = f"root: {folder.as_posix()}"
-    return [file for file in sorted(Path("configs").glob("*.yaml")) if line in file.read_text("utf-8").split("\n    ")]
+    reads = re.compile(rf"^ +(root|path|pairs): {re.escape(folder.as_posix())}(/.*)?$", re.MULTILINE)
+    return [file for file in sorted(Path("configs").glob("*.yaml")) if reads.search(file.read_text("utf-8"))]
 
 
 def _show(console: Console, found: dict[str, Source]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl.data.folder.files.text_files import read_text
+from mtl.data.sources.fetch import how_to_fetch
 from mtl.errors import did_you_mean, printable
 
 Row = dict[str, str]
@@ -38,8 +39,11 @@ def read_csv(path: Path, required: Sequence[str], advice: str = "") -> Rows:
         advice: end of the message about a column that is not there.
 
     Raises:
-        ValueError: if a column is missing or occurs twice, or a row's number of cells differs from the header's.
+        ValueError: if the file is missing, a column is missing or occurs twice, or a row's number of cells differs from
+            the header's.
     """
+    if not path.exists() and (fetched := how_to_fetch(path)):
+        raise ValueError(f"there is no file {str(path)!r}.{fetched}")
     text, separator = _without_separator(read_text(path))
     # a blank after the comma, as people write it, would make a quote part of the cell
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)

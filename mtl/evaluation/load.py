@@ -66,9 +66,9 @@ def load_checkpoint(path: str | Path, allow: Sequence[str] = ()) -> TrainedModel
     settings = _settings(state.get("hyper_parameters"))
     if "heads" not in settings:
         raise ValueError(
-            f"checkpoint {str(path)!r} does not say how its model is built: `python -m mtl fit` writes that, and a "
-            "MultiTaskLightningModule made of classes and functools.partial of classes with plain values. Build the "
-            "model yourself and load checkpoint['state_dict'] into it."
+            f"checkpoint {str(path)!r} ({written_by(state)}) does not say how its model is built: `python -m mtl fit` "
+            "writes that, and a MultiTaskLightningModule made of classes and functools.partial of classes with plain "
+            "values. Build the model yourself and load checkpoint['state_dict'] into it."
         )
     try:
         with without_pretrained():

@@ -25,6 +25,12 @@ BANNED = {
     r"\bas if nothing\b": "say what is equal",
     r"\btaken apart\b": "parsed, split",
     r"\bcannot be told\b": "is unknown",
+    r" [\u2013\u2014] ": "two sentences, or a colon",
+    r"\b(seamless|effortless|elegant)(ly)?\b|\b(powerful|comprehensive|blazing)\b": "what it does, with a number",
+    r"\b(state-of-the-art|cutting-edge|out of the box|under the hood)\b": "what it does, with a number",
+    r"\bleverag(e|es|ing)\b": "use",
+    r"\b(simply|easily)\b": "nothing: what is simple shows",
+    r"\b(note|keep in mind) that\b|\bit (is|should be) (worth|noted)\b": "the sentence without it",
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from mtl.data.module import JointDataModule, OnUnlabelled
+from mtl.data.sources.fetch import how_to_fetch
 from mtl.data.text.lines import check_length, read_lines, words_of
 from mtl.data.text.tags import iob, names_of_tags
 from mtl.data.text.text_set import TextSet
@@ -198,7 +199,7 @@ def _names(
     files = [_folder(root, split) / name for split in FOLDERS for name in FILES]
     for file in files:
         if not file.is_file():
-            raise ValueError(f"there is no file {str(file)!r}; each split has {', '.join(FILES)}.")
+            raise ValueError(f"there is no file {str(file)!r}; each split has {', '.join(FILES)}.{how_to_fetch(file)}")
     of = fingerprint(files, settings | declared)
     file = Path(vocabulary) if vocabulary else root / "vocab.json"
     return written_once(file, of, lambda: _read_names(root, intents, slots, settings))

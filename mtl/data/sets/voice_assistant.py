@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from mtl.data.module import JointDataModule, OnUnlabelled
+from mtl.data.sources.fetch import how_to_fetch
 from mtl.data.text.conll import ConllSentence, read_conll
 from mtl.data.text.lines import read_lines
 from mtl.data.text.pairs import lower_words, read_numbers, read_pairs, split_words
@@ -194,7 +195,10 @@ class _Source:
             files += [self.pairs / "swe.txt", *(self.pairs / "splits" / f"{split}.txt" for split in SPLITS)]
         for path in files:
             if not path.is_file():
-                raise ValueError(f"there is no file {str(path)!r}; `root` is the folder of xSID, `pairs` of Tatoeba.")
+                raise ValueError(
+                    f"there is no file {str(path)!r}; `root` is the folder of xSID, `pairs` of Tatoeba."
+                    f"{how_to_fetch(path)}"
+                )
         known = {path.name.split(".")[0] for path in files if path.suffix == ".conll"}
         for language in self.languages:
             if language not in known:

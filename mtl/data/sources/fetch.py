@@ -35,13 +35,15 @@ def source_of(name: str) -> Source:
     return known[name]
 
 
-def how_to_fetch(folder: Path) -> str:
-    """A sentence for an error about a missing folder; empty if no source has the folder's name.
+def how_to_fetch(missing: Path) -> str:
+    """A sentence for an error about a missing folder or file; empty if no source has the name of a folder of the path.
 
     Args:
-        folder: the missing folder of a data set.
+        missing: folder of a data set, or a file in it.
     """
-    if folder.name not in sources():
+    known = sources()
+    folder = next((place for place in (missing, *missing.parents) if place.name in known), None)
+    if folder is None:
         return ""
     return f" `python -m mtl data {folder.name} --to {folder}` fetches it from its public source."
 

@@ -5,6 +5,7 @@ import unicodedata
 from pathlib import Path
 
 from mtl.data.folder.files.text_files import read_text
+from mtl.data.sources.fetch import how_to_fetch
 
 _SPACE = re.compile("[ \t]+")  # no other space: a no-break space joins what it stands between
 
@@ -19,7 +20,7 @@ def read_lines(path: Path) -> list[str]:
         ValueError: for a missing or empty file, and for control characters.
     """
     if not path.is_file():
-        raise ValueError(f"there is no file {str(path)!r}. Correct the path, or fetch the data.")
+        raise ValueError(f"there is no file {str(path)!r}. Correct the path, or fetch the data.{how_to_fetch(path)}")
     text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise ValueError(f"{str(path)!r} is empty; expected one sentence a line.")

@@ -102,7 +102,7 @@ def test_a_checkpoint_of_other_code_is_told(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_without_settings_or_weights_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="does not say how its model is built"):
+    with pytest.raises(ValueError, match=r"by an older mtl, read by mtl .* does not say how its model is built"):
         load_run(make_run(tmp_path / "run", hyper_parameters={}))
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match="it has no 'state_dict'"):

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pytest
 
+from mtl.data.csv_rows import read_csv
 from mtl.data.sources.fetch import fetch, how_to_fetch, source_of
 from mtl.data.sources.source import Files, Source, digest
 from tests.unit.data.sources.conftest import Mirror
@@ -152,4 +153,11 @@ def test_a_missing_folder_is_told_how_to_get_it() -> None:
     assert how_to_fetch(Path("data/bccd")) == (
         " `python -m mtl data bccd --to data/bccd` fetches it from its public source."
     )
+    assert how_to_fetch(Path("data/bccd/image_labels.csv")) == how_to_fetch(Path("data/bccd"))
     assert how_to_fetch(Path("data/mine")) == ""
+
+
+def test_a_missing_table_says_how_to_fetch_it(tmp_path: Path) -> None:
+    folder = tmp_path / "heart_disease"
+    with pytest.raises(ValueError, match=f"no file .*python -m mtl data heart_disease --to {folder}` fetches it"):
+        read_csv(folder / "heart_disease.csv", ())

@@ -26,6 +26,7 @@ def test_source_is_described_and_pinned(source: Source) -> None:
     assert source.licence
     assert source.cite
     assert source.counts
+    assert source.files
     for part in source.files:
         assert re.fullmatch(r"[0-9a-f]{40}", part.commit)
         assert re.fullmatch(r"[0-9a-f]{64}", part.sha256)
@@ -37,7 +38,7 @@ def test_source_is_described_and_pinned(source: Source) -> None:
 
 def test_the_sets_of_our_configs_are_there() -> None:
     assert {"bccd", "playing_cards", "atis", "snips", "fsdd"} <= set(SOURCES)
-    assert {"camvid", "donkeycar_tub", "heart_disease", "nemo_mini", "xsid"} <= set(SOURCES)
+    assert {"camvid", "coco128", "donkeycar_tub", "heart_disease", "nemo_mini", "xsid"} <= set(SOURCES)
 
 
 def serve(source: Source, mirror: Mirror, content: dict[str, dict[str, bytes]]) -> None:
@@ -214,6 +215,19 @@ def test_emotional_speech_has_our_splits_and_table(shared_data: Path, tmp_path: 
     assert same(tmp_path / "nemo", ours, *SPLITS)
     mine, theirs = ((f / "recordings.csv").read_text("utf-8").splitlines() for f in (tmp_path / "nemo", ours))
     assert mine == theirs
+
+
+def test_coco128_has_our_boxes_and_labels(shared_data: Path, tmp_path: Path) -> None:
+    ours, source, raw = shared_data / "coco128", SOURCES["coco128"], tmp_path / "raw"
+    for part in source.files:
+        (raw / part.to).parent.mkdir(parents=True, exist_ok=True)
+        (raw / part.to).symlink_to(ours / part.path)
+        part.check(raw)
+    (tmp_path / "coco128").mkdir()
+    source.write(raw, tmp_path / "coco128")
+    files = ("instances_train2017.json", "instances_val2017.json", "image_labels.csv")
+    assert same(tmp_path / "coco128", ours, *files, *SPLITS)
+    assert source.count(tmp_path / "coco128") == source.counts
 
 
 def test_boxes_of_camvid_surround_regions_that_are_large_enough() -> None:
