@@ -21,7 +21,7 @@ def draw_run_curves(
         metric: what is drawn, for the axis.
         path: the file; its suffix chooses PNG, PDF or SVG.
         x: what the steps of the curves are, for the axis.
-        log_x: whether that axis is logarithmic.
+        log_x: whether that axis is logarithmic; its ticks are then the steps of the curves.
 
     Returns:
         Whether it was written.
@@ -53,6 +53,9 @@ def draw_run_curves(
     axis.set_xlabel(x, fontsize=9)
     if log_x:
         axis.set_xscale("log")
+        places = sorted({step for runs in groups.values() for steps, _ in runs for step in steps})
+        axis.set_xticks(places, [f"{place:g}" for place in places])
+        axis.set_xticks([], minor=True)
     axis.set_ylabel(metric.replace("$", r"\$"), fontsize=9)
     axis.tick_params(labelsize=8)
     axis.grid(True, color="0.9")

@@ -9,6 +9,7 @@ import pytest
 from mtl.cli.main import main
 from mtl.cli.plot import groups_of
 from mtl.config.yaml_lines import ConfigError
+from mtl.drawing import run_curves
 from mtl.drawing.run_curves import draw_run_curves, mean_and_spread
 
 
@@ -68,3 +69,12 @@ def test_a_copy_for_papers_is_written_beside_the_picture_and_is_the_same_each_ti
     (tmp_path / "curves.pdf").unlink()
     assert main(["plot", str(run), "--to", str(out)]) == 0
     assert not (tmp_path / "curves.pdf").exists(), "formats of one command are not those of the next"
+
+
+def test_a_logarithmic_axis_has_the_steps_as_its_ticks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(run_curves, "save_figure", lambda figure, path: drawn.append(figure))
+    draw_run_curves({"a": [([25, 800], [1.0, 0.5])], "b": [([75], [0.7])]}, "x", tmp_path / "a.png", log_x=True)
+    (axis,) = drawn[0].axes
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["25", "75", "800"]
+    assert not axis.get_xticklabels(minor=True)
