@@ -48,7 +48,7 @@ def key(item: Any) -> str:
 @pytest.fixture(scope="module")
 def offline(finished_run: Any) -> list[Any]:
     (path,) = (finished_run.folder / "wandb").glob("offline-run-*/run-*.wandb")
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         # W&B's own process may still be writing when `finish` has returned
         found = list(records(path))
