@@ -110,7 +110,9 @@ def _explain(path: Path, error: BaseException) -> CheckpointWriteError:
     folder = next(parent for parent in path.parents if parent.exists())
     reason = (cause.strerror if cause is not None else None) or str(cause or error)
     wanted = ""
-    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if isinstance(cause, OSError) and cause.errno == errno.EFBIG:
+        wanted = " The disk or `ulimit -f` allows no file of that size. Lift that limit"
+    elif isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
         wanted = f" {shutil.disk_usage(folder).free / 2**20:,.0f} MiB are free. Make room"
     elif isinstance(cause, OSError) and cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         wanted = f" Make {str(folder)!r} writable"

@@ -1,3 +1,4 @@
+import errno
 import os
 import pickle
 import resource
@@ -42,10 +43,24 @@ def test_what_is_saved_is_loaded_and_nothing_else_lies_about(tmp_path: Path) -> 
 def test_a_full_disk_leaves_the_one_before(tmp_path: Path, small_files: None) -> None:
     io, path = AtomicCheckpointIO(), tmp_path / "last.ckpt"
     io.save_checkpoint({"state_dict": {}, "global_step": 7}, path)
-    with pytest.raises(CheckpointWriteError, match=r"File too large\. The one before is untouched\. .* MiB are free"):
+    with pytest.raises(
+        CheckpointWriteError, match=r"File too large\. The one before is untouched\. .* allows no file of that size"
+    ):
         io.save_checkpoint(STATE, path)
     assert files(tmp_path) == ["last.ckpt"]
     assert io.load_checkpoint(path)["global_step"] == 7
+
+
+def test_a_disk_without_room_is_told_with_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(
+        CheckpointWriteError, match=r"No space left on device\. There was none before\. [\d,]+ MiB are free"
+    ):
+        AtomicCheckpointIO().save_checkpoint(STATE, tmp_path / "last.ckpt")
+    assert files(tmp_path) == []
 
 
 def test_a_folder_that_takes_no_files_is_told(tmp_path: Path) -> None:
