@@ -112,9 +112,11 @@ def check_shares(data: JointDataModule, trainer: Trainer, tests: bool, config: C
         data.setup(stage)
         number = len(getattr(data, f"{split}_dataloader")())
         if number and int(number * share) < 1:
+            # which Lightning takes for the limits of training and validation too
+            given = "overfit_batches" if split == "val" and share == trainer.overfit_batches else name
             raise ConfigError(
-                f"trainer.{name} is {share}, and that is less than one of the {number} batches. Give at least "
-                f"{math.ceil(100 / number) / 100}, or a number of batches.", config.origin(("trainer", name)),
+                f"trainer.{given} is {share}, and that is less than one of the {number} {split} batches. Give at least "
+                f"{math.ceil(100 / number) / 100}, or a number of batches.", config.origin(("trainer", given)),
             )  # fmt: skip
 
 
