@@ -65,7 +65,7 @@ def test_a_setting_without_a_meaning_is_refused_by_name(micro: Path, capsys: Cap
 LATER = {
     "max_time {seconds:_1} max_steps -1": "or the run has no limit but max_time. The learning rate needs it",
     "overfit_batches 0.3": "trainer.overfit_batches is 0.3, and that is less than one of the 2 val batches.",
-    "limit_test_batches 0.1": "trainer.limit_test_batches is 0.1, and that is less than one of the 4 test batches. Give at",
+    "limit_test_batches 0.1": "trainer.limit_test_batches is 0.1, and that is less than one of the 4 test batches.",
     "limit_val_batches 0.1 check_val_every_n_epoch 2": "less than one of the 2 val batches. Give at least 0.5,",
     "limit_train_batches 0.1": "0.1 * 4 < 1",
     "val_check_interval 100": "must be less than or equal to the number of the training batches",
