@@ -70,7 +70,7 @@ def test_refuses_a_task_of_another_kind(cls: type[Head], kind: str, place: str) 
 
 @every_head
 def test_loss_is_finite_and_falls_on_one_batch(cls: type[Head], kind: str, place: str) -> None:
-    """A head works on each layout that it is built for: pool maps, sequences, vectors with `Pool` of mtl/heads/whole/pooling.py,
+    """A head works on each layout that it is built for: pool with `Pool` (mtl/heads/whole/pooling.py),
     or raise a ValueError in the constructor that names the layouts it takes.
     """
     head, features, batch = build(cls, kind, place), random_features(place), random_batch(kind, place)
@@ -91,7 +91,7 @@ def test_loss_is_finite_and_falls_on_one_batch(cls: type[Head], kind: str, place
 def test_batch_without_labels_gives_exact_zero_with_a_gradient_for_every_parameter(
     cls: type[Head], kind: str, place: str
 ) -> None:
-    """End `loss` with `masked_mean(loss_B, labelled(batch, self.task))`, of mtl/distributed/normaliser.py, mtl/batch.py."""
+    """End `loss` with `masked_mean(loss_B, labelled(batch, self.task))`: mtl/distributed/normaliser.py, batch.py."""
     head, features, batch = build(cls, kind, place), random_features(place), without_labels(kind, place)
     assert head.loss(head(features), batch).item() == 0.0
     for name, gradient in gradients(head, features, batch).items():

@@ -20,6 +20,7 @@ def lines_of_failures(reports: Sequence[pytest.TestReport]) -> list[str]:
     lines = []
     for test, failed in cases.items():
         sentence = test.removeprefix("test_").replace("_", " ")
-        lines.append(f"* {sentence}: {failed[0]}{f' and {len(failed) - 1} more' if len(failed) > 1 else ''}")
+        more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        lines.append(f"* {sentence}: {failed[0]}{more}" if failed[0] else f"* {sentence}")
         lines += [f"    {line}" for line in str(hints[test]).splitlines()]
     return lines
