@@ -4,6 +4,7 @@
 class of yours, and nothing else; `--contract my/config.yaml` those of a config. It may be given more than once.
 """
 
+import inspect
 import io
 import os
 import pickle
@@ -18,6 +19,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from tests.contract.kit.failures import lines_of_failures
 from tests.contract.kit.found import choose, families
 
 os.environ.setdefault("WANDB_MODE", "offline")
@@ -57,6 +59,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         own |= taken
     config.hook.pytest_deselected(items=[item for item in items if item not in own])
     items[:] = [item for item in items if item in own]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.config.getoption("--contract"):
+        item.user_properties.append(("hint", inspect.getdoc(getattr(item, "function", None)) or ""))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """What is wrong with a class, once for each test: one fault fails many cases."""
+    failed = terminalreporter.stats.get("failed", [])
+    if config.getoption("--contract") and failed:
+        terminalreporter.section("what does not hold, and the usual cause")
+        for line in lines_of_failures(failed):
+            terminalreporter.write_line(line)
 
 
 def _leave_for_the_night(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -56,7 +56,7 @@ class JointDataModule(LightningDataModule, ABC):
             all equally often, 0.5 is the square root. A sample of several objects counts as its rarest class.
     """
 
-    inputs: Inputs = IMAGE  # what the samples carry; other data sets set their own
+    inputs: Inputs = IMAGE  # what the samples carry; other data sets set their own, in the class or in `__init__`
     batch_tokens: int | None = None  # most steps of a training batch; `train_set.lengths` has each sample's
     temperature: float = 1.0  # above 1, small groups of `train_set.groups` are drawn more often
     train_set: Dataset[Sample]
@@ -119,12 +119,14 @@ class JointDataModule(LightningDataModule, ABC):
 
     @classmethod
     def declare_inputs(cls, **init_args: Any) -> Inputs:
-        """The inputs that these constructor arguments give, as `declare_tasks`; one image of three channels by default.
+        """The inputs that these constructor arguments give, as `declare_tasks`; by default the class's own `inputs`.
+
+        Where they depend on arguments, `__init__` also sets `self.inputs` to what this gives.
 
         Args:
             init_args: arguments of the constructor.
         """
-        return IMAGE
+        return cls.inputs
 
     @classmethod
     def read_arguments(cls, **init_args: Any) -> dict[str, Any]:

@@ -233,8 +233,15 @@ def _method_rows(entries: Any, path: Path) -> Iterator[tuple[str, Overlay]]:
         if entry == "all":
             yield from ((name, balanced(name, _place(cls))) for name, cls in known.items() if _stands_alone(cls))
         elif isinstance(entry, str):
+            module, _, name = entry.rpartition(".")
+            if module and all(part.isidentifier() for part in entry.split(".")):
+                yield name, balanced(entry)  # a full name: each config of the plan says whether it may be imported
+                continue
             if entry not in known:
-                raise ConfigError(f"{path}: there is no balancing method {entry!r}.{did_you_mean(entry, known)}")
+                raise ConfigError(
+                    f"{path}: there is no balancing method {entry!r}.{did_you_mean(entry, known)} A class of a package "
+                    f"that is not installed needs its full name, such as mypaper.methods.{name}, and --allow mypaper."
+                )
             yield entry, balanced(entry, _place(known[entry]))
         else:
             yield _entry(entry, path)

@@ -99,6 +99,8 @@ class Target(ABC):
     def missing(self, batch: Mapping[str, Tensor]) -> Tensor:
         """What stands in a batch for a sample without a label: with the shape and type that every sample has.
 
+        NaN, or -100 (`IGNORE_INDEX`) for integers; a kind with another word for it overrides `is_missing`.
+
         Args:
             batch: the inputs of the batch.
         """

@@ -99,6 +99,10 @@ def test_rows_are_separate_gradients(cls: type[Architecture], ground: str) -> No
 
 @everywhere
 def test_own_parameters_are_reached_by_their_task_alone(cls: type[Architecture], ground: str) -> None:
+    """Put what belongs to one task into `self.of_task[name]`: all other parameters count as shared.
+
+    A head may read one level of several: add `0 * parameter.sum()` of the other levels to each level.
+    """
     made, data = model(cls, ground), batch(ground)
     partition, outputs = made.partition(), made(data)
     everything = [*partition.shared, *(p for own in partition.own.values() for p in own)]
@@ -116,6 +120,9 @@ def test_own_parameters_are_reached_by_their_task_alone(cls: type[Architecture],
 
 @somewhere
 def test_views_are_what_is_declared(cls: type[Architecture], ground: str) -> None:
+    """Levels may be maps, sequences or vectors, as `self.spec.layouts` says, beside `<level>_mask`, which passes;
+    `by_channel` of mtl/architectures/parts/stages.py shapes one number for each channel.
+    """
     made, data = model(cls, ground), batch(ground)
     cut = made.cut(data)
     for spec, found in [(made.trunk.cut_spec, cut), *((made.trunk.spec, made.trunk.view(cut, n)) for n in made.heads)]:

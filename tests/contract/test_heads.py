@@ -48,6 +48,7 @@ def test_heads_are_found_and_every_kind_of_target_has_one() -> None:
 
 @every_head
 def test_declares_its_kinds_and_a_metric_to_choose_a_checkpoint_by(cls: type[Head], kind: str, place: str) -> None:
+    """`monitor` names a metric that `compute` gives; one that is better when lower is in `lower_is_better`, alone."""
     head = build(cls, kind, place)
     metrics = head.metrics()
     batch = random_batch(kind, place)
@@ -69,6 +70,9 @@ def test_refuses_a_task_of_another_kind(cls: type[Head], kind: str, place: str) 
 
 @every_head
 def test_loss_is_finite_and_falls_on_one_batch(cls: type[Head], kind: str, place: str) -> None:
+    """A head works on each layout that it is built for: pool with `Pool` (mtl/heads/whole/pooling.py),
+    or raise a ValueError in the constructor that names the layouts it takes.
+    """
     head, features, batch = build(cls, kind, place), random_features(place), random_batch(kind, place)
     optimizer = torch.optim.Adam(head.parameters(), lr=5e-3)
     losses = []
@@ -87,6 +91,7 @@ def test_loss_is_finite_and_falls_on_one_batch(cls: type[Head], kind: str, place
 def test_batch_without_labels_gives_exact_zero_with_a_gradient_for_every_parameter(
     cls: type[Head], kind: str, place: str
 ) -> None:
+    """End `loss` with `masked_mean(loss_B, labelled(batch, self.task))`: mtl/distributed/normaliser.py, batch.py."""
     head, features, batch = build(cls, kind, place), random_features(place), without_labels(kind, place)
     assert head.loss(head(features), batch).item() == 0.0
     for name, gradient in gradients(head, features, batch).items():
@@ -96,6 +101,7 @@ def test_batch_without_labels_gives_exact_zero_with_a_gradient_for_every_paramet
 @every_head
 @pytest.mark.parametrize("hidden", ["filler", "other", "nan"])
 def test_targets_of_an_unlabelled_sample_change_nothing(cls: type[Head], kind: str, place: str, hidden: str) -> None:
+    """The loss is a `masked_mean` over labelled samples, and their targets become valid before: NaN times 0 is NaN."""
     head, features, batch = build(cls, kind, place).eval(), random_features(place), random_batch(kind, place)
     batch["labelled/target"][2] = False
     other = {key: value.clone() for key, value in batch.items()}
@@ -115,6 +121,7 @@ def test_targets_of_an_unlabelled_sample_change_nothing(cls: type[Head], kind: s
 
 @every_head
 def test_features_of_an_unlabelled_sample_get_no_gradient(cls: type[Head], kind: str, place: str) -> None:
+    """The loss is a `masked_mean` over labelled samples: `labelled(batch, self.task)` of mtl/batch.py says which."""
     head, batch = build(cls, kind, place).eval(), random_batch(kind, place)
     features = random_features(place)
     for feature in floats(features).values():
@@ -138,6 +145,7 @@ def test_permuted_samples_give_permuted_predictions(cls: type[Head], kind: str, 
 
 @every_head
 def test_outputs_and_loss_are_float32_under_bfloat16_autocast(cls: type[Head], kind: str, place: str) -> None:
+    """End `forward` with `.float()`."""
     head, features = build(cls, kind, place), random_features(place)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs = head({**features, **{level: feature.bfloat16() for level, feature in floats(features).items()}})
@@ -180,6 +188,7 @@ def test_metrics_of_perfect_predictions_are_perfect(cls: type[Head], kind: str, 
 
 @every_head
 def test_metrics_without_a_labelled_sample_are_left_out(cls: type[Head], kind: str, place: str) -> None:
+    """`update` takes `labelled(batch, self.task)` alone; `compute` leaves out what has no sample."""
     head, batch = build(cls, kind, place).eval(), random_batch(kind, place)
     predictions = head.decode(head(random_features(place)))
     metrics = head.metrics()

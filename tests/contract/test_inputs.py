@@ -85,6 +85,7 @@ def test_a_batch_has_a_row_for_each_sample_under_the_inputs_name(cls: type[Input
 
 @every_input
 def test_a_sample_without_the_input_is_refused_by_name(cls: type[Input]) -> None:
+    """Begin `collate` with `cls.require(spec, values)`."""
     with pytest.raises(ValueError, match=f"1 of {NUMBER} samples.*{cls.kind!r}"):
         cls.collate(spec_of(cls), [*examples(cls, NUMBER - 1), None])
 

@@ -77,6 +77,7 @@ def test_methods_are_found() -> None:
 
 @every_method
 def test_it_names_its_paper_and_shows_how_to_use_it(cls: type[Method]) -> None:
+    """Set `paper = "Authors, Title, Venue Year"` in the class, and show a call in its docstring, as the others do."""
     assert any(year in cls.paper for year in map(str, range(1990, 2031)))
     assert "(losses)" in (cls.__doc__ or "") or "(gradients" in (cls.__doc__ or "")
 

@@ -10,6 +10,7 @@ import pytest
 
 from mtl.backbones.backbone import Backbone
 from mtl.heads.head import Head
+from tests.contract.kit.failures import lines_of_failures
 from tests.contract.kit.found import VARIABLE, choose, found, found_configs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,10 +102,25 @@ def test_a_choice_leaves_other_families_empty(monkeypatch: pytest.MonkeyPatch) -
     assert found_configs(here) == here
     assert choose("mtl.backbones.image.seed_cnn.SeedCNN") == found(Backbone)  # type: ignore[type-abstract]
     assert found(Head) == found_configs(here) == []  # type: ignore[type-abstract]
-    choose("mtl.heads.head.Head")  # cannot be built
-    assert found(Head) == []  # type: ignore[type-abstract]
+    with pytest.raises(ValueError, match="Head cannot be built yet; write its `decode`, `forward`, `loss`, `metrics`"):
+        choose("mtl.heads.head.Head")
     assert choose(str(here[0])) == here
     assert found_configs([]) == here
     assert found(Backbone) == []  # type: ignore[type-abstract]
     both = choose(str(here[0]), "mtl.backbones.image.seed_cnn.SeedCNN")
     assert both == found_configs([]) + found(Backbone)  # type: ignore[type-abstract]
+
+
+def test_a_test_that_fails_on_many_cases_is_told_once_with_its_cause() -> None:
+    reports = [_report(f"tests/x.py::test_loss_falls[{case}]") for case in ("Mine-map", "Mine-vector")]
+    reports.append(_report("tests/y.py::test_is_found", ""))
+    assert lines_of_failures(reports) == [
+        "* loss falls: Mine-map and 1 more",
+        "    Pool first.",
+        "    Or refuse it.",
+        "* is found",
+    ]
+
+
+def _report(name: str, hint: str = "Pool first.\nOr refuse it.") -> pytest.TestReport:
+    return pytest.TestReport(name, ("", 0, ""), {}, "failed", None, "call", user_properties=[("hint", hint)])

@@ -103,11 +103,14 @@ def test_who_is_labelled_is_said_and_an_unlabelled_sample_changes_no_other(cls: 
 
 @every_target
 def test_a_batch_that_nobody_labelled_has_the_same_types_and_keys(cls: type[Target]) -> None:
+    """`missing` gives NaN or -100 (`IGNORE_INDEX`) in the shape and type of a target, or `is_missing` knows another."""
     target, made = target_of(task_of(cls.kind)), samples(cls)
     whole, none = batch_of(cls, made), batch_of(cls, [without(sample, target) for sample in made])
     assert set(none) == set(whole)
     assert none[LABELLED] == ()
     assert not none[target.task.labelled_field].any()
+    if cls.collate is Target.collate:
+        assert target.is_missing({target.task.name: none[target.task.name][0]}), "`is_missing` does not know `missing`"
     for key in target.fields:
         assert none[key].dtype == whole[key].dtype
         assert none[key].ndim == whole[key].ndim

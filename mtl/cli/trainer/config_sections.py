@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def tasks_of(data: Namespace) -> dict[str, dict[str, Any]]:
     Args:
         data: its `class_path` and `init_args`.
     """
-    tasks = _class_of(data).declare_tasks(**data.init_args.as_dict())
+    tasks = _declared(data, "declare_tasks")
     for task in tasks.values():
         target_of(task)  # an unknown kind is an error before anything is built
     return {name: asdict(task) for name, task in tasks.items()}
@@ -70,10 +71,25 @@ def inputs_of(data: Namespace) -> dict[str, dict[str, Any]]:
     Args:
         data: its `class_path` and `init_args`.
     """
-    inputs = _class_of(data).declare_inputs(**data.init_args.as_dict())
+    inputs = _declared(data, "declare_inputs")
     for spec in inputs.values():
         input_kind(spec)
     return {name: asdict(spec) for name, spec in inputs.items()}
+
+
+def _declared(data: Namespace, method: str) -> dict[str, Any]:
+    """What a method of a data module gives for the arguments of a config, all of which it must take."""
+    cls, arguments = _class_of(data), data.init_args.as_dict()
+    declare = getattr(cls, method)
+    try:
+        signature(declare).bind(**arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"{cls.__name__}.{method} cannot be called: {error}. It gets every argument of the constructor by name "
+            f"({', '.join(arguments)}); name those it needs and take the rest: `def {method}(cls, **_)`."
+        ) from None
+    declared: dict[str, Any] = declare(**arguments)
+    return declared
 
 
 def _class_of(data: Namespace) -> type[JointDataModule]:

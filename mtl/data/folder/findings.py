@@ -80,7 +80,7 @@ class DataReport:
         groups: dict[tuple[str, str], list[Finding]] = {}
         for finding in self.findings:
             groups.setdefault((finding.kind, finding.action), []).append(finding)
-        lines = [f"{self.name}: {len(self.findings)} findings in the data"]
+        lines = [f"{self.name}: {len(self.findings)} finding{'s' * (len(self.findings) != 1)} in the data"]
         for (kind, action), group in groups.items():
             first = group[0]
             where = " ".join(part for part in (first.split, first.image, first.detail) if part)

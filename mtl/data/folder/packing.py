@@ -20,6 +20,7 @@ from mtl.data.images import SIDEWAYS, Header, read_header, read_values, turn_box
 from mtl.errors import did_you_mean
 from mtl.targets.detection import ignored
 
+_DECIMALS_PX = 0.05  # a share with five or six decimals is as wrong as this; clipped, and not worth a report
 _ROUNDING_PX = 1.0  # rounding may move a box this far beyond the border; it is clipped and reported
 _MOST_DOUBLED = 1000  # pairs to report in one picture: 10,000 equal boxes make 50,000,000
 _MOST_MEASURED = 16  # pictures of more than 8 bits that are read for the range of their values
@@ -201,9 +202,9 @@ def _check_boxes(
             if action == "skip" or not (inside[2:] > inside[:2]).all():
                 report.add("box_outside", split, record.name, detail, "skipped")
                 continue
-        if over > 0:
+        if over > _DECIMALS_PX:
             report.add("box_outside", split, record.name, detail, "clipped")
-            record.boxes[i] = inside
+        record.boxes[i] = inside
         if np.prod(inside[2:] - inside[:2]) < _TINY_PX2:
             report.add("tiny_box", split, record.name, detail, "kept")
         kept.append(i)

@@ -85,4 +85,7 @@ def _load(name: str) -> type | Path:
         raise ValueError(f"there is no such class ({error}); write my.module.Class, or a config file") from error
     if not isinstance(value, type):
         raise ValueError(f"{name} is no class but a {type(value).__name__}")
+    if inspect.isabstract(value):
+        lacking = ", ".join(f"`{method}`" for method in sorted(value.__abstractmethods__))
+        raise ValueError(f"{name} cannot be built yet; write its {lacking}, as the docstring of its base class says")
     return value

@@ -269,6 +269,7 @@ def test_overlays_merge_and_appended_lists_grow() -> None:
     [
         ({"method": ["all"]}, "no key 'method'. Did you mean 'methods'"),
         ({"methods": ["MGDAA"]}, "no balancing method 'MGDAA'. Did you mean 'MGDA'"),
+        ({"methods": ["Own"]}, "needs its full name, such as mypaper.methods.Own, and --allow mypaper"),
         ({"methods": [{"name": "a b", "method": "MGDA"}]}, "becomes the name of a folder"),
         ({"methods": [{"name": "a"}]}, "a `name` with either a `method` or an `overlay`"),
         ({"methods": ["MGDA", "MGDA"]}, "two rows are called 'MGDA'"),
@@ -331,3 +332,10 @@ def test_the_corrected_command_goes_on_after_runs_that_all_failed(
     for dry in ([], ["--dry_run"]):
         assert main([*words, "--trainer.max_steps", "5", *dry]) == 2
         assert "holds another comparison" in capsys.readouterr().err
+
+
+def test_a_method_by_its_full_name_has_a_row_by_its_short_one(comparison: Path) -> None:
+    comparison.write_text(yaml.safe_dump({"config": "base.yaml", "seeds": 1, "methods": ["mypaper.methods.Own"]}))
+    (cell,) = (cell for cell in read_comparison(comparison).cells(comparison.parent) if cell.folder.name == "Own")
+    (callback,) = cell.overlay["trainer"]["callbacks+"]
+    assert callback["init_args"] == {"method": "mypaper.methods.Own"}

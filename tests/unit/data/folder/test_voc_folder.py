@@ -232,3 +232,11 @@ def test_boxes_that_are_shares_of_the_picture_are_an_error(voc_root: Path, write
             ValueError, match="split 'train' are smaller than one pixel, .*'p0'.*convert boxes to pixels"
         ):
             module(voc_root, one_based=one_based).setup("fit")
+
+
+def test_a_box_that_is_outside_by_its_last_decimals_is_clipped_without_a_word(voc_root: Path, write: Any) -> None:
+    write.voc(voc_root / "annotations/p0.xml", [("cat", 0.98, 1, 10, 10)])
+    data = module(voc_root)
+    data.setup("fit")
+    assert data.train_set[0]["boxes"].tolist() == [[0, 0, 10, 10]]
+    assert not len(data.data_report)
