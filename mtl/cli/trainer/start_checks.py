@@ -113,7 +113,7 @@ def check_shares(data: JointDataModule, trainer: Trainer, tests: bool, config: C
         number = len(getattr(data, f"{split}_dataloader")())
         if number and int(number * share) < 1:
             # which Lightning takes for the limits of training and validation too
-            given = "overfit_batches" if split == "val" and share == trainer.overfit_batches else name
+            given = "overfit_batches" if split == "val" and share == getattr(trainer, "overfit_batches", 0) else name
             raise ConfigError(
                 f"trainer.{given} is {share}, and that is less than one of the {number} {split} batches. Give at least "
                 f"{math.ceil(100 / number) / 100}, or a number of batches.", config.origin(("trainer", given)),
