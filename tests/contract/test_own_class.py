@@ -71,6 +71,7 @@ def test_a_head_passes_over_two_ranks_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_state_outside_of_buffers_is_found(tmp_path: Path) -> None:
     ran = run(tmp_path, "paper_parts.Forgetful")
     assert ran.returncode == 1

@@ -63,6 +63,7 @@ def test_the_commands_of_its_readme_work(paper: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_its_method_stands_in_the_list_and_in_every_comparison(paper: Path) -> None:
     listed = run(paper, "mtl", "list", "methods", cwd=ROOT)
     assert re.search(rf"  Mine .*\(gradient weighting, from {NAME}\)", listed)

@@ -40,6 +40,7 @@ def test_a_run_on_shards_is_the_run_on_the_data(sharded: Path) -> None:
         assert not list(differences(first[part], second[part]))
 
 
+@pytest.mark.nightly
 def test_a_run_stopped_within_an_epoch_ends_with_the_same_bits(sharded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = []
     save = BestCheckpoint._save_last
