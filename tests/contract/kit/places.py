@@ -19,20 +19,19 @@ def flags_of_places(config: Config) -> dict[str, object]:
     """
     settings = config.get(("data", "init_args")) or {}
     found: dict[str, object] = {}
-    for place in _places(settings):
+    for flag, place in _places(settings, "data.init_args"):
         if (ROOT / place).exists():
             continue
         other = BESIDE / Path(place).relative_to("data") if Path(place).is_relative_to("data") else BESIDE
-        keys = [key for key in KEYS if settings.get(key) == place]
-        if not keys or not other.exists():
+        if not other.exists():
             pytest.skip(f"its data, {place}, is not here")
-        found[f"data.{keys[0]}"] = other
+        found[flag] = other
     return found
 
 
-def _places(settings: object) -> list[str]:
-    """Every place in the settings, also of parts."""
+def _places(settings: object, prefix: str) -> list[tuple[str, str]]:
+    """Flag and value of every place in the settings, also of parts."""
     if not isinstance(settings, dict):
         return []
-    own = [value for key, value in settings.items() if key in KEYS and isinstance(value, str)]
-    return own + [place for value in settings.values() for place in _places(value)]
+    own = [(f"{prefix}.{key}", value) for key, value in settings.items() if key in KEYS and isinstance(value, str)]
+    return own + [place for key, value in settings.items() for place in _places(value, f"{prefix}.{key}")]
