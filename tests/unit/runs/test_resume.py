@@ -246,7 +246,7 @@ def start(words: list[str]) -> subprocess.Popen[str]:
 @pytest.mark.slow
 def test_a_command_is_killed_then_asked_to_stop_and_ends_as_if_nothing_had_been(folder: Path) -> None:
     """Each time every process of it gets the signal, as from a terminal or SLURM."""
-    (folder / "small.yaml").write_text(SMALL.replace("METHOD", "UPGrad").replace("max_steps: 12", "max_steps: 150"))
+    (folder / "small.yaml").write_text(SMALL.replace("METHOD", "UPGrad").replace("max_steps: 12", "max_steps: 100"))
     runs = folder / "runs" / "small"
     words = ["fit", "--config", "small.yaml", "--data.num_workers", "1", "--checkpoint.save_every_steps", "3"]
     words += ["--tracking.wandb", "offline", "--name"]
