@@ -178,7 +178,10 @@ class _Walk:
     def missing(self, path: KeyPath, annotation: Any, owner: str = "") -> ConfigError:
         base = expected_class(annotation)
         known = f" Known: {shown(names_of((base,)))}." if base else ""
-        return self.error(path, f"{owner or f'the config needs `{dotted(path)}`'}, and it is not given.{known}")
+        files = ", ".join(map(str, self.config.files[:5]))
+        # what stands nowhere has no line that could name the file
+        read = f" Read: {files}." if files and self.config.origin(path) is None else ""
+        return self.error(path, f"{owner or f'the config needs `{dotted(path)}`'}, and it is not given.{known}{read}")
 
     def wrong(self, value: Any, at: Place, path: KeyPath) -> ConfigError:
         word = value[0] if isinstance(value, list) and len(value) == 1 else value

@@ -25,10 +25,12 @@ class Config:
     Args:
         values: the nested dict that is parsed.
         origins: origin by key path.
+        files: what was read, a file of `base:` before the one that names it.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: Origins = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
 
     def origin(self, path: KeyPath) -> Origin | None:
         """Where the nearest written key at or above a path stands.
@@ -249,6 +251,7 @@ def _lay(config: Config, path: Path, chain: tuple[Path, ...], sizes: list[int]) 
             )
         _lay(config, path.parent / name, (*chain, here), sizes)
     _Merge(config.origins, origins).into(config.values, values)
+    config.files.append(path)
 
 
 def _is_file(path: Path) -> bool:

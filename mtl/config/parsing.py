@@ -82,7 +82,7 @@ def expand(parsed: Namespace, config: Config, schema: Schema) -> Namespace:
     Raises:
         ConfigError: for a variable that is not set, and for what the parser has made and may not.
     """
-    whole = Config(parsed.as_dict(), config.origins)
+    whole = Config(parsed.as_dict(), config.origins, config.files)
     paths = check(whole, schema, parsed=True)
     settings = deepcopy(parsed)
     for path in paths:

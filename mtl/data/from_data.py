@@ -19,7 +19,7 @@ def filled_from_data(config: Config) -> Config:
     Raises:
         ConfigError: if the data cannot be read for it.
     """
-    filled = Config(deepcopy(config.values), config.origins)
+    filled = Config(deepcopy(config.values), config.origins, config.files)
     _fill(filled, filled.values.get("data"), ("data",))
     return filled
 

@@ -198,3 +198,9 @@ def test_a_missing_section_is_told_with_what_there_is(folder: Path, capsys: pyte
     assert "ResidualFPN" in said
     assert main(["fit"]) == 2
     assert "`fit` needs a config: --config" in capsys.readouterr().err
+
+
+def test_a_config_without_a_section_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "short.yaml").write_text("seed_everything: 3\n")
+    assert main(["fit", "--config", "short.yaml"]) == 2
+    assert capsys.readouterr().err.rstrip().endswith(" Read: short.yaml.")
