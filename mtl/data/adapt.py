@@ -1,11 +1,12 @@
 """Before a training: every input learns from the training samples what its preparation needs, the same on all ranks."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Trainer
 from torch import nn
 
+from mtl.data.rank_zero import from_rank_zero
 from mtl.inputs.input import Input
 
 if TYPE_CHECKING:
@@ -27,16 +28,9 @@ def adapt_inputs(data: "JointDataModule", parts: Mapping[str, nn.Module], traine
         if not isinstance(part, Input) or type(part).adapt is Input.adapt:
             continue
         name = part.spec.name
-        failure: Exception | None = None
-        if trainer.is_global_zero:
-            try:
-                part.adapt(data.training_values(name))
-            except Exception as error:  # noqa: BLE001, raised below, after the broadcast to the other ranks
-                failure = error
-        message = failure and f"{type(failure).__name__}: {failure}"
-        state, message = trainer.strategy.broadcast((part.state_dict(), message))
-        if failure is not None:
-            raise failure
-        if message:
-            raise RuntimeError(f"rank 0 could not prepare input {name!r}: {message}")
-        part.load_state_dict(state)
+
+        def learned(part: Input = part, name: str = name) -> dict[str, Any]:
+            part.adapt(data.training_values(name))
+            return part.state_dict()
+
+        part.load_state_dict(from_rank_zero(trainer, f"prepare input {name!r}", learned))

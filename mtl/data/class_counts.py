@@ -2,22 +2,21 @@
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import Trainer
 from torch import nn
 
 from mtl.data.label_check import has_label
+from mtl.data.rank_zero import from_rank_zero
 from mtl.targets.target import Target, target_of
 from mtl.task import Task
 
 if TYPE_CHECKING:
     from mtl.data.module import JointDataModule
 
-T = TypeVar("T")
 Classes = list[list[int]]  # of every sample: of each of its objects, or of the whole; empty without a label
 
 
@@ -30,8 +29,7 @@ def classes_by_reading(dataset: Any, task: Task) -> Classes:
     """
     target = target_of(task)
     # read from a copy: files that a data set opens at its first sample must not be open when workers are forked
-    with suppress(Exception):
-        dataset = copy.copy(dataset)
+    dataset = copy.copy(dataset)
     samples = (dict(dataset[index]) for index in range(len(dataset)))
     return [target.class_indices(sample) if has_label(sample, target) else [] for sample in samples]
 
@@ -94,32 +92,3 @@ def training_classes(data: "JointDataModule", task: Task, trainer: Trainer | Non
         trainer: the trainer, if there is one.
     """
     return from_rank_zero(trainer, f"count the classes of task {task.name!r}", lambda: data.training_classes(task))
-
-
-def from_rank_zero(trainer: Trainer | None, what: str, compute: Callable[[], T]) -> T:
-    """What rank 0 computes, on every rank; an error there is an error everywhere.
-
-    Args:
-        trainer: the trainer, if there is one.
-        what: what it computes, for the message of the other ranks.
-        compute: the computation.
-
-    Raises:
-        RuntimeError: on the other ranks, if rank 0 failed.
-    """
-    if trainer is None or trainer.world_size == 1:
-        return compute()
-    value: T | None = None
-    failure: Exception | None = None
-    if trainer.is_global_zero:
-        try:
-            value = compute()
-        except Exception as error:  # noqa: BLE001, raised below, after the broadcast to the other ranks
-            failure = error
-    result: Sequence[Any] = (value, failure and f"{type(failure).__name__}: {failure}")
-    value, message = trainer.strategy.broadcast(result)
-    if failure is not None:
-        raise failure
-    if message:
-        raise RuntimeError(f"rank 0 could not {what}: {message}")
-    return value

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mtl.errors import printable
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,29 @@ def also_in(formats: Sequence[str]) -> None:
     if wrong := [name for name in formats if name not in PAPER_FORMATS]:
         raise ValueError(f"figures are written as {' or '.join(PAPER_FORMATS)} too, not as {wrong[0]!r:.50}.")
     _more = tuple(dict.fromkeys(formats))
+
+
+def panels(number: int, columns: int, width: float, height: float, above: float = 0.0) -> "tuple[Figure, list[Axes]]":
+    """A figure of panels in lines, without a screen; places that are left over in the last line stay empty.
+
+    Args:
+        number: of panels.
+        columns: most in a line.
+        width: of a panel, in inches.
+        height: of a panel, in inches.
+        above: room for a title, in inches.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(columns, number)
+    lines = -(-number // columns)
+    figure = Figure(figsize=(width * columns, height * lines + above), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for axis in axes[number:]:
+        axis.set_axis_off()
+    return figure, axes[:number]
 
 
 def write_figure(figure: "Figure", path: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mtl.drawing.figure_file import save_figure
+from mtl.drawing.figure_file import panels, save_figure
 from mtl.functional.net_benefit import net_benefit, net_benefit_of_all
 
 _COLUMNS = 3
@@ -26,16 +26,9 @@ def draw_net_benefit(answers: Mapping[str, tuple[Mapping[str, Tensor], Tensor]],
     Returns:
         Whether it was written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = min(_COLUMNS, len(answers))
-    lines = -(-len(answers) // columns)
-    figure = Figure(figsize=(3.8 * columns, 3.2 * lines), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+    figure, axes = panels(len(answers), _COLUMNS, 3.8, 3.2)
     thresholds_T = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
-    for axis, (name, (models, labels_N)) in zip(panels, answers.items(), strict=False):
+    for axis, (name, (models, labels_N)) in zip(axes, answers.items(), strict=True):
         all_T = net_benefit_of_all(labels_N, thresholds_T)
         axis.plot(thresholds_T, all_T, color="0.5", linewidth=0.8, linestyle="--", label="everybody")
         axis.axhline(0, color="0.5", linewidth=0.8, linestyle=":", label="nobody")
@@ -48,8 +41,6 @@ def draw_net_benefit(answers: Mapping[str, tuple[Mapping[str, Tensor], Tensor]],
         axis.set(xlim=(0, 1), ylim=(-0.25 * max(share, 0.04), 1.1 * max(share, 0.04)))
         axis.tick_params(labelsize=7)
         axis.legend(fontsize=7)
-    for axis in panels[len(answers) :]:
-        axis.set_axis_off()
     figure.supxlabel("probability from which on one would act", fontsize=9)
     figure.supylabel("net benefit per sample", fontsize=9)
     return save_figure(figure, path)

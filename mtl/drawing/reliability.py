@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mtl.drawing.figure_file import save_figure
+from mtl.drawing.figure_file import panels, save_figure
 from mtl.functional.calibration import brier_score, calibration_error, reliability_bins
 
 _BINS = 10
@@ -25,15 +25,8 @@ def draw_reliability(answers: Mapping[str, tuple[Tensor, Tensor]], path: Path) -
     Returns:
         Whether it was written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = min(_COLUMNS, len(answers))
-    lines = -(-len(answers) // columns)
-    figure = Figure(figsize=(3 * columns, 3.1 * lines), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for axis, (name, (scores_N, labels_N)) in zip(panels, answers.items(), strict=False):
+    figure, axes = panels(len(answers), _COLUMNS, 3, 3.1)
+    for axis, (name, (scores_N, labels_N)) in zip(axes, answers.items(), strict=True):
         bins = reliability_bins(scores_N, labels_N, _BINS)
         seen_K = bins.weight > 0
         axis.plot((0, 1), (0, 1), color="0.6", linewidth=0.8, linestyle=":")
@@ -44,8 +37,6 @@ def draw_reliability(answers: Mapping[str, tuple[Tensor, Tensor]], path: Path) -
         axis.text(0.03, 0.93, f"calibration error {error:.3f}\nBrier score {brier:.3f}", fontsize=8, va="top")
         axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axis.tick_params(labelsize=7)
-    for axis in panels[len(answers) :]:
-        axis.set_axis_off()
     figure.supxlabel("predicted probability", fontsize=9)
     figure.supylabel("share of positive samples", fontsize=9)
     return save_figure(figure, path)

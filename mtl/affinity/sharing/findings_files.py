@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mtl.affinity.sharing.sharing_measure import Finding, SharingMeasure
-from mtl.drawing.figure_file import save_figure
+from mtl.drawing.figure_file import panels, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,26 +51,18 @@ def _write_csv(findings: Sequence[Finding], path: Path) -> None:
 
 
 def _draw(measure: type[SharingMeasure], findings: Sequence[Finding], path: Path) -> bool:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     pairs: list[Pair] = list(dict.fromkeys((one.source, one.target) for one in findings))
     shown = pairs[:MOST_PANELS]
-    columns = min(3, len(shown))
-    lines = -(-len(shown) // columns)
     levels = len({one.level for one in findings})
     high = max(2.8, 0.16 * levels + 1.2) if findings[0].step is not None else 2.8
-    figure = Figure(figsize=(4.4 * columns, high * lines + 0.9), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for panel, pair in zip(panels, shown, strict=False):
+    figure, axes = panels(len(shown), 3, 4.4, high, above=0.9)
+    for panel, pair in zip(axes, shown, strict=True):
         own = [one for one in findings if (one.source, one.target) == pair]
         panel.set_title(f"{pair[0]} {'and' if measure.symmetric else 'to'} {pair[1]}", fontsize=9)
         (_heat_map if own[0].step is not None else _lines)(panel, measure, own)
-    for panel in panels[len(shown) :]:
-        panel.set_axis_off()
     more = f" {len(pairs) - MOST_PANELS} more pairs are in the CSV." if len(pairs) > MOST_PANELS else ""
-    figure.suptitle(measure.__name__ + "\n" + "\n".join(wrap(measure.blind + more, 42 * columns)), fontsize=8)
+    lines = wrap(measure.blind + more, 42 * min(3, len(shown)))
+    figure.suptitle("\n".join([measure.__name__, *lines]), fontsize=8)
     return save_figure(figure, path)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from mtl.distributed.ranks import num_ranks, sum_over_ranks
+from mtl.distributed.ranks import mean_over_ranks
 from mtl.drawing.figure_file import not_costing
 from mtl.drawing.rate_range import draw_rate_range
 from mtl.errors import check_least
@@ -69,7 +69,7 @@ class LearningRateRange(Callback):
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         assert isinstance(loss, Tensor)
-        mean = sum_over_ranks(loss.detach().float()) / num_ranks()
+        mean = mean_over_ranks(loss.float())
         self.rates.append(self.rate(max(0, trainer.global_step - 1)))
         self.losses.append(float(mean) * trainer.accumulate_grad_batches)
         smooth = smoothed(self.losses)

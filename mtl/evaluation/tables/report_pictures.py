@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mtl.drawing.figure_file import write_figure
 from mtl.evaluation.tables.delta_m import Metric
+from mtl.evaluation.tables.hypervolume import non_dominated
 from mtl.evaluation.tables.report import Report, Row
 
 if TYPE_CHECKING:
@@ -82,13 +83,9 @@ def pareto_front(points: Points, signs: tuple[int, int]) -> list[str]:
         points: of every row.
         signs: 1 where more is better, -1 where less is.
     """
-    scored = {name: (signs[0] * x, signs[1] * y) for name, (x, y) in points.items()}
-    front = [
-        name
-        for name, own in scored.items()
-        if not any(other != own and other[0] >= own[0] and other[1] >= own[1] for other in scored.values())
-    ]
-    return sorted(front, key=lambda name: points[name])
+    losses = {name: (-signs[0] * x, -signs[1] * y) for name, (x, y) in points.items()}
+    front = non_dominated(list(losses.values()))
+    return sorted((name for name, own in losses.items() if own in front), key=lambda name: points[name])
 
 
 def _draw_panel(

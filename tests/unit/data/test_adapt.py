@@ -34,7 +34,9 @@ def adapted(rank: int, fails: bool) -> dict[str, Tensor] | str:
         yield torch.tensor([3.0, 6.0] if not fails else [0.0])  # of another length
 
     prepare = TableInput(InputSpec("row", "table", 2))
-    stand_in: Any = SimpleNamespace(is_global_zero=rank == 0, strategy=SimpleNamespace(broadcast=broadcast))
+    stand_in: Any = SimpleNamespace(
+        world_size=2, is_global_zero=rank == 0, strategy=SimpleNamespace(broadcast=broadcast)
+    )
     try:
         adapt_inputs(SimpleNamespace(training_values=values), {"row": prepare}, stand_in)  # type: ignore[arg-type]
     except RuntimeError as error:

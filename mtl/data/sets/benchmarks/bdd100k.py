@@ -17,6 +17,7 @@ from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.map_files import MapFiles
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import find_pictures
+from mtl.data.sets.benchmarks.count_check import check_count
 from mtl.task import Task
 
 VEHICLES = {"car": "vehicle", "bus": "vehicle", "truck": "vehicle", "train": "vehicle"}
@@ -67,11 +68,8 @@ class BDD100K(FolderDataModule):
     def names(self) -> list[str]:
         for split, count in _COUNTS.items():
             found = find_pictures(self.root / "images" / split)
-            if self.check and len(found) != count:
-                raise ValueError(
-                    f"{str(self.root / 'images' / split)!r} has {len(found)} pictures; the benchmark has {count}, so "
-                    "results would not compare. Copy it again, or set `check: false`."
-                )
+            if self.check:
+                check_count(f"{str(self.root / 'images' / split)!r} has", len(found), count)
             self._pictures |= {f"{split}/{name}": path for name, path in found.items()}
         return list(self._pictures)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mtl.data.image_size import checked_size
 from mtl.data.labelled_pictures import LabelledPictures
 from mtl.data.module import JointDataModule
+from mtl.data.sets.benchmarks.count_check import check_count
 from mtl.errors import did_you_mean
 from mtl.task import Task
 
@@ -76,11 +77,8 @@ class CelebA(JointDataModule):
         columns = [ATTRIBUTES.index(name) for name in self.attributes]
         for number, split in enumerate(_SPLITS):
             rows = np.flatnonzero(parts == number)
-            if self.check and len(rows) != _COUNTS[number]:
-                raise ValueError(
-                    f"split {split!r} of {str(self.root)!r} has {len(rows)} pictures; the benchmark has "
-                    f"{_COUNTS[number]}, so results would not compare. Copy it again, or set `check: false`."
-                )
+            if self.check:
+                check_count(f"split {split!r} of {str(self.root)!r} has", len(rows), _COUNTS[number])
             chosen = values[rows][:, columns]
             targets: dict[str, NDArray[Any]] = {"attributes": chosen.astype(np.float32)}
             if self.form == "tasks":

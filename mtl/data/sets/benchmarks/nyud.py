@@ -23,6 +23,7 @@ from mtl.data.arrays.array_files import load_array, read_positive, read_vectors
 from mtl.data.image_size import checked_size
 from mtl.data.images import read_image, read_indices
 from mtl.data.module import JointDataModule
+from mtl.data.sets.benchmarks.count_check import check_count
 from mtl.targets.target import IGNORE_INDEX
 from mtl.task import Task
 
@@ -70,11 +71,8 @@ class NYUD(JointDataModule):
         names = listed.read_text("utf-8").split()
         files = NYUDFiles(self.root, names, self.image_size)
         files.refuse_missing(listed)
-        if self.check and len(names) != _COUNTS[split]:
-            raise ValueError(
-                f"{str(listed)!r} names {len(names)} pictures; the benchmark has {_COUNTS[split]}, so results would "
-                "not compare. Copy it again, or set `check: false` for other data in this layout."
-            )
+        if self.check:
+            check_count(f"{str(listed)!r} names", len(names), _COUNTS[split])
         size = files.stored_size(0) if names and self.check else _SIZE
         if size != _SIZE:
             raise ValueError(

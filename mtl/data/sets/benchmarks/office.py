@@ -16,6 +16,7 @@ from mtl.data.image_size import checked_size
 from mtl.data.images import SUFFIXES
 from mtl.data.labelled_pictures import LabelledPictures
 from mtl.data.module import JointDataModule
+from mtl.data.sets.benchmarks.count_check import check_count
 from mtl.task import Task
 
 
@@ -68,11 +69,8 @@ class _OfficeDomain(JointDataModule):
             for path in sorted(folder.iterdir())
             if path.suffix.lower() in SUFFIXES
         }
-        if self.count is not None and len(label_of) != self.count:
-            raise ValueError(
-                f"{str(self.folder)!r} has {len(label_of)} pictures; the benchmark has {self.count}, so results would "
-                "not compare. Copy it again, or set `check: false`."
-            )
+        if self.count is not None:
+            check_count(f"{str(self.folder)!r} has", len(label_of), self.count)
         for split, names in draw_splits(list(label_of), self.fractions, self.split_seed).items():
             labels = np.array([label_of[name] for name in names], np.int64)
             paths = [self.folder / name for name in names]

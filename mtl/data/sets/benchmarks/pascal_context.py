@@ -23,6 +23,7 @@ from mtl.batch import Sample
 from mtl.data.images import read_image, read_indices, read_values
 from mtl.data.module import JointDataModule
 from mtl.data.resize import FILL
+from mtl.data.sets.benchmarks.count_check import check_count
 from mtl.functional.thinning import thin
 from mtl.targets.normals import Normals
 from mtl.targets.target import IGNORE_INDEX
@@ -90,11 +91,8 @@ class PASCALContext(JointDataModule):
         names = listed.read_text("utf-8").split()
         files = PASCALContextFiles(self.root, names, self.image_size)
         files.refuse_missing(listed)
-        if self.check and len(names) != _COUNTS[split]:
-            raise ValueError(
-                f"{str(listed)!r} names {len(names)} pictures; the benchmark has {_COUNTS[split]}, so results would "
-                "not compare. Copy it again, or set `check: false` for other data in this layout."
-            )
+        if self.check:
+            check_count(f"{str(listed)!r} names", len(names), _COUNTS[split])
         height, width = files.image(0).shape[-2:] if names and self.check else (0, 0)
         if max(height, width) > _LARGEST:
             raise ValueError(
