@@ -29,7 +29,7 @@ from sklearn.linear_model import Ridge
 
 import mtl.balancing
 from mtl.backbones.table.mlp import TableMLP
-from mtl.balancing.engine.balancer import Balancer
+from mtl.balancing.engine.balancer import Balancer, Place
 from mtl.balancing.equal import Equal
 from mtl.balancing.method import Method
 from mtl.balancing.mgda import MGDA
@@ -45,12 +45,16 @@ from mtl.task import InputSpec, Task
 assert mtl.balancing
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 STEPS, EVERY, BATCH = 300, 25, 512
-METHODS: dict[str, Callable[[], Method]] = {
-    "equal weights": Equal,
-    "uncertainty": Uncertainty,
-    "UPGrad": UPGrad,
-    "PCGrad": PCGrad,
-    "MGDA": MGDA,
+METHODS: dict[str, tuple[Callable[[], Method], Place]] = {
+    "equal weights": (Equal, "features"),
+    "uncertainty": (Uncertainty, "features"),
+    # no pupil has two schools, so at the features gradients never meet: UPGrad and PCGrad are the plain sum there
+    "UPGrad at features": (UPGrad, "features"),
+    "PCGrad at features": (PCGrad, "features"),
+    "MGDA at features": (MGDA, "features"),
+    "UPGrad at parameters": (UPGrad, "parameters"),
+    "PCGrad at parameters": (PCGrad, "parameters"),
+    "MGDA at parameters": (MGDA, "parameters"),
 }
 
 
@@ -145,7 +149,8 @@ def network(data: dict[str, Pupils], method: str) -> tuple[float, float, str]:
     heads = {f"s{k}": head(Task(f"s{k}", "regression")) for k in range(139)}
     # the columns are standardised already
     model = MultiTaskModel(trunk, heads, {"row": TableInput(spec, [0.0] * 27, [1.0] * 27)})
-    balancer = Balancer(METHODS[method](), model.partition())
+    make, at = METHODS[method]
+    balancer = Balancer(make(), model.partition(), at)
     model.junction = balancer.junction
     optimizer = torch.optim.AdamW([*model.parameters(), *balancer.method.parameters()], 3e-3, weight_decay=0.1)
     batches = {name: batch_of(pupils, np.arange(len(pupils.scores))) for name, pupils in data.items()}

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from mtl.balancing.engine.partition import trainable
-from mtl.batch import Batch
+from mtl.batch import Batch, labelled
 from mtl.features import Features
 from mtl.model import MultiTaskModel
 
@@ -130,7 +130,26 @@ def check_cut(model: MultiTaskModel, batch: Batch, at: str) -> Reach:
             "these tasks read no level in common, so that their gradients never meet at the features: "
             f"{', '.join(f'{a} and {b}' for a, b in reach.apart)}. Let their heads read one, or set `at: parameters`."
         )
+    if disjoint := labelled_apart(model, batch):
+        named = _few([f"{a} and {b}" for a, b in disjoint]) + (" (all pairs)" if len(disjoint) == pairs else "")
+        rank_zero_only(_log.warning)(
+            f"no sample of the first batch has labels of both {named}: at the features their gradients never meet, "
+            "every cosine is 0, and a method that resolves conflicts is the plain sum. Set `at: parameters`, where "
+            "tasks with samples of their own meet too."
+        )
     return reach
+
+
+def labelled_apart(model: MultiTaskModel, batch: Batch) -> list[tuple[str, str]]:
+    """Pairs of tasks that both have labels in a batch, and of which no sample has both.
+
+    Args:
+        model: the model; its heads know their tasks.
+        batch: a batch as it trains on.
+    """
+    masks = {name: labelled(batch, head.task) for name, head in model.heads.items()}
+    there = [name for name, mask in masks.items() if mask.any()]
+    return [(a, b) for a, b in combinations(there, 2) if not (masks[a] & masks[b]).any()]
 
 
 def _reached(
