@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -108,6 +109,18 @@ def claim(parent: Path, name: str) -> Path:
             number += 1
         else:
             return folder
+
+
+def remove_claimed(folder: Path) -> None:
+    """Delete what `claim` made, and the folders above it that are empty then: the experiment's and that of all runs.
+
+    Args:
+        folder: of a run that has not begun.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # not empty
+        folder.parent.rmdir()
+        folder.parent.parent.rmdir()
 
 
 def discard(folder: Path, *marks: str) -> None:

@@ -65,4 +65,5 @@ def _between(places: Tensor, edges_B4: Tensor) -> Tensor:
     """Places [B,N,2k] in pixels, no coordinate outside the edges."""
     low_B12, high_B12 = edges_B4.to(places)[:, None].split(2, -1)
     pairs = places.unflatten(-1, (-1, 2))
-    return pairs.maximum(low_B12[:, None]).minimum(high_B12[:, None]).flatten(-2)
+    inside: Tensor = pairs.maximum(low_B12[:, None]).minimum(high_B12[:, None]).flatten(-2)
+    return inside
