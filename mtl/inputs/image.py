@@ -83,8 +83,8 @@ class ImageInput(Input):
         image = batch[self.spec.name]
         if image.ndim != 4:
             raise ValueError(
-                f"input {self.spec.name!r} is {list(image.shape)}; images are [B,C,H,W]. Declare values of another form "
-                "with another kind of input, for example tokens, audio, columns, or your own subclass of Input."
+                f"input {self.spec.name!r} is {list(image.shape)}; images are [B,C,H,W]. Declare values of another "
+                "form with another kind of input, for example tokens, audio, columns, or your own subclass of Input."
             )
         if self.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
