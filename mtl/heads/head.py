@@ -98,8 +98,8 @@ class Head(nn.Module, ABC):
             predictions: what `decode` made of them.
 
         Returns:
-            Shares [B,S,N], each row summing to 1: of S steps (a predicted text and its end), over N rows of the features,
-            0 for rows that are not real.
+            Shares [B,S,N], each row summing to 1: of S steps (a predicted text and its end) over N rows of the
+            features, 0 for rows that are not real.
         """
         return None
 

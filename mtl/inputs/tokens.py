@@ -103,7 +103,7 @@ def as_they_are(spec: InputSpec, batch: Mapping[str, Tensor]) -> dict[str, Tenso
 
 
 def named_steps(spec: InputSpec, batch: Mapping[str, Tensor], index: int) -> list[str]:
-    """The names of all indices of one sample but padding, in order; empty where only the size of the vocabulary is known.
+    """The names of all indices of one sample but padding, in order; empty where a vocabulary has no names.
 
     Args:
         spec: the input.

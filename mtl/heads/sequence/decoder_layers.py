@@ -57,14 +57,13 @@ class DecoderLayer(nn.Module):
             keys_BN: which rows of the memory are real; all where it is None.
         """
         q = self.query(self.norms[1](self._before(values_BSC)))
-        q, k = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in (q, self.memory(memory_BNC).chunk(2, -1)[0])
-        )
+        k, _ = self.memory(memory_BNC).chunk(2, -1)
+        q, k = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k))
         scores_BHSN = q.float() @ k.float().transpose(-1, -2) / q.shape[-1] ** 0.5
         if keys_BN is not None:
             scores_BHSN = scores_BHSN.masked_fill(~keys_BN[:, None, None], -torch.inf)
-        return scores_BHSN.softmax(-1).mean(1)
+        shares_BSN: Tensor = scores_BHSN.softmax(-1).mean(1)
+        return shares_BSN
 
     def _before(self, values_BSC: Tensor) -> Tensor:
         """The values after the attention to the tokens before."""
