@@ -18,7 +18,6 @@ from mtl.backbones.audio.convolutions import AudioConvolutions
 from mtl.backbones.text.bilstm import BiLSTM
 from mtl.batch import collate
 from mtl.data.arrays.array_files import ArrayField, ArrayFiles, read_classes, read_positive, read_vectors
-from mtl.data.folder.class_folders import ClassFolders
 from mtl.data.folder.picture_folder import PictureFolder
 from mtl.data.folder.yolo_folder import YOLOFolder
 from mtl.data.module import JointDataModule
@@ -118,9 +117,9 @@ def yolo(root: Path) -> None:
     read_all(YOLOFolder(**{**_of(YOLOFolder, root), "images": "images"}))
 
 
-def classes(root: Path) -> None:
-    arguments: Any = {"images": "images", "image_size": (SIDE, SIDE)}
-    read_all(ClassFolders(root=str(root), **ClassFolders.read_arguments(root=str(root), **arguments), **arguments))
+def yolo_by_its_names(root: Path) -> None:
+    arguments: Any = {"root": str(root), "images": "images", "image_size": (SIDE, SIDE)}
+    read_all(YOLOFolder(**{**arguments, **YOLOFolder.read_arguments(**arguments)}))
 
 
 @cache
@@ -155,7 +154,7 @@ def _example(cls: Any) -> Callable[[Path], None]:
 
 OTHERS: dict[str, tuple[str, Callable[[Path], None], Callable[[Path], None], bool]] = {
     "YOLO txt": ("labels/train1.txt", _example(YOLOFolder), yolo, False),
-    "YOLO data.yaml": ("data.yaml", _example(YOLOFolder), yolo, False),
+    "YOLO data.yaml": ("data.yaml", _example(YOLOFolder), yolo_by_its_names, False),
     "mask PNG": ("masks/train1.png", make_masks, masks, True),
     "NumPy labels": ("label/1.npy", make_arrays, arrays, True),
     "NumPy depth": ("depth/1.npy", make_arrays, arrays, True),

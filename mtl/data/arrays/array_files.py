@@ -97,9 +97,7 @@ class ArrayFiles(Dataset[Sample]):
         # pixels that were interpolated may be a little outside 0..1; bytes would become white
         low, high = float(pixels.min()), float(pixels.max())
         if not (low > -1 and high < 2):
-            raise ValueError(
-                f"{str(path)!r} has values {low:g} to {high:g}; a picture has 0 to 1, all of them numbers."
-            )
+            raise ValueError(f"{str(path)!r} has values {low:g} to {high:g}; a picture has 0 to 1, and no NaN.")
         return pixels
 
 
