@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mtl.config.yaml_lines import ConfigError
 from mtl.data.folder.yolo_folder import YOLOFolder
 
 
@@ -26,8 +27,9 @@ def test_names_come_from_the_file(root: Path) -> None:
 @pytest.mark.parametrize("text", ["names: [cat", "names: {0: cat", "\tnames: [cat, dog]"])
 def test_a_file_that_is_no_yaml_is_refused(root: Path, text: str) -> None:
     (root / "data.yaml").write_text(text)
-    with pytest.raises(ValueError, match=r"data\.yaml"):
+    with pytest.raises(ConfigError, match="not valid YAML") as raised:
         data(root)
+    assert "data.yaml" in str(raised.value.origin)  # which the command line prints below the message
 
 
 def test_files_of_other_tools_are_left_alone(root: Path) -> None:
