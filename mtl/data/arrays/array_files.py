@@ -110,7 +110,8 @@ def read_classes(array: NDArray[np.generic]) -> Tensor:
     Raises:
         ValueError: for a number that is not whole.
     """
-    if not (array == np.round(array)).all():  # nor is NaN
+    numbers = array.astype(np.float64)
+    if not (numbers == np.round(numbers)).all():  # nor is NaN
         raise ValueError("it has numbers that are not whole, so they are no classes")
     labels = torch.from_numpy(array.astype(np.int64))
     return torch.where(labels < 0, IGNORE_INDEX, labels)
