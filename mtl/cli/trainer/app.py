@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressB
 from lightning.pytorch.loggers import Logger
 
 from mtl.backbones.pretrained import without_pretrained
+from mtl.callbacks.checkpoints.resumed_record import ResumedRecord
 from mtl.callbacks.checkpoints.stop_signals import TrainingStopped
 from mtl.callbacks.defaults import default_callbacks
 from mtl.callbacks.distributed.strategies import refuse_strategy
@@ -39,7 +40,7 @@ from mtl.drawing.figure_file import also_in
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_io import AtomicCheckpointIO
 from mtl.runs.metrics_csv import MetricsCSV
-from mtl.runs.record import add_record, write_record
+from mtl.runs.record import write_record
 from mtl.runs.resume import RunLock, refuse_used, resume_point
 from mtl.runs.run_folder import earlier_attempt, make_run_folder, rank, remove_claimed, started_from_outside
 
@@ -204,8 +205,6 @@ class Run:
         if self.line.resume is None:  # torchrun or SLURM has started the same command again
             chosen = self.settings.expanded.checkpoint.dirpath
             self.checkpoint = resume_point(folder, Path(chosen) if chosen else None)
-        if rank() == 0:
-            add_record(folder, self.settings.text(), self.arguments)
         return folder
 
     def _make_trainer(self) -> Trainer:
@@ -234,8 +233,10 @@ class Run:
 
     def _callbacks(self, options: Mapping[str, Any]) -> list[Callback]:
         callbacks: list[Callback] = _listed(options["callbacks"])
+        resumed = self.continues and rank() == 0
+        record = [ResumedRecord(self.run_dir, self.settings.text(), self.arguments)] if resumed else []
         if options["barebones"]:
-            return callbacks
+            return [*callbacks, *record]
         switches = (
             (ProgressBar, options["enable_progress_bar"]),
             (ModelSummary, options["enable_model_summary"]),
@@ -251,7 +252,7 @@ class Run:
         if self.line.command == "fit":
             limit = options["limit_val_batches"]
             check_monitors(found, len(callbacks), self.model, limit, self.settings.merged)
-        return found
+        return [*found, *record]
 
     def _test_best(self) -> None:
         if not self.config.test_after_fit or self.config.trainer.fast_dev_run or self.trainer.interrupted:
