@@ -99,7 +99,10 @@ def claim(parent: Path, name: str) -> Path:
         parent: where to create it.
         name: the name wanted; the folder may be called `<name>-2`.
     """
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except (NotADirectoryError, FileExistsError) as error:
+        raise ValueError(f"{str(error.filename)!r} is to be a folder of runs, and a file is in its place.") from error
     number = 1
     while True:
         folder = parent / (name if number == 1 else f"{name}-{number}")

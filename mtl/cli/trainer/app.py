@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressB
 from lightning.pytorch.loggers import Logger
 
 from mtl.backbones.pretrained import without_pretrained
+from mtl.callbacks.checkpoints.resumed_optimizer import ResumedOptimizer
 from mtl.callbacks.checkpoints.resumed_record import ResumedRecord
 from mtl.callbacks.checkpoints.stop_signals import TrainingStopped
 from mtl.callbacks.defaults import default_callbacks
@@ -234,7 +235,11 @@ class Run:
     def _callbacks(self, options: Mapping[str, Any]) -> list[Callback]:
         callbacks: list[Callback] = _listed(options["callbacks"])
         resumed = self.continues and rank() == 0
-        record = [ResumedRecord(self.run_dir, self.settings.text(), self.arguments)] if resumed else []
+        record: list[Callback] = []
+        if self.checkpoint is not None and self.line.command == "fit":
+            record.append(ResumedOptimizer())
+        if resumed:
+            record.append(ResumedRecord(self.run_dir, self.settings.text(), self.arguments))
         if options["barebones"]:
             return [*callbacks, *record]
         switches = (

@@ -18,6 +18,8 @@ from mtl.batch import Sample
 from mtl.targets.target import IGNORE_INDEX
 from mtl.task import Task
 
+_MOST_CLASSES = 2**31
+
 
 @dataclass(frozen=True)
 class ArrayField:
@@ -111,8 +113,8 @@ def read_classes(array: NDArray[np.generic]) -> Tensor:
         ValueError: for a number that is not whole.
     """
     numbers = array.astype(np.float64)
-    if not (numbers == np.round(numbers)).all():  # nor is NaN
-        raise ValueError("it has numbers that are not whole, so they are no classes")
+    if not ((numbers == np.round(numbers)) & (np.abs(numbers) < _MOST_CLASSES)).all():  # nor is NaN
+        raise ValueError("it has numbers that are not whole, or far too large, so they are no classes")
     labels = torch.from_numpy(array.astype(np.int64))
     return torch.where(labels < 0, IGNORE_INDEX, labels)
 
