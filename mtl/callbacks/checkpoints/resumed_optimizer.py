@@ -51,9 +51,12 @@ def _settings(group: Group) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in group.items():
         number = value.item() if isinstance(value, torch.Tensor) and value.ndim == 0 else value
-        several = isinstance(number, tuple | list) and all(isinstance(one, float | int) for one in number)
-        if name not in ("params", "lr", "initial_lr") and (several or type(number) in (int, float)):
-            found[name] = tuple(number) if several else number
+        if name in ("params", "lr", "initial_lr"):
+            continue
+        if type(number) in (int, float):
+            found[name] = number
+        elif isinstance(number, tuple | list) and all(isinstance(one, float | int) for one in number):
+            found[name] = tuple(number)
     peak = group.get("initial_lr", group["lr"])
     return {**found, "lr": peak.item() if isinstance(peak, torch.Tensor) else peak}
 
