@@ -11,16 +11,45 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from mtl.features import MASK
 from mtl.inputs.input import input_kind
 from mtl.targets.target import IGNORE_INDEX, Sample, target_of
 from mtl.task import IMAGE, PRESENT, Inputs, InputSpec, Task
 
-__all__ = ["IGNORE_INDEX", "LABELLED", "PRESENT", "Batch", "Sample", "collate", "labelled", "labelled_tasks"]
+__all__ = [
+    "IGNORE_INDEX", "LABELLED", "PRESENT", "Batch", "Sample", "check_keys", "collate", "labelled", "labelled_tasks"
+]  # fmt: skip
 
 Batch = dict[str, Tensor]
+ABOUT_SAMPLES = ("image_id", "sample_id", "orig_size", "to_original", "labelled")  # keys of no input and no task
 LABELLED = "labelled"  # batch key of the names of the tasks that some sample has a label of; stays on the host
+
+
+def check_keys(tasks: Mapping[str, Task], inputs: Inputs) -> None:
+    """Refuse tasks and inputs that would share a key of the batch, of which the last one written stays.
+
+    Args:
+        tasks: every task, by name.
+        inputs: every input, by name.
+
+    Raises:
+        ValueError: naming the two, for a name that a batch has itself, and for one that torch's containers have.
+    """
+    owners = dict.fromkeys(ABOUT_SAMPLES, "every batch")
+    for name, spec in inputs.items():
+        for key in {name, name + MASK, *((spec.present_field,) if spec.optional else ())}:
+            if key in owners:
+                raise ValueError(f"input {name!r} needs the key {key!r}, which {owners[key]} has; rename it.")
+            owners[key] = f"input {name!r}"
+    for name, task in tasks.items():
+        if hasattr(nn.ModuleDict, name) or name == "training":
+            raise ValueError(f"a task cannot be named {name!r}: torch.nn.ModuleDict uses that word itself.")
+        for key in dict.fromkeys((*target_of(task).fields, task.labelled_field)):
+            if key in owners:
+                raise ValueError(f"task {name!r} needs the key {key!r}, which {owners[key]} has; rename the task.")
+            owners[key] = f"task {name!r}"
 
 
 def collate(samples: Sequence[Sample], tasks: Mapping[str, Task], inputs: Inputs = IMAGE) -> Batch:

@@ -15,7 +15,7 @@ from mtl.architectures.parts.first_predictions import FIRST, FirstPredictions
 from mtl.backbones.backbone import Backbone
 from mtl.balancing.engine.junction import Junction
 from mtl.balancing.engine.partition import Partition, partition
-from mtl.batch import PRESENT, Batch
+from mtl.batch import PRESENT, Batch, check_keys
 from mtl.features import Features, zero_padding
 from mtl.heads.head import Head, Outputs
 from mtl.inputs.image import ImageInput
@@ -65,11 +65,11 @@ class MultiTaskModel(nn.Module):
                 raise ValueError(
                     f"{type(head).__name__} has monitor = {monitor!r}; expected a metric's name and 'max' or 'min'."
                 )
-            if hasattr(nn.ModuleDict, name):
-                raise ValueError(f"a task cannot be named {name!r}: torch.nn.ModuleDict uses that word itself.")
         for name, ready in (inputs or {}).items():
             if ready.spec.name != name:
                 raise ValueError(f"input {ready.spec.name!r} stands under the key {name!r}; give it that name.")
+        specs = {name: ready.spec for name, ready in inputs.items()} if inputs else IMAGE
+        check_keys({name: head.task for name, head in heads.items()}, specs)
         self.inputs = nn.ModuleDict(inputs or {name: input_kind(spec)(spec) for name, spec in IMAGE.items()})
         self.trunk = trunk if isinstance(trunk, Architecture) else HardSharing(trunk, list(heads))
         self.heads = nn.ModuleDict(heads)

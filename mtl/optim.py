@@ -120,11 +120,22 @@ class Optim:
         for factor, group in zip(factors, optimizer.param_groups, strict=True):
             # not in place: a learning rate that is a tensor is one and the same in all groups
             group["lr"] = group["lr"] * factor
+        self._warn_where_nothing_learns(optimizer, steps)
         if self.fused:
             _fuse(optimizer)
         if self.scheduler is not None:
             return optimizer, self._make_scheduler(self.scheduler, optimizer)
         return optimizer, _Schedule(optimizer, lambda step: self.factor(step, steps))
+
+    def _warn_where_nothing_learns(self, optimizer: Optimizer, steps: int | None) -> None:
+        if not any(bool(group["lr"] != 0) for group in optimizer.param_groups):
+            _log.warning("the learning rate is 0: this run trains nothing. Set the lr of optim.optimizer.")
+        elif self.scheduler is None and steps and self.warmup_steps >= max(steps, 1):
+            _log.warning(
+                "optim.warmup_steps=%g is no less than the %d steps of this run, so the learning rate reaches at most "
+                "%.2g of what is set. Set fewer, or a share of all steps below 1.",
+                self.warmup_steps, steps, self.factor(steps - 1, steps),
+            )  # fmt: skip
 
     @staticmethod
     def _make_scheduler(make: SchedulerCallable, optimizer: Optimizer) -> LRScheduler:

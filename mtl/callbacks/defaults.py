@@ -11,6 +11,7 @@ from mtl.callbacks.balancing.telemetry import BalancingTelemetry, looks_at_gradi
 from mtl.callbacks.checkpoints.step_seeds import StepSeeds
 from mtl.callbacks.finetuning.learning_parameters import LearningParameters
 from mtl.callbacks.pictures.alignments import Alignments
+from mtl.callbacks.pictures.attention import AttentionPictures
 from mtl.callbacks.pictures.box_pictures import BoxPictures
 from mtl.callbacks.pictures.curves import Curves
 from mtl.callbacks.pictures.evaluation_pictures import EvaluationPictures
@@ -53,6 +54,7 @@ def default_callbacks(run_dir: Path, given: Iterable[Callback] = ()) -> list[Cal
         EvaluationPictures(pictures),
         TextExamples(pictures),
         Alignments(pictures),
+        AttentionPictures(pictures),
         Curves(pictures / "curves.png"),
         Results(run_dir),
     ]

@@ -1,4 +1,4 @@
-"""`python -m mtl predict`: pictures, rows of a table, sentences or recordings through a trained model."""
+"""`python -m mtl predict`: pictures, rows of a table, sentences, recordings or own samples through a trained model."""
 
 import argparse
 from pathlib import Path
@@ -11,12 +11,13 @@ from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.table.module import TableDataModule
-from mtl.evaluation.build import build_data
+from mtl.evaluation.build import build_data, build_data_of_run
 from mtl.evaluation.device import chosen_device
 from mtl.evaluation.load import as_in_training, load_checkpoint
 from mtl.evaluation.predictions.picture_sources import list_pictures
 from mtl.evaluation.predictions.predict_audio import predict_audio
 from mtl.evaluation.predictions.predict_folder import predict_folder
+from mtl.evaluation.predictions.predict_split import SPLITS, predict_split
 from mtl.evaluation.predictions.predict_table import predict_table
 from mtl.evaluation.predictions.predict_text import predict_text
 from mtl.evaluation.predictions.predictor import channels_of_pictures, predictor_of
@@ -40,11 +41,11 @@ def predict(arguments: list[str]) -> None:
         raise ConfigError(
             "`predict` needs a trained model: --run runs/<experiment>/<name>, --ckpt_path FILE, or --model FILE.onnx."
         )
-    other = options.model is None and (options.table or options.text or options.audio)
+    other = options.model is None and (options.table or options.text or options.audio or options.split)
     if options.images is None and not other:
         raise ConfigError(
             "`predict` needs --images FOLDER; a run of a table takes --table FILE, a run of sentences --text FILE, "
-            "and a run of recordings --audio FOLDER."
+            "a run of recordings --audio FOLDER, and any run --split test for the samples of its own data."
         )
     images = list_pictures(options.images or [])
     if options.model is not None:
@@ -61,6 +62,9 @@ def predict(arguments: list[str]) -> None:
         return
     if options.audio is not None:
         _predict_audio(options, checkpoint, run)
+        return
+    if options.split is not None:
+        _predict_split(options, checkpoint, run)
         return
     model = _model(checkpoint, options.device)
     channels_of_pictures(model.model)  # a model of something else is refused before its size is asked for
@@ -153,6 +157,16 @@ def _predict_audio(options: argparse.Namespace, checkpoint: Path, run: Path) -> 
     Console(highlight=False).print(text, soft_wrap=True)
 
 
+def _predict_split(options: argparse.Namespace, checkpoint: Path, run: Path) -> None:
+    if not (run / "config.yaml").is_file():
+        raise ConfigError(f"no config.yaml in {str(run)!r} says which data the run learned from; give --run.")
+    data = build_data_of_run(read_config([run / "config.yaml"]))
+    output = options.output or (run / "predictions" if options.run else Path("predictions")) / options.split
+    model = _model(checkpoint, options.device)
+    found = predict_split(model, data, options.split, output, options.score_threshold, options.batch_size)
+    Console(highlight=False).print(f"{found['samples']} {options.split} samples: {output}", soft_wrap=True)
+
+
 def _model(checkpoint: Path, device: str | None) -> MultiTaskLightningModule:
     chosen = chosen_device(device)  # before the checkpoint is read, which takes its time
     return load_checkpoint(checkpoint).to(chosen)
@@ -173,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--table", type=Path, help="CSV with the input columns")
     source.add_argument("--text", type=Path, help="file with one sentence a line")
     source.add_argument("--audio", type=Path, help="folder of recordings (WAV, FLAC, Ogg), or one recording")
+    source.add_argument("--split", choices=SPLITS, help="samples of the run's own data, of any input kind")
     parser.add_argument("--output", type=Path, help="folder to write to [RUN/predictions]")
     parser.add_argument(
         "--score", "--score_threshold", dest="score_threshold", type=float, default=0.3, metavar="S",

@@ -5,6 +5,7 @@ may be text, and what is a path. The values are walked, not the places where the
 an anchor, a merge, a flag or a default.
 """
 
+import inspect
 import typing
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,9 @@ class _Walk:
             annotation = known[key][0] if key in names else Any
             if not is_of_user(cls):
                 refuse_outside(here, value, Place(annotation).path, self.config.origin(here))
+            if value is None and key in names and not self.parsed and not _takes_null(cls, key, annotation):
+                must = f"must be {describe(annotation)}; found null, or nothing"
+                raise self.error(here, f"`{dotted(here)}` {must}. Leave the line out for the default.")
             self.value(value, annotation, here, depth)
         for name in names:
             if known[name][1] and (name not in values or (values[name] is None and not _may_be_none(known[name][0]))):
@@ -196,6 +200,18 @@ class _Walk:
 
 def _may_be_none(annotation: Any) -> bool:
     return annotation in (Any, None, object) or type(None) in typing.get_args(annotation)
+
+
+def _takes_null(cls: type, name: str, annotation: Any) -> bool:
+    """Whether a setting may be null: others reach a comparison with a number, which says nothing of the setting."""
+    if Place(annotation).plain.isdisjoint((bool, int, float, str)) or _may_be_none(annotation):
+        return True
+    for parent in inspect.getmro(cls):
+        init = vars(parent).get("__init__")
+        found = inspect.signature(init).parameters.get(name) if inspect.isfunction(init) else None
+        if found is not None:
+            return found.default in (None, found.empty)
+    return True
 
 
 def _names(section: Any) -> list[str]:

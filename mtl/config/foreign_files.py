@@ -79,6 +79,8 @@ def own_folder(root: Path) -> None:
         UnsafeFile: naming the first link that leads out, file with a second name, or device.
     """
     inside = os.path.realpath(root)
+    if os.path.exists(inside) and not os.path.isdir(inside):
+        raise UnsafeFile(f"{str(root)!r} is a file; give a folder to write to.")
     for path, found in _entries(inside):
         shown = os.path.join(root, os.path.relpath(path, inside))
         if stat.S_ISLNK(found.st_mode):

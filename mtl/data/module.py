@@ -16,7 +16,7 @@ from lightning.pytorch import LightningDataModule
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from mtl.batch import Batch, Sample, collate
+from mtl.batch import Batch, Sample, check_keys, collate
 from mtl.data.adapt import adapt_inputs
 from mtl.data.augment.augment import COLOR, Augment
 from mtl.data.augment.color import apply_color
@@ -82,6 +82,7 @@ class JointDataModule(LightningDataModule, ABC):
                 raise ValueError(f"task {task.name!r} stands under the key {name!r}; give it that name.")
             target_of(task)  # an unknown kind is an error before anything is read
         check_balance(balance, tasks)
+        check_keys(tasks, self.inputs)
         for name in balance or {}:
             refuse_without_classes(tasks[name], "balance")
         self.balance = balance

@@ -39,8 +39,10 @@ def predict(session: Any, about: dict[str, Any], picture: Image.Image) -> dict[s
         own = {n[len(task) + 1 :]: v[0] for n, v in zip(names, values, strict=True) if n.startswith(f"{task}_")}
         if "boxes" in own:
             keep = own["scores"] >= SCORE
-            boxes = own["boxes"][keep] * np.tile(scale, 2) + np.tile(offset, 2)
-            rows = zip(boxes.round(2).tolist(), own["scores"][keep].tolist(), own["labels"][keep].tolist(), strict=True)
+            boxes = (own["boxes"][keep] * np.tile(scale, 2) + np.tile(offset, 2)).clip(0, np.tile(picture.size, 2))
+            real = (boxes[:, 2:] > boxes[:, :2]).all(1)
+            columns = (boxes.round(2), own["scores"][keep], own["labels"][keep])
+            rows = zip(*(column[real].tolist() for column in columns), strict=True)
             found[task] = [{"class": what["classes"][k], "score": round(s, 4), "box": box} for box, s, k in rows]
         elif "labels" in own and own["labels"].ndim == 0:
             found[task] = {"class": what["classes"][int(own["labels"])], "score": round(float(own["scores"]), 4)}

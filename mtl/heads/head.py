@@ -29,6 +29,7 @@ class Head(nn.Module, ABC):
     # of m, or 1 / (1 + m) for "min"; a "min" metric stands in `lower_is_better` of the metric set too
     monitor: tuple[str, str]
     wants_class_counts: bool = False  # whether `take_class_counts` is to be called before training
+    attends: bool = False  # whether `attention` says what a prediction looked at
     exportable: bool = True  # whether `decode` is one graph; a search step by step has no graph
 
     def __init__(self, task: Task, features: FeatureSpec) -> None:
@@ -86,6 +87,19 @@ class Head(nn.Module, ABC):
             outputs: result of `forward`.
             teacher: outputs of a trained head of this class for the same samples.
             temperature: softens classes, above 0.
+        """
+        return None
+
+    def attention(self, outputs: Outputs, predictions: Predictions) -> Tensor | None:
+        """What every step of a predicted sequence looked at, for pictures; None for a head that looks at no rows.
+
+        Args:
+            outputs: result of `forward`, in evaluation mode.
+            predictions: what `decode` made of them.
+
+        Returns:
+            Shares [B,S,N], each row summing to 1: of S steps (a predicted text and its end) over N rows of the
+            features, 0 for rows that are not real.
         """
         return None
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtl.features import MASK
 from mtl.inputs.input import Input
-from mtl.inputs.tokens import PADDING, UNKNOWN, as_they_are, check_indices, mask_of_lengths
+from mtl.inputs.tokens import PADDING, UNKNOWN, as_they_are, check_indices, mask_of_lengths, named_steps
 from mtl.task import InputSpec
 
 MOST_LETTERS = 32  # of a longer word, the first ones are read
@@ -56,6 +56,9 @@ class CharactersInput(Input):
             return torch.tensor([row + [PADDING] * (longest - len(row)) for row in rows])
 
         return read
+
+    def step_names(self, batch: Mapping[str, Tensor], index: int) -> list[str]:
+        return named_steps(self.spec, batch, index)
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return as_they_are(self.spec, batch)

@@ -81,6 +81,11 @@ class ImageInput(Input):
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         image = batch[self.spec.name]
+        if image.ndim != 4:
+            raise ValueError(
+                f"input {self.spec.name!r} is {list(image.shape)}; images are [B,C,H,W]. Declare values of another "
+                "form with another kind of input, for example tokens, audio, columns, or your own subclass of Input."
+            )
         if self.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
         if image.dtype == torch.uint8:

@@ -74,6 +74,15 @@ class Input(nn.Module, ABC):
         """
         raise ValueError(f"input {spec.name!r} of kind {cls.kind!r} is not made of text.")
 
+    def step_names(self, batch: Mapping[str, Tensor], index: int) -> list[str]:
+        """The name of every real step of one sample, for pictures; empty for kinds without a vocabulary.
+
+        Args:
+            batch: a batch.
+            index: which sample.
+        """
+        return []
+
     @staticmethod
     def require_names(spec: InputSpec) -> None:
         """Refuse a vocabulary of which only the size is known.

@@ -55,6 +55,9 @@ class TokensInput(Input):
 
         return read
 
+    def step_names(self, batch: Mapping[str, Tensor], index: int) -> list[str]:
+        return named_steps(self.spec, batch, index)
+
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return as_they_are(self.spec, batch)
 
@@ -97,6 +100,19 @@ def as_they_are(spec: InputSpec, batch: Mapping[str, Tensor]) -> dict[str, Tenso
     """
     mask = spec.name + MASK
     return {spec.name: batch[spec.name]} | ({mask: batch[mask]} if mask in batch else {})
+
+
+def named_steps(spec: InputSpec, batch: Mapping[str, Tensor], index: int) -> list[str]:
+    """The names of all indices of one sample but padding, in order; empty where a vocabulary has no names.
+
+    Args:
+        spec: the input.
+        batch: a batch.
+        index: which sample.
+    """
+    if not spec.names:
+        return []
+    return [spec.names[number] for number in batch[spec.name][index].flatten().tolist() if number != PADDING]
 
 
 _DIGIT = re.compile(r"\d")

@@ -23,6 +23,7 @@ from mtl.batch import Batch, labelled
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.targets.detection import PADDING_LABEL, ignored
 from mtl.targets.overlay import boxes_to_original
+from mtl.targets.picture_edges import boxes_inside
 from mtl.task import Task
 
 _OF_DETECTIONS = ("detections", "detection_labels", "detection_counts")
@@ -149,6 +150,8 @@ class DetectionMAP(Metric):
 class DetectionMetrics(TaskMetrics):
     """`map`, `map50`, `map75`, `recall100`, on request `map/<class>` and `map50/<class>`; in pixels of the files.
 
+    Detections are cut at the edge of the picture, as `predict` cuts them.
+
     Args:
         task: a task of kind `detection`.
         max_detections: most boxes that the head returns for an image; all of them count, where they are more than 100.
@@ -159,6 +162,7 @@ class DetectionMetrics(TaskMetrics):
         self.average_precision = DetectionMAP(task.num_classes, max(100, max_detections))
 
     def update(self, predictions: Predictions, batch: Batch) -> None:
+        predictions = boxes_inside(predictions, batch)
         found, truth = predictions["boxes"], batch[self.task.name]
         if "to_original" in batch:
             found = boxes_to_original(found, batch["to_original"])

@@ -11,13 +11,15 @@ from torch import Tensor
 from mtl.batch import Batch, labelled
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.metrics.totals import Totals
+from mtl.targets.picture_edges import points_inside
 from mtl.task import Task
 
 
 class KeypointMetrics(TaskMetrics):
     """`pck` (share of the points that are found), `error_px` (mean distance), and `pck/<point>` on request.
 
-    `pck` leaves out pictures whose annotated points have no extent, such as a single one.
+    `pck` leaves out pictures whose annotated points have no extent, such as a single one. Points outside the picture
+    count at its edge, where `predict` puts them.
 
     Args:
         task: a task of kind `keypoints`.
@@ -34,7 +36,8 @@ class KeypointMetrics(TaskMetrics):
     def update(self, predictions: Predictions, batch: Batch) -> None:
         true_BJ2 = batch[self.task.name].double()
         known_BJ = true_BJ2.isfinite().all(-1) & labelled(batch, self.task)[:, None]
-        error_BJ = (predictions["points"].double() - true_BJ2).norm(dim=-1).masked_fill(~known_BJ, 0)
+        found_BJ2 = points_inside(predictions["points"].double(), batch)
+        error_BJ = (found_BJ2 - true_BJ2).norm(dim=-1).masked_fill(~known_BJ, 0)
         hidden_BJ1 = ~known_BJ[..., None]
         sides_B2 = true_BJ2.masked_fill(hidden_BJ1, -torch.inf).amax(1)
         sides_B2 = sides_B2 - true_BJ2.masked_fill(hidden_BJ1, torch.inf).amin(1)

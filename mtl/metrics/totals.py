@@ -38,12 +38,18 @@ class Totals(Metric):
 
 
 def at_size(values: Tensor, height: int, width: int) -> Tensor:
-    """A map [...,H,W] cut or filled with 0 at its right and lower edge: the last cells may reach over the picture.
+    """A map [...,H,W] cut, or its last pixels repeated, at the right and lower edge: cells may reach over the picture.
 
     Args:
         values: the map.
         height: of the picture.
         width: of the picture.
     """
-    missing = [0, max(0, width - values.shape[-1]), 0, max(0, height - values.shape[-2])]
-    return torch.nn.functional.pad(values[..., :height, :width], missing)
+    values = values[..., :height, :width]
+    if values.shape[-2:] == (height, width):
+        return values
+    rows, columns = (
+        torch.arange(size, device=values.device).clamp(max=there - 1)
+        for size, there in zip((height, width), values.shape[-2:], strict=True)
+    )
+    return values[..., rows, :][..., columns]

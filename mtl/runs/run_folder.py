@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -98,7 +99,10 @@ def claim(parent: Path, name: str) -> Path:
         parent: where to create it.
         name: the name wanted; the folder may be called `<name>-2`.
     """
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except (NotADirectoryError, FileExistsError) as error:
+        raise ValueError(f"{str(error.filename)!r} is to be a folder of runs, and a file is in its place.") from error
     number = 1
     while True:
         folder = parent / (name if number == 1 else f"{name}-{number}")
@@ -108,6 +112,18 @@ def claim(parent: Path, name: str) -> Path:
             number += 1
         else:
             return folder
+
+
+def remove_claimed(folder: Path) -> None:
+    """Delete what `claim` made, and the folders above it that are empty then: the experiment's and that of all runs.
+
+    Args:
+        folder: of a run that has not begun.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # not empty
+        folder.parent.rmdir()
+        folder.parent.parent.rmdir()
 
 
 def discard(folder: Path, *marks: str) -> None:

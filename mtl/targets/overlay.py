@@ -121,16 +121,15 @@ class Points:
     scores: Tensor | None = None
 
     def in_file(self, to_original: Tensor, height: int, width: int) -> "Points":
-        """The points in pixels of the file; what lies in the bars of a letterbox is gone.
+        """The points in pixels of the file; what lies in the bars of a letterbox moves to its edge.
 
         Args:
             to_original: scales and offsets, [4].
             height: of the file's picture.
             width: of the file's picture.
         """
-        points = self.points * to_original.cpu()[:2] + to_original.cpu()[2:]
-        inside = ((points >= 0) & (points <= torch.tensor([width, height]))).all(-1, keepdim=True)
-        return replace(self, points=torch.where(inside, points, torch.nan))
+        points = (self.points * to_original.cpu()[:2] + to_original.cpu()[2:]).clamp(min=0)  # NaN stays NaN
+        return replace(self, points=points.minimum(torch.tensor([width, height])))
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,9 @@ from mtl.heads.whole.classification import ClassificationHead
 from mtl.model import MultiTaskModel
 from mtl.task import Task
 
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+from tests.benchmarks.fuzzing_others import OTHERS
+
 MOST_LINES = 5
 SIDE = 32  # of the network's input, in pixels
 ODD = (
@@ -185,6 +188,7 @@ class Kind:
     run: Callable[[Path], None]
     pictures: bool = False
     slow: bool = False  # a whole run a case
+    make: Callable[[Path], None] | None = None  # what fills an empty folder; VOC and COCO together by default
 
 
 KINDS = {
@@ -199,6 +203,7 @@ KINDS = {
     "TIFF": Kind("images/train2.tif", voc_and_folder, True),
     "GIF": Kind("images/train2.gif", voc_and_folder, True),
     "WebP": Kind("images/train2.webp", voc_and_folder, True),
+    **{name: Kind(file, run, binary, make=make) for name, (file, make, run, binary) in OTHERS.items()},
 }
 
 
@@ -216,6 +221,9 @@ def make_root(folder: Path, kind: Kind) -> Path:
     made, other = folder / "made", folder / "other"
     for place in (made, other):
         place.mkdir()
+    if kind.make is not None:
+        kind.make(made)
+        return made
     VOCFolder.example_args(made)
     COCOFolder.example_args(other)
     (other / "annotations.json").rename(made / "annotations.json")

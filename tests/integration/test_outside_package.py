@@ -56,6 +56,11 @@ def test_it_trains_and_is_tested_by_the_command_line(folder: Path) -> None:
     error, accuracy = (float(re.search(rf"{name} ([\d.]+)", tested)[1]) for name in ("angle_error", " accuracy"))  # type: ignore[index]
     assert error < 8, tested  # 90 degrees by chance
     assert accuracy > 0.8, tested
+    run(folder, "mtl", "predict", "--run", "runs/clouds/first", "--split", "val", "--allow", "clouds")
+    written = json.loads((folder / "runs/clouds/first/predictions/val/predictions.json").read_text())["samples"]
+    right = [row["length"] == row["length_true"] for row in written if "length_true" in row]
+    assert sum(right) > 0.8 * len(right), written[:3]
+    assert all("heading" in row for row in written)
 
 
 @pytest.mark.slow

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torchvision import tv_tensors
 
-from mtl.batch import IGNORE_INDEX, LABELLED, collate, labelled, labelled_tasks
+from mtl.batch import IGNORE_INDEX, LABELLED, check_keys, collate, labelled, labelled_tasks
 from mtl.targets.detection import BOXES_MULTIPLE, PADDING_LABEL, box_mask
 from mtl.targets.overlay import boxes_to_original
-from mtl.task import InputSpec, Task
+from mtl.task import IMAGE, InputSpec, Task
 
 BOXES = Task("boxes", "detection", 3)
 SCENE = Task("scene", "classification", 4)
@@ -173,3 +173,27 @@ def test_an_entry_that_nobody_declared_and_that_cannot_be_stacked_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         collate([sample() | first, sample() | second], TASKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("box_labels", "needs the key 'box_labels', which task 'boxes' has"),
+        ("image", "needs the key 'image', which input 'image' has"),
+        ("image_mask", "needs the key 'image_mask', which input 'image' has"),
+        ("image_id", "needs the key 'image_id', which every batch has"),
+        ("orig_size", "every batch"),
+        ("to_original", "every batch"),
+        ("labelled", "every batch"),
+        ("items", "ModuleDict uses that word"),
+        ("training", "ModuleDict uses that word"),
+    ],
+)
+def test_two_owners_of_one_key_are_refused(name: str, why: str) -> None:
+    boxes = Task("boxes", "detection", class_names=("a",))
+    with pytest.raises(ValueError, match=why):
+        check_keys({"boxes": boxes, name: Task(name, "classification", 2)}, IMAGE)
+
+
+def test_names_apart_are_fine() -> None:
+    check_keys({name: Task(name, "classification", 2) for name in ("loss", "score", "present", "light_labels")}, IMAGE)

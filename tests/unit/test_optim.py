@@ -295,3 +295,15 @@ def test_a_scheduler_that_cannot_work_here_is_refused() -> None:
         Optim(scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau).build(model(), 10)
     with pytest.raises(ValueError, match="refuses its settings"):
         Optim(scheduler=torch.optim.lr_scheduler.OneCycleLR).build(model(), 10)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("lr", "warmup", "said"),
+    [(0.0, 0, "learning rate is 0"), (0.1, 100, "at most 0.099"), (0.1, 5, ""), (0.1, 0.5, "")],
+)
+def test_a_run_that_hardly_learns_is_said(
+    lr: float, warmup: float, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    optim = Optim(partial(torch.optim.SGD, lr=lr), warmup_steps=warmup)
+    optim.build(torch.nn.Linear(2, 2), 10)
+    assert said in caplog.text if said else not caplog.records

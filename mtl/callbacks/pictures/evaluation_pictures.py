@@ -19,6 +19,7 @@ from mtl.inputs.image import image_of
 from mtl.metrics.detection_matching import SIZES, ImageBoxes, confusions, curve_of, match_all
 from mtl.runs.metrics_csv import run_folder
 from mtl.targets.detection import PADDING_LABEL, ignored
+from mtl.targets.picture_edges import boxes_inside
 from mtl.targets.target import target_of
 from mtl.task import Task
 
@@ -100,7 +101,7 @@ class EvaluationPictures(Callback):
         self._clear()
 
     def _add_boxes(self, task: Task, found: dict[str, Tensor], batch: Any) -> Tensor:
-        known = labelled(batch, task).cpu()
+        known, found = labelled(batch, task).cpu(), boxes_inside(found, batch)
         values = {key: found[key].detach().float().cpu() for key in ("boxes", "scores", "labels")}
         truths, labels = batch[task.name].float().cpu(), batch[task.labels_field].cpu()
         bad = torch.zeros(len(known))

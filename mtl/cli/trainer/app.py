@@ -4,7 +4,8 @@ import logging
 import os
 import secrets
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressB
 from lightning.pytorch.loggers import Logger
 
 from mtl.backbones.pretrained import without_pretrained
+from mtl.callbacks.checkpoints.resumed_optimizer import ResumedOptimizer
+from mtl.callbacks.checkpoints.resumed_record import ResumedRecord
 from mtl.callbacks.checkpoints.stop_signals import TrainingStopped
 from mtl.callbacks.defaults import default_callbacks
 from mtl.callbacks.distributed.strategies import refuse_strategy
@@ -38,9 +41,9 @@ from mtl.drawing.figure_file import also_in
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_io import AtomicCheckpointIO
 from mtl.runs.metrics_csv import MetricsCSV
-from mtl.runs.record import add_record, write_record
+from mtl.runs.record import write_record
 from mtl.runs.resume import RunLock, refuse_used, resume_point
-from mtl.runs.run_folder import earlier_attempt, make_run_folder, rank, started_from_outside
+from mtl.runs.run_folder import earlier_attempt, make_run_folder, rank, remove_claimed, started_from_outside
 
 _SEEDS = 2**32
 _log = logging.getLogger(__name__)
@@ -61,7 +64,7 @@ class Run:
         ConfigError: for anything wrong in the config or the flags.
     """
 
-    lock: RunLock  # of the first rank
+    lock: RunLock | None = None  # of the first rank
     continues = False  # in the folder of an interrupted run
 
     def __init__(self, line: CommandLine, arguments: Sequence[str]) -> None:
@@ -82,7 +85,8 @@ class Run:
             self.data: JointDataModule = self.built.data
             self.model: MultiTaskLightningModule = self.built.model
             self.run_dir = self._make_run_folder()
-            self.trainer = self._make_trainer()
+            with self._undone():
+                self.trainer = self._make_trainer()
         except _OF_SETTINGS as error:
             first = build.failed[0] if build.failed else error
             if isinstance(first, ConfigError | UnsafeFile):  # it says itself what to do
@@ -176,9 +180,23 @@ class Run:
             name = config.name or f"{command}-{datetime.now():%Y%m%d-%H%M%S}"
             folder = make_run_folder(Path(config.runs_root), config.experiment, name)
         if rank() == 0:
-            self.lock = RunLock(folder)
-            write_record(folder, self.settings.text(), self.arguments)
+            self.run_dir = folder
+            with self._undone():
+                self.lock = RunLock(folder)
+                write_record(folder, self.settings.text(), self.arguments)
         return folder
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """Leave no folder of a run that has never begun."""
+        try:
+            yield
+        except BaseException:
+            # a launcher from outside may start this command again, and has noted the folder
+            if rank() == 0 and not self.continues and not started_from_outside():
+                self.lock = None
+                remove_claimed(self.run_dir)
+            raise
 
     def _continue(self, folder: Path) -> Path:
         """The folder of an interrupted run, taken again."""
@@ -188,8 +206,6 @@ class Run:
         if self.line.resume is None:  # torchrun or SLURM has started the same command again
             chosen = self.settings.expanded.checkpoint.dirpath
             self.checkpoint = resume_point(folder, Path(chosen) if chosen else None)
-        if rank() == 0:
-            add_record(folder, self.settings.text(), self.arguments)
         return folder
 
     def _make_trainer(self) -> Trainer:
@@ -218,8 +234,14 @@ class Run:
 
     def _callbacks(self, options: Mapping[str, Any]) -> list[Callback]:
         callbacks: list[Callback] = _listed(options["callbacks"])
+        resumed = self.continues and rank() == 0
+        record: list[Callback] = []
+        if self.checkpoint is not None and self.line.command == "fit":
+            record.append(ResumedOptimizer())
+        if resumed:
+            record.append(ResumedRecord(self.run_dir, self.settings.text(), self.arguments))
         if options["barebones"]:
-            return callbacks
+            return [*callbacks, *record]
         switches = (
             (ProgressBar, options["enable_progress_bar"]),
             (ModelSummary, options["enable_model_summary"]),
@@ -235,7 +257,7 @@ class Run:
         if self.line.command == "fit":
             limit = options["limit_val_batches"]
             check_monitors(found, len(callbacks), self.model, limit, self.settings.merged)
-        return found
+        return [*found, *record]
 
     def _test_best(self) -> None:
         if not self.config.test_after_fit or self.config.trainer.fast_dev_run or self.trainer.interrupted:

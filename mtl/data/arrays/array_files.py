@@ -18,6 +18,8 @@ from mtl.batch import Sample
 from mtl.targets.target import IGNORE_INDEX
 from mtl.task import Task
 
+_MOST_CLASSES = 2**31
+
 
 @dataclass(frozen=True)
 class ArrayField:
@@ -61,7 +63,7 @@ class ArrayFiles(Dataset[Sample]):
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        pixels = load_array(self.root / "image" / f"{index}.npy")
+        pixels = self._picture(self.root / "image" / f"{index}.npy")
         image = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, 0)
         height, width = image.shape[-2:]
         sample: Sample = {
@@ -73,7 +75,11 @@ class ArrayFiles(Dataset[Sample]):
         }
         for name, field in self.fields.items():
             path = self.root / field.folder / f"{index}.npy"
-            values = field.read(load_array(path))
+            array = load_array(path)
+            try:
+                values = field.read(array)
+            except (ValueError, RuntimeError, IndexError) as error:
+                raise ValueError(f"{str(path)!r} is an array {list(array.shape)}: {error}. Copy it again.") from error
             if values.shape[-2:] != (height, width):
                 raise ValueError(f"{str(path)!r} is {list(values.shape[-2:])}, its picture {[height, width]}.")
             task = self.tasks[name]
@@ -85,13 +91,30 @@ class ArrayFiles(Dataset[Sample]):
             sample[name] = tv_tensors.Mask(values)
         return sample
 
+    @staticmethod
+    def _picture(path: Path) -> NDArray[np.generic]:
+        pixels = load_array(path)
+        if pixels.ndim != 3 or pixels.shape[-1] != 3:
+            raise ValueError(f"{str(path)!r} is {list(pixels.shape)}; a picture is [H,W,3].")
+        # pixels that were interpolated may be a little outside 0..1; bytes would become white
+        low, high = float(pixels.min()), float(pixels.max())
+        if not (low > -1 and high < 2):
+            raise ValueError(f"{str(path)!r} has values {low:g} to {high:g}; a picture has 0 to 1, and no NaN.")
+        return pixels
+
 
 def read_classes(array: NDArray[np.generic]) -> Tensor:
     """Class indices [H,W]; numbers below 0 mean "not annotated".
 
     Args:
         array: [H,W].
+
+    Raises:
+        ValueError: for a number that is not whole.
     """
+    numbers = array.astype(np.float64)
+    if not ((numbers == np.round(numbers)) & (np.abs(numbers) < _MOST_CLASSES)).all():  # nor is NaN
+        raise ValueError("it has numbers that are not whole, or far too large, so they are no classes")
     labels = torch.from_numpy(array.astype(np.int64))
     return torch.where(labels < 0, IGNORE_INDEX, labels)
 
@@ -141,7 +164,14 @@ def load_array(path: Path) -> NDArray[np.generic]:
         ValueError: if it is missing or damaged.
     """
     try:
-        array: NDArray[np.generic] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{str(path)!r} cannot be read as an array: {error}. Copy it again.") from error
+        found = np.load(path, allow_pickle=False)
+    except Exception as error:  # the header is an expression, whose parser raises anything
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{str(path)!r} cannot be read as an array: {why[:200]}. Copy it again.") from error
+    if not isinstance(found, np.ndarray):
+        found.close()
+        raise ValueError(f"{str(path)!r} is an archive of arrays; expected one array.")
+    if found.dtype.kind not in "biuf" or not found.size:
+        raise ValueError(f"{str(path)!r} is an array {list(found.shape)} of {found.dtype}; expected numbers.")
+    array: NDArray[np.generic] = found.astype(found.dtype.newbyteorder("="), copy=False)
     return array

@@ -115,8 +115,12 @@ class YOLOFolder(FolderDataModule):
                 continue
             boxes.append([value * side for value, side in zip(box, (width, height) * 2, strict=True)])
             known = 0 <= index < len(self.checks.box_classes)
-            classes.append(self.checks.box_classes[index] if known else f"class {index}")
+            classes.append(self.checks.box_classes[index] if known else f"class {index}{self._of_names()}")
         return AnnotatedImage(name, path, boxes=np.array(boxes).reshape(-1, 4), classes=classes)
+
+    def _of_names(self) -> str:
+        file = self._described.file
+        return "" if file is None else f" ({file.name} names {len(self._described.names)} classes)"
 
     def read_splits(self, names: list[str]) -> dict[str, list[str]]:
         if self.fractions is None and not (self.root / self.splits).is_dir() and self._described.splits:

@@ -12,7 +12,11 @@ _MOST_SHOWN = 10  # of what was left out, on the screen
 
 
 def write_rows(
-    output: Path, what: str, rows: Sequence[Mapping[str, Any]], skipped: Sequence[Mapping[str, Any]]
+    output: Path,
+    what: str,
+    rows: Sequence[Mapping[str, Any]],
+    skipped: Sequence[Mapping[str, Any]],
+    table: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """Write both files.
 
@@ -21,14 +25,16 @@ def write_rows(
         what: key of the rows in the JSON file, such as `sentences`.
         rows: one for each sample.
         skipped: what was left out, each with its `reason`.
+        table: rows of the CSV, where they are others than those of the JSON.
     """
+    table = rows if table is None else table
     output.mkdir(parents=True, exist_ok=True)
     document = {what: rows, "skipped": skipped}
     (output / "predictions.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
     with (output / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(column for row in rows for column in row)))
+        writer = csv.DictWriter(file, list(dict.fromkeys(column for row in table for column in row)))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(table)
 
 
 def report_skipped(what: str, reasons: Sequence[str]) -> None:

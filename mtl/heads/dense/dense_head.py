@@ -13,6 +13,7 @@ from mtl.features import Features, FeatureSpec
 from mtl.heads.decoders.decoder import Decoder
 from mtl.heads.decoders.fpn import FPNDecoder
 from mtl.heads.head import Head, Outputs
+from mtl.metrics.totals import at_size
 from mtl.task import Task
 
 DecoderFactory = Callable[[FeatureSpec, str, Sequence[str] | None, int], Decoder]
@@ -47,7 +48,7 @@ class DenseHead(Head):
         return {"logits": self.layer(self.decoder(features)).float()}
 
     def at_target(self, outputs: Outputs, target: Tensor) -> Tensor:
-        """The outputs at the size of the target, [B,O,H,W].
+        """The outputs at the size of the target, [B,O,H,W]: those of `at_input`, without what reaches over its edge.
 
         Args:
             outputs: result of `forward`.
@@ -55,7 +56,10 @@ class DenseHead(Head):
         """
         # channels-first: on a CPU, a loss over the channels of full-size maps is 2 to 3 times faster
         logits = outputs["logits"].contiguous()
-        return F.interpolate(logits, size=target.shape[-2:], mode="bilinear")
+        if logits.shape[-2:] == target.shape[-2:]:
+            return logits
+        size = [side * self.decoder.stride for side in logits.shape[-2:]]
+        return at_size(F.interpolate(logits, size=size, mode="bilinear"), *target.shape[-2:])
 
     def at_input(self, outputs: Outputs) -> Tensor:
         """The outputs at the size of the network's input, [B,O,H,W]; the last cells may reach over its edge.

@@ -14,6 +14,7 @@ from mtl.batch import Batch, labelled
 from mtl.features import FeatureSpec
 from mtl.heads.dense.dense_head import DecoderFactory, DenseHead, mean_of_pictures, mean_of_pixels
 from mtl.heads.head import Outputs
+from mtl.metrics.saliency import SaliencyMetrics
 from mtl.metrics.segmentation import SegmentationMetrics
 from mtl.metrics.task_metrics import Predictions
 from mtl.task import Task
@@ -31,6 +32,7 @@ class SegmentationHead(DenseHead):
         class_weights: weight of each class in the loss; 1 by default.
         hard_share: share of each picture's pixels that the loss averages: the ones with the largest cross-entropy.
         dice: weight of the Dice loss beside the cross-entropy.
+        max_f: also measure the maximum F-measure of the second class; for tasks of two classes, such as saliency.
 
     Raises:
         ValueError: if there are not as many weights as classes, or a setting is out of range.
@@ -50,6 +52,7 @@ class SegmentationHead(DenseHead):
         class_weights: list[float] | None = None,
         hard_share: float = 1.0,
         dice: float = 0.0,
+        max_f: bool = False,
     ) -> None:
         super().__init__(task, features, task.num_classes, levels, width, decoder)
         who = f"head {task.name!r}"
@@ -58,6 +61,8 @@ class SegmentationHead(DenseHead):
         if not 0 < hard_share <= 1 or dice < 0:
             raise ValueError(f"{who}: hard_share={hard_share} must be above 0 and at most 1, dice={dice} at least 0.")
         self.hard_share, self.dice = hard_share, dice
+        self.measure = SaliencyMetrics if max_f else SegmentationMetrics
+        self.measure(task)  # refuses a task that it cannot measure
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("weights_C", weights, persistent=False)
 
@@ -82,7 +87,7 @@ class SegmentationHead(DenseHead):
         return {"class_map": class_map_BHW, "scores": scores_BHW}
 
     def metrics(self) -> SegmentationMetrics:
-        return SegmentationMetrics(self.task)
+        return self.measure(self.task)
 
 
 def hardest(losses_BHW: Tensor, known_BHW: Tensor, share: float) -> Tensor:

@@ -41,6 +41,7 @@ class DecoderHead(Head):
 
     kinds = ("text",)
     monitor = ("chrf", "max")
+    attends = True
 
     def __init__(
         self,
@@ -129,6 +130,18 @@ class DecoderHead(Head):
         steps_B = (tokens_BL >= 0).sum(1) + 1
         return {"tokens": tokens_BL, "scores": (log_B / steps_B).exp()}
 
+    @torch.no_grad()
+    def attention(self, outputs: Outputs, predictions: Predictions) -> Tensor:
+        memory_BNC, keys_BN = outputs["memory"], outputs.get("keys")
+        tokens_BL = predictions["tokens"]
+        begin_B1 = torch.full_like(tokens_BL[:, :1], self.task.num_classes)
+        values_BSC = self._embedded(torch.cat((begin_B1, tokens_BL.clamp(min=END)), 1))
+        for layer in self.layers[:-1]:
+            values_BSC = layer(values_BSC, memory_BNC, keys_BN)
+        last = self.layers[-1]
+        assert isinstance(last, DecoderLayer)
+        return last.attention(values_BSC, memory_BNC, keys_BN)
+
     def metrics(self) -> TextMetrics:
         return TextMetrics(self.task)
 
@@ -146,12 +159,16 @@ class DecoderHead(Head):
         return self._vocabulary(self._values(seen_BS, memory_BNC, keys_BN))
 
     def _values(self, seen_BS: Tensor, memory_BNC: Tensor, keys_BN: Tensor | None) -> Tensor:
-        width = self.embedding.embedding_dim
-        values_BSC = self.embedding(seen_BS) * width**0.5
-        values_BSC = self.dropout(values_BSC + positions(seen_BS.shape[1], width, seen_BS.device).to(values_BSC))
+        values_BSC = self._embedded(seen_BS)
         for layer in self.layers:
             values_BSC = layer(values_BSC, memory_BNC, keys_BN)
         made_BSC: Tensor = values_BSC
+        return made_BSC
+
+    def _embedded(self, seen_BS: Tensor) -> Tensor:
+        width = self.embedding.embedding_dim
+        values_BSC = self.embedding(seen_BS) * width**0.5
+        made_BSC: Tensor = self.dropout(values_BSC + positions(seen_BS.shape[1], width, seen_BS.device).to(values_BSC))
         return made_BSC
 
     def _vocabulary(self, values_BSC: Tensor) -> Tensor:

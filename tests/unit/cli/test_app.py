@@ -19,6 +19,7 @@ import mtl
 from mtl.cli.main import main
 from mtl.cli.trainer.app import Run
 from mtl.config.command_line import read_command_line
+from mtl.config.yaml_lines import RunError
 from mtl.evaluation.load import load_run
 from mtl.module import MultiTaskLightningModule
 
@@ -259,3 +260,29 @@ def test_the_data_have_the_seed_of_the_run_unless_they_have_their_own(
     # written down, so that a resumed run and a test have the same data
     written = yaml.safe_load((cli.run_dir / "config.yaml").read_text())
     assert written["data"]["init_args"]["seed"] == expected
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ("--trainer.precision", "16-mixed-typo"),
+        ("--trainer.fast_dev_run", "-1"),
+        ("--trainer.devices", "0"),
+    ],
+)
+def test_a_trainer_that_refuses_its_arguments_leaves_no_folder(
+    folder: Path, refused: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", "--config", "tiny.yaml", "--runs_root", "fresh/runs", "--name", "refused", *refused]) != 0
+    assert capsys.readouterr().err
+    assert not Path("fresh/runs").exists()
+
+
+def test_a_failing_record_leaves_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mtl.cli.trainer.app.write_record", full)
+    with pytest.raises(RunError, match="No space left"):
+        built("--config", "tiny.yaml", "--runs_root", "fresh/runs")
+    assert not Path("fresh/runs").exists()

@@ -38,6 +38,11 @@ IN_FILES = {
         "eval_batch_size=-3 must be at least 1.",
         "mistake.yaml:3: eval_batch_size: -3",
     ),
+    "a number without a value": (
+        "data:\n  init_args:\n    num_workers:\n",
+        "`data.num_workers` must be a whole number; found null, or nothing. Leave the line out for the default.",
+        "mistake.yaml:3: num_workers:",
+    ),
     "a second EMA": (
         CALLBACK + "EMA\n      init_args: {decay: 0.9}\n    - class_path: EMA\n      init_args:\n        decay: 2\n",
         "EMA decay=2.0 must lie within 0..1",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from torch.distributed import TCPStore
 
+from mtl.config.foreign_files import UnsafeFile, own_folder
 from mtl.runs import run_folder
 from mtl.runs.run_folder import ENV, claim, make_run_folder, rank
 
@@ -96,3 +97,13 @@ def test_a_job_that_slurm_queues_again_finds_its_folder(tmp_path: Path, monkeypa
     assert run_folder.earlier_attempt(tmp_path) == first
     monkeypatch.setattr("sys.argv", ["mtl", "fit", "--config", "b.yaml"])
     assert run_folder.earlier_attempt(tmp_path) is None, "another command of the same job"
+
+
+def test_a_file_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        ValueError, match="file' is to be a folder of runs, and a file is in its place|file/e' is to be"
+    ):
+        claim(tmp_path / "file" / "e", "name")
+    with pytest.raises(UnsafeFile, match="file' is a file; give a folder to write to"):
+        own_folder(tmp_path / "file")

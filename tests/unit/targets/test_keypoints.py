@@ -109,7 +109,7 @@ def test_a_table_has_two_columns_for_each_point_and_leaves_out_what_is_uncertain
 
 def test_points_go_back_to_the_pixels_of_the_file() -> None:
     found = Points(CENTRES).in_file(torch.tensor([2.0, 2.0, 0.0, -20.0]), 40, 80)
-    expected = torch.tensor([[torch.nan, torch.nan], [60.0, 8.0], [torch.nan, torch.nan]])  # in a bar, in, below
+    expected = torch.tensor([[20.0, 0.0], [60.0, 8.0], [40.0, 40.0]])  # in a bar, in, below
     torch.testing.assert_close(found.points, expected, equal_nan=True)
 
 

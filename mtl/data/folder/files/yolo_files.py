@@ -17,6 +17,7 @@ from mtl.errors import printable
 
 SPLIT_KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 _NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt")
+_USUAL = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _BOX = 5  # numbers of a line
 
 
@@ -44,13 +45,14 @@ def describe_yolo(root: Path, data_yaml: str | None = None) -> YoloDescription:
             or `train`, else a list of names such as `classes.txt`.
 
     Raises:
-        ValueError: if the named file is missing, or its names are no list and no numbered dict.
+        ValueError: if the named file is missing, it or `data.yaml` is no YAML, or its names are no list and no
+            numbered dict.
     """
     if data_yaml is not None and not (root / data_yaml).is_file():
         raise ValueError(f"data_yaml {str(root / data_yaml)!r} is not a file. Correct the path.")
     files = [root / data_yaml] if data_yaml else [*_yaml_files(root), *_yaml_files(root, "*/")]
     for file in files:
-        values = _values(file)
+        values = _values(file, needed=data_yaml is not None or file.name in _USUAL)
         if data_yaml or "names" in values or "train" in values:
             return YoloDescription(file, _names(values.get("names"), file), _splits(values, file))
     for name in _NAME_FILES:
@@ -131,14 +133,15 @@ def _inside(path: Path, root: Path) -> str:
 def _yaml_files(root: Path, folder: str = "") -> list[Path]:
     files = [path for ending in ("yaml", "yml") for path in root.glob(f"{folder}*.{ending}")]
     # the usual names first: other tools leave their settings beside them
-    usual = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
-    return sorted(files, key=lambda path: (path.name not in usual, path.as_posix()))
+    return sorted(files, key=lambda path: (path.name not in _USUAL, path.as_posix()))
 
 
-def _values(file: Path) -> Mapping[str, Any]:
+def _values(file: Path, needed: bool) -> Mapping[str, Any]:
     try:
         return load_yaml(file)[0]
     except ValueError:
+        if needed:  # or its classes would be called 0, 1, 2
+            raise
         return {}
 
 

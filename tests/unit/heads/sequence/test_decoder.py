@@ -51,3 +51,22 @@ def test_settings_out_of_range_are_refused() -> None:
         head(beams=9)
     with pytest.raises(ValueError, match="asks for level 'c9'"):
         head(level="c9")
+
+
+def test_attention_is_that_of_torch_and_leaves_padding_out() -> None:
+    built = head(layers=2).eval()
+    features = {"t1": torch.randn(2, 5, 8), "t1_mask": torch.arange(5) < torch.tensor([[5], [3]])}
+    outputs = built(features)
+    shares = built.attention(outputs, {"tokens": torch.tensor([[2, 3, -1], [4, -1, -1]])})
+    assert shares.shape == (2, 4, 5)
+    torch.testing.assert_close(shares.sum(-1), torch.ones(2, 4))
+    assert not shares[1, :, 3:].any()
+    first, last = built.layers
+    values = first(built._embedded(torch.tensor([[5, 2, 3, 0], [5, 4, 0, 0]])), outputs["memory"], outputs["keys"])
+    reference = torch.nn.MultiheadAttention(16, 2, batch_first=True)
+    with torch.no_grad():
+        reference.in_proj_weight.copy_(torch.cat((last.query.weight, last.memory.weight)))  # type: ignore[union-attr]
+        reference.in_proj_bias.copy_(torch.cat((last.query.bias, last.memory.bias)))  # type: ignore[union-attr]
+    queries = last.norms[1](last._before(values))  # type: ignore[index, operator]
+    _, expected = reference(queries, outputs["memory"], outputs["memory"], key_padding_mask=~outputs["keys"])
+    torch.testing.assert_close(shares, expected)
