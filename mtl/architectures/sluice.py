@@ -115,12 +115,13 @@ class Sluice(Columns):
         """Sum of ||W_g W_h^T||^2 over columns, stages, weights and pairs of subspaces."""
         total = torch.zeros_like(self.alphas[0][0, 0])
         widths = self.trunk.stage_spec.channels.values()
-        for index in range(len(self.columns)):
-            for stage, width, parts in zip(self.column(index).stages(), widths, self.subspaces, strict=True):
-                if parts > 1:
-                    for weight_CR in _writers(stage, width):
-                        for one, other in combinations(weight_CR.chunk(parts), 2):
-                            total = total + (one @ other.T).square().sum()
+        stages = zip(*(self.column(index).stages() for index in range(len(self.columns))), strict=True)
+        for columns, width, parts in zip(stages, widths, self.subspaces, strict=True):
+            if parts > 1:
+                # columns are alike: one product for all of them
+                for weights in zip(*(_writers(stage, width) for stage in columns), strict=True):
+                    for one_KCR, other_KCR in combinations(torch.stack(weights).chunk(parts, 1), 2):
+                        total = total + (one_KCR @ other_KCR.mT).square().sum()
         return total
 
 

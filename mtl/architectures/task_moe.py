@@ -12,6 +12,7 @@ Shapes: B samples, T tasks, E experts, S places of experts, C channels, D hidden
 from collections.abc import Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl.architectures.parts.memo import Memo
@@ -23,7 +24,7 @@ from mtl.features import Features, Layout
 
 
 class TaskMoE(PassPerTask):
-    """The trunk runs once for each task, with a sparse mixture of shared experts behind its stages.
+    """The trunk runs once for each task, with a sparse mixture of shared experts behind each stage that does so.
 
     Every cell passes through `selected` of the experts, which its task's router picks. All of them are computed and the
     gate drops the others: no size depends on the data, so nothing waits for a GPU and it compiles; keep them small.
@@ -46,7 +47,7 @@ class TaskMoE(PassPerTask):
         self,
         backbone: Backbone,
         names: Sequence[str],
-        experts: int = 8,
+        experts: int = 4,
         selected: int = 2,
         width: int = 16,
         information: float = 0.01,
@@ -60,8 +61,8 @@ class TaskMoE(PassPerTask):
                 f"information={information} at least 0."
             )
         self.selected, self.information, self.memo = selected, information, Memo()
-        layouts = [self.layout(shared_stages - 1 + index) for index in range(len(self.widths()))]
-        sizes = list(zip(layouts, self.widths(), strict=True))
+        widths = self.widths()[1:]  # behind the last shared stage there are none: its maps are the largest
+        sizes = [(self.layout(shared_stages + index), width) for index, width in enumerate(widths)]
         self.experts = nn.ModuleList(Experts(layout, channels, experts, width) for layout, channels in sizes)
         for part in self.of_task.values():
             part.routers = nn.ModuleList(pointwise(layout, channels, experts, bias=False) for layout, channels in sizes)
@@ -70,8 +71,14 @@ class TaskMoE(PassPerTask):
         self.memo.sums, self.memo.counts = {}, {}
         return super().cut(prepared)
 
+    def take_turn(self, name: str) -> None:
+        super().take_turn(name)
+        self.memo.sums[name], self.memo.counts[name] = [], []
+
     def change(self, state: State, name: str, stage: int) -> State:
-        (values, mask), index = state, stage - self.shared_stages + 1
+        (values, mask), index = state, stage - self.shared_stages
+        if index < 0:
+            return state
         axis = 1 if self.layout(stage) == "map" else -1
         router = self.of_task.get_submodule(f"{name}.routers.{index}")
         share = _softmax(router(values), axis)
@@ -82,7 +89,7 @@ class TaskMoE(PassPerTask):
         return values + self.experts[index](values, (share * kept).to(values.dtype)), mask
 
     def penalty(self) -> Tensor:
-        names = [name for name in self.names if name in self.memo.sums]  # a schedule leaves tasks out
+        names = [name for name in self.names if self.memo.sums.get(name)]  # a schedule leaves tasks out
         if not names:
             return next(self.of_task.parameters()).new_zeros(())
         sums_TSE = torch.stack([torch.stack(self.memo.sums[name]) for name in names])
@@ -93,8 +100,8 @@ class TaskMoE(PassPerTask):
         """Leave the sum of the shares over real cells, and their number, for the penalty."""
         rows_NE = share.movedim(axis, -1).flatten(0, -2)
         here_N = rows_NE.new_ones(len(rows_NE)) if mask is None else mask.flatten().to(rows_NE.dtype)
-        self.memo.sums.setdefault(name, []).append(here_N @ rows_NE)
-        self.memo.counts.setdefault(name, []).append(here_N.sum())
+        self.memo.sums[name].append(here_N @ rows_NE)
+        self.memo.counts[name].append(here_N.sum())
 
 
 class Experts(nn.Module):
@@ -107,12 +114,15 @@ class Experts(nn.Module):
         width: hidden channels D of each.
     """
 
+    each: Tensor  # which hidden channels are of which expert, [ED,E]
+
     def __init__(self, layout: Layout, channels: int, experts: int, width: int) -> None:
         super().__init__()
-        self.axis, self.shape = 1 if layout == "map" else -1, (experts, width)
+        self.layout = layout
         self.down = pointwise(layout, channels, experts * width)
         self.up = pointwise(layout, experts * width, channels, bias=False)
         nn.init.zeros_(self.up.get_parameter("weight"))  # the trunk begins as it was
+        self.register_buffer("each", torch.eye(experts).repeat_interleave(width, 0), persistent=False)
 
     def forward(self, values: Tensor, gate: Tensor) -> Tensor:
         """The sum of the experts.
@@ -121,10 +131,11 @@ class Experts(nn.Module):
             values: the level.
             gate: weight of each expert for each cell, in the layout of the level; 0 drops one.
         """
-        # one layer of E x D channels, whose hidden values the gate weighs, is the gated sum of E layers
-        hidden = self.down(values).relu().unflatten(self.axis, self.shape)
-        gated = hidden * gate.unsqueeze(2 if self.axis == 1 else -1)
-        out: Tensor = self.up(gated.flatten(1, 2) if self.axis == 1 else gated.flatten(-2))
+        # one layer of E x D channels, whose hidden values the gate weighs, is the gated sum of E layers; a product
+        # repeats the gate D times, which is quicker than broadcasting in channels-last memory
+        each = self.each.to(gate.dtype)
+        wide = F.conv2d(gate, each[..., None, None]) if self.layout == "map" else F.linear(gate, each)
+        out: Tensor = self.up(self.down(values).relu() * wide)
         return out
 
 
@@ -138,9 +149,10 @@ def mutual_information(share_TSE: Tensor) -> Tensor:
 
 
 def _entropy(share: Tensor) -> Tensor:
-    return -torch.special.xlogy(share, share.clamp(min=1e-12)).sum(-1)
+    return -(share * share.clamp(min=1e-12).log()).sum(-1)
 
 
 def _softmax(logits: Tensor, axis: int) -> Tensor:
     # 16 bits would round small shares to 0
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(axis)
+    wide: Tensor = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return wide.softmax(axis)
