@@ -137,7 +137,7 @@ def _writers(stage: nn.Module, width: int) -> Iterator[Tensor]:
                 yield module.weight.flatten(1)
     if sum(module.hidden_size for module in recurrent) == width:
         # channels are the directions one behind the other, and each gate writes all of them
-        gates = [module.weight_ih_l0.chunk(_GATES.get(module.mode, 1)) for module in recurrent]
+        gates = [module.get_parameter("weight_ih_l0").chunk(_GATES.get(module.mode, 1)) for module in recurrent]
         for parts in zip(*gates, strict=True):
             yield torch.cat(parts)
 
