@@ -188,13 +188,13 @@ class BeforeBackward(TaskGradients):
             before: set[int] = set()
             if gradients:
                 before = _backward_into(parts, gradients, targets, retain_graph=task != last or self.keep_graph)
-            later = [index for index, after in enumerate(behind[task]) if after is not None]
+            later = {index: after for index, after in enumerate(behind[task]) if after is not None}
             for put, indices in (
                 (torch._foreach_add_, [index for index in later if index in before]),
                 (torch._foreach_copy_, [index for index in later if index not in before]),
             ):
                 if indices:
-                    put([parts[index] for index in indices], [behind[task][index] for index in indices])
+                    put([parts[index] for index in indices], [later[index] for index in indices])
             # zeros only where nothing was written: to clear all is one more pass over K copies
             torch._foreach_zero_(
                 [place_P[sum(sizes) :], *(p for i, p in enumerate(parts) if i not in before | set(later))]
