@@ -76,7 +76,7 @@ class MTINet(PADNet):
 
 
 class Propagation(nn.Module):
-    """Features of each task that have seen those of all tasks.
+    """Features of each task, to which the features of all tasks were added.
 
     Args:
         names: names of the tasks.

@@ -143,7 +143,7 @@ def _writers(stage: nn.Module, width: int) -> Iterator[Tensor]:
 
 
 def _stages_below(spec: FeatureSpec) -> list[int]:
-    """Stages before the last whose cells are those of the last, or cells of a map that is larger."""
+    """Stages before the last with the cells of the last, or with the cells of a larger map."""
     *below, last = spec.channels
     return [
         stage

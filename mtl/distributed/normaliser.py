@@ -41,8 +41,9 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def mean_over_ranks(sums: Tensor, count: Tensor) -> Tensor:
-    """Mean over what all ranks hold, for a penalty on it: its value, and after DDP's average also its gradient, is that
-    of one process with the whole batch.
+    """Mean over what all ranks hold, for a penalty on it, with the gradient that DDP's average makes right.
+
+    One process with the whole batch has the same mean and the same gradient.
 
     Args:
         sums: sums over what this rank holds.
