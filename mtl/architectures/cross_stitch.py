@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.architectures.parts.columns import Columns
+from mtl.architectures.parts.columns import Columns, mixed
 from mtl.backbones.backbone import Backbone
 
 
@@ -36,17 +36,16 @@ class CrossStitch(Columns):
             raise ValueError(f"CrossStitch: own={own} is a share and must lie within 0..1.")
         number, widths = len(names), self.trunk.stage_spec.channels.values()
         # a single task has nothing to mix
-        mixed = torch.full((number, number), (1 - own) / max(1, number - 1)).fill_diagonal_(own if number > 1 else 1.0)
+        start = torch.full((number, number), (1 - own) / max(1, number - 1)).fill_diagonal_(own if number > 1 else 1.0)
         sizes = widths if by_channel else [1] * len(widths)
-        self.units = nn.ParameterList(mixed[..., None].repeat(1, 1, size) for size in sizes)
+        self.units = nn.ParameterList(start[..., None].repeat(1, 1, size) for size in sizes)
 
     def mix(self, values: Sequence[Tensor], stage: int) -> list[Tensor]:
-        channels = 1 if list(self.trunk.stage_spec.layouts.values())[stage] == "map" else -1
-        # the axis of channels is last, as maps have it in memory by default: nothing is moved
-        together = torch.stack([value.movedim(channels, -1) for value in values])
-        unit_KKC = self.units[stage].to(together.dtype)
+        layout = list(self.trunk.stage_spec.layouts.values())[stage]
+        unit_KKC = self.units[stage]
         if unit_KKC.shape[-1] == 1:
-            mixed = (unit_KKC[..., 0] @ together.flatten(1)).view_as(together)
-        else:
-            mixed = torch.einsum("ijc,j...c->i...c", unit_KKC, together)
-        return [value.movedim(-1, channels) for value in mixed]
+            return mixed(values, unit_KKC[..., 0], layout)
+        channels = 1 if layout == "map" else -1
+        together = torch.stack([value.movedim(channels, -1) for value in values])
+        out = torch.einsum("ijc,j...c->i...c", unit_KKC.to(together.dtype), together)
+        return [value.movedim(-1, channels) for value in out]

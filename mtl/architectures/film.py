@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from mtl.architectures.parts.pass_per_task import PassPerTask
-from mtl.architectures.parts.stages import by_channel, masked_mean
+from mtl.architectures.parts.squeeze import Squeeze
+from mtl.architectures.parts.stages import by_channel
 from mtl.backbones.backbone import Backbone, State
-from mtl.features import Layout
 
 
 class FiLM(PassPerTask):
@@ -52,7 +52,7 @@ class FiLM(PassPerTask):
             part.factors = nn.ParameterList(torch.ones(width) for width in self.widths())
             part.shifts = nn.ParameterList(torch.zeros(width) for width in self.widths())
             if squeeze:
-                part.squeezes = nn.ModuleList(_Squeeze(width, squeeze) for width in self.widths())
+                part.squeezes = nn.ModuleList(Squeeze(width, squeeze) for width in self.widths())
 
     def change(self, state: State, name: str, stage: int) -> State:
         (values, mask), layout, index = state, self.layout(stage), stage - self.shared_stages + 1
@@ -62,14 +62,3 @@ class FiLM(PassPerTask):
         if self.squeeze:
             out = self.of_task.get_submodule(f"{name}.squeezes.{index}")(out, mask, layout)
         return out, mask
-
-
-class _Squeeze(nn.Module):
-    def __init__(self, width: int, reduction: int) -> None:
-        super().__init__()
-        hidden = max(1, width // reduction)
-        self.weigh = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width), nn.Sigmoid())
-
-    def forward(self, values: Tensor, mask: Tensor | None, layout: Layout) -> Tensor:
-        share_BC: Tensor = self.weigh(masked_mean(values, mask, layout).to(values.dtype))
-        return values * by_channel(share_BC, layout)

@@ -108,16 +108,17 @@ class _Refine(nn.Module):
         super().__init__()
         self.layout, self.after_layout = layout, after_layout
         layer = nn.Conv2d(before, after, 3, padding=1) if layout == "map" else pointwise(layout, before, after)
-        self.layers = nn.Sequential(layer, norm(layout, after), nn.ReLU())
+        self.layers = nn.Sequential(layer, norm(layout, after))
 
     def forward(self, state: State, like: Tensor) -> Tensor:
         values, _ = state
         out: Tensor = self.layers(values)
         if self.layout == "map" == self.after_layout:
-            return F.adaptive_max_pool2d(out, like.shape[-2:])
+            # the largest value first, and ReLU of what is left: the same, on a quarter of the cells
+            return F.adaptive_max_pool2d(out, like.shape[-2:]).relu()
         if self.layout != self.after_layout or out.shape[:-1] != like.shape[:-1]:
             raise ValueError(
                 f"MTAN carries attention from a {self.layout} {tuple(values.shape)} on to a {self.after_layout} "
                 f"{tuple(like.shape)}, which only maps can; take a backbone whose stages keep their layout and length."
             )
-        return out
+        return out.relu()

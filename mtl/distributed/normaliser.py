@@ -38,3 +38,26 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
         Scalar loss.
     """
     return (values * mask).sum() / global_count(mask.sum())
+
+
+def mean_over_ranks(sums: Tensor, count: Tensor) -> Tensor:
+    """Mean over what all ranks hold, for a penalty on it, with the gradient that DDP's average makes right.
+
+    One process with the whole batch has the same mean and the same gradient.
+
+    Args:
+        sums: sums over what this rank holds.
+        count: over how much, in the shape of `sums` or one that broadcasts to it.
+
+    Returns:
+        The means, equal on every rank.
+    """
+    total, number = sums.detach().clone(), count.detach().to(sums.dtype, copy=True)
+    ranks = 1
+    # as in `global_count`: validation makes no collective
+    if torch.is_grad_enabled() and dist.is_available() and dist.is_initialized():
+        ranks = dist.get_world_size()
+        dist.all_reduce(total)
+        dist.all_reduce(number)
+    # every rank computes the same penalty from these means, so it passes the gradient for all of them
+    return (total + ranks * (sums - sums.detach())) / number.clamp(min=1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from mtl.architectures.parts.stages import norm, pointwise
 from mtl.features import MASK, Features, FeatureSpec, Layout
@@ -14,24 +14,43 @@ class TaskFeatures(nn.Module):
     Args:
         spec: the levels.
         names: names of the tasks.
+        more: further channels that a level's convolution takes.
     """
 
-    def __init__(self, spec: FeatureSpec, names: Sequence[str]) -> None:
+    def __init__(self, spec: FeatureSpec, names: Sequence[str], more: Mapping[str, int] | None = None) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, more = spec, more or {}
         self.layers = nn.ModuleDict(
-            {f"{name}_": nn.ModuleDict({f"{level}_": _block(spec, level) for level in spec.channels}) for name in names}
+            {
+                f"{name}_": nn.ModuleDict(
+                    {
+                        f"{level}_": block(spec.layouts[level], width + more.get(level, 0), width)
+                        for level, width in spec.channels.items()
+                    }
+                )
+                for name in names
+            }
         )
 
-    def forward(self, features: Mapping[str, object], name: str) -> Features:
+    def forward(self, features: Mapping[str, Tensor], name: str) -> Features:
         """The features of one task; masks are left out.
 
         Args:
             features: the trunk's.
             name: the task.
         """
-        layers = self.layers[f"{name}_"]
-        return {level: layers.get_submodule(f"{level}_")(features[level]) for level in self.spec.channels}
+        return {level: self.level(features[level], name, level) for level in self.spec.channels}
+
+    def level(self, values: Tensor, name: str, level: str) -> Tensor:
+        """One level of the features of one task.
+
+        Args:
+            values: what its convolution takes.
+            name: the task.
+            level: the level.
+        """
+        out: Tensor = self.layers.get_submodule(f"{name}_.{level}_")(values)
+        return out
 
 
 def masks(features: Features) -> Features:
@@ -54,6 +73,12 @@ def spatial(layout: Layout, before: int, after: int) -> nn.Module:
     return nn.Conv2d(before, after, 3, padding=1) if layout == "map" else pointwise(layout, before, after)
 
 
-def _block(spec: FeatureSpec, level: str) -> nn.Module:
-    layout, width = spec.layouts[level], spec.channels[level]
-    return nn.Sequential(spatial(layout, width, width), norm(layout, width), nn.ReLU())
+def block(layout: Layout, before: int, after: int) -> nn.Module:
+    """A `spatial` layer with norm and ReLU.
+
+    Args:
+        layout: the layout.
+        before: channels that it takes.
+        after: channels that it gives.
+    """
+    return nn.Sequential(spatial(layout, before, after), norm(layout, after), nn.ReLU())

@@ -133,7 +133,7 @@ class BeforeBackward(TaskGradients):
         return torch.where(reach, self.weights.to(own_K), own_K)
 
     def _combine_parameters(
-        self, rows: Sequence[Gradients], behind: Sequence[Gradients], targets: list[Tensor]
+        self, rows: Sequence[Gradients], behind: list[Gradients], targets: list[Tensor]
     ) -> list[Tensor]:
         """One gradient for each parameter from K backward passes through the trunk, the same on every rank.
 
@@ -146,7 +146,7 @@ class BeforeBackward(TaskGradients):
         dtype = torch.promote_types(targets[0].dtype, torch.float32)
         whole = num_ranks() == 1 or is_sharded(targets) or isinstance(self.method, GradientAggregation)
         length = sum(sizes) + (0 if whole else -sum(sizes) % num_ranks())
-        new = partial(torch.zeros, dtype=dtype, device=targets[0].device)
+        new = partial(torch.empty, dtype=dtype, device=targets[0].device)
         if whole:
             rows_KP = new(len(rows), length)
             deque(self._through_trunk(rows, behind, targets, rows_KP), maxlen=0)
@@ -166,27 +166,40 @@ class BeforeBackward(TaskGradients):
             combined_P = weighted_sum_of_matrix(rows_KP, self.weights / self.scale)
             combined_P = combined_P if whole else all_columns(combined_P, self.group)
         parts = zip(combined_P[: sum(sizes)].split(sizes), targets, strict=True)
-        return [as_shard_of(part.view_as(own_shard(target)), target) for part, target in parts]
+        return [as_shard_of(_shaped_as(own_shard(target), part), target) for part, target in parts]
 
     def _through_trunk(
         self,
         rows: Sequence[Gradients],
-        behind: Sequence[Gradients],
+        behind: list[Gradients],
         targets: list[Tensor],
         places: Iterable[Tensor],
     ) -> Iterator[Tensor]:
-        """Gradients of the parameters by one task after the other, each [P] and zeros; of shards, this rank's."""
+        """Gradients of the parameters by one task after the other, written into places [P]; of shards, this rank's."""
         sizes = [own_shard(target).numel() for target in targets]
         used = [[index for index, part in enumerate(row) if part is not None] for row in rows]
         last = max((task for task, levels in enumerate(used) if levels), default=-1)
         for task, place_P in enumerate(places):
             gradients = [(self.levels[level], rows[task][level]) for level in used[task]]
-            parts = place_P[: sum(sizes)].split(sizes)
+            parts = [
+                _shaped_as(own_shard(target), part)
+                for target, part in zip(targets, place_P[: sum(sizes)].split(sizes), strict=True)
+            ]
+            before: set[int] = set()
             if gradients:
-                _backward_into(parts, gradients, targets, retain_graph=task != last or self.keep_graph)
-            later = [(part, after) for part, after in zip(parts, behind[task], strict=False) if after is not None]
-            if later:
-                torch._foreach_add_([part.view_as(after) for part, after in later], [after for _, after in later])
+                before = _backward_into(parts, gradients, targets, retain_graph=task != last or self.keep_graph)
+            later = {index: after for index, after in enumerate(behind[task]) if after is not None}
+            for put, indices in (
+                (torch._foreach_add_, [index for index in later if index in before]),
+                (torch._foreach_copy_, [index for index in later if index not in before]),
+            ):
+                if indices:
+                    put([parts[index] for index in indices], [later[index] for index in indices])
+            # zeros only where nothing was written: to clear all is one more pass over K copies
+            torch._foreach_zero_(
+                [place_P[sum(sizes) :], *(p for i, p in enumerate(parts) if i not in before | set(later))]
+            )
+            behind[task] = ()  # of a large trunk, K copies
             yield place_P
 
 
@@ -195,8 +208,8 @@ def _backward_into(
     gradients: Sequence[tuple[Tensor, Tensor | None]],
     targets: Sequence[Tensor],
     retain_graph: bool,
-) -> None:
-    """One backward through the trunk. A function of its own, so that its gradients are gone before the next one."""
+) -> set[int]:
+    """One backward through the trunk; which places it reached. Its gradients are gone when it returns."""
     levels = [level for level, _ in gradients]
     roots = [_laid_out_as(level, gradient) for level, gradient in gradients]
     found: Sequence[Tensor | None]
@@ -204,9 +217,18 @@ def _backward_into(
         found = take_gradients(levels, roots, targets, retain_graph)
     else:
         found = torch.autograd.grad(levels, targets, roots, retain_graph=retain_graph, allow_unused=True)
-    parts = [(place, own_shard(part)) for place, part in zip(places, found, strict=True) if part is not None]
-    pairs = [(place.view_as(part), part) for place, part in parts]
+    pairs = [(place, own_shard(part)) for place, part in zip(places, found, strict=True) if part is not None]
     torch._foreach_copy_([place for place, _ in pairs], [part for _, part in pairs])
+    return {index for index, part in enumerate(found) if part is not None}
+
+
+def _shaped_as(target: Tensor, part_P: Tensor) -> Tensor:
+    """Values in the shape of a parameter and in its memory order: copies between other orders are slow."""
+    order = sorted(range(target.ndim), key=target.stride, reverse=True)
+    in_memory = target.permute(order)
+    if not in_memory.is_contiguous():
+        return part_P.view_as(target)
+    return part_P.view(in_memory.shape).permute([order.index(dim) for dim in range(target.ndim)])
 
 
 def _laid_out_as(feature: Tensor, gradient: Tensor | None) -> Tensor:

@@ -33,6 +33,11 @@ STEPS: list[Step] = [
 
 def plain(made: MultiTaskModel, data: Batch, active: Sequence[str] | None = None) -> Gradients:
     losses = made.losses(made(data), data)
+    if active is not None and made.trunk.has_penalty:
+        # a penalty on what tasks do is one on those that run
+        made.junction.active = active
+        made(data)
+        made.junction.active = None
     total({n: loss for n, loss in losses.items() if active is None or n in active}, made.trunk.penalty()).backward()
     return gradients(made)
 

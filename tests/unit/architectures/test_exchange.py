@@ -32,7 +32,7 @@ def test_attention_of_a_task_is_a_mask_on_every_stage() -> None:
         w2, norm2, _ = part.attention[stage].second
         a = torch.sigmoid(norm2(w2(F.relu(norm1(w1(read)))))) * p[stage]
         if stage == 0:
-            conv, norm, _ = part.refine[0].layers
+            conv, norm = part.refine[0].layers
             before = F.relu(norm(conv(a)))
     torch.testing.assert_close(made.view(made.cut({"row": row}), "b")["h"], a)
 
