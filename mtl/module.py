@@ -90,7 +90,8 @@ class MultiTaskLightningModule(LightningModule):
         backbone = backbone if isinstance(backbone, Backbone) else backbone(inputs)
         trunk = (architecture or HardSharing)(backbone, list(heads))
         built = {name: make(tasks[name], trunk.spec) for name, make in heads.items()}
-        ready = {name: prepare.get(name, input_kind(spec))(spec) for name, spec in inputs.items()}
+        read = {name: spec for name, spec in inputs.items() if name not in backbone.left_out}
+        ready = {name: prepare.get(name, input_kind(spec))(spec) for name, spec in read.items()}
         self.model = MultiTaskModel(trunk, built, ready)
         self.tasks = {name: tasks[name] for name in built}
         self.loss_weights = {name: (loss_weights or {}).get(name, 1.0) for name in built}
