@@ -167,7 +167,10 @@ def read_comparison(path: Path) -> Comparison:
     rows: dict[str, Overlay] = {}
     if values.get("single_tasks", True):
         rows = {
-            OF_SINGLE_TASK.format(task=t): {"model": {"heads": {o: None for o in tasks if o != t}, "loss_weights": None}} for t in tasks
+            OF_SINGLE_TASK.format(task=task): {
+                "model": {"heads": {other: None for other in tasks if other != task}, "loss_weights": None}
+            }
+            for task in tasks
         }
     taught: dict[str, Teaching] = {}
     for name, overlay, distill in _method_rows(values.get("methods", ["all"]), path):
@@ -247,7 +250,11 @@ def _method_rows(entries: Any, path: Path) -> Iterator[tuple[str, Overlay, Any]]
         elif isinstance(entry, str):
             module, _, name = entry.rpartition(".")
             if module and all(part.isidentifier() for part in entry.split(".")):
-                yield name, balanced(entry), None  # a full name: each config of the plan says whether it may be imported
+                yield (
+                    name,
+                    balanced(entry),
+                    None,
+                )  # a full name: each config of the plan says whether it may be imported
                 continue
             if entry not in known:
                 raise ConfigError(

@@ -66,7 +66,8 @@ def read_teaching(
     named = [named] if isinstance(named, str) else named
     if not isinstance(named, list) or not named or not all(isinstance(name, str) for name in named):
         raise ConfigError(
-            f"{where}: `distill` has `teachers`, which are `{SINGLE_TASKS}` or names of rows above; found {values!r:.80}."
+            f"{where}: `distill` has `teachers`, which are `{SINGLE_TASKS}` or names of rows above; "
+            f"found {values!r:.80}."
         )
     chosen = values.get("tasks")
     of_tasks = tasks if not isinstance(chosen, list) else [task for task in tasks if task in chosen]

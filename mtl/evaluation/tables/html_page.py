@@ -14,6 +14,7 @@ from typing import Any
 
 from mtl.config.foreign_files import UnsafeFile, read_small
 from mtl.errors import printable
+from mtl.evaluation.tables.export_table import export_table, skipped
 from mtl.evaluation.tables.report import read_results
 from mtl.evaluation.tables.results_of_run import Results, costs, metrics_by_part
 
@@ -111,19 +112,8 @@ def _metrics(part: str, whole: Sequence[Sequence[str]], classes: Sequence[Sequen
 
 
 def _export(known: Mapping[str, Any]) -> str:
-    files = known.get("files", {})
-    if not isinstance(files, dict) or not files:
-        return ""
-    names = ["eager", *files]
-    rows = [["bytes", "", *(f"{one.get('bytes', 0):,}" for one in files.values())]]
-    gaps = (one.get("parity", {}).get("largest_difference") for one in files.values())
-    rows.append(["largest difference", "", *("other scores" if gap is None else f"{gap:.2g}" for gap in gaps)])
-    for size, times in known.get("latency", {}).items():
-        rows.append([f"ms, batch {size}", *(f"{times[n]['p50_ms']:.2f}" if n in times else "" for n in names)])
-    measured = known.get("metrics", {})
-    for key in measured.get("eager", {}):
-        rows.append([key, *(f"{measured[n][key]:.4f}" if key in measured.get(n, {}) else "" for n in names)])
-    return table(["", *names], rows)
+    head, rows = export_table(known)
+    return table(head, rows) + "".join(f"<p>not measured: {escape(printable(line))}</p>" for line in skipped(known))
 
 
 def _csv_tables(files: Iterable[Path]) -> str:
