@@ -26,7 +26,6 @@ class Backbone(nn.Module, ABC):
     spec: FeatureSpec  # `FeatureSpec({level: channels}, layouts={level: "vector"})`; a level is a map by default
     takes_absent = False  # whether samples may lack an input, as `present/<input>` says
     pretrained = False  # its weights are trained ones, and copies of it keep them
-    left_out: tuple[str, ...] = ()  # declared inputs that the model does not read at all; teachers may
     inputs: tuple[str, ...] = ("image",)  # names of what `forward` takes, in order; `<name>_mask` for a mask
 
     @property

@@ -30,8 +30,7 @@ class FusionBackbone(Backbone):
 
     Args:
         inputs: what the data module declares.
-        encoders: a backbone for each input, by the input's name; null leaves an input out: the model never reads it,
-            though its teachers may (`Distill`).
+        encoders: a backbone for each input, by the input's name; null leaves an input out that a base config has.
         width: channels of `fused`.
         modality_dropout: chance that an input of a training sample is dropped, 0 to 1; one always stays.
 
@@ -51,12 +50,11 @@ class FusionBackbone(Backbone):
     ) -> None:
         super().__init__()
         chosen = {name: make for name, make in encoders.items() if make is not None}
-        if not chosen or not set(chosen) <= set(inputs) <= set(encoders):
+        if not chosen or set(chosen) != set(inputs):
             raise ValueError(
                 f"{type(self).__name__} has encoders for {', '.join(chosen) or 'nothing'}; the data gives "
-                f"{', '.join(inputs)}. Give each input an encoder under its name, or null to leave it out."
+                f"{', '.join(inputs)}. Give each input an encoder under its name."
             )
-        self.left_out = tuple(name for name in inputs if name not in chosen)
         if not 0 <= modality_dropout < 1 or width < 1:
             raise ValueError(
                 f"{type(self).__name__}: modality_dropout={modality_dropout} must lie within 0..1, below 1, and "

@@ -133,12 +133,6 @@ def test_gates_are_a_mean_of_the_inputs() -> None:
     torch.testing.assert_close(model.join(vectors), torch.full((1, 8), 0.3).tanh())
 
 
-def test_an_input_without_an_encoder_is_left_out() -> None:
-    model = ConcatFusion(INPUTS, {"image": SeedCNN, "track": None})
-    assert model.left_out == ("track",)
-    assert model.inputs == ("image",)
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
