@@ -19,7 +19,7 @@ from torch import Tensor
 from mtl.batch import Batch
 from mtl.config.foreign_files import read_small
 from mtl.config.import_policy import allow_imports
-from mtl.config.merge import Config, read_config
+from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.module import JointDataModule
 from mtl.evaluation import exported
@@ -32,8 +32,6 @@ from mtl.export.file_model import FileModel
 from mtl.export.onnx_file import OnnxModel, require_onnx, without_scopes, write_onnx
 from mtl.export.pt2_file import Pt2Model, write_pt2
 from mtl.export.quantize import quantize
-from mtl.inputs.image import ImageInput
-from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint_files import find_checkpoint
 
 COMPARED = 64  # samples whose outputs are compared
@@ -66,7 +64,7 @@ def export(arguments: list[str]) -> None:
     data = build_data(config)
     model = load_checkpoint(checkpoint).model
     data.setup("test")
-    size, how = _image_size(data, config, model)
+    size, how = exported.image_size(data, config, model)
     ready = ExportableModel(
         model,
         options.tasks.split(",") if options.tasks else None,
@@ -96,19 +94,6 @@ def export(arguments: list[str]) -> None:
     (folder / "export.json").write_text(json.dumps({**description, **report}, indent=1) + "\n", encoding="utf-8")
     _show(console, report)
     console.print(f"written: {', '.join(str(file) for file in files.values())}, export.json", soft_wrap=True)
-
-
-def _image_size(
-    data: JointDataModule, config: Config, model: MultiTaskModel
-) -> tuple[tuple[int, int] | None, dict[str, Any]]:
-    """Height and width of the network's images, and how a picture is brought to them."""
-    names = [name for name, part in model.inputs.items() if isinstance(part, ImageInput)]
-    if not names:
-        return None, {}
-    height, width = data.test_set[0][names[0]].shape[-2:]
-    return (int(height), int(width)), {
-        "fit": config.get(("data", "init_args", "fit")) or "letterbox"
-    }  # without it, as `predict` does
 
 
 def _commit(run: Path) -> str | None:

@@ -53,8 +53,6 @@ def test_single_task_teachers_are_those_of_the_tasks_that_are_taught(tmp_path: P
         ("joint", True, "`distill` has `teachers`"),
     ],
 )
-def test_teachers_that_are_no_rows_are_refused(
-    tmp_path: Path, distill: Any, single_tasks: bool, message: str
-) -> None:
+def test_teachers_that_are_no_rows_are_refused(tmp_path: Path, distill: Any, single_tasks: bool, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         comparison(tmp_path, {"name": "small", "overlay": SMALL, "distill": distill}, single_tasks=single_tasks)
