@@ -117,8 +117,8 @@ def _report(model: ExportableModel, data: JointDataModule, files: dict[str, Path
     runs: dict[str, exported.Runs] = {"eager": exported.eager(model)}
     report: dict[str, Any] = {"files": {}}
     for name, path in files.items():
-        runs[name] = _opened(path)
-        same = exported.parity(model, runs[name], exported.inputs_of(model, loader, COMPARED))
+        runs[name] = file = _opened(path)
+        same = exported.parity(model, file, exported.inputs_of(model, loader, COMPARED))
         report["files"][name] = {
             "file": path.name,
             "bytes": path.stat().st_size,

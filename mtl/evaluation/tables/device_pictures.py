@@ -28,8 +28,8 @@ def draw_devices(found: Sequence[OnDevice], metrics: Sequence[Metric], path: Pat
     for metric in metrics:
         for cost, label in _COSTS.items():
             _draw(next(places), found, metric, cost, label)
-    handles = {handle.get_label(): handle for axis in axes for handle in axis.get_legend_handles_labels()[0]}
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    handles = {str(handle.get_label()): handle for axis in axes for handle in axis.get_legend_handles_labels()[0]}
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     write_figure(figure, path)
 
 

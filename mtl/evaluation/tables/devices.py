@@ -103,7 +103,9 @@ def _file(
     run = root / row.name / next(iter(row.results))
     config = read_config([run / "config.yaml"])
     data = _data(config, known)
-    model = load_checkpoint(find_checkpoint(run)).model
+    # as the test took it: the last weights where no validation has chosen the best
+    which = "best" if (run / "checkpoints" / "best.ckpt").is_file() else "last"
+    model = load_checkpoint(find_checkpoint(run, which)).model
     size, _ = image_size(data, config, model)
     ready = ExportableModel(model, size=size)
     write_onnx(ready, path)
