@@ -34,6 +34,8 @@ def draw_devices(found: Sequence[OnDevice], metrics: Sequence[Metric], path: Pat
 
 
 def _draw(axis: "Axes", found: Sequence[OnDevice], metric: Metric, cost: str, label: str) -> None:
+    from matplotlib.ticker import LogLocator
+
     shown = [(place, one) for place, one in enumerate(found) if metric.key in one.values]
     points = {one.name: (price(one, cost), one.values[metric.key]) for _, one in shown}
     front = on_the_front(found, metric, cost)
@@ -45,6 +47,7 @@ def _draw(axis: "Axes", found: Sequence[OnDevice], metric: Metric, cost: str, la
             edgecolors="black" if one.name in front else "none", linewidths=0.9, **style,  # type: ignore[arg-type]
         )  # fmt: skip
     axis.set_xscale("log")
+    axis.xaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
     for ticks in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
         ticks(lambda value, _: f"{value / 1000:g}" if cost == "bytes" else f"{value:g}")
     axis.set_xlabel(label, fontsize=8)

@@ -55,6 +55,9 @@ class OnDevice:
 def on_devices(report: Report, root: Path, allow: Sequence[str] = ()) -> list[OnDevice]:
     """Export the first seed of each row, and time all files in turns in this process.
 
+    Rows whose files have the same parameters and bytes are one network with other weights: they share one time, the
+    median of theirs, so that noise decides nothing between them.
+
     Args:
         report: of the comparison.
         root: its folder.
@@ -70,13 +73,20 @@ def on_devices(report: Report, root: Path, allow: Sequence[str] = ()) -> list[On
         for size in BATCHES:
             calls = {name: _call(path, inputs, size) for name, (path, _, inputs) in made.items()}
             times[size] = latency(calls, {}, ROUNDS)
+        weights = {name: (number, path.stat().st_size) for name, (path, number, _) in made.items()}
+
+        def alike(name: str) -> list[str]:
+            return [other for other, own in weights.items() if own == weights[name]]
+
         found = [
             OnDevice(
                 row.name,
                 len(row.results),
-                made[row.name][1],
-                made[row.name][0].stat().st_size,
-                {size: times[size][row.name]["p50_ms"] for size in BATCHES},
+                *weights[row.name],
+                {
+                    size: statistics.median(times[size][other]["p50_ms"] for other in alike(row.name))
+                    for size in BATCHES
+                },
                 {m.key: statistics.fmean(values) for m in report.metrics if (values := row.values(m.key))},
             )
             for row in rows
