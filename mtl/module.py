@@ -84,6 +84,7 @@ class MultiTaskLightningModule(LightningModule):
         super().__init__()
         self.save_hyperparameters(described(locals()) or {}, logger=False)  # a checkpoint says how its model is built
         inputs, prepare = inputs or dict(IMAGE), prepare or {}
+        inputs = {name: spec for name, spec in inputs.items() if not spec.for_teachers}
         check_names("head", heads, "data.tasks", tasks)
         check_loss_weights(loss_weights or {}, heads)
         check_names("prepare", prepare, "data.inputs", inputs)

@@ -76,6 +76,7 @@ class InputSpec:
         rate: values a second (Hz), of inputs recorded over time; 0 where there is no such thing.
         optional: samples may lack it; a batch then says which have it (`present/<name>`), and the backbone must do
             without: a fusion of several inputs does.
+        for_teachers: batches carry it for the teachers of `Distill`; the model itself never reads it.
 
     Raises:
         ValueError: for a name that cannot be a key, without channels, or for a rate below 0.
@@ -87,6 +88,7 @@ class InputSpec:
     names: tuple[str, ...] = ()
     rate: int = 0
     optional: bool = False
+    for_teachers: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))

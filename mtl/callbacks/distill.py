@@ -7,6 +7,7 @@ adaptors would be weights of the model that no file of the student may hold.
 Shapes: B samples.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -39,13 +40,19 @@ class Distill(Callback):
         weight: of the distance of the outputs.
         features: weight of the distance of the attention maps at the levels of the same name; 0 for none.
         temperature: softens classes, above 0.
+        tasks: only these are taught; by default all that a teacher has.
 
     Raises:
         ValueError: without a teacher, or for settings out of range.
     """
 
     def __init__(
-        self, teachers: list[str], weight: float = 1.0, features: float = 0.0, temperature: float = 2.0
+        self,
+        teachers: list[str],
+        weight: float = 1.0,
+        features: float = 0.0,
+        temperature: float = 2.0,
+        tasks: list[str] | None = None,
     ) -> None:
         if not teachers:
             raise ValueError("Distill needs teachers: folders of runs, such as [runs/digits/NAME].")
@@ -56,6 +63,7 @@ class Distill(Callback):
             )
         self.teachers = list(teachers)
         self.weight, self.features, self.temperature = weight, features, temperature
+        self.tasks = tasks
         self._of_task: dict[str, MultiTaskModel] = {}
         self._views: dict[tuple[int, str], Features] = {}  # what a head has read last, by its model and task
         self._hooks: list[Any] = []
@@ -69,10 +77,15 @@ class Distill(Callback):
             raise ValueError(f"Distill teaches a MultiTaskLightningModule; found {type(pl_module).__name__}.")
         self._leave(pl_module)
         student = pl_module.model
+        for name in self.tasks or ():
+            if name not in student.heads:
+                near = did_you_mean(name, student.heads)
+                raise ConfigError(f"Distill: `tasks` names {name!r}; tasks are {', '.join(student.heads)}.{near}")
+        given = getattr(getattr(trainer, "datamodule", None), "inputs", student.inputs)
         for run in self.teachers:
             path = checkpoint_file(run) if run.endswith(".ckpt") else find_checkpoint(run)
             teacher = load_checkpoint(path).model.eval().requires_grad_(False)
-            for name in _taught(student, teacher, run):
+            for name in _taught(student, teacher, run, given, self.tasks):
                 if name in self._of_task:
                     raise ConfigError(f"Distill: two of the teachers have task {name!r}; keep one of {self.teachers}.")
                 self._of_task[name] = teacher.to(trainer.strategy.root_device)
@@ -139,16 +152,19 @@ class Distill(Callback):
         return total
 
 
-def _taught(student: MultiTaskModel, teacher: MultiTaskModel, run: str) -> list[str]:
-    """The tasks that a teacher teaches; they must be the same tasks, and the inputs the same."""
-    names = [name for name in teacher.heads if name in student.heads]
+def _taught(
+    student: MultiTaskModel, teacher: MultiTaskModel, run: str, given: Iterable[str], tasks: list[str] | None
+) -> list[str]:
+    """The tasks that a teacher teaches; they must be the same tasks. It may read inputs that the student does not."""
+    wanted = [name for name in student.heads if tasks is None or name in tasks]
+    names = [name for name in teacher.heads if name in wanted]
     if not names:
-        near = did_you_mean(next(iter(teacher.heads)), student.heads)
+        near = did_you_mean(next(iter(teacher.heads)), wanted)
         raise ConfigError(
-            f"Distill: teacher {run!r} has tasks {', '.join(teacher.heads)}, and this model {', '.join(student.heads)}."
+            f"Distill: teacher {run!r} has tasks {', '.join(teacher.heads)}, and this model {', '.join(wanted)}."
             f"{near} Name a run that has a task of this model."
         )
-    if missing := [name for name in teacher.inputs if name not in student.inputs]:
+    if missing := [name for name in teacher.inputs if name not in given]:
         raise ConfigError(f"Distill: teacher {run!r} takes input {missing[0]!r}, which this data module does not give.")
     for name in names:
         ours, theirs = student.head(name), teacher.head(name)
@@ -162,7 +178,14 @@ def _taught(student: MultiTaskModel, teacher: MultiTaskModel, run: str) -> list[
         if type(ours).distill is Head.distill or type(ours) is not type(theirs):
             raise ConfigError(
                 f"Distill: {type(theirs).__name__} of task {name!r} in {run!r} cannot teach "
-                f"{type(ours).__name__}; both heads must be of one class that defines `distill`."
+                f"{type(ours).__name__}; both heads must be of one class that defines `distill`. "
+                "`tasks` names the tasks that are to be taught."
+            )
+        scales = [[getattr(head, key, None) for key in ("target_mean", "target_std")] for head in (ours, theirs)]
+        if scales[0] != scales[1]:
+            raise ConfigError(
+                f"Distill: teacher {run!r} learned task {name!r} with target_mean, target_std = {scales[1]}, and here "
+                f"they are {scales[0]}; standardised outputs compare only where both are the same."
             )
     return names
 

@@ -67,7 +67,8 @@ def compare(arguments: list[str]) -> None:
         console.print(f"tuned fixed weights{' of ' + variant if variant else ''}: {weights}")
     cells = comparison.cells(root, tuned)
     refuse_changed(cells)
-    queue.train(cells, "comparison")
+    for wave in sorted({cell.wave for cell in cells}):  # teachers before those they teach
+        queue.train([cell for cell in cells if cell.wave == wave], "taught rows" if wave else "comparison")
     if any(cell.is_done for cell in cells):
         write_comparison(console, root, options.wandb)
     queue.raise_if_failed()

@@ -8,7 +8,6 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,19 @@ from torch import Tensor
 from mtl.batch import Batch
 from mtl.config.foreign_files import read_small
 from mtl.config.import_policy import allow_imports
-from mtl.config.merge import Config, read_config
+from mtl.config.merge import read_config
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.module import JointDataModule
 from mtl.evaluation import exported
 from mtl.evaluation.build import build_data
+from mtl.evaluation.export_costs import compiled, memory
 from mtl.evaluation.load import load_checkpoint
+from mtl.evaluation.tables.export_table import export_table, skipped
 from mtl.export.exportable import ExportableModel
+from mtl.export.file_model import FileModel
 from mtl.export.onnx_file import OnnxModel, require_onnx, without_scopes, write_onnx
 from mtl.export.pt2_file import Pt2Model, write_pt2
 from mtl.export.quantize import quantize
-from mtl.inputs.image import ImageInput
-from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint_files import find_checkpoint
 
 COMPARED = 64  # samples whose outputs are compared
@@ -64,7 +64,7 @@ def export(arguments: list[str]) -> None:
     data = build_data(config)
     model = load_checkpoint(checkpoint).model
     data.setup("test")
-    size, how = _image_size(data, config, model)
+    size, how = exported.image_size(data, config, model)
     ready = ExportableModel(
         model,
         options.tasks.split(",") if options.tasks else None,
@@ -88,23 +88,12 @@ def export(arguments: list[str]) -> None:
         for file in files.values():
             without_scopes(file)
         shutil.copyfile(INFER, folder / "infer.py")
-    report = _report(ready, data, files, options.benchmark)
+    report = _report(ready, data, files)
+    if options.benchmark:
+        report |= _benchmark(ready, data, files, checkpoint)
     (folder / "export.json").write_text(json.dumps({**description, **report}, indent=1) + "\n", encoding="utf-8")
     _show(console, report)
     console.print(f"written: {', '.join(str(file) for file in files.values())}, export.json", soft_wrap=True)
-
-
-def _image_size(
-    data: JointDataModule, config: Config, model: MultiTaskModel
-) -> tuple[tuple[int, int] | None, dict[str, Any]]:
-    """Height and width of the network's images, and how a picture is brought to them."""
-    names = [name for name, part in model.inputs.items() if isinstance(part, ImageInput)]
-    if not names:
-        return None, {}
-    height, width = data.test_set[0][names[0]].shape[-2:]
-    return (int(height), int(width)), {
-        "fit": config.get(("data", "init_args", "fit")) or "letterbox"
-    }  # without it, as `predict` does
 
 
 def _commit(run: Path) -> str | None:
@@ -123,13 +112,12 @@ def _calibration(data: JointDataModule, model: ExportableModel, most: int) -> It
             yield {name: value[index : index + 1] for name, value in batch.items()}
 
 
-def _report(model: ExportableModel, data: JointDataModule, files: dict[str, Path], benchmark: bool) -> dict[str, Any]:
+def _report(model: ExportableModel, data: JointDataModule, files: dict[str, Path]) -> dict[str, Any]:
     loader = data.test_dataloader()
     runs: dict[str, exported.Runs] = {"eager": exported.eager(model)}
     report: dict[str, Any] = {"files": {}}
     for name, path in files.items():
-        file = Pt2Model(path) if path.suffix == ".pt2" else OnnxModel(path, threads=1)
-        runs[name] = file
+        runs[name] = file = _opened(path)
         same = exported.parity(model, file, exported.inputs_of(model, loader, COMPARED))
         report["files"][name] = {
             "file": path.name,
@@ -145,34 +133,51 @@ def _report(model: ExportableModel, data: JointDataModule, files: dict[str, Path
         report["metrics"] = {
             name: exported.metrics(model.model, model.tasks, run, data.test_dataloader()) for name, run in runs.items()
         }
-    if benchmark:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        first: Batch = next(iter(loader))
-        batches = {str(size): {name: first[name][:size] for name in model.input_names} for size in (1, 16)}
-        report["latency"] = {size: exported.latency(runs, batch, 30) for size, batch in batches.items()}
-        torch.set_num_threads(before)
     return report
 
 
+def _opened(path: Path) -> FileModel:
+    return Pt2Model(path) if path.suffix == ".pt2" else OnnxModel(path, threads=1)
+
+
+def _benchmark(
+    model: ExportableModel, data: JointDataModule, files: dict[str, Path], checkpoint: Path
+) -> dict[str, Any]:
+    """Time of a call and memory of each, on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    first: Batch = next(iter(data.test_dataloader()))
+    batches = {str(size): {name: first[name][:size] for name in model.input_names} for size in (1, 16)}
+    left_out: dict[str, str] = {}
+    runs: dict[str, exported.Runs] = {"eager": exported.eager(model)}
+    for name, run in [("compile", compiled(model, batches["1"])), *((name, _opened(f)) for name, f in files.items())]:
+        if isinstance(run, str):
+            left_out[name] = run
+        else:
+            runs[name] = run
+    times = {size: exported.latency(runs, batch, 30) for size, batch in batches.items()}
+    torch.set_num_threads(before)
+    memories = {}
+    for name in runs:
+        kind = "onnx" if name == "int8" else name
+        found = memory(kind, files.get(name, checkpoint), batches["16"], model.tasks)
+        if isinstance(found, str):
+            left_out[f"memory of {name}"] = found
+        else:
+            memories[name] = found
+    return {"latency": times, "memory": memories, "skipped": left_out}
+
+
 def _show(console: Console, report: dict[str, Any]) -> None:
-    names = ["eager", *report["files"]]
-    table = Table("", *names, title="the file beside the model")
-    of_files = report["files"]
-    table.add_row("bytes", "", *(f"{one['bytes']:,}" for one in of_files.values()))
-    parities = [one["parity"] for one in of_files.values()]
-    gaps = [one["largest_difference"] for one in parities]
-    table.add_row("largest difference", "", *("other scores" if gap is None else f"{gap:.2g}" for gap in gaps))
-    if any(one["boxes_met"] is not None for one in parities):
-        table.add_row("boxes met, %", "", *(f"{100 * (one['boxes_met'] or 0):.1f}" for one in parities))
-    for size, times in report.get("latency", {}).items():
-        row = (f"{times[name]['p50_ms']:.2f} ({times[name]['x_first']:.2f} x)" for name in names)
-        table.add_row(f"ms, batch {size}", *row)
-    measured = report.get("metrics", {})
-    for key in dict.fromkeys(chain(*measured.values())):
-        table.add_row(key, *(f"{measured[name][key]:.4f}" for name in names))
+    head, rows = export_table(report)
+    table = Table(*head, title="the file beside the model")
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
-    for name in set(of_files) & set(measured):
+    for line in skipped(report):
+        console.print(f"not measured: {line}", soft_wrap=True, markup=False)
+    measured = report.get("metrics", {})
+    for name in set(report["files"]) & set(measured):
         for key in exported.lost(measured["eager"], measured[name]):
             console.print(
                 f"the {name} file loses {key}: calibrate on more samples, or use the other file", soft_wrap=True
@@ -198,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resize-inside", dest="resize_inside", action="store_true", help="stretch images in the file")
     parser.add_argument("--quantize", choices=("int8",), help="also write a file of 8-bit integers")
     parser.add_argument("--calibrate", type=int, default=128, help="training samples that ranges are taken from [128]")
-    parser.add_argument("--benchmark", action="store_true", help="measure how long a call takes, on one thread")
+    parser.add_argument("--benchmark", action="store_true", help="measure time and memory of a call, on one thread")
     parser.add_argument("--allow", help="module that the checkpoint may import beside mtl, torch, torchvision, ...")
     parser.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")
     return parser

@@ -83,6 +83,7 @@ def predict(arguments: list[str]) -> None:
         batch_size=options.batch_size,
         pictures=options.pictures,
         formats=options.format,
+        video=options.video,
         **settings,
     )
     _say(found, output)
@@ -109,6 +110,7 @@ def _predict_exported(options: argparse.Namespace, images: list[Path]) -> None:
         fit=known.get("fit", "letterbox"),
         pictures=options.pictures,
         formats=options.format,
+        video=options.video,
     )
     _say(found, output)
 
@@ -124,6 +126,8 @@ def _say(found: dict[str, Any], output: Path) -> None:
         f"{found['pictures']} pictures, {found['boxes']} boxes, {found['skipped']} files skipped: {output}",
         soft_wrap=True,
     )
+    if "frames" in found:
+        Console(highlight=False).print(found["frames"], soft_wrap=True, markup=False)
 
 
 def _predict_table(options: argparse.Namespace, checkpoint: Path, run: Path) -> None:
@@ -200,6 +204,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pictures", type=_how_many, metavar="none|N|all", help="annotated copies of the first N pictures [all]"
     )
+    parser.add_argument(
+        "--video", type=float, metavar="FPS",
+        help="the pictures are a sequence: write their copies as frames/000001.png, ..., and frames.mp4 with ffmpeg",
+    )  # fmt: skip
     parser.add_argument("--batch_size", type=int, default=16, help="how many samples at a time [16]")
     parser.add_argument("--max_seconds", type=float, default=60.0, help="leave out longer recordings [60]")
     parser.add_argument(

@@ -11,8 +11,11 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from mtl.batch import Batch
+from mtl.config.merge import Config
+from mtl.data.module import JointDataModule
 from mtl.export.exportable import ExportableModel
 from mtl.export.file_model import FileModel
+from mtl.inputs.image import ImageInput
 from mtl.model import MultiTaskModel
 
 Runs = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]  # inputs by name -> outputs by name
@@ -163,6 +166,25 @@ def latency(runs: Mapping[str, Runs], inputs: Mapping[str, Tensor], rounds: int)
         }
         for name, taken in times.items()
     }
+
+
+def image_size(
+    data: JointDataModule, config: Config, model: MultiTaskModel
+) -> tuple[tuple[int, int] | None, dict[str, Any]]:
+    """Height and width of the network's images, and how a picture is brought to them; nothing without images.
+
+    Args:
+        data: after `setup("test")`.
+        config: of the run.
+        model: the model.
+    """
+    names = [name for name, part in model.inputs.items() if isinstance(part, ImageInput)]
+    if not names:
+        return None, {}
+    height, width = data.test_set[0][names[0]].shape[-2:]
+    return (int(height), int(width)), {
+        "fit": config.get(("data", "init_args", "fit")) or "letterbox"
+    }  # without it, as `predict` does
 
 
 def describe(model: ExportableModel, run: str, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ A comparison file names the config that every run starts from, and what override
     seeds: 3
     single_tasks: true               # a row for each task trained alone
     tune: 12                         # random fixed weights to try: the row Fixed-tuned
-    methods: [all, {name: MGDA-exact, method: MGDA, at: parameters}]
+    methods: [all, {name: MGDA-exact, method: MGDA, at: parameters}]   # `distill`: see `taught_rows.py`
     seed_keys: [seed_everything, data.seed]
     variants:                        # the whole comparison once for each
       wide: {model: {backbone: {init_args: {width: 32}}}}
@@ -16,7 +16,7 @@ import inspect
 import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,11 @@ from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.tables.report import TUNED
 from mtl.experiments.queued_run import PLACE_KEYS, QueuedRun
+from mtl.experiments.taught_rows import OF_SINGLE_TASK, Teaching, read_teaching
 
 Overlay = dict[str, Any]  # overrides of the config
 KEYS = ("config", "seeds", "single_tasks", "tune", "methods", "seed_keys", "variants")
-ENTRY_KEYS = ("name", "method", "at", "every", "overlay")
+ENTRY_KEYS = ("name", "method", "at", "every", "overlay", "distill")
 MOST_TASKS, MOST_SEEDS, MOST_RUNS = 200, 1_000, 100_000
 SEARCH = "search"  # folder of the fixed weights that were tried
 
@@ -51,11 +52,13 @@ class Cell(QueuedRun):
         config: what every run starts from.
         overlay: overrides of the config.
         seeds: the run's seed by key of the config.
+        wave: runs of lower waves teach it, and are trained before it.
     """
 
     config: Path
     overlay: Overlay
     seeds: Mapping[str, int]
+    wave: int = 0
 
     def settings(self) -> Overlay:
         return self.overlay
@@ -80,6 +83,7 @@ class Comparison:
         variants: name and overlay of every variant; one without a name where there are none.
         tasks: names of the heads.
         seed_keys: keys of the config that a run's seed is given to.
+        taught: rows that learn from others.
     """
 
     config: Path
@@ -89,6 +93,7 @@ class Comparison:
     variants: dict[str, Overlay]
     tasks: list[str]
     seed_keys: list[str]
+    taught: Mapping[str, Teaching] = field(default_factory=dict)
 
     def searched(self, root: Path) -> dict[str, list[Cell]]:
         """The runs that try fixed weights, by variant.
@@ -116,7 +121,11 @@ class Comparison:
                 if self.tune:
                     rows[TUNED] = weights[(tuned or {}).get(variant, 0)]
                 for row, own in rows.items():
-                    found.append(self._cell(root / variant / row, f"seed{seed}", seed, merged(over, own)))
+                    overlay, name, teaching = merged(over, own), f"seed{seed}", self.taught.get(row)
+                    if teaching is not None:
+                        overlay = merged(overlay, teaching.overlay(root / variant, name))
+                    wave = 0 if teaching is None else teaching.wave
+                    found.append(self._cell(root / variant / row, name, seed, overlay, wave))
         return found
 
     def candidates(self) -> list[Overlay]:
@@ -127,8 +136,8 @@ class Comparison:
             found.append({"model": {"loss_weights": {t: round(10 ** draw.uniform(-1, 1), 2) for t in self.tasks[1:]}}})
         return found
 
-    def _cell(self, folder: Path, name: str, seed: int, overlay: Overlay) -> Cell:
-        return Cell(folder, name, self.config, overlay, dict.fromkeys(self.seed_keys, seed))
+    def _cell(self, folder: Path, name: str, seed: int, overlay: Overlay, wave: int = 0) -> Cell:
+        return Cell(folder, name, self.config, overlay, dict.fromkeys(self.seed_keys, seed), wave)
 
 
 def read_comparison(path: Path) -> Comparison:
@@ -158,11 +167,17 @@ def read_comparison(path: Path) -> Comparison:
     rows: dict[str, Overlay] = {}
     if values.get("single_tasks", True):
         rows = {
-            f"{t}-alone": {"model": {"heads": {o: None for o in tasks if o != t}, "loss_weights": None}} for t in tasks
+            OF_SINGLE_TASK.format(task=task): {
+                "model": {"heads": {other: None for other in tasks if other != task}, "loss_weights": None}
+            }
+            for task in tasks
         }
-    for name, overlay in _method_rows(values.get("methods", ["all"]), path):
+    taught: dict[str, Teaching] = {}
+    for name, overlay, distill in _method_rows(values.get("methods", ["all"]), path):
         if name in rows:
             raise ConfigError(f"{path}: two rows are called {name!r}; give one of them another `name`.")
+        if distill is not None:
+            taught[name] = read_teaching(distill, f"{path}, {name}", list(rows), tasks, taught)
         rows[name] = overlay
     numbers = {key: values.get(key, default) for key, default in (("seeds", 3), ("tune", 12))}
     for key, number in numbers.items():
@@ -183,7 +198,7 @@ def read_comparison(path: Path) -> Comparison:
     number = len(variants) * (len(rows) * numbers["seeds"] + numbers["tune"])
     if number > MOST_RUNS:
         raise ConfigError(f"{path}: this makes {number:,} runs; a comparison has at most {MOST_RUNS:,}.")
-    return Comparison(config, rows, numbers["seeds"], numbers["tune"], variants, tasks, seed_keys)
+    return Comparison(config, rows, numbers["seeds"], numbers["tune"], variants, tasks, seed_keys, taught)
 
 
 def head_names(config: Path) -> list[str]:
@@ -226,25 +241,29 @@ def merged(low: Overlay, high: Overlay) -> Overlay:
     return both
 
 
-def _method_rows(entries: Any, path: Path) -> Iterator[tuple[str, Overlay]]:
+def _method_rows(entries: Any, path: Path) -> Iterator[tuple[str, Overlay, Any]]:
     assert mtl.balancing  # importing the package imports every method
     known = {cls.__name__: cls for cls in concrete_subclasses(Method)}
     for entry in entries if isinstance(entries, list) else [entries]:
         if entry == "all":
-            yield from ((name, balanced(name, _place(cls))) for name, cls in known.items() if _stands_alone(cls))
+            yield from ((name, balanced(name, _place(cls)), None) for name, cls in known.items() if _stands_alone(cls))
         elif isinstance(entry, str):
             module, _, name = entry.rpartition(".")
             if module and all(part.isidentifier() for part in entry.split(".")):
-                yield name, balanced(entry)  # a full name: each config of the plan says whether it may be imported
+                yield (
+                    name,
+                    balanced(entry),
+                    None,
+                )  # a full name: each config of the plan says whether it may be imported
                 continue
             if entry not in known:
                 raise ConfigError(
                     f"{path}: there is no balancing method {entry!r}.{did_you_mean(entry, known)} A class of a package "
                     f"that is not installed needs its full name, such as mypaper.methods.{name}, and --allow mypaper."
                 )
-            yield entry, balanced(entry, _place(known[entry]))
+            yield entry, balanced(entry, _place(known[entry])), None
         else:
-            yield _entry(entry, path)
+            yield *_entry(entry, path), entry.get("distill")
 
 
 def _entry(entry: Any, path: Path) -> tuple[str, Overlay]:

@@ -94,6 +94,8 @@ def _heat_map(panel: "Axes", measure: type[SharingMeasure], own: Sequence[Findin
     panel.set_xlabel("step", fontsize=7)
     for i, row in enumerate(grid):
         for j, value in enumerate(row):
-            panel.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=6)
+            dark = abs(2 * value - low - high) > 0.6 * (high - low)  # both ends of the colours
+            ink = "white" if dark else "black"
+            panel.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=6, color=ink)
     bar = panel.figure.colorbar(picture, ax=panel, fraction=0.05)
     bar.ax.tick_params(labelsize=6)

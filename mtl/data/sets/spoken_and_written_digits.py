@@ -5,6 +5,7 @@ Spoken Digit Dataset). Each sample pairs a picture and a recording of one class 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +37,7 @@ class SpokenAndWrittenDigits(JointDataModule):
     Args:
         root: folder of `recordings.csv` and `recordings/`, as `data fsdd` writes them; machine voices by default.
         modalities: the inputs, `image`, `audio` or both.
+        for_teachers: inputs that the model does not get, and its teachers do (`Distill`).
         num_train: number of training samples with machine voices; with recordings one for each of them.
         num_val: number of validation samples with machine voices.
         num_test: number of test samples with machine voices.
@@ -54,6 +56,7 @@ class SpokenAndWrittenDigits(JointDataModule):
         self,
         root: str | Path | None = None,
         modalities: Sequence[Modality] = ("image", "audio"),
+        for_teachers: Sequence[Modality] = (),
         num_train: int = 2400,
         num_val: int = 300,
         num_test: int = 300,
@@ -77,7 +80,7 @@ class SpokenAndWrittenDigits(JointDataModule):
         self.root = None if root is None else Path(root)
         self.counts = dict(zip(_SPLITS, (num_train, num_val, num_test), strict=True))
         self.noise: dict[str, float] = {"image": pixel_noise, "audio": audio_noise}
-        self.inputs = self.declare_inputs(modalities, present, bands)
+        self.inputs = self.declare_inputs(modalities, present, bands, for_teachers)
         self.present = dict(present or {})
         for name, share in self.present.items():
             if name not in self.inputs or not 0 < share <= 1:
@@ -99,14 +102,20 @@ class SpokenAndWrittenDigits(JointDataModule):
         modalities: Sequence[Modality] = ("image", "audio"),
         present: dict[Modality, float] | None = None,
         bands: int = 40,
+        for_teachers: Sequence[Modality] = (),
         **_: Any,
     ) -> Inputs:
         known = {
             "image": InputSpec("image", "image", channels=1, optional="image" in (present or {})),
             "audio": InputSpec("audio", "audio", channels=bands, rate=RATE, optional="audio" in (present or {})),
         }
+        known = {name: replace(spec, for_teachers=name in for_teachers) for name, spec in known.items()}
         if not modalities or set(modalities) - set(known):
             raise ValueError(f"modalities={list(modalities)} must be among {', '.join(known)}, at least one.")
+        if not set(for_teachers) < set(modalities):
+            raise ValueError(
+                f"for_teachers={list(for_teachers)} must be some of modalities={list(modalities)}, and not all of them."
+            )
         return {name: spec for name, spec in known.items() if name in modalities}
 
     @classmethod

@@ -18,6 +18,7 @@ from mtl.data.images import SUFFIXES
 from mtl.data.resize import FitMode, read_fitted
 from mtl.errors import printable
 from mtl.evaluation.predictions.annotation_formats import AnnotationFormat, annotation_formats
+from mtl.evaluation.predictions.frames import Frames, in_order
 from mtl.evaluation.predictions.picture_copies import PictureCopies, about_disks
 from mtl.evaluation.predictions.prediction_files import Found, PredictionFiles, write_copy, write_maps
 from mtl.evaluation.predictions.predictor import Predictor, predictor_of
@@ -40,6 +41,7 @@ def predict_folder(
     pictures: int | None = None,
     pixel_range: PixelRange | None = None,
     formats: Sequence[str] = (),
+    video: float | None = None,
 ) -> dict[str, Any]:
     """Predict for every picture below a folder; write `predictions.json`, `predictions.csv`, `pictures/` and `masks/`.
 
@@ -58,10 +60,13 @@ def predict_folder(
         pictures: how many pictures get an annotated copy, the first ones; all by default.
         pixel_range: values of 16-bit, 32-bit and float pictures that become black and white, as in training.
         formats: `yolo` and `voc`: also write the boxes as annotation files of these kinds.
+        video: pictures a second: the pictures are a sequence, in the order of the numbers in their names, and their
+            copies are numbered frames and a video.
 
     Returns:
         Numbers of `pictures`, `boxes` and `skipped` files, `skipped_files` by name with the reason, and `not_drawn`:
-        pictures with results that have no annotated copy, by name with the reason.
+        pictures with results that have no annotated copy, by name with the reason; of a sequence also `frames`, which
+        says what was written.
 
     Raises:
         ValueError: for a folder without pictures, or where none can be decoded, for settings out of range, and for a
@@ -69,6 +74,8 @@ def predict_folder(
     """
     predictor = predictor_of(model)
     size = _size(image_size)
+    if video is not None and pictures == 0:
+        raise ValueError("a video is made of annotated copies; --pictures none leaves them out.")
     if not 0 <= score_threshold <= 1 or batch_size < 1 or (pictures is not None and pictures < 0):
         raise ValueError(
             f"score_threshold={score_threshold} must lie within 0..1, batch_size={batch_size} be at least 1, and "
@@ -77,12 +84,16 @@ def predict_folder(
     images, output = [Path(images)] if isinstance(images, str | Path) else list(images), Path(output)
     unreadable: dict[str, str] = {}
     paths = _files(images, output, unreadable)
+    frames = None
+    if video is not None:
+        paths = {name: paths[name] for name in in_order(paths)}
+        frames = Frames(output, predictor.tasks, paths, video, pixel_range)
     more = annotation_formats(list(formats), output, predictor.tasks)
     files = PredictionFiles(output, predictor.tasks)
     for name, reason in unreadable.items():
         files.skip(name, reason)
     copies = PictureCopies(
-        lambda one: write_copy(one, predictor.tasks, output, pixel_range),
+        frames.write if frames else lambda one: write_copy(one, predictor.tasks, output, pixel_range),
         lambda name, why: files.skip(name, why, "not_drawn"),
     )
     done = False
@@ -112,6 +123,7 @@ def predict_folder(
         "skipped": len(files.skipped),
         "skipped_files": files.skipped,
         "not_drawn": files.not_drawn,
+        **({"frames": frames.join()} if frames else {}),
     }
 
 

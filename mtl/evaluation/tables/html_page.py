@@ -14,6 +14,7 @@ from typing import Any
 
 from mtl.config.foreign_files import UnsafeFile, read_small
 from mtl.errors import printable
+from mtl.evaluation.tables.export_table import export_table, skipped
 from mtl.evaluation.tables.report import read_results
 from mtl.evaluation.tables.results_of_run import Results, costs, metrics_by_part
 
@@ -27,8 +28,9 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #d8dee4; }
 table { border-collapse: collapse; margin: .6rem 0; display: block; overflow-x: auto; }
 th, td { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid #eaeef2; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
-img { max-width: 100%; height: auto; } figure { margin: 1rem 0; } figcaption { color: #59636e; }
+th:first-child, td:first-child { text-align: left; white-space: nowrap; } th { font-weight: 600; }
+.side { display: flex; flex-wrap: wrap; gap: .5rem 2.5rem; align-items: flex-start; } .side > * { max-width: 100%; }
+figure { margin: .5rem 0; } figcaption { color: #59636e; } img { max-width: 100%; max-height: 40rem; height: auto; }
 pre { background: #f6f8fa; padding: .8rem; overflow-x: auto; font-size: 13px; }
 @media (prefers-color-scheme: dark) { body { background: #fff; } }
 """
@@ -48,7 +50,7 @@ def write_page_of_run(run: Path) -> Path:
     results = _results(run)
     meta = results.get("meta", {})
     name = f"{meta.get('experiment', run.resolve().parent.name)} / {meta.get('name', run.resolve().name)}"
-    parts = [_section("Results", "".join(_metrics(*part) for part in metrics_by_part(results)))]
+    parts = [_section("Results", _side(_metrics(*part) for part in metrics_by_part(results)))]
     parts.append(_section("Cost", table(["", ""], costs(meta))))
     pictures = sorted((run / "pictures").glob("*.png"), key=lambda path: (path.stem != "curves", path.stem))
     curves = [path for path in pictures if path.stem == "curves"]
@@ -73,7 +75,8 @@ def write_page_of_comparison(folder: Path, head: Sequence[str], rows: Sequence[S
         rows: cells.
         legend: what the columns mean.
     """
-    pictures = [folder / name for name in ("tasks.png", "delta_m.png") if (folder / name).is_file()]
+    known = ("tasks.png", "delta_m.png", "devices.png")
+    pictures = [folder / name for name in known if (folder / name).is_file()]
     parts = [
         _section("Table", table(head, rows) + f"<p>{escape(legend)}</p>"),
         _section("Pictures", _figures(pictures)),
@@ -101,8 +104,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     if not lines:
         return ""
     titles = "".join(f"<th>{escape(printable(str(cell)))}</th>" for cell in head)
+    above = f"<thead><tr>{titles}</tr></thead>" if any(head) else ""
     body = "".join(f"<tr>{line}</tr>\n" for line in lines)
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>\n{body}</tbody></table>"
+    return f"<table>{above}<tbody>\n{body}</tbody></table>"
 
 
 def _metrics(part: str, whole: Sequence[Sequence[str]], classes: Sequence[Sequence[str]]) -> str:
@@ -111,19 +115,8 @@ def _metrics(part: str, whole: Sequence[Sequence[str]], classes: Sequence[Sequen
 
 
 def _export(known: Mapping[str, Any]) -> str:
-    files = known.get("files", {})
-    if not isinstance(files, dict) or not files:
-        return ""
-    names = ["eager", *files]
-    rows = [["bytes", "", *(f"{one.get('bytes', 0):,}" for one in files.values())]]
-    gaps = (one.get("parity", {}).get("largest_difference") for one in files.values())
-    rows.append(["largest difference", "", *("other scores" if gap is None else f"{gap:.2g}" for gap in gaps)])
-    for size, times in known.get("latency", {}).items():
-        rows.append([f"ms, batch {size}", *(f"{times[n]['p50_ms']:.2f}" if n in times else "" for n in names)])
-    measured = known.get("metrics", {})
-    for key in measured.get("eager", {}):
-        rows.append([key, *(f"{measured[n][key]:.4f}" if key in measured.get(n, {}) else "" for n in names)])
-    return table(["", *names], rows)
+    head, rows = export_table(known)
+    return table(head, rows) + "".join(f"<p>not measured: {escape(printable(line))}</p>" for line in skipped(known))
 
 
 def _csv_tables(files: Iterable[Path]) -> str:
@@ -144,11 +137,17 @@ def _figures(files: Iterable[Path]) -> str:
         except (OSError, UnsafeFile):
             shown.append(f"<p>{escape(path.name)} cannot be shown: no picture file of at most 8 MB.</p>")
             continue
-        name = escape(path.stem)
+        name = escape(path.stem.replace("_", " "))
         shown.append(
             f'<figure><img alt="{name}" src="data:image/png;base64,{content}"><figcaption>{name}</figcaption></figure>'
         )
-    return "".join(shown)
+    return _side(shown)
+
+
+def _side(parts: Iterable[str]) -> str:
+    """Parts side by side, as many as fit."""
+    inside = "".join(f"<div>{part}</div>" for part in parts)
+    return f'<div class="side">{inside}</div>' if inside else ""
 
 
 def _details(title: str, content: str) -> str:

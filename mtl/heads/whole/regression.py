@@ -75,5 +75,8 @@ class RegressionHead(Head):
     def decode(self, outputs: Outputs) -> Predictions:
         return {"values": outputs["standardised"].float() * self.target_std + self.target_mean}
 
+    def distill(self, outputs: Outputs, teacher: Outputs, temperature: float) -> Tensor:
+        return (outputs["standardised"] - teacher["standardised"]).square()
+
     def metrics(self) -> RegressionMetrics:
         return RegressionMetrics(self.task)

@@ -134,6 +134,8 @@ def test_half_a_batch_on_each_of_two_ranks_is_the_whole_batch() -> None:
         ("classes", "task 'largest' of teacher 'one' is classification of 3 classes, and here"),
         ("head", "RegressionHead of task|both must be the same"),
         ("twice", "two of the teachers have task 'boxes'"),
+        ("tasks", "`tasks` names 'larges'; tasks are boxes, largest. Did you mean 'largest'?"),
+        ("inputs", "teacher 'one' takes input 'sound', which this data module does not give"),
     ],
 )
 def test_a_teacher_that_does_not_fit_is_refused(tiny: Any, teachers: dict[str, Any], change: str, message: str) -> None:
@@ -151,10 +153,39 @@ def test_a_teacher_that_does_not_fit_is_refused(tiny: Any, teachers: dict[str, A
             trunk.backbone, {"largest": RegressionHead(Task("largest", "regression"), trunk.spec)}
         )
     else:
-        teachers["one"], runs = tiny.module().model, ["one", "one"]
+        teachers["one"], runs = tiny.module().model, ["one", "one"] if change == "twice" else ["one"]
+        if change == "inputs":
+            teachers["one"].inputs["sound"] = teachers["one"].inputs["image"]
     trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")))
+    tasks = ["larges"] if change == "tasks" else None
     with pytest.raises(ConfigError, match=message):
-        Distill(runs).setup(trainer, student, "fit")  # type: ignore[arg-type]
+        Distill(runs, tasks=tasks).setup(trainer, student, "fit")  # type: ignore[arg-type]
+
+
+def test_only_the_chosen_tasks_are_taught(tiny: Any, teachers: dict[str, Any]) -> None:
+    student = tiny.module()
+    teachers["one"] = tiny.module().model
+    # the student's data may give what the teacher alone reads
+    teachers["one"].inputs["sound"] = teachers["one"].inputs["image"]
+    trainer = SimpleNamespace(
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+        datamodule=SimpleNamespace(inputs={"image": None, "sound": None}),
+    )
+    Distill(["one"], tasks=["largest"]).setup(trainer, student, "fit")  # type: ignore[arg-type]
+    assert list(student.model.added_losses) == ["largest"]
+
+
+def test_standardised_numbers_are_taught_where_they_mean_the_same(tiny: Any, teachers: dict[str, Any]) -> None:
+    student = tiny.module()
+    trunk, task = student.model.trunk, Task("far", "regression")
+    student.model.heads["far"] = RegressionHead(task, trunk.spec, target_std=2.0)
+    teachers["one"] = MultiTaskModel(trunk.backbone, {"far": RegressionHead(task, trunk.spec)})
+    trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")))
+    with pytest.raises(ConfigError, match=r"target_mean, target_std = \[0.0, 1.0\], and here they are \[0.0, 2.0\]"):
+        Distill(["one"]).setup(trainer, student, "fit")  # type: ignore[arg-type]
+    ours, theirs = {"standardised": torch.tensor([1.0, 0.0])}, {"standardised": torch.tensor([1.0, 3.0])}
+    far_B = RegressionHead(task, trunk.spec).distill(ours, theirs, 2.0)
+    assert far_B.tolist() == [0.0, 9.0]
 
 
 def test_settings_without_effect_are_refused() -> None:

@@ -21,9 +21,9 @@ WITHOUT_TORCH += "runpy.run_path(sys.argv[0], run_name='__main__')"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
-    words = ["fit", "--config", str(CONFIG), "--name", "one", "--tracking.wandb", "off", *SMALL]
+    words = ["fit", "--config", str(CONFIG), "--name", "seed0", "--tracking.wandb", "off", *SMALL]
     assert main([*words, "--runs_root", str(folder), "--data.batch_size", "8"]) == 0
-    return folder / "digits" / "one"
+    return folder / "digits" / "seed0"
 
 
 @pytest.mark.slow
@@ -49,6 +49,35 @@ def test_a_run_becomes_files_that_give_its_answers(run: Path, tmp_path: Path, ca
     assert answer["picture"].endswith("a.png")
     assert isinstance(answer["boxes"], list)
     assert answer["largest"]["class"] in known["tasks"]["largest"]["classes"]
+
+
+@pytest.mark.slow
+def test_rows_of_runs_are_files_with_bytes_and_times(run: Path, capsys: Any) -> None:
+    pytest.importorskip("onnxruntime")
+    root = run.parents[1]
+    assert main(["report", "--runs", str(root), "--devices"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| digits | 1 |"))
+    parameters, size, one, sixteen = (float(cell.replace(",", "")) for cell in line.split("|")[3:7])
+    assert 4 * parameters < size < 6 * parameters
+    assert 0 < one < sixteen
+    assert (root / "devices.png").stat().st_size > 1000
+    assert (root / "report.html").read_text().count("<img") >= 2
+    assert (root / "devices.csv").read_text().splitlines()[1].startswith("digits,1,")
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@pytest.mark.filterwarnings("ignore")
+def test_time_and_memory_of_each_are_measured(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    words = ["export", "--run", str(run), "--checkpoint", "last", "--to", str(tmp_path), "--benchmark"]
+    assert main(words) == 0
+    known = json.loads((tmp_path / "export.json").read_text())
+    names = {"eager", "onnx"} | ({"compile"} if "compile" not in known["skipped"] else set())
+    assert set(known["latency"]["1"]) == set(known["latency"]["16"]) == names
+    for name in names:
+        assert 0 < known["memory"][name]["before_mb"] < known["memory"][name]["peak_mb"]
+    assert known["memory"]["onnx"]["peak_mb"] < 0.5 * known["memory"]["eager"]["peak_mb"], "it needs no PyTorch"
 
 
 @pytest.mark.slow

@@ -1,10 +1,13 @@
 """The page of a run or a comparison: whole, escaped, and without a reference to anything outside."""
 
+import base64
 import json
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -71,7 +74,7 @@ def test_a_page_holds_the_run_and_refers_to_nothing_outside(run: Path) -> None:
     page = Page(text)
     titles = ["Results", "Cost", "Curves", "Pictures", "What the tasks share", "Exported files", "Command", "Config"]
     assert [text for text in page.texts if text in titles] == titles
-    for cell in ("0.5000", "50.0", "900", "12,345", "0.125", "1,234", "0.50"):
+    for cell in ("0.5000", "50.0", "900", "12,345", "0.125", "1,234", "0.50 (1.00 x)"):
         assert cell in page.texts, cell
     assert len(page.references) == 3
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
@@ -116,14 +119,55 @@ def test_metrics_are_told_from_those_of_classes_and_costs_from_nothing() -> None
     assert [cell for _, cell in costs({"steps": 0, "train_seconds": "much"})] == ["0", "", "", "", ""]
 
 
-def test_a_browser_shows_the_page(run: Path, tmp_path: Path) -> None:
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# what the page itself forbids: a script, which reports to the document what the browser made of the page
+PROBE = """<pre id="probe"></pre><script>
+const told = {refused: [], errors: []};
+addEventListener('securitypolicyviolation', event => told.refused.push(event.blockedURI));
+addEventListener('error', event => told.errors.push(event.target.alt || event.message), true);
+addEventListener('load', () => {
+  told.pictures = [...document.images].map(one => [one.alt, one.naturalWidth, one.naturalHeight]);
+  told.fetched = performance.getEntriesByType('resource').map(one => one.name);
+  told.fetched = told.fetched.filter(name => !name.startsWith("data:"));
+  told.wider = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  told.text = document.body.innerText;
+  document.getElementById('probe').textContent = 'found:' + btoa(unescape(encodeURIComponent(JSON.stringify(told))));
+});
+</script>"""
+
+
+def browsed(page: Path, folder: Path) -> dict[str, Any]:
+    """What a browser says of a page; skips the test where none is installed."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        pytest.skip("no chromium is installed")
-    page = write_page_of_run(run)
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}"]
-    words = [browser, *flags, "--virtual-time-budget=2000", "--enable-logging=stderr", "--dump-dom", page.as_uri()]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+        pytest.skip(f"there is no browser: {', '.join(BROWSERS)}")
+    text = page.read_text("utf-8").replace("default-src 'none';", "default-src 'none'; script-src 'unsafe-inline';")
+    head, body, rest = text.partition("<body>")
+    (folder / "probed.html").write_text(head + body + PROBE + rest, "utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'browser'}"]
+    flags += ["--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1000,800", "--enable-logging=stderr"]
+    words = [browser, *flags, "--virtual-time-budget=3000", "--dump-dom", (folder / "probed.html").as_uri()]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
-    assert "What the tasks share" in done.stdout
-    assert "Content Security Policy" not in done.stderr, "the page asks for something outside"
+    answer = re.search(r"found:([A-Za-z0-9+/=]+)", done.stdout)
+    assert answer is not None, done.stderr
+    told: dict[str, Any] = json.loads(base64.b64decode(answer.group(1)))
+    return told | {"console": [line for line in done.stderr.splitlines() if "CONSOLE" in line]}
+
+
+def test_a_browser_shows_the_page_and_fetches_nothing(run: Path, tmp_path: Path) -> None:
+    told = browsed(write_page_of_run(run), tmp_path)
+    assert {key: told[key] for key in ("refused", "errors", "fetched", "console")} == {
+        "refused": [], "errors": [], "fetched": [], "console": [],
+    }  # fmt: skip
+    assert told["wider"] <= 0, "nothing is cut off at the side"
+    assert told["pictures"] == [["curves", 8, 8], ["predictions", 8, 8], ["ProjectOut", 8, 8]]
+    for cell in ("0.5000", "12,345", "1,234", "What the tasks share", "<script>alert(1)</script>"):
+        assert cell in told["text"], cell
+    broken = (run / "report.html").read_text("utf-8")
+    broken = re.sub(r"base64,[^\"]{8}", "base64,AAAAAAAA", broken, count=1)  # and what it may not have
+    (run / "broken.html").write_text(broken.replace("</body>", '<img src="http://outside.invalid/a.png"></body>'))
+    told = browsed(run / "broken.html", tmp_path)
+    assert told["refused"] == ["http://outside.invalid/a.png"]
+    assert told["pictures"][0] == ["curves", 0, 0]
+    assert told["console"]
