@@ -83,15 +83,14 @@ class MultiTaskLightningModule(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(described(locals()) or {}, logger=False)  # a checkpoint says how its model is built
-        inputs, prepare = inputs or dict(IMAGE), prepare or {}
-        inputs = {name: spec for name, spec in inputs.items() if not spec.for_teachers}
+        inputs = {name: spec for name, spec in (inputs or IMAGE).items() if not spec.for_teachers}
         check_names("head", heads, "data.tasks", tasks)
         check_loss_weights(loss_weights or {}, heads)
-        check_names("prepare", prepare, "data.inputs", inputs)
+        check_names("prepare", prepare or {}, "data.inputs", inputs)
         backbone = backbone if isinstance(backbone, Backbone) else backbone(inputs)
         trunk = (architecture or HardSharing)(backbone, list(heads))
         built = {name: make(tasks[name], trunk.spec) for name, make in heads.items()}
-        ready = {name: prepare.get(name, input_kind(spec))(spec) for name, spec in inputs.items()}
+        ready = {name: (prepare or {}).get(name, input_kind(spec))(spec) for name, spec in inputs.items()}
         self.model = MultiTaskModel(trunk, built, ready)
         self.tasks = {name: tasks[name] for name in built}
         self.loss_weights = {name: (loss_weights or {}).get(name, 1.0) for name in built}
