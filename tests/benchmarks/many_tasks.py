@@ -36,7 +36,7 @@ from mtl.balancing.mgda import MGDA
 from mtl.balancing.pcgrad import PCGrad
 from mtl.balancing.uncertainty import Uncertainty
 from mtl.balancing.upgrad import UPGrad
-from mtl.batch import Batch
+from mtl.batch import Batch, labelled_tasks
 from mtl.heads.whole.regression import RegressionHead
 from mtl.inputs.table import TableInput
 from mtl.model import MultiTaskModel
@@ -146,7 +146,8 @@ def network(data: dict[str, Pupils], method: str) -> tuple[float, float, str]:
     trunk = TableMLP({"row": spec}, (64,), dropout=0.3)
     mean, std = float(data["train"].scores.mean()), float(data["train"].scores.std())
     head = partial(RegressionHead, features=trunk.spec, error="mse", target_mean=mean, target_std=std)
-    heads = {f"s{k}": head(Task(f"s{k}", "regression")) for k in range(139)}
+    tasks = {f"s{k}": Task(f"s{k}", "regression") for k in range(139)}
+    heads = {name: head(task) for name, task in tasks.items()}
     # the columns are standardised already
     model = MultiTaskModel(trunk, heads, {"row": TableInput(spec, [0.0] * 27, [1.0] * 27)})
     make, at = METHODS[method]
@@ -159,7 +160,8 @@ def network(data: dict[str, Pupils], method: str) -> tuple[float, float, str]:
         batch = batch_of(data["train"], rng.choice(len(data["train"].scores), BATCH, replace=False))
         before = time.process_time()
         optimizer.zero_grad()
-        balancer.objective(model.losses(model(batch), batch)).backward()
+        # a school without a pupil in the batch is absent, not a task whose gradient is 0, which MGDA would follow
+        balancer.objective(model.losses(model(batch), batch), labelled_tasks(batch, tasks)).backward()
         optimizer.step()
         times.append(time.process_time() - before)
         if (step + 1) % EVERY == 0:
