@@ -83,8 +83,7 @@ class MultiTaskLightningModule(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(described(locals()) or {}, logger=False)  # a checkpoint says how its model is built
-        inputs, prepare = inputs or dict(IMAGE), prepare or {}
-        inputs = {name: spec for name, spec in inputs.items() if not spec.for_teachers}
+        inputs, prepare = {n: one for n, one in (inputs or IMAGE).items() if not one.for_teachers}, prepare or {}
         check_names("head", heads, "data.tasks", tasks)
         check_loss_weights(loss_weights or {}, heads)
         check_names("prepare", prepare, "data.inputs", inputs)
