@@ -18,7 +18,7 @@ from mtl.errors import printable
 from mtl.evaluation.exported import Runs
 from mtl.export.exportable import ExportableModel
 
-PROBE = Path(__file__).resolve().parents[1] / "export" / "memory_probe.py"
+PROBE = Path(__file__).resolve().with_name("memory_probe.py")
 _SECONDS = 600  # for one process, which may have to compile
 
 
@@ -65,7 +65,7 @@ def memory(kind: str, path: Path, inputs: Mapping[str, Tensor], tasks: Sequence[
         np.savez(file, **{name: value.numpy() for name, value in inputs.items()})  # type: ignore[arg-type]
         package = str(Path(mtl.__file__).resolve().parents[1])
         paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-        words = [sys.executable, str(PROBE), kind, str(path), str(file), *tasks]
+        words = [sys.executable, "-P", str(PROBE), kind, str(path), str(file), *tasks]
         try:
             done = subprocess.run(
                 words, capture_output=True, text=True, timeout=_SECONDS, check=True,

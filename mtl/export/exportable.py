@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as pixels
 
+from mtl.backbones.backbone import Backbone
 from mtl.errors import did_you_mean
 from mtl.inputs.image import ImageInput
 from mtl.inputs.input import Input
@@ -43,6 +44,7 @@ class ExportableModel(nn.Module):
         resize_inside: bool = False,
     ) -> None:
         super().__init__()
+        _refuse_letters(model)
         self.tasks = _chosen(model, tasks)
         self.output = output
         self.images = [name for name, part in model.inputs.items() if isinstance(part, ImageInput)]
@@ -103,6 +105,18 @@ class ExportableModel(nn.Module):
         if self.output == "decoded":
             outputs = self.model.decode(outputs)
         return {f"{name}_{key}": value for name, values in outputs.items() for key, value in sorted(values.items())}
+
+
+def _refuse_letters(model: MultiTaskModel) -> None:
+    letters = {
+        name for name, part in model.inputs.items() if isinstance(part, Input) and part.spec.kind == "characters"
+    }
+    read = {name for part in model.modules() if isinstance(part, Backbone) for name in part.inputs}
+    if both := letters & read:
+        raise ValueError(
+            f"the backbone reads words and their letters ({', '.join(both)}), and no file can yet leave the number of "
+            "both open; train with `character_filters: 0` to export."
+        )
 
 
 def _chosen(model: MultiTaskModel, tasks: Iterable[str] | None) -> list[str]:

@@ -115,7 +115,7 @@ def claim(parent: Path, name: str) -> Path:
 
 
 def remove_claimed(folder: Path) -> None:
-    """Delete what `claim` made, and the folders above it that are empty then: the experiment's and that of all runs.
+    """Delete what `claim` made, and the folders above it (of the experiment, of all runs) if they are empty then.
 
     Args:
         folder: of a run that has not begun.

@@ -18,7 +18,7 @@ def picture_edges(batch: Mapping[str, Tensor]) -> Tensor | None:
     """The picture on the canvas: xyxy px, float [B,4]; None where a batch does not say its size.
 
     Args:
-        batch: a batch; `image` has the size of the canvas, `orig_size` and `to_original` that of the file.
+        batch: a batch; `image` has the size of the canvas, `orig_size` and `to_original` the size of the file.
     """
     edges = None
     image = batch.get("image")

@@ -196,4 +196,6 @@ def test_two_owners_of_one_key_are_refused(name: str, why: str) -> None:
 
 
 def test_names_apart_are_fine() -> None:
-    check_keys({name: Task(name, "classification", 2) for name in ("loss", "score", "present", "light_labels")}, IMAGE)
+    tasks = {name: Task(name, "classification", 2) for name in ("loss", "score", "present", "light_labels")}
+    check_keys(tasks, IMAGE)
+    assert {*tasks, "image"} <= set(collate([{"image": torch.zeros(3, 4, 4), **dict.fromkeys(tasks, 1)}], tasks))

@@ -38,7 +38,7 @@ class ResumedOptimizer(Callback):
                 for name, value in ours.items():
                     if name in theirs and theirs[name] != value:
                         raise ConfigError(
-                            f"optim.optimizer has {name}={_shown(value)}, and the checkpoint goes on with "
+                            f"optim.optimizer has {name}={_shown(value)}, and the checkpoint has "
                             f"{name}={_shown(theirs[name])}, so the change would have no effect. {_WAYS}"
                         )
 

@@ -25,7 +25,7 @@ def write_rows(
         what: key of the rows in the JSON file, such as `sentences`.
         rows: one for each sample.
         skipped: what was left out, each with its `reason`.
-        table: rows of the CSV, where they are others than those of the JSON.
+        table: rows of the CSV, where they differ from the rows of the JSON.
     """
     table = rows if table is None else table
     output.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ class DenseHead(Head):
         return {"logits": self.layer(self.decoder(features)).float()}
 
     def at_target(self, outputs: Outputs, target: Tensor) -> Tensor:
-        """The outputs at the size of the target, [B,O,H,W]: those of `at_input`, without what reaches over its edge.
+        """The outputs at the size of the target, [B,O,H,W]: what `at_input` gives, without what reaches over its edge.
 
         Args:
             outputs: result of `forward`.

@@ -19,7 +19,11 @@ Inputs = dict[str, Any]
 
 
 def resident_mb(field: str) -> float:
-    """`VmRSS` (now) or `VmHWM` (the most so far) of this process, in MB; where no such file is, the most so far."""
+    """Memory of this process in MB; on systems that do not say, the most so far.
+
+    Args:
+        field: `VmRSS`, now, or `VmHWM`, the most so far.
+    """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
@@ -35,7 +39,14 @@ def forget_the_most() -> None:
 
 
 def runner(kind: str, path: str, tasks: list[str], inputs: Inputs) -> Callable[[], Callable[[Inputs], object]]:
-    """Imports the runtime; what comes back loads the model."""
+    """Import the runtime; what comes back loads the model.
+
+    Args:
+        kind: of the file.
+        path: the file.
+        tasks: the tasks to keep, of a checkpoint.
+        inputs: one batch.
+    """
     if kind == "onnx":
         import onnxruntime
 
@@ -77,6 +88,7 @@ def runner(kind: str, path: str, tasks: list[str], inputs: Inputs) -> Callable[[
 
 
 def main() -> None:
+    """Measure what the command line names, and print it."""
     kind, path, inputs_file, *tasks = sys.argv[1:]
     inputs = dict(np.load(inputs_file))
     load = runner(kind, path, tasks, inputs)
