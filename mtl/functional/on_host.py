@@ -49,5 +49,14 @@ def numbers_on(device: torch.device, numbers: Sequence[Any], dtype: torch.dtype 
     return torch.tensor(numbers, dtype=dtype).to(device, non_blocking=True)
 
 
+def read_on_host(tensor: Tensor) -> Tensor:
+    """A tensor on the CPU, after a sync if it is on a GPU: for checks that are made once.
+
+    Args:
+        tensor: any tensor.
+    """
+    return _to_host(tensor) if tensor.device.type in moved_from else tensor
+
+
 def _to_host(tensor: Tensor) -> Tensor:
     return tensor.cpu()

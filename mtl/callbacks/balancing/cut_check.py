@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mtl.balancing.engine.partition import trainable
 from mtl.batch import Batch, labelled
 from mtl.features import Features
+from mtl.functional.on_host import read_on_host
 from mtl.heads.head import Head
 from mtl.model import MultiTaskModel
 
@@ -148,7 +149,9 @@ def labelled_apart(model: MultiTaskModel, batch: Batch) -> list[tuple[str, str]]
         model: the model; its heads know their tasks.
         batch: a batch as it trains on.
     """
-    masks = {name: labelled(batch, head.task) for name, head in model.heads.items() if isinstance(head, Head)}
+    tasks = {name: head.task for name, head in model.heads.items() if isinstance(head, Head)}
+    masks_KB = read_on_host(torch.stack([labelled(batch, task) for task in tasks.values()]))
+    masks = dict(zip(tasks, masks_KB, strict=True))
     there = [name for name, mask in masks.items() if mask.any()]
     return [(a, b) for a, b in combinations(there, 2) if not (masks[a] & masks[b]).any()]
 
