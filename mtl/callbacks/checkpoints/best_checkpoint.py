@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from mtl.callbacks.checkpoints.stop_signals import StopSignals, TrainingStopped
 from mtl.callbacks.distributed.rank_consensus import RankConsensus
 from mtl.runs.checkpoint_io import write_whole
+from mtl.runs.metrics_csv import MetricsCSV
 
 _MOST_TIME = 0.05  # share of the time that writes by the clock may take
 
@@ -173,6 +174,9 @@ class BestCheckpoint(ModelCheckpoint):
         if self.keep_last and fitting and trainer.global_step != self._last_step:
             self.last_model_path = str(Path(str(self.dirpath)) / "last.ckpt")
             started = time.monotonic()
+            for logger in trainer.loggers:
+                if isinstance(logger, MetricsCSV):
+                    logger.flush()  # a run that is killed behind this write goes on behind these numbers
             trainer.save_checkpoint(self.last_model_path, self.save_weights_only)
             self._last_step = trainer.global_step
             self._wanted = False

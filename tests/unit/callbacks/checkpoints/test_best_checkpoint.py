@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
+from mtl.runs.metrics_csv import MetricsCSV, read_series
 
 
 def state(folder: Path, name: str = "best.ckpt") -> dict[str, Any]:
@@ -136,3 +137,14 @@ def test_a_run_that_was_killed_after_a_write_goes_on_as_if_nothing_had_been(
     assert before + after == validated
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def test_numbers_of_before_a_write_are_on_disk_when_the_run_dies_behind_it(tiny: Any, tmp_path: Path) -> None:
+    """As `kill -9`: nothing closes the logger."""
+    options: dict[str, Any] = {"check_val_every_n_epoch": None, "val_check_interval": 4, "max_steps": 14}
+    logger = MetricsCSV(tmp_path / "metrics.csv")
+    logger.finalize = lambda status: None  # type: ignore[method-assign]
+    fit(tiny, killed(BestCheckpoint(dirpath=str(tmp_path)), 8), logger=[logger], **options)
+    steps, scores = read_series(tmp_path / "metrics.csv")["val/score"]
+    assert steps == [3, 7]
+    assert len(scores) == 2
