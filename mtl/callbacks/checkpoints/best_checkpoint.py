@@ -176,7 +176,7 @@ class BestCheckpoint(ModelCheckpoint):
             started = time.monotonic()
             for logger in trainer.loggers:
                 if isinstance(logger, MetricsCSV):
-                    logger.flush()  # a run that is killed behind this write goes on behind these numbers
+                    logger.flush()  # a run that is killed after this write resumes after these numbers
             trainer.save_checkpoint(self.last_model_path, self.save_weights_only)
             self._last_step = trainer.global_step
             self._wanted = False
