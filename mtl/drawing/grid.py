@@ -81,7 +81,8 @@ def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task], only_true: 
     pixels, captions = _with_maps(picture, only_true)
     axis.imshow(pixels.permute(1, 2, 0).numpy(), interpolation="nearest")
     height, width = picture.image.shape[-2:]
-    axis.set(xticks=[], yticks=[], xlim=(-0.5, pixels.shape[-1] - 0.5), ylim=(height - 0.5, -0.5))
+    # the layout makes room above a place for what stands above the picture, so the picture must not lie lower in it
+    axis.set(xticks=[], yticks=[], xlim=(-0.5, pixels.shape[-1] - 0.5), ylim=(height - 0.5, -0.5), anchor="N")
     for left, words in captions.items():
         _caption(axis, left + width / 2, words, 0, "0.15")
     for name, overlay in picture.overlays.items():

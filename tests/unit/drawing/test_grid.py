@@ -55,3 +55,11 @@ def test_predicted_boxes_have_the_colour_of_their_class(tmp_path: Path) -> None:
 def test_rejects_a_grid_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no sample to draw"):
         draw_grid([], TASKS, tmp_path / "grid.png")
+
+
+@pytest.mark.parametrize("number", [1, 4, 12])
+def test_the_answers_above_the_first_row_are_whole(tmp_path: Path, number: int) -> None:
+    draw_grid([picture(correct=False)] * number, TASKS, tmp_path / "grid.png", name_true=True)
+    with Image.open(tmp_path / "grid.png") as image:
+        ink = (np.asarray(image.convert("RGB")) < 200).any((1, 2))
+    assert int(ink.argmax()) >= 4  # pixels of margin
