@@ -181,10 +181,10 @@ def _taught(
                 f"{type(ours).__name__}; both heads must be of one class that defines `distill`. "
                 "`tasks` names the tasks that are to be taught."
             )
-        scales = [[getattr(head, key, None) for key in ("target_mean", "target_std")] for head in (ours, theirs)]
+        scales = [[getattr(head, key) for key in ours.scale] for head in (ours, theirs)]
         if scales[0] != scales[1]:
             raise ConfigError(
-                f"Distill: teacher {run!r} learned task {name!r} with target_mean, target_std = {scales[1]}, and here "
+                f"Distill: teacher {run!r} learned task {name!r} with {', '.join(ours.scale)} = {scales[1]}, and here "
                 f"they are {scales[0]}; standardised outputs compare only where both are the same."
             )
     return names

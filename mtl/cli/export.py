@@ -159,7 +159,7 @@ def _benchmark(
     torch.set_num_threads(before)
     memories = {}
     for name in runs:
-        kind = "onnx" if name == "int8" else name
+        kind = files[name].suffix[1:] if name in files else name
         found = memory(kind, files.get(name, checkpoint), batches["16"], model.tasks)
         if isinstance(found, str):
             left_out[f"memory of {name}"] = found

@@ -108,9 +108,7 @@ class ExportableModel(nn.Module):
 
 
 def _refuse_letters(model: MultiTaskModel) -> None:
-    letters = {
-        name for name, part in model.inputs.items() if isinstance(part, Input) and part.spec.kind == "characters"
-    }
+    letters = {name for name, part in model.inputs.items() if isinstance(part, Input) and not part.exportable}
     read = {name for part in model.modules() if isinstance(part, Backbone) for name in part.inputs}
     if both := letters & read:
         raise ValueError(

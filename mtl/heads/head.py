@@ -30,6 +30,7 @@ class Head(nn.Module, ABC):
     monitor: tuple[str, str]
     wants_class_counts: bool = False  # whether `take_class_counts` is to be called before training
     attends: bool = False  # whether `attention` says what a prediction looked at
+    scale: ClassVar[tuple[str, ...]] = ()  # settings that raw outputs are to be read with; a teacher must have the same
     exportable: bool = True  # whether `decode` is one graph; a search step by step has no graph
 
     def __init__(self, task: Task, features: FeatureSpec) -> None:

@@ -27,6 +27,7 @@ class CharactersInput(Input):
 
     kind = "characters"
     form = "indices of an alphabet (int64 [T,L], 0 = behind the end of a word)"
+    exportable = False  # as many words as the tokens have: one open length of two inputs
 
     @classmethod
     def collate(cls, spec: InputSpec, values: Sequence[Any]) -> dict[str, Tensor]:

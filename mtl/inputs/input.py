@@ -25,6 +25,7 @@ class Input(nn.Module, ABC):
 
     kind: ClassVar[str]  # the word in `InputSpec.kind`
     form: ClassVar[str]  # what one sample holds, for people
+    exportable: ClassVar[bool] = True  # whether a file can leave its lengths open beside the lengths of other inputs
 
     def __init__(self, spec: InputSpec) -> None:
         super().__init__()

@@ -9,11 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from mtl.data.deep_pixels import PixelRange
-from mtl.data.images import read_image
-from mtl.drawing.annotated_image import annotate
-from mtl.drawing.sample import Picture
 from mtl.errors import printable
-from mtl.evaluation.predictions.prediction_files import Found
+from mtl.evaluation.predictions.prediction_files import Found, save_annotated
 from mtl.task import Task
 
 FOLDER, VIDEO = "frames", "frames.mp4"
@@ -58,13 +55,7 @@ class Frames:
             one: the picture.
         """
         path = self.folder / f"{self.numbers[one.name]:06d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        copy = annotate(Picture(read_image(one.path, pixel_range=self.pixel_range), one.overlays), self.tasks)
-        try:
-            copy.save(path, compress_level=1)
-        except Exception:
-            path.unlink(missing_ok=True)  # half a picture
-            raise
+        save_annotated(one, self.tasks, path, self.pixel_range, compress_level=1)
 
     def join(self) -> str:
         """Make a video of what was written, and say what there is."""

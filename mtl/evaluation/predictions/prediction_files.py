@@ -220,11 +220,25 @@ def write_copy(one: Found, tasks: Mapping[str, Task], output: Path, pixel_range:
         pixel_range: values of 16-bit, 32-bit and float pictures that become black and white.
     """
     # the whole name, so that a.jpg and a.png do not meet
-    path = output / "pictures" / f"{one.name}.jpg"
+    save_annotated(one, tasks, output / "pictures" / f"{one.name}.jpg", pixel_range, quality=90)
+
+
+def save_annotated(
+    one: Found, tasks: Mapping[str, Task], path: Path, pixel_range: PixelRange | None = None, **options: Any
+) -> None:
+    """The picture with what was found in it, whole or not at all.
+
+    Args:
+        one: the picture.
+        tasks: the tasks, by name.
+        path: the file; its folder is made.
+        pixel_range: values of 16-bit, 32-bit and float pictures that become black and white.
+        options: of Pillow's `save`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     copy = annotate(Picture(read_image(one.path, pixel_range=pixel_range), one.overlays), tasks)
     try:
-        copy.save(path, quality=90)
+        copy.save(path, **options)
     except Exception:
         path.unlink(missing_ok=True)  # half a picture
         raise

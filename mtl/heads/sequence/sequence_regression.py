@@ -39,6 +39,7 @@ class SequenceRegressionHead(Head):
     """
 
     kinds = ("sequence_regression",)
+    scale = ("target_mean", "target_std")
     monitor = ("mae", "min")
 
     def __init__(

@@ -39,6 +39,7 @@ class RegressionHead(Head):
     """
 
     kinds = ("regression",)
+    scale = ("target_mean", "target_std")
     monitor = ("mae", "min")
 
     def __init__(
