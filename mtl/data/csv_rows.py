@@ -11,6 +11,7 @@ from mtl.data.sources.fetch import how_to_fetch
 from mtl.errors import did_you_mean, printable
 
 Row = dict[str, str]
+OTHER_SEPARATORS = ";\t|"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def read_csv(path: Path, required: Sequence[str], advice: str = "") -> Rows:
     """All rows of a file that are not empty.
 
     Args:
-        path: the file: a header, then rows, separated by commas.
+        path: the file: a header, then rows, separated by commas; or by semicolons, tabs or bars, if the header has one
+            of these and no comma.
         required: columns that must be there.
         advice: end of the message about a column that is not there.
 
@@ -68,10 +70,16 @@ def read_csv(path: Path, required: Sequence[str], advice: str = "") -> Rows:
 
 
 def _without_separator(text: str) -> tuple[str, str]:
-    """The text without the first line `sep=;` that Excel writes and reads, and its separator, a comma by default."""
+    """The text without the first line `sep=;` that Excel writes and reads, and its separator.
+
+    Without that line it is a comma, or what the header holds in place of one: spreadsheets of languages with a decimal
+    comma write semicolons.
+    """
     if text[:4].lower() == "sep=" and text[5:6] in ("\r", "\n") and text[4] not in '\r\n"':
         return "\n" + text[5:].lstrip("\r").removeprefix("\n"), text[4]  # lines keep their numbers
-    return text, ","
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    marks = [mark for mark in OTHER_SEPARATORS if mark in header]
+    return text, marks[0] if len(marks) == 1 and "," not in header else ","
 
 
 def _columns(header: Sequence[str], path: Path) -> list[str]:
@@ -89,6 +97,6 @@ def _require(column: str, columns: Sequence[str], path: Path, advice: str) -> No
         return
     state = f"it has {printable(', '.join(columns))}." if columns else "it is empty."
     hint = did_you_mean(column, columns)
-    if any(mark in name for name in columns for mark in ";\t|"):
+    if any(mark in name for name in columns for mark in OTHER_SEPARATORS):
         hint = " Its separator is not a comma: save it with commas."
     raise ValueError(f"{str(path)!r} has no column {column!r}; {state}{hint} {advice}".rstrip())

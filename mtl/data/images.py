@@ -172,24 +172,45 @@ def read_values(path: str | Path, max_pixels: int | None = None) -> NDArray[np.f
         ValueError: if the file cannot be decoded, or exceeds the limit.
     """
     with _opened(path, max_pixels) as image:
-        return np.asarray(image).astype(np.float64)
+        return np.asarray(_upright(image, _orientation(image))).astype(np.float64)
 
 
-def read_indices(path: str | Path, max_pixels: int | None = None) -> Tensor:
-    """A map of class indices as stored: one channel, or the indices of a palette.
+def read_indices(path: str | Path, max_pixels: int | None = None, colors: bool = False) -> NDArray[np.int64]:
+    """A map of class indices: one channel, several equal ones, or the indices of a palette, upright as its picture.
 
     Args:
         path: the file.
         max_pixels: maximum number of pixels; `MAX_PIXELS` by default.
+        colors: read colours in place of numbers.
 
     Returns:
-        The stored numbers, [H,W].
+        The stored numbers, [H,W]; of colours red * 65536 + green * 256 + blue.
 
     Raises:
-        ValueError: if the file cannot be decoded, or exceeds the limit.
+        ValueError: if the file cannot be decoded, exceeds the limit, or holds colours or fractions, and not numbers.
     """
     with _opened(path, max_pixels) as image:
-        return torch.from_numpy(np.array(image))
+        upright = _upright(image, _orientation(image))
+        stored = np.array(upright.convert("RGB") if colors else upright)
+        mode = upright.mode
+    if colors:
+        red, green, blue = (stored[..., channel].astype(np.int64) for channel in range(3))
+        return red * 65536 + green * 256 + blue
+    if stored.ndim == 3:  # the last one of LA and RGBA is transparency
+        channels = stored[..., : 1 if stored.shape[-1] == 2 else 3]
+        if (channels != channels[..., :1]).any():
+            raise ValueError(
+                f"map {str(path)!r} is a picture of colours (mode {mode}), where the number of a class is expected in "
+                "every pixel. Name the colours of each class: groups: {road: [[128, 64, 128]], sky: [[70, 130, 180]]}."
+            )
+        stored = channels[..., 0]
+    numbers = stored.astype(np.int64)
+    if (stored.dtype.kind == "f" and (numbers != stored).any()) or numbers.min(initial=0) < 0:
+        raise ValueError(
+            f"map {str(path)!r} (mode {mode}) holds fractions or numbers below 0, where the number of a class is "
+            "expected in every pixel. Is it a map of another kind, such as depth?"
+        )
+    return numbers
 
 
 def turn_boxes(boxes: NDArray[np.float64], orientation: int, height: int, width: int) -> NDArray[np.float64]:

@@ -16,7 +16,10 @@ def number(cell: str, where: str) -> float | None:
     try:
         value = float(cell)
     except ValueError as error:
-        raise ValueError(f"{where}: {cell!r} is not a number. Correct the cell, or list it in `missing`.") from error
+        comma = " Write a point for the decimal comma." if cell.count(",") == 1 else ""
+        raise ValueError(
+            f"{where}: {cell!r} is not a number.{comma} Correct the cell, or list it in `missing`."
+        ) from error
     if math.isinf(value):
         raise ValueError(f"{where}: {cell!r} is not finite. Correct the cell, or list it in `missing`.")
     return None if math.isnan(value) else value

@@ -63,27 +63,26 @@ def coco_names(files: Sequence[Path]) -> list[str]:
     return found
 
 
-def with_classes(tasks: Mapping[str, Any] | None, root: Path, labels_csv: str | None) -> Mapping[str, Any] | None:
+def with_classes(tasks: Mapping[str, Any] | None, tables: Sequence[Path]) -> Mapping[str, Any] | None:
     """Image-level tasks with the class names that their column holds, where these are left out.
 
     Args:
         tasks: `ImageLabels` or their settings, by name.
-        root: folder of the data set.
-        labels_csv: the table, relative to `root`.
+        tables: the tables.
 
     Returns:
-        The tasks themselves if nothing is left out, or the table is missing; else a copy.
+        The tasks themselves if nothing is left out, or a table is missing; else a copy.
 
     Raises:
         ValueError: for a table without the column.
     """
     specs = {name: ImageLabels.of(spec) for name, spec in (tasks or {}).items()}
     open_tasks = [name for name, spec in specs.items() if spec.kind in _NAMED and not (spec.classes or spec.columns)]
-    if tasks is None or not open_tasks or not labels_csv or not (root / labels_csv).is_file():
+    if tasks is None or not open_tasks or not tables or not all(file.is_file() for file in tables):
         return tasks
     known = dict(tasks)
     for name in open_tasks:
-        classes = cell_names(root / labels_csv, name, specs[name])
+        classes = cell_names(tables, name, specs[name])
         given = tasks[name]
         if isinstance(given, ImageLabels):
             known[name] = replace(given, classes=classes)
@@ -94,11 +93,11 @@ def with_classes(tasks: Mapping[str, Any] | None, root: Path, labels_csv: str | 
     return known
 
 
-def cell_names(file: Path, task: str, spec: ImageLabels) -> list[str]:
+def cell_names(tables: Sequence[Path], task: str, spec: ImageLabels) -> list[str]:
     """The labels that a column holds, in alphabetical order; numbers by their value.
 
     Args:
-        file: the table.
+        tables: the tables; of several, one need not have the column.
         task: name of the task.
         spec: what its column means.
 
@@ -106,12 +105,21 @@ def cell_names(file: Path, task: str, spec: ImageLabels) -> list[str]:
         ValueError: if the column is missing or holds no label.
     """
     (column,) = spec.read_columns(task)
-    cells = {row[column].strip() for row in read_csv(file, [column], "Set `column` of the task.").rows}
+    read = [read_csv(file, [column] if len(tables) == 1 else [], "Set `column` of the task.") for file in tables]
+    holding = [one for one in read if column in one.columns]
+    if not holding:
+        columns = ", ".join(name for one in read for name in one.columns)
+        raise ValueError(
+            f"no file of labels_csv has a column {column!r}; they have {columns}. Set `column` of the task."
+        )
+    cells = {row[column].strip() for one in holding for row in one.rows}
     if spec.kind == "multilabel":
         cells = {part.strip() for cell in cells - set(spec.missing) for part in cell.split(spec.separator)} - {""}
     names = cells - set(spec.missing)
     if not names:
-        raise ValueError(f"column {column!r} of {str(file)!r} holds no label for task {task!r}. Correct `column`.")
+        raise ValueError(
+            f"column {column!r} of {holding[0].source!r} holds no label for task {task!r}. Correct `column`."
+        )
     return sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
 
 

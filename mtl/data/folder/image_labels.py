@@ -4,7 +4,7 @@ Shapes: N pictures, C classes.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl.data.csv_rows import Row, read_csv
+from mtl.data.folder.picture_names import is_file, plain_name, without_extension
 from mtl.errors import did_you_mean
 from mtl.targets.numbers import number
 from mtl.targets.target import IGNORE_INDEX, Target, kinds, target_of
@@ -190,6 +191,34 @@ def read_rows(path: Path, key: str) -> dict[str, Row]:
             raise ValueError(f"{str(path)!r} has two rows for {name!r}; keep one of them.")
         rows[name] = row
     return rows
+
+
+def read_tables(paths: Sequence[Path], key: str) -> dict[str, Row]:
+    """Rows of one or more CSVs by picture name; rows of one picture in several files are joined.
+
+    Args:
+        paths: the files: other pictures in each, or other columns.
+        key: column with the picture's name in all of them.
+
+    Raises:
+        ValueError: as `read_rows`, and if two files have different values in a column for one picture.
+    """
+    if len(paths) == 1:
+        return read_rows(paths[0], key)
+    joined: dict[str, Row] = {}
+    for path in paths:
+        for text, row in read_rows(path, key).items():
+            # a name beside its file, as in train/labels.csv and test/labels.csv
+            folder = f"{path.parent.name}/" if is_file(path.parent / text) else ""
+            known = joined.setdefault(folder + without_extension(plain_name(text)), {})
+            for column, cell in row.items():
+                if column != key and known.get(column, cell).strip() != cell.strip():
+                    raise ValueError(
+                        f"{str(path)!r} has {cell!r} in column {column!r} for picture {text!r}, another file of "
+                        f"labels_csv has {known[column]!r}. Correct one of them, or rename the column."
+                    )
+            known.update(row)
+    return joined
 
 
 def is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -47,7 +47,7 @@ class FolderDataModule(JointDataModule):
         image_tasks: image-level tasks by name; each says what its column of `labels_csv` means. A task of kind
             `classification` or `multilabel` without `classes` takes the names that the column holds.
         map_tasks: tasks with a value for every pixel by name; each says where its files are and what they mean.
-        labels_csv: CSV of image-level labels, relative to `root`.
+        labels_csv: CSV of image-level labels, relative to `root`; or several, with other pictures or other columns.
         labels_key: column of `labels_csv` with the names of the pictures.
         annotated_column: column of `labels_csv` with 0 and 1: whether the picture's boxes are annotated; by default all
             pictures with an annotation. Pictures that are not annotated are ignored by the box task; annotated pictures
@@ -84,7 +84,7 @@ class FolderDataModule(JointDataModule):
         box_classes: list[str] | None = None,
         image_tasks: dict[str, ImageLabels] | None = None,
         map_tasks: dict[str, MapFiles] | None = None,
-        labels_csv: str | None = None,
+        labels_csv: str | list[str] | None = None,
         labels_key: str = "image",
         annotated_column: str | None = None,
         splits: str = "splits",
@@ -107,7 +107,8 @@ class FolderDataModule(JointDataModule):
             raise ValueError(
                 f"{type(self).__name__} needs `box_classes`: class names of the boxes, or [] without boxes."
             )
-        image_tasks = dict(with_classes(image_tasks, Path(root), labels_csv) or {})
+        tables = [Path(root) / file for file in ([labels_csv] if isinstance(labels_csv, str) else labels_csv or [])]
+        image_tasks = dict(with_classes(image_tasks, tables) or {})
         super().__init__(
             self.declare_tasks(box_classes=box_classes, image_tasks=image_tasks, map_tasks=map_tasks), **kwargs
         )
@@ -120,8 +121,8 @@ class FolderDataModule(JointDataModule):
         self.image_tasks = {name: ImageLabels.of(spec) for name, spec in (image_tasks or {}).items()}
         self.map_tasks = {name: MapFiles.of(spec) for name, spec in (map_tasks or {}).items()}
         self.csv_labels: CsvLabels | None = None
-        if labels_csv:
-            self.csv_labels = CsvLabels(self.root / labels_csv, labels_key, self.image_tasks, annotated_column)
+        if tables:
+            self.csv_labels = CsvLabels(tables, labels_key, self.image_tasks, annotated_column)
         self.splits = splits
         self.fractions = fractions
         self.split_seed = split_seed
@@ -149,7 +150,7 @@ class FolderDataModule(JointDataModule):
         root: str = "",
         box_classes: Sequence[str] | None = None,
         image_tasks: Mapping[str, Any] | None = None,
-        labels_csv: str | None = None,
+        labels_csv: str | list[str] | None = None,
         **init_args: Any,
     ) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -158,7 +159,8 @@ class FolderDataModule(JointDataModule):
             return found  # `setup` says what to do
         if box_classes is None and (names := cls.read_class_names(folder, **init_args)) is not None:
             found["box_classes"] = names
-        known = with_classes(image_tasks, folder, labels_csv)
+        files = [labels_csv] if isinstance(labels_csv, str) else labels_csv or []
+        known = with_classes(image_tasks, [folder / file for file in files])
         return found if known is image_tasks else found | {"image_tasks": known}
 
     @staticmethod

@@ -14,7 +14,7 @@ class PictureFolder(FolderDataModule):
 
     Args:
         root: folder of the data set.
-        images: folder of the pictures, relative to `root`.
+        images: folder of the pictures, relative to `root`; maps below it are no pictures.
         **kwargs: arguments of `FolderDataModule` other than `box_classes`.
     """
 
@@ -37,7 +37,9 @@ class PictureFolder(FolderDataModule):
         return super().read_arguments(**{**init_args, "box_classes": []})
 
     def names(self) -> list[str]:
-        self._pictures = find_pictures(self.images)
+        found = find_pictures(self.images)
+        maps = {files.file(self.root, name) for files in self.map_tasks.values() for name in found}
+        self._pictures = {name: path for name, path in found.items() if path not in maps}
         return list(self._pictures)
 
     def record(self, name: str) -> AnnotatedImage:

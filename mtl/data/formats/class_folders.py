@@ -3,10 +3,8 @@
 from collections import Counter
 from pathlib import PurePosixPath
 
-from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, common_folder
+from mtl.data.formats.format import FolderFormat, Listing, Part, common_folder, is_plain
 
-_NO_CLASS = {word for words in SPLIT_WORDS.values() for word in words}
-_NO_CLASS |= {"images", "image", "imgs", "img", "pictures", "photos", "data", "jpegimages", "labels", "masks", ""}
 _FEWEST = 2  # pictures of a class, on average
 
 
@@ -19,7 +17,7 @@ class PicturesByClass(FolderFormat):
     def find(self, files: Listing) -> Part | None:
         parents = [PurePosixPath(name).parent for name in files.pictures]
         classes = Counter(parent.name for parent in parents)
-        if len(classes) < 2 or any(name.lower() in _NO_CLASS for name in classes):
+        if len(classes) < 2 or any(is_plain(name) for name in classes):
             return None
         if len(files.pictures) < _FEWEST * len(classes):
             return None
@@ -38,4 +36,4 @@ def split_word(folder: str) -> bool:
     Args:
         folder: its path.
     """
-    return folder in _NO_CLASS and folder not in ("labels", "masks")
+    return is_plain(folder) and folder not in ("labels", "masks")

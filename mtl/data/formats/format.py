@@ -18,9 +18,13 @@ SPLIT_WORDS = {
     "val": ("val", "valid", "validation", "dev", "valset"),
     "test": ("test", "testing", "testset"),
 }
+# names of folders that are neither classes nor cases
+PLAIN_FOLDERS = {word for words in SPLIT_WORDS.values() for word in words}
+PLAIN_FOLDERS |= {"images", "image", "imgs", "img", "pictures", "photos", "data", "jpegimages", "labels", "masks"}
 _LEFT_OUT = ("__MACOSX", "node_modules")
 _MOST_FILES = 2_000_000
 _WORD = re.compile(r"[a-z]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Part:
         notes: what the user should know, one sentence each.
         split_column: column of the table of labels that names the splits.
         group_column: column of the table of labels whose values must stay in one split.
+        maps: picture files that are maps of others.
     """
 
     format: str
@@ -69,6 +74,7 @@ class Part:
     notes: tuple[str, ...] = ()
     split_column: str | None = None
     group_column: str | None = None
+    maps: tuple[str, ...] = ()
 
 
 class FolderFormat(ABC):
@@ -153,16 +159,26 @@ def split_of(name: str) -> str | None:
     return None
 
 
+def is_plain(folder: str) -> bool:
+    """Whether the name of a folder says nothing about its pictures: `train`, `Images`, `train_images`, `val2017`.
+
+    Args:
+        folder: its name.
+    """
+    words = set(_LETTERS.findall(folder.lower()))
+    return not folder or (bool(words) and words <= PLAIN_FOLDERS)
+
+
 def splits_by_folder(names: Iterable[str]) -> dict[str, list[str]]:
-    """Splits that folders define: `train/a`, `images/val/b`; empty if a picture lies in none of them.
+    """Splits that folders define: `train/a`, `images/val/b`, `test_images/c`; empty if a picture lies in none of them.
 
     Args:
         names: picture names with their folders.
     """
     found: dict[str, list[str]] = {}
     for name in names:
-        folders = [part.lower() for part in PurePosixPath(name).parent.parts]
-        split = next((key for key, words in SPLIT_WORDS.items() if any(word in folders for word in words)), None)
+        folders = [part for part in PurePosixPath(name).parent.parts if is_plain(part)]
+        split = next((split for part in folders if (split := split_of(part)) is not None), None)
         if split is None:
             return {}
         found.setdefault(split, []).append(name)

@@ -1,6 +1,6 @@
-"""Masks: for each picture a file of the same name in another folder, with the number of a class in every pixel."""
+"""Masks: for each picture a file with the number or the colour of a class in every pixel."""
 
-from collections import defaultdict
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -9,98 +9,107 @@ from PIL import Image
 
 from mtl.data.folder.files.text_files import read_text
 from mtl.data.formats.format import FolderFormat, Listing, Part, sample
+from mtl.data.formats.mask_pairs import MaskPair, arguments_of, pairs_of
 from mtl.data.images import read_indices
 
 _MOST_READ = 2000  # files whose numbers are read
 _MOST_UNNAMED = 64  # classes without names; more of them are rather depths or ids
-_MOST_CLASSES = 256
 _LISTS = ("classes.txt", "labels.txt", "class_names.txt", "names.txt")
 _VOID = 255  # the usual number of "not annotated"
+_RGB = r"\d+[\s,;]+\d+[\s,;]+\d+"
+_COLOR_FIRST = re.compile(rf"(?P<rgb>{_RGB})[\s,;]+(?P<name>\S.*)")
+_NAME_FIRST = re.compile(rf"(?P<name>[^,;:]*[^,;:\d\s][^,;:]*)[,;:]\s*(?P<rgb>{_RGB})\b")
 
 
 class Masks(FolderFormat):
-    """PNG files of one channel or with a palette, named as the pictures."""
+    """Picture files of one channel, with a palette, or of few colours, in their own folder or beside the pictures."""
 
     gives = "maps"
     order = -1  # the others must not take masks for pictures
 
     def find(self, files: Listing) -> Part | None:
-        by_folder: dict[str, list[str]] = defaultdict(list)
-        for name in files.pictures:
-            by_folder[PurePosixPath(name).parent.as_posix()].append(name)
-        tops = _tops(by_folder, files.root)
-        if tops is None:
+        pairs = pairs_of(files, _is_mask)
+        if not pairs:
             return None
-        pictures, masks, suffix = tops
-        below = _below(files, masks)
-        numbers = _numbers([files.root / name for name in sample(below, _MOST_READ)])
-        known, ignore = [number for number in numbers if number != _VOID], [_VOID] if _VOID in numbers else []
-        names = _names(files.root)
-        notes = []
-        spec: dict[str, Any] = {"folder": masks}
-        if names and max(known) < len(names):
-            spec["classes"] = names
-        elif known == list(range(len(known))):
-            spec["classes"] = [f"class_{number}" for number in known]
-            notes.append(f"name the classes of {masks}: their numbers are {known[0]} to {known[-1]}.")
-        elif len(known) <= _MOST_UNNAMED:
-            spec["groups"] = {f"class_{number}": [number] for number in known}
-            some = "" if len(below) <= _MOST_READ else f", found in {_MOST_READ} of {len(below)} files"
-            notes.append(f"name the classes of {masks}: they are called by their numbers{some}.")
-        else:
+        images, spec = arguments_of(pairs)
+        notes: list[str] = []
+        if not (_colors if _is_colored(pairs, files.root) else _numbers)(pairs, files, spec, notes):
             return None
-        if ignore:
-            spec["ignore"] = ignore
-        if suffix != ".png":
-            spec["suffix"] = suffix
-        arguments = {"images": pictures, "map_tasks": {"mask": spec}}
-        return Part(f"masks in {masks}", arguments, {"mask": "segmentation"}, notes=tuple(notes))
+        below = tuple(name for pair in pairs for name in pair.masks)
+        place = spec["folder"] if spec["folder"] != "." else ", ".join(pair.mask_folder for pair in pairs[:3])
+        arguments = {"images": images, "map_tasks": {"mask": spec}}
+        return Part(f"masks in {place}", arguments, {"mask": "segmentation"}, notes=tuple(notes), maps=below)
 
 
-def _tops(by_folder: dict[str, list[str]], root: Path) -> tuple[str, str, str] | None:
-    """The folders of pictures and of masks, and the extension of the masks; None where no pair fits."""
-    stems = {folder: {PurePosixPath(name).stem for name in names} for folder, names in by_folder.items()}
-    for folder, names in by_folder.items():
-        if len(names) < 2 or not all(_is_mask(root / name) for name in sample(names, 5)):
-            continue
-        for other in by_folder:
-            twin = len(stems[folder] & stems[other]) >= 0.8 * len(stems[folder])
-            if other != folder and twin and not _is_mask(root / by_folder[other][0]):
-                top, twin_top = _without_shared_end(folder, other)
-                return twin_top, top, PurePosixPath(names[0]).suffix
-    return None
+def _numbers(pairs: list[MaskPair], files: Listing, spec: dict[str, Any], notes: list[str]) -> bool:
+    """Describe masks of numbers; False if there are too many for classes."""
+    below, some = _read(pairs)
+    numbers = sorted({number for name in below for number in np.unique(read_indices(files.root / name)).tolist()})
+    void = (_VOID in numbers and len(numbers) > 2) or numbers == [1, _VOID]
+    known = [number for number in numbers if not void or number != _VOID]
+    names, place = _names(files.root), pairs[0].mask_folder
+    if names and max(known) < len(names):
+        spec["classes"] = names
+    elif known == [0, _VOID]:
+        spec["groups"] = {"background": [0], "foreground": [_VOID]}
+    elif known == list(range(len(known))):
+        spec["classes"] = [f"class_{number}" for number in known]
+        notes.append(f"name the classes of {place}: their numbers are {known[0]} to {known[-1]}.")
+    elif len(known) <= _MOST_UNNAMED:
+        spec["groups"] = {f"class_{number}": [number] for number in known}
+        notes.append(f"name the classes of {place}: they are called by their numbers{some}.")
+    else:
+        return False
+    if void:
+        spec["ignore"] = [_VOID]
+        notes.append(f"{_VOID} in {place} counts as not annotated.")
+    return True
 
 
-def _without_shared_end(first: str, second: str) -> tuple[str, str]:
-    """`masks/train` and `images/train` are `masks` and `images`."""
-    left, right = list(PurePosixPath(first).parts), list(PurePosixPath(second).parts)
-    while len(left) > 1 and len(right) > 1 and left[-1] == right[-1]:
-        left.pop()
-        right.pop()
-    return PurePosixPath(*left).as_posix(), PurePosixPath(*right).as_posix()
+def _colors(pairs: list[MaskPair], files: Listing, spec: dict[str, Any], notes: list[str]) -> bool:
+    below, some = _read(pairs)
+    codes = {code for name in below for code in np.unique(read_indices(files.root / name, colors=True)).tolist()}
+    if len(codes) > _MOST_UNNAMED:
+        return False
+    names = _color_names(files)
+    if codes <= names.keys():
+        spec["groups"] = {}
+        for code, name in names.items():
+            spec["groups"].setdefault(name, []).append([*code.to_bytes(3, "big")])
+    else:
+        spec["groups"] = {f"class_{code:06x}": [[*code.to_bytes(3, "big")]] for code in sorted(codes)}
+        notes.append(f"name the classes of {pairs[0].mask_folder}: they are called by their colours{some}.")
+    return True
 
 
-def _below(files: Listing, folder: str) -> list[str]:
-    return [name for name in files.pictures if name.startswith(f"{folder}/")]
+def _read(pairs: list[MaskPair]) -> tuple[list[str], str]:
+    """The files whose values are read, and a note where these are not all."""
+    below = [name for pair in pairs for name in pair.masks]
+    chosen = sample(below, _MOST_READ)
+    return chosen, "" if len(chosen) == len(below) else f", found in {len(chosen)} of {len(below)} files"
 
 
 def _is_mask(path: Path) -> bool:
-    """Few numbers in one channel; a grey photograph has many."""
+    """Few numbers or colours; a photograph has many."""
     try:
         with Image.open(path) as image:
-            if image.mode not in ("P", "L", "I;16", "I", "1"):
+            if image.mode not in ("P", "L", "LA", "I;16", "I", "1", "RGB", "RGBA"):
                 return False
-            values = np.asarray(image)
+            few = image.convert("RGB").getcolors(_MOST_UNNAMED) if image.mode in ("LA", "RGB", "RGBA") else None
+            return few is not None or (
+                image.mode not in ("LA", "RGB", "RGBA") and len(np.unique(np.asarray(image))) <= _MOST_UNNAMED
+            )
     except (OSError, ValueError):
         return False
-    return len(np.unique(values)) <= min(_MOST_CLASSES, 64)
 
 
-def _numbers(paths: list[Path]) -> list[int]:
-    found: set[int] = set()
-    for path in paths:
-        found |= set(read_indices(str(path)).unique().tolist())
-    return sorted(found)
+def _is_colored(pairs: list[MaskPair], root: Path) -> bool:
+    for name in sample([name for pair in pairs for name in pair.masks], 20):
+        try:
+            read_indices(root / name)
+        except ValueError:
+            return True
+    return False
 
 
 def _names(root: Path) -> list[str]:
@@ -111,3 +120,20 @@ def _names(root: Path) -> list[str]:
             numbered = [words[0].strip(":,") for words in lines] == [str(number) for number in range(len(lines))]
             return [" ".join(words[1:] if numbered and len(words) > 1 else words) for words in lines]
     return []
+
+
+def _color_names(files: Listing) -> dict[int, str]:
+    """Class names by colour, of a list such as `class_dict.csv` (name,r,g,b) or `labelmap.txt` (name:r,g,b::)."""
+    for file in files.of_type(".txt", ".csv"):
+        if not re.search("class|label|colou?r", PurePosixPath(file).name, re.IGNORECASE):
+            continue
+        found: dict[int, str] = {}
+        for line in read_text(files.root / file).splitlines():
+            plain = line.split("#")[0].strip()
+            if match := _COLOR_FIRST.match(plain) or _NAME_FIRST.match(plain):
+                numbers = [int(number) for number in re.split(r"[\s,;]+", match["rgb"])]
+                if max(numbers) <= 255:
+                    found[int.from_bytes(bytes(numbers), "big")] = match["name"].strip().strip(",;:")
+        if len(found) > 1:
+            return found
+    return {}

@@ -51,10 +51,17 @@ def recognise(root: Path) -> Recognised:
     """
     files = list_files(root)
     parts: list[Part] = []
+    notes: list[str] = []
     for one in formats():
         if one.gives in ("objects", "folders") and any(part.class_path for part in parts):
             continue
-        part = one.find(files)
+        try:
+            part = one.find(files)
+        except ValueError as error:
+            if one.gives != "labels" or not parts:
+                raise
+            notes.append(f"labels are left out: {error}")
+            continue
         if part is not None:
             parts.append(part)
             files = _without_maps(files, part)
@@ -64,16 +71,15 @@ def recognise(root: Path) -> Recognised:
             f"{str(root)!r} holds {len(files.pictures)} pictures, and no annotation that is known here: {_WAYS}. It "
             f"holds {first}, ..."
         )
-    return _joined(root, files, parts)
+    return _joined(root, files, parts, notes)
 
 
 def _without_maps(files: Listing, part: Part) -> Listing:
-    folders = [f"{spec['folder']}/" for spec in part.init_args.get("map_tasks", {}).values()]
-    kept = tuple(name for name in files.pictures if not name.startswith(tuple(folders))) if folders else files.pictures
-    return replace(files, pictures=kept)
+    maps = frozenset(part.maps)
+    return replace(files, pictures=tuple(name for name in files.pictures if name not in maps)) if maps else files
 
 
-def _joined(root: Path, files: Listing, parts: Iterable[Part]) -> Recognised:
+def _joined(root: Path, files: Listing, parts: Iterable[Part], more: list[str]) -> Recognised:
     parts = sorted(parts, key=lambda part: part.class_path is None)
     class_path = parts[0].class_path or "PictureFolder"
     arguments: dict[str, Any] = {}
@@ -99,7 +105,7 @@ def _joined(root: Path, files: Listing, parts: Iterable[Part]) -> Recognised:
         tasks,
         open_tasks,
         tuple(part.format for part in parts),
-        tuple(note for part in parts for note in part.notes),
+        (*(note for part in parts for note in part.notes), *more),
         next((part.split_column for part in parts if part.split_column), None),
         next((part.group_column for part in parts if part.group_column), None),
     )

@@ -1,10 +1,12 @@
 """A CSV with a row for each picture: image-level labels, and perhaps the splits and groups."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mtl.data.csv_rows import Rows, read_csv
+from mtl.data.folder.image_labels import read_tables
 from mtl.data.folder.picture_names import plain_name, without_extension
 from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, sample
 
@@ -12,27 +14,44 @@ MISSING = ("", "NONE", "None", "none", "nan", "NaN", "NA", "N/A", "null", "?")
 _GROUPS = ("group", "sequence", "patient", "patient_id", "subject", "subject_id", "video", "clip", "track", "series")
 _MOST_CLASSES = 100
 _TRIED = 500
+_FEWEST_FLAGS = 3  # columns of 0 and 1 that are the classes of one task
 _SEPARATORS = ("|", ";")
 
 
 class LabelsTable(FolderFormat):
-    """A CSV of which one column names the pictures."""
+    """CSVs of which one column names the pictures; of several, those that call it alike."""
 
     gives = "labels"
     order = 4
 
     def find(self, files: Listing) -> Part | None:
         names = {without_extension(PurePosixPath(name).name) for name in files.pictures}
-        tables = sorted(files.of_type(".csv"), key=lambda name: (name.count("/"), name))
-        for name in tables:
+        found: dict[str, tuple[str, Rows]] = {}
+        for name in sorted(files.of_type(".csv", ".tsv"), key=lambda name: (name.count("/"), name)):
             try:
                 table = read_csv(files.root / name, [])
             except ValueError:
-                continue  # another separator, or no table
-            key = _key(table, names)
-            if key is not None and (part := _part(name, key, table)) is not None:
-                return part
-        return None
+                continue  # no table
+            if (key := _key(table, names)) is not None:
+                if _last(key) in names and not key.isalpha():
+                    raise ValueError(
+                        f"{name} has no header: its first line names the picture {key!r}. Write a line with the names "
+                        "of the columns above it, such as image,label."
+                    )
+                found[name] = key, table
+        if not found:
+            return None
+        key = next(iter(found.values()))[0]
+        used = [name for name, (own, _) in found.items() if own == key]
+        try:
+            rows = list(read_tables([files.root / name for name in used], key).values())
+        except ValueError:  # they disagree
+            used = used[:1]
+            rows = found[used[0]][1].rows
+        columns = dict.fromkeys(column for name in used for column in found[name][1].columns)
+        part = _part(used, key, {column: [row.get(column, "").strip() for row in rows] for column in columns})
+        others = [f"{name} names pictures as well; it is not used." for name in found if name not in used]
+        return part and replace(part, notes=tuple(others))
 
 
 def _key(table: Rows, names: set[str]) -> str | None:
@@ -51,35 +70,44 @@ def _last(cell: str) -> str:
     return without_extension(plain_name(cell)).rsplit("/", 1)[-1]
 
 
-def _part(name: str, key: str, table: Rows) -> Part | None:
-    columns = {column: [row[column].strip() for row in table.rows] for column in table.columns if column != key}
+def _part(names: list[str], key: str, table: dict[str, list[str]]) -> Part | None:
+    columns = {column: cells for column, cells in table.items() if column != key}
     split = next((column for column, cells in columns.items() if _is_split(cells)), None)
     group = next((column for column in columns if column.lower() in _GROUPS), None)
-    tasks: dict[str, dict[str, Any]] = {}
+    flags = [column for column, cells in columns.items() if column not in (split, group) and _is_flag(cells)]
+    flags = flags if len(flags) >= _FEWEST_FLAGS else []
+    tasks: dict[str, dict[str, Any]] = {"classes": {"kind": "multilabel", "columns": flags}} if flags else {}
     for column, cells in columns.items():
-        if column not in (split, group) and (spec := _spec(cells)) is not None:
+        if column not in (split, group, *flags) and (spec := _spec(cells)) is not None:
             tasks[_task_name(column, tasks)] = {**spec, "column": column}
     if not tasks:
         return None
     for task, spec in tasks.items():
-        if spec["column"] == task and spec["kind"] in ("classification", "multilabel", "regression"):
+        if spec.get("column") == task and spec["kind"] in ("classification", "multilabel", "regression"):
             del spec["column"]
     # a column of names says more than one of numbers, which often only counts something
     ranked = sorted(tasks, key=lambda task: _RANK[tasks[task]["kind"]] + 3 * _is_of_numbers(columns, tasks[task], task))
-    arguments: dict[str, Any] = {"labels_csv": name}
+    arguments: dict[str, Any] = {"labels_csv": names[0] if len(names) == 1 else names}
     if key != "image":
         arguments["labels_key"] = key
     arguments["image_tasks"] = {task: tasks[task] for task in ranked}
     kinds = {task: tasks[task]["kind"] for task in ranked}
-    text = f"labels of {PurePosixPath(name).name}"
+    text = f"labels of {' and '.join(dict.fromkeys(PurePosixPath(name).name for name in names))}"
     return Part(text, arguments, kinds, open_tasks=tuple(ranked[1:]), split_column=split, group_column=group)
 
 
 def _is_of_numbers(columns: dict[str, list[str]], spec: dict[str, Any], task: str) -> bool:
+    if "columns" in spec:
+        return False
     return all(_is_number(cell) for cell in columns[spec.get("column", task)] if cell not in MISSING)
 
 
 _RANK = {"classification": 0, "multilabel": 1, "regression": 2}
+
+
+def _is_flag(cells: list[str]) -> bool:
+    """Whether it is a column of 0 and 1, as tables have for each class."""
+    return {cell for cell in cells if cell not in MISSING} == {"0", "1"}
 
 
 def _is_split(cells: list[str]) -> bool:
@@ -125,17 +153,17 @@ def _task_name(column: str, taken: Any) -> str:
     return name
 
 
-def splits_of_table(file: Path, key: str, column: str) -> dict[str, list[str]]:
+def splits_of_table(files: list[Path], key: str, column: str) -> dict[str, list[str]]:
     """The splits that a column of a table names.
 
     Args:
-        file: the table.
+        files: the table, or several.
         key: column with the names of pictures.
         column: column with the splits.
     """
     found: dict[str, list[str]] = {}
-    for row in read_csv(file, [key, column]).rows:
+    for name, row in read_tables(files, key).items():
         for split, words in SPLIT_WORDS.items():
-            if row[column].strip().lower() in words:
-                found.setdefault(split, []).append(row[key].strip())
+            if row.get(column, "").strip().lower() in words:
+                found.setdefault(split, []).append(name)
     return found

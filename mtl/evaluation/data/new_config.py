@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from mtl.config.schema import find_class
-from mtl.data.csv_rows import read_csv
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.findings import DataReport
+from mtl.data.folder.image_labels import read_tables
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import match_names
 from mtl.data.folder.splits import SPLITS, read_splits
@@ -109,11 +109,9 @@ def _given_splits(found: Recognised, data: FolderDataModule, names: list[str]) -
             return splits
     except ValueError:
         pass  # it needs files of splits, and there are none
-    if found.split_column is not None:
-        file, key = found.root / found.init_args["labels_csv"], found.init_args.get("labels_key", "image")
-        if splits := _known(splits_of_table(file, key, found.split_column), names):
-            return splits
-    return splits_by_folder(names)
+    column = found.split_column
+    splits = {} if column is None else _known(splits_of_table(*_tables(found), column), names)
+    return splits or splits_by_folder(names)
 
 
 def _known(splits: Mapping[str, list[str]], names: list[str]) -> dict[str, list[str]]:
@@ -173,9 +171,15 @@ def _drawn(
 def _group_cells(found: Recognised) -> dict[str, str]:
     if found.group_column is None:
         return {}
-    key = found.init_args.get("labels_key", "image")
-    rows = read_csv(found.root / found.init_args["labels_csv"], [key, found.group_column]).rows
-    return {row[key].strip(): row[found.group_column].strip() for row in rows}
+    rows = read_tables(*_tables(found))
+    return {name: row.get(found.group_column, "").strip() for name, row in rows.items()}
+
+
+def _tables(found: Recognised) -> tuple[list[Path], str]:
+    """The tables of labels, and their column of names."""
+    files = found.init_args["labels_csv"]
+    listed = [files] if isinstance(files, str) else files
+    return [found.root / file for file in listed], found.init_args.get("labels_key", "image")
 
 
 def _labels(record: AnnotatedImage) -> list[Hashable]:

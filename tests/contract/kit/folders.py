@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 HEIGHT, WIDTH = 48, 64
@@ -144,16 +145,66 @@ def folders_of_splits_and_classes(root: Path) -> None:
         picture(root / ("train" if seed < 8 else "val") / CLASSES[seed % 2] / f"p{seed}.jpg", seed)
 
 
+def values_of(seed: int) -> NDArray[np.uint8]:
+    """The mask of a picture: 1 in its box, 0 elsewhere."""
+    values = np.zeros((HEIGHT, WIDTH), np.uint8)
+    x0, y0, x1, y1 = BOXES[seed % 2]
+    values[y0:y1, x0:x1] = 1
+    return values
+
+
+def mask(path: Path, values: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path)
+
+
 def masks(root: Path) -> None:
     for seed in range(12):
         picture(root / f"images/p{seed}.jpg", seed)
-        values = np.zeros((HEIGHT, WIDTH), np.uint8)
-        x0, y0, x1, y1 = BOXES[seed % 2]
-        values[y0:y1, x0:x1] = 1
+        values = values_of(seed)
         values[:2] = 255
-        (root / "masks").mkdir(exist_ok=True)
-        Image.fromarray(values).save(root / f"masks/p{seed}.png")
+        mask(root / f"masks/p{seed}.png", values)
     (root / "classes.txt").write_text("floor\nthing\n")
+
+
+def masks_of_0_and_255(root: Path) -> None:
+    for seed in range(12):
+        picture(root / f"imgs/p{seed}.jpg", seed)
+        mask(root / f"gt/p{seed}_mask.png", values_of(seed) * np.uint8(255))
+
+
+def masks_of_colors(root: Path) -> None:
+    for seed in range(12):
+        picture(root / f"JPEGImages/p{seed}.jpg", seed)
+        mask(root / f"SegmentationClass/p{seed}.png", np.array([(0, 0, 0), (128, 64, 9)], np.uint8)[values_of(seed)])
+    (root / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nfloor:0,0,0::\nthing:128,64,9::\n")
+
+
+def masks_in_each_split(root: Path) -> None:
+    for seed in range(12):
+        split = "train" if seed < 8 else "val"
+        picture(root / split / f"images/p{seed}.png", seed)
+        mask(root / split / f"masks/p{seed}.png", values_of(seed))
+
+
+def masks_as_camvid(root: Path) -> None:
+    for seed in range(12):
+        split = "train" if seed < 8 else "val"
+        picture(root / f"{split}/p{seed}.png", seed)
+        mask(root / f"{split}annot/p{seed}.png", values_of(seed))
+
+
+def masks_as_cityscapes(root: Path) -> None:
+    for seed in range(12):
+        place = f"{'train' if seed < 8 else 'val'}/town"
+        picture(root / f"leftImg8bit/{place}/town_leftImg8bit_{seed}.png", seed)
+        mask(root / f"gtFine/{place}/town_gtFine_labelIds_{seed}.png", values_of(seed))
+
+
+def masks_beside_pictures(root: Path) -> None:
+    for seed in range(12):
+        picture(root / f"case {seed}.png", seed)
+        mask(root / f"case {seed}_mask.png", values_of(seed).astype(bool))
 
 
 def table_of_labels(root: Path) -> None:
@@ -162,6 +213,24 @@ def table_of_labels(root: Path) -> None:
         picture(root / f"photos/p{seed}.jpg", seed)
         rows.append(f"p{seed}.jpg,{CLASSES[seed % 2]},s{seed // 2},{1.5 + seed}")
     (root / "labels.csv").write_text("\n".join(rows) + "\n")
+
+
+def table_of_semicolons(root: Path) -> None:
+    rows = ["Datei;Art;Gewicht"]
+    for seed in range(12):
+        picture(root / f"photos/p{seed}.jpg", seed)
+        rows.append(f"p{seed}.jpg;{CLASSES[seed % 2]};{seed},5")
+    (root / "tabelle.csv").write_text("\ufeff" + "\r\n".join(rows), encoding="utf-8")
+
+
+def tables_as_roboflow(root: Path) -> None:
+    """A column of 0 and 1 for each class, and a table beside the pictures of each split."""
+    for split, seeds in (("train", range(8)), ("valid", range(8, 10)), ("test", range(10, 12))):
+        rows = ["filename, cat, dog, any"]
+        for seed in seeds:
+            picture(root / split / f"a{seed}.jpg", seed)
+            rows.append(f"a{seed}.jpg, {1 - seed % 2}, {seed % 2}, {int(seed % 3 == 0)}")
+        (root / split / "_classes.csv").write_text("\n".join(rows) + "\n")
 
 
 def voc_with_a_table(root: Path) -> None:
@@ -185,5 +254,13 @@ LAYOUTS: dict[Layout, str] = {
     folders_of_classes: "ClassFolders",
     folders_of_splits_and_classes: "ClassFolders",
     masks: "PictureFolder",
+    masks_of_0_and_255: "PictureFolder",
+    masks_of_colors: "PictureFolder",
+    masks_in_each_split: "PictureFolder",
+    masks_as_camvid: "PictureFolder",
+    masks_as_cityscapes: "PictureFolder",
+    masks_beside_pictures: "PictureFolder",
     table_of_labels: "PictureFolder",
+    table_of_semicolons: "PictureFolder",
+    tables_as_roboflow: "PictureFolder",
 }

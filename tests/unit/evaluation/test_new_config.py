@@ -66,6 +66,18 @@ def test_a_folder_is_recognised_and_read_with_its_classes_boxes_and_splits(layou
                 assert label == seed % 2, samples.name(index)
                 box = samples[index]["boxes"].as_subclass(Tensor)[0]
                 torch.testing.assert_close(box, torch.tensor(BOXES[label]).float(), atol=1e-3, rtol=0)
+    if "mask" in data.tasks:
+        assert data.tasks["mask"].num_classes == 2
+        for split in sizes:
+            samples = getattr(data, f"{split}_set")
+            for index in range(len(samples)):
+                mask = samples[index]["mask"].as_subclass(Tensor)
+                true = torch.from_numpy(folders.values_of(seed_of(samples.name(index)))).long()
+                known = mask >= 0
+                assert known.float().mean() > 0.9
+                assert torch.equal(mask[known], true[known])
+    labelled = {name: count.labelled for name, count in data.count_labels("train", data.tasks).items()}
+    assert min(labelled.values()) >= sizes["train"] // 2, labelled
     assert not [finding for finding in data.data_report if finding.action == "skipped"]
 
 
@@ -87,6 +99,24 @@ def test_the_main_job_trains_at_once(folder: Path, capsys: pytest.CaptureFixture
     assert main(["fit", "--config", "configs/mine.yaml", "--name", "first", *short]) == 0
     recorded = yaml.safe_load(Path("runs/mine/first/config.yaml").read_text())["data"]["init_args"]
     assert recorded["box_classes"] == list(CLASSES)
+
+
+def test_columns_of_0_and_1_are_one_task(folder: Path) -> None:
+    folders.tables_as_roboflow(folder)
+    data = written(folder)
+    assert {name: task.class_names for name, task in data.tasks.items()} == {"classes": ("cat", "dog", "any")}
+    seed = seed_of(data.test_set.name(0))
+    assert data.test_set[0]["classes"].tolist() == [1 - seed % 2, seed % 2, seed % 3 == 0]
+
+
+def test_a_table_without_a_header_is_an_error_unless_there_is_more(folder: Path) -> None:
+    voc_in_one_folder(folder)
+    (folder / "labels.csv").write_text("\n".join(f"IMG_{seed}.jpg,{'ab'[seed % 2]}" for seed in range(12)))
+    assert any("labels.csv has no header: its first line names" in note for note in new_config(folder).notes)
+    for file in folder.glob("*.xml"):
+        file.unlink()
+    with pytest.raises(ValueError, match="labels.csv has no header"):
+        new_config(folder)
 
 
 def test_groups_of_a_table_are_not_divided(folder: Path) -> None:

@@ -22,7 +22,7 @@ from mtl.task import Task
 
 VEHICLES = {"car": "vehicle", "bus": "vehicle", "truck": "vehicle", "train": "vehicle"}
 _COUNTS = {"train": 70_000, "val": 10_000}  # as published; labels of the 20,000 test pictures are not
-_ABOVE_1 = list(range(2, 256))  # numbers in the files of masks that mean "yes"
+_ABOVE_1: list[int | list[int]] = list(range(2, 256))  # numbers in the files of masks that mean "yes"
 _CORNERS = ("x1", "y1", "x2", "y2")
 
 

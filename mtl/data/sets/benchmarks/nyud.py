@@ -148,7 +148,7 @@ class NYUDFiles(Dataset[Sample]):
 
 
 def _classes(path: Path) -> Tensor:
-    labels = read_indices(path).long() - 1
+    labels = torch.from_numpy(read_indices(path)) - 1
     if int(labels.max()) >= 40:
         raise ValueError(f"{str(path)!r} has class {int(labels.max()) + 1}; classes are 1 to 40, and 0 for none.")
     return torch.where(labels < 0, IGNORE_INDEX, labels)

@@ -228,7 +228,7 @@ def part_of(name: str) -> int:
 
 
 def _segmentation(path: Path) -> Tensor:
-    stored_HW = read_indices(path).long()
+    stored_HW = torch.from_numpy(read_indices(path))
     labels_HW = torch.where(stored_HW == 255, IGNORE_INDEX, stored_HW)
     if int(labels_HW.max()) >= len(_CLASSES):
         raise ValueError(f"{str(path)!r} has class {int(labels_HW.max())}; classes are 0 to 20, and 255 for none.")

@@ -67,7 +67,7 @@ def test_names_that_say_whose_boxes_count_must_name_somebody(voc_root: Path, wri
         ("image,a,b\np0,1\n", "line 2: the row has 2 cells, the header 3"),
         ("image,a\np0,1,2\n", "line 2: the row has 3 cells, the header 2"),
         ("image,a,a\np0,1,2\n", "two columns called 'a'"),
-        ("image;a\np0;1\n", "no column 'image'; it has image;a. Its separator is not a comma"),
+        ("image;a,b\np0;1\n", "no column 'image'; it has image;a, b. Its separator is not a comma"),
         ("", "no column 'image'; it is empty"),
         ("image,a\np0,1\np0 ,2\n", "two rows for 'p0'"),
     ],
@@ -91,3 +91,44 @@ def test_a_number_that_is_none_is_no_label() -> None:
             spec.value("count", {"n": cell})
     columns = ImageLabels("multilabel", columns=["a", "b"])
     assert columns.value("present", {"a": "1", "b": "NaN"}) is None
+
+
+def test_several_tables_hold_other_pictures_or_other_columns(voc_root: Path, write: Any) -> None:
+    write.csv(voc_root / "a.csv", [{"image": f"p{i}.png", "n": i} for i in range(2)])
+    write.csv(voc_root / "b.csv", [{"image": f"p{i}", "n": i} for i in range(2, 6)])
+    write.csv(voc_root / "c.csv", [{"image": f"p{i}", "light": "day" if i % 2 else "night"} for i in (0, 1, 2)])
+    tasks: Any = {"n": {"kind": "regression"}, "light": {}}
+    data = VOCFolder(str(voc_root), ["cat", "dog"], image_tasks=tasks, labels_csv=["a.csv", "b.csv", "c.csv"])
+    assert data.tasks["light"].class_names == ("day", "night")
+    data.setup("fit")
+    samples = {data.train_set.name(i): data.train_set[i] for i in range(len(data.train_set))}
+    assert {name: sample["n"] for name, sample in samples.items()} == {f"p{i}": i for i in range(4)}
+    assert {name: int(sample.get("light", -1)) for name, sample in samples.items()} == {
+        "p0": 1,
+        "p1": 0,
+        "p2": 1,
+        "p3": -1,
+    }
+    write.csv(voc_root / "b.csv", [{"image": "p1", "n": 7}])
+    with pytest.raises(ValueError, match="b.csv' has '7' in column 'n' for picture 'p1', another file .* has '1'"):
+        VOCFolder(str(voc_root), ["cat", "dog"], image_tasks=tasks, labels_csv=["a.csv", "b.csv", "c.csv"]).setup("fit")
+
+
+def test_a_column_of_no_table_is_an_error(voc_root: Path, write: Any) -> None:
+    for name in "ab":
+        write.csv(voc_root / f"{name}.csv", [{"image": "p0", name: 1}])
+    with pytest.raises(ValueError, match="reads column 'n', but the CSV has image, a, b"):
+        module(voc_root, labels_csv=["a.csv", "b.csv"]).setup("fit")
+    tasks: Any = {"light": {}}
+    with pytest.raises(ValueError, match="no file of labels_csv has a column 'light'; they have image, a, image, b"):
+        VOCFolder(str(voc_root), ["cat"], image_tasks=tasks, labels_csv=["a.csv", "b.csv"])
+
+
+def test_tables_beside_their_pictures_name_them_without_folders(voc_root: Path, write: Any) -> None:
+    for split, number in (("train", 1), ("test", 2)):
+        write.picture(voc_root / "images" / split / "1.png")
+        write.csv(voc_root / "images" / split / "labels.csv", [{"image": "1.png", "n": number}])
+    write.splits(voc_root / "splits", train=["train/1", "test/1"])
+    data = module(voc_root, labels_csv=["images/train/labels.csv", "images/test/labels.csv"])
+    data.setup("fit")
+    assert {data.train_set.name(i): data.train_set[i]["n"] for i in range(2)} == {"train/1": 1, "test/1": 2}

@@ -107,3 +107,66 @@ def test_a_file_with_other_channels_than_the_kind_is_named(tmp_path: Path) -> No
 def test_rejects_settings_of_numbers_that_mean_nothing(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MapFiles("maps", **settings)
+
+
+def pixels(path: Path, values: Any, mode: str | None = None, **save: Any) -> str:
+    image = Image.fromarray(np.array(values, np.uint8))
+    (image.convert(mode) if mode else image).save(path, **save)
+    return str(path)
+
+
+def test_colours_are_classes_and_other_colours_are_named(tmp_path: Path) -> None:
+    road, sky, void = [128, 64, 9], [1, 2, 200], [0, 0, 0]
+    spec = MapFiles("maps", groups={"road": [road, [5, 5, 6]], "sky": [sky]}, ignore=[void])
+    path = pixels(tmp_path / "a.png", [[road, sky], [void, [5, 5, 6]]])
+    assert spec.read(path, (2, 2), "stretch", None).tolist() == [[0, 1], [-100, 0]]
+    with pytest.raises(ValueError, match=r"has colours \[7, 8, 9\]; its classes are \[128, 64, 9\]"):
+        spec.read(pixels(tmp_path / "b.png", [[road, [7, 8, 9]]]), (1, 2), "stretch", None)
+    with pytest.raises(ValueError, match="is a picture of colours"):
+        MapFiles("maps", classes=["a", "b"]).read(path, (2, 2), "stretch", None)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L"])
+def test_numbers_in_all_channels_are_numbers(mode: str, tmp_path: Path) -> None:
+    path = pixels(tmp_path / "a.png", [[0, 1, 2], [2, 1, 0]], mode)
+    read_again = MapFiles("maps", classes=["a", "b", "c"]).read(path, (2, 3), "stretch", None)
+    assert read_again.tolist() == [[0, 1, 2], [2, 1, 0]]
+
+
+def test_maps_of_one_bit_and_of_large_numbers(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[True, False]])).save(tmp_path / "bit.png")
+    bits = MapFiles("maps", classes=["a", "b"]).read(str(tmp_path / "bit.png"), (1, 2), "stretch", None)
+    assert bits.tolist() == [[1, 0]]
+    path = save(tmp_path / "a.tif", [[2_000_000_000, 3], [70_000, 3]], np.int32)
+    spec = MapFiles("maps", groups={"a": [3], "b": [2_000_000_000]}, ignore=[70_000])
+    assert spec.read(path, (2, 2), "stretch", None).tolist() == [[1, 0], [-100, 0]]
+    with pytest.raises(ValueError, match="fractions or numbers below 0"):
+        spec.read(save(tmp_path / "b.tif", [[0.5]], np.float32), (1, 1), "stretch", None)
+
+
+def test_a_map_is_turned_upright_as_its_picture_is(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = pixels(tmp_path / "a.png", [[0, 1, 2]], exif=exif)
+    assert MapFiles("maps", classes=["a", "b", "c"]).read(path, (3, 1), "stretch", None).tolist() == [[0], [1], [2]]
+
+
+def test_names_of_maps_follow_from_their_pictures() -> None:
+    spec = MapFiles("gt", classes=["a"], replace={"^train/": "trainannot/", r"_img$": r"_gt"}, suffix="_ids.png")
+    assert spec.file(Path("root"), "train/train_1_img") == Path("root/gt/trainannot/train_1_gt_ids.png")
+    with pytest.raises(ValueError, match="no regular expression"):
+        MapFiles("gt", classes=["a"], replace={"(": "x"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"groups": {"a": [[0, 0, 256]]}}, r"\[0, 0, 256\] is none"),
+        ({"groups": {"a": [[0, 0]]}}, r"\[0, 0\] is none"),
+        ({"groups": {"a": [[0, 0, 1]], "b": [2]}}, "colours and single numbers"),
+        ({"groups": {"a": [[0, 0, 1]], "b": [[0, 0, 1]]}}, r"colour \[0, 0, 1\] stands in two"),
+    ],
+)
+def test_rejects_colours_that_are_none(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MapFiles("maps", **settings)
