@@ -19,7 +19,7 @@ from mtl.data.resize import FILL
 from mtl.targets.target import IGNORE_INDEX, Move, Sample, Target, target_of
 from mtl.task import Inputs, Task
 
-COLOR = "color"  # sample and batch key of the colour matrix
+COLOR = "augment/color"  # sample and batch key of the colour matrix; no task can have that name
 
 
 class Augment:

@@ -90,9 +90,9 @@ def _check_header(record: AnnotatedImage, header: Header, split: str, checks: Ch
         report.add("exif_orientation", split, record.name, f"{header.orientation}, read upright", "kept")
     for task in list(record.maps):
         _check_map(record, task, header, split, checks, report)
-    if not record.annotated:
+    if not record.annotated and checks.box_classes:
         report.add("no_annotation", split, record.name, "", "not labelled")
-    elif len(record.boxes) == len(record.ignored):
+    elif record.annotated and len(record.boxes) == len(record.ignored):
         report.add("no_objects", split, record.name, "annotated, without a box", "kept")
 
 

@@ -7,8 +7,9 @@ differs only in extension, slashes and blanks is sure. Other folders or case are
 import errno
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -80,6 +81,34 @@ def match_names(written: Iterable[str], names: Collection[str], fold_case: bool 
             if guess is not None and guess not in taken and claims[guess] == 1:
                 matches[text] = Match(guess, False)
     return matches
+
+
+def nearest_pictures(files: Iterable[Path], pictures: Mapping[str, Path]) -> dict[Path, Match]:
+    """The picture of each file where many have the same name: `train/labels/1.xml` is of `train/images/1.jpg`.
+
+    Of the pictures that are called like the file it is the one that shares the most folders with it.
+
+    Args:
+        files: files named like pictures, in folders beside the ones of the pictures.
+        pictures: all pictures by name.
+
+    Returns:
+        What is certain: files with no such picture, or with several, are left out.
+    """
+    named: defaultdict[str, list[str]] = defaultdict(list)
+    for name, path in pictures.items():
+        named[path.stem].append(name)
+    found: dict[str, tuple[int, Path]] = {}
+    for file in files:
+        near = {name: _shared_folders(file, pictures[name]) for name in named.get(file.stem, ())}
+        best = [name for name, number in near.items() if number == max(near.values())]
+        if len(best) == 1 and near[best[0]] > found.get(best[0], (0, file))[0]:
+            found[best[0]] = near[best[0]], file
+    return {file: Match(name, True) for name, (_, file) in found.items()}
+
+
+def _shared_folders(first: Path, second: Path) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first.parts, second.parts, strict=False)))
 
 
 def is_file(path: Path) -> bool:

@@ -10,7 +10,7 @@ from mtl.data.folder.class_names import voc_names
 from mtl.data.folder.example_pictures import write_example_pictures
 from mtl.data.folder.files.voc_xml import Difficult, read_voc
 from mtl.data.folder.module import FolderDataModule
-from mtl.data.folder.picture_names import find_pictures, match_names
+from mtl.data.folder.picture_names import find_pictures, match_names, nearest_pictures
 
 
 class VOCFolder(FolderDataModule):
@@ -75,8 +75,9 @@ class VOCFolder(FolderDataModule):
                 name = path.relative_to(self.annotations).with_suffix("").as_posix()
                 _refuse_second(name, files.setdefault(name, path), path)
         matches = match_names(files, self._pictures)
+        beside = nearest_pictures([path for name, path in files.items() if name not in matches], self._pictures)
         for name, path in files.items():
-            match = matches.get(name)
+            match = matches.get(name) or beside.get(path)
             if match is None:
                 self.data_report.add("annotation_without_image", "", name, path.name, "skipped")
             else:

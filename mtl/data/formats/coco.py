@@ -7,14 +7,14 @@ from typing import Any
 
 from mtl.data.folder.files.text_files import read_text
 from mtl.data.folder.picture_names import plain_name
-from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, sample, split_of
+from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, common_folder, sample, split_of
 
 _KEYS = ("images", "annotations", "categories")
 _TRIED = 50
 
 
 class COCO(FolderFormat):
-    """JSON files with the lists `images`, `annotations` (with a `bbox`) and `categories`."""
+    """JSON files with the lists `images`, `annotations` (with `bbox` or `segmentation`) and `categories`."""
 
     gives = "objects"
     order = 1
@@ -52,7 +52,7 @@ def _read(files: Listing, name: str) -> dict[str, Any] | None:
         return None
     if not isinstance(document, dict) or not all(isinstance(document.get(key), list) for key in _KEYS):
         return None
-    boxes = any(isinstance(one, dict) and "bbox" in one for one in document["annotations"])
+    boxes = any(isinstance(one, dict) and ("bbox" in one or "segmentation" in one) for one in document["annotations"])
     return document if boxes and document["images"] else None
 
 
@@ -72,4 +72,8 @@ def _folder(document: dict[str, Any], name: str, files: Listing) -> str:
                 folder = picture.removesuffix(text).rstrip("/") or "."
                 # pictures of one name in several folders: those beside the JSON, or of its split
                 votes[folder] += 4 + 2 * (folder == own) + (split is not None and split_of(folder) == split)
-    return votes.most_common(1)[0][0] if votes else "images"
+    if votes:
+        return votes.most_common(1)[0][0]
+    # names of another machine, as `C:\\data\\a.jpg`: pictures that are called alike
+    alike = [picture for text in wanted for picture in ends.get(PurePosixPath(text).name, [])]
+    return common_folder(alike) if alike else "images"

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mtl.config.schema import find_class
+from mtl.data.deep_pixels import DEEP_MODES, fits_default_range, likely_range
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.findings import DataReport
 from mtl.data.folder.image_labels import read_tables
@@ -20,7 +22,7 @@ from mtl.data.folder.stratify import stratified_splits
 from mtl.data.formats.format import sample, splits_by_folder
 from mtl.data.formats.recognise import Recognised, recognise
 from mtl.data.formats.table import splits_of_table
-from mtl.data.images import read_header
+from mtl.data.images import read_header, read_values
 from mtl.data.module import JointDataModule
 from mtl.evaluation.data.config_text import config_text
 from mtl.evaluation.data.picture_groups import picture_groups
@@ -28,6 +30,7 @@ from mtl.evaluation.data.proposal import Proposal, Statistics, propose
 
 FRACTIONS = (0.7, 0.15, 0.15)
 _MOST_HEADERS = 500
+_MOST_DEEP = 20  # pictures whose pixels are read
 _SPLIT_FOLDERS = ("splits", "ImageSets/Main", "ImageSets", ".")
 
 
@@ -69,12 +72,13 @@ def new_config(
     if not records:
         raise ValueError(f"{root!s} has annotations ({', '.join(found.formats)}), but none of their pictures is there.")
     notes = list(found.notes)
-    given = _given_splits(found, data, [record.name for record in records])
+    given = _given_splits(found, data, {record.name: record.path for record in records})
     if all(given.get(split) for split in SPLITS):
         splits, counts = _own_way(found, data, given), {split: len(given[split]) for split in SPLITS}
     else:
         splits = _drawn(found, records, given, fractions, group, seed, notes)
         counts = {split: len(names) for split, names in splits.items()}
+    _set_pixel_range(found, records, notes)
     statistics = _statistics(records, data, given.get("train") or splits.get("train") or [])
     return NewConfig(found, propose(found, statistics, notes), splits, counts, notes)
 
@@ -96,14 +100,36 @@ def _read(found: Recognised) -> tuple[FolderDataModule, list[AnnotatedImage]]:
     return data, records
 
 
-def _given_splits(found: Recognised, data: FolderDataModule, names: list[str]) -> dict[str, list[str]]:
+def _set_pixel_range(found: Recognised, records: list[AnnotatedImage], notes: list[str]) -> None:
+    """Propose the range of deep pixels that would be nearly black without it; `fit` refuses them."""
+    deep: dict[str, list[NDArray[np.float64]]] = {}
+    for record in sample_of(records):
+        try:
+            if (mode := read_header(record.path).mode) in DEEP_MODES and len(deep.get(mode, ())) < _MOST_DEEP:
+                deep.setdefault(mode, []).append(read_values(record.path).ravel())
+        except ValueError:
+            continue
+    ranges = [
+        likely_range(values, mode)
+        for mode, all_values in deep.items()
+        if np.isfinite(values := np.concatenate(all_values)).any() and not fits_default_range(values, mode)
+    ]
+    if len(ranges) == 1:
+        found.init_args["pixel_range"] = ranges[0]
+        notes.append(f"pixels of more than 8 bits: black and white are probably {ranges[0][0]:g} and {ranges[0][1]:g}.")
+
+
+def _given_splits(found: Recognised, data: FolderDataModule, pictures: Mapping[str, Path]) -> dict[str, list[str]]:
     """The splits that the folder defines: by files, a column, the annotations, or folders; some may be missing."""
+    names = list(pictures)
     for folder in _SPLIT_FOLDERS:
         if (found.root / folder / "train.txt").is_file():
             written = read_splits(found.root / folder)
             if splits := _known(written, names):
                 data.splits = folder
                 return splits
+    if splits := _splits_below(found.root, pictures):
+        return splits
     try:
         if splits := _known(data.read_splits(names), names):
             return splits
@@ -112,6 +138,17 @@ def _given_splits(found: Recognised, data: FolderDataModule, names: list[str]) -
     column = found.split_column
     splits = {} if column is None else _known(splits_of_table(*_tables(found), column), names)
     return splits or splits_by_folder(names)
+
+
+def _splits_below(root: Path, pictures: Mapping[str, Path]) -> dict[str, list[str]]:
+    """The splits of every folder like `VOCdevkit/VOC2007`, joined."""
+    joined: dict[str, list[str]] = {}
+    for folder in sorted({*root.glob("*/ImageSets/Main"), *root.glob("*/*/ImageSets/Main")}):
+        if (folder / "train.txt").is_file():
+            inside = [name for name, path in pictures.items() if path.is_relative_to(folder.parent.parent)]
+            for split, names in _known(read_splits(folder), inside).items():
+                joined.setdefault(split, []).extend(names)
+    return joined
 
 
 def _known(splits: Mapping[str, list[str]], names: list[str]) -> dict[str, list[str]]:

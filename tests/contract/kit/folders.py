@@ -87,10 +87,37 @@ def voc_in_train_and_test(root: Path) -> None:
         xml(folder / f"cam{seed}.xml", seed)
 
 
+def voc_of_two_years(root: Path) -> None:
+    """Folders with pictures of the same names, each with its own splits."""
+    for year in ("VOC2007", "VOC2012"):
+        folder, seeds = root / "VOCdevkit" / year, range(6 if year == "VOC2007" else 8)
+        for seed in seeds:
+            picture(folder / f"JPEGImages/{seed:06d}.jpg", seed)
+            xml(folder / f"Annotations/{seed:06d}.xml", seed)
+        (folder / "ImageSets/Main").mkdir(parents=True)
+        for split, chosen in (("train", seeds[:-2]), ("val", seeds[-2:-1]), ("test", seeds[-1:])):
+            (folder / f"ImageSets/Main/{split}.txt").write_text("\n".join(f"{seed:06d}" for seed in chosen) + "\n")
+
+
 def coco_in_one_file(root: Path) -> None:
     for seed in range(12):
         picture(root / f"images/{seed:012d}.jpg", seed)
     coco(root / "annotations.json", [(f"{seed:012d}.jpg", seed) for seed in range(12)])
+
+
+def coco_of_another_machine(root: Path) -> None:
+    for seed in range(12):
+        picture(root / f"files/{seed:012d}.jpg", seed)
+    coco(root / "result.json", [(f"C:\\Users\\me\\data\\{seed:012d}.jpg", seed) for seed in range(12)])
+
+
+def coco_of_polygons(root: Path) -> None:
+    coco_in_one_file(root)
+    document = json.loads((root / "annotations.json").read_text())
+    for one in document["annotations"]:
+        x0, y0, width, height = one.pop("bbox")
+        one["segmentation"] = [[x0, y0, x0 + width, y0, x0 + width, y0 + height, x0, y0 + height]]
+    (root / "annotations.json").write_text(json.dumps(document))
 
 
 def coco_as_roboflow(root: Path) -> None:
@@ -244,8 +271,11 @@ LAYOUTS: dict[Layout, str] = {
     voc_in_one_folder: "VOCFolder",
     voc_devkit: "VOCFolder",
     voc_in_train_and_test: "VOCFolder",
+    voc_of_two_years: "VOCFolder",
     voc_with_a_table: "VOCFolder",
     coco_in_one_file: "COCOFolder",
+    coco_of_another_machine: "COCOFolder",
+    coco_of_polygons: "COCOFolder",
     coco_as_roboflow: "COCOFolder",
     coco_as_2017: "COCOFolder",
     yolo_as_ultralytics: "YOLOFolder",

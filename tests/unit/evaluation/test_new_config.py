@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from torch import Tensor
 
 from mtl.cli.main import main
@@ -117,6 +119,20 @@ def test_a_table_without_a_header_is_an_error_unless_there_is_more(folder: Path)
         file.unlink()
     with pytest.raises(ValueError, match="labels.csv has no header"):
         new_config(folder)
+
+
+def test_splits_of_several_folders_are_joined(folder: Path) -> None:
+    folders.voc_of_two_years(folder)
+    assert new_config(folder).counts == {"train": 10, "val": 2, "test": 2}
+
+
+def test_deep_pixels_get_a_range(folder: Path) -> None:
+    voc_in_one_folder(folder)
+    for seed in range(12):
+        pixels = np.asarray(Image.open(folder / f"IMG_{seed}.jpg").convert("L")).astype(np.uint16) * 16
+        Image.fromarray(pixels).save(folder / f"IMG_{seed}.png")
+        (folder / f"IMG_{seed}.jpg").unlink()
+    assert written(folder).checks.pixel_range == (0, 4095)
 
 
 def test_groups_of_a_table_are_not_divided(folder: Path) -> None:

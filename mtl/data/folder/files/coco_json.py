@@ -119,7 +119,7 @@ def _add(
     report: DataReport,
 ) -> None:
     """Add the box of one annotation to its picture, unless the box is empty or skipped."""
-    box = entry.get("bbox")
+    box = entry.get("bbox") if "bbox" in entry else _box_of(entry.get("segmentation"))
     if isinstance(box, list) and not box:
         return  # some tools write this for a picture without objects
     key = classes.find(entry.get("category_id"))
@@ -140,7 +140,7 @@ def _add(
     if numbers is None and crowd:
         return
     if numbers is None:
-        fault = f"has the bbox {_short(box)}" if "bbox" in entry else "has no bbox"
+        fault = f"has the bbox {_short(box)}" if "bbox" in entry else "has no bbox and no polygon"
         checks.refuse_box(f"{where} {fault}; a box is four numbers x, y, width, height", picture.file_name, report)
         return
     x, y, width, height = numbers
@@ -148,6 +148,16 @@ def _add(
         picture.ignored.append(len(picture.boxes))
     picture.boxes.append([x, y, x + width, y + height])
     picture.classes.append(name)
+
+
+def _box_of(segmentation: Any) -> list[float] | None:
+    """The box around polygons, x, y, width and height; None for anything else."""
+    if not isinstance(segmentation, list) or not all(isinstance(polygon, list) for polygon in segmentation):
+        return None
+    xs, ys = ([value for polygon in segmentation for value in polygon[start::2]] for start in (0, 1))
+    if not xs or len(xs) != len(ys) or not all(isinstance(value, int | float) for value in (*xs, *ys)):
+        return None
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
 
 
 def _numbers(box: Any) -> list[float] | None:

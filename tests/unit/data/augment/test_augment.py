@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from mtl.batch import IGNORE_INDEX, Sample
+from mtl.batch import IGNORE_INDEX, Sample, collate
 from mtl.data.augment.augment import COLOR, Augment
 from mtl.data.resize import FILL
 from mtl.task import Task
@@ -233,6 +233,17 @@ def test_the_same_numbers_give_the_same_sample() -> None:
         assert torch.equal(one["image"], other["image"])
         assert torch.equal(one[COLOR], other[COLOR])
         assert not torch.equal(one[COLOR], different[COLOR])
+
+
+def test_a_task_may_be_called_color() -> None:
+    class Cars(Dataset[Sample]):
+        def __getitem__(self, index: int) -> Sample:
+            return {"image": tv_tensors.Image(torch.zeros(3, 8, 8, dtype=torch.uint8)), "color": torch.tensor(2)}
+
+    tasks = {"color": Task("color", "classification", num_classes=3)}
+    sample = Augment(brightness=0.5)(Cars(), 0, tasks, np.random.default_rng(0))
+    assert sample["color"] == 2
+    assert collate([sample, sample], tasks)["color"].tolist() == [2, 2]
 
 
 def test_no_global_random_number_is_drawn() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mtl.data.folder.picture_names import Match, find_pictures, match_names, picture_index
+from mtl.data.folder.picture_names import Match, find_pictures, match_names, nearest_pictures, picture_index
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,16 @@ def test_an_index_of_a_folder_leaves_out_names_that_two_files_have(tmp_path: Pat
     assert picture_index(tmp_path / "nowhere") == {}
     with pytest.raises(ValueError, match="two pictures have the name 'a': a.jpg and a.png"):
         find_pictures(tmp_path)
+
+
+def test_of_files_with_one_name_the_nearest_picture_is_meant() -> None:
+    pictures = {f"{split}/images/1": Path(f"root/{split}/images/1.jpg") for split in ("train", "test")}
+    files = [Path(f"root/{split}/labels/1.xml") for split in ("test", "train", "val")]
+    found = nearest_pictures(files, pictures)
+    assert {file.parts[1]: match.name for file, match in found.items()} == {
+        "train": "train/images/1",
+        "test": "test/images/1",
+    }
+    one = {"test/images/1": pictures["test/images/1"]}
+    for order in (files, files[::-1]):
+        assert list(nearest_pictures(order, one)) == files[:1]
