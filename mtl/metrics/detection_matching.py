@@ -1,7 +1,8 @@
 """Which detections are right, at one overlap: for curves over the score, confusions of classes, and sizes of objects.
 
 As in COCO, the detections of a class take its true boxes in the order of their scores, each the best free one; a
-detection on an ignored box counts for nothing. The average precision is the area under the precision, made monotone,
+detection on an ignored box counts for nothing, and its overlap with such a box, perhaps a crowd, is the share of the
+detection inside it. The average precision is the area under the precision, made monotone,
 at every recall (COCO samples it at 101 recalls).
 Source: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014; pycocotools.
 Shapes: N detections and M true boxes of one image, C classes; K detections of all images.
@@ -69,7 +70,7 @@ def match_class(image: ImageBoxes, label: int, min_iou: float, found: Matched, a
     outside = ~_within(truths, area) | image.ignored[true]
     found.count += int((~outside).sum())
     order = scores.argsort(descending=True, stable=True)
-    iou = box_iou(boxes, truths) if len(truths) and len(boxes) else boxes.new_zeros(len(boxes), len(truths))
+    iou = overlaps(boxes, truths, image.ignored[true])
     inside = _within(boxes, area)
     free = torch.ones(len(truths), dtype=torch.bool)
     for row in order.tolist():
@@ -80,8 +81,12 @@ def match_class(image: ImageBoxes, label: int, min_iou: float, found: Matched, a
             free[best] = False
             found.scores.append(float(scores[row]))
             found.right.append(True)
-        elif len(truths) and bool((outside & (iou[row] >= min_iou)).any()):
             continue
+        # boxes of other sizes are taken once, crowds by any number of detections
+        overlap = torch.where(outside & (free | image.ignored[true]), iou[row], -1.0)
+        best = int(overlap.argmax()) if len(truths) else -1
+        if best >= 0 and overlap[best] >= min_iou:
+            free[best] = False
         elif inside[row]:
             found.scores.append(float(scores[row]))
             found.right.append(False)
@@ -163,7 +168,7 @@ def confusions(images: Sequence[ImageBoxes], num_classes: int, min_score: float,
         sure = image.scores >= min_score
         boxes, labels = image.boxes[sure], image.labels[sure]
         known = ~image.ignored
-        iou = box_iou(image.true_boxes, boxes) if len(boxes) and len(known) else torch.zeros(len(known), len(boxes))
+        iou = overlaps(boxes, image.true_boxes, image.ignored).T
         free_true, free_boxes = known.clone(), torch.ones(len(boxes), dtype=torch.bool)
         pairs = (iou >= min_iou).nonzero()
         for row, column in pairs[iou[pairs[:, 0], pairs[:, 1]].argsort(descending=True)].tolist():
@@ -177,6 +182,23 @@ def confusions(images: Sequence[ImageBoxes], num_classes: int, min_score: float,
         for label in labels[free_boxes].tolist():
             counts[num_classes, label] += 1
     return counts
+
+
+def overlaps(boxes: Tensor, truths: Tensor, ignored: Tensor) -> Tensor:
+    """IoU of detections and true boxes, and the share of the detection that is inside of ignored ones, [N,M].
+
+    Args:
+        boxes: detected xyxy, [N,4].
+        truths: true xyxy, [M,4].
+        ignored: which of them are ignored, bool [M].
+    """
+    if not len(boxes) or not len(truths):
+        return boxes.new_zeros(len(boxes), len(truths))
+    low_NM2 = torch.maximum(boxes[:, None, :2], truths[None, :, :2])
+    high_NM2 = torch.minimum(boxes[:, None, 2:], truths[None, :, 2:])
+    shared_NM = (high_NM2 - low_NM2).clamp(min=0).prod(-1)
+    area_N1 = (boxes[:, 2:] - boxes[:, :2]).prod(1)[:, None]
+    return torch.where(ignored, shared_NM / area_N1.clamp(min=1e-9), box_iou(boxes, truths))
 
 
 def _within(boxes: Tensor, area: tuple[float, float]) -> Tensor:

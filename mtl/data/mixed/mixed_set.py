@@ -9,7 +9,7 @@ from mtl.batch import Sample
 from mtl.data.mixed.unify import Translation
 from mtl.data.sampling import TrainingView
 
-PART = "part"  # sample and batch key: which part a sample comes from
+PART = "mixed/part"  # sample and batch key: which part a sample comes from; no task can have that name
 ABOUT_PICTURES = ("orig_size", "to_original")  # sample keys that are neither inputs nor labels
 
 

@@ -92,7 +92,8 @@ def check_data(data: JointDataModule, max_samples: int | None = None) -> DataChe
     except ValueError as error:
         findings.append(Finding("warning", "no_test", f"there is no test split: {error}"))
     image = image_of(data.inputs)
-    counts, hashes = {}, {}
+    counts: dict[str, dict[str, TaskCount]] = {}
+    hashes: dict[str, dict[int, Tensor]] = {}
     samples: dict[Place, Shown] = {}
     objects: dict[Place, Objects] = {}
     names: dict[str, list[str]] = {}

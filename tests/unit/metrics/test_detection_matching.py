@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torchmetrics.detection import MeanAveragePrecision
 
 from mtl.metrics.detection_map import DetectionMAP
 from mtl.metrics.detection_matching import SIZES, ImageBoxes, confusions, curve_of, match_all
 
+RECALLS = np.linspace(0, 1, 1001).tolist()
 NONE = torch.zeros(0, 4)
 
 
@@ -49,7 +51,7 @@ def random_images(seed: int, count: int = 40, classes: int = 3) -> list[ImageBox
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_average_precision_is_that_of_coco_up_to_its_sampling(seed: int) -> None:
-    images = [one for one in random_images(seed) if not one.ignored.any()]  # crowds overlap otherwise in COCO
+    images = random_images(seed)
     metric = DetectionMAP(3)
     for one in images:
         metric.update(
@@ -59,6 +61,29 @@ def test_average_precision_is_that_of_coco_up_to_its_sampling(seed: int) -> None
     wanted = metric.compute()["map50"]
     found = [curve_of(of).average_precision for of in match_all(images, 3)]
     assert float(np.mean(found)) == pytest.approx(float(wanted), abs=0.01)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_average_precision_by_size_is_that_of_coco(size: str) -> None:
+    metric = MeanAveragePrecision(backend="faster_coco_eval", iou_thresholds=[0.5], rec_thresholds=RECALLS)
+    images = []
+    for one in random_images(2, 80):
+        # every box is found twice, so that one of them is left over
+        boxes, scores = torch.cat((one.boxes, one.boxes + 1)), torch.cat((one.scores, one.scores * 0.9))
+        images.append(ImageBoxes(boxes, scores, one.labels.repeat(2), one.true_boxes, one.true_labels, one.ignored))
+        metric.update(
+            [{"boxes": boxes, "scores": scores, "labels": one.labels.repeat(2)}],
+            [{"boxes": one.true_boxes, "labels": one.true_labels, "iscrowd": one.ignored.long()}],
+        )
+    found = [curve_of(of).average_precision for of in match_all(images, 3, area=SIZES[size])]
+    assert float(np.mean(found)) == pytest.approx(float(metric.compute()[f"map_{size}"]), abs=0.01)
+
+
+def test_any_number_of_detections_in_a_crowd_count_for_nothing() -> None:
+    crowd = [0.0, 0, 100, 100]
+    one = image([([0.0, 0, 10, 10], 0.9, 0), ([50.0, 50, 70, 70], 0.8, 0)], [(crowd, 0)], ignored=(0,))
+    assert match_all([one], 1)[0].scores == []
+    assert confusions([one], 1, 0.3).sum() == 0
 
 
 def test_precision_and_recall_by_hand() -> None:

@@ -8,6 +8,7 @@ import torch
 from mtl.backbones.audio.convolutions import AudioConvolutions
 from mtl.backbones.fusion.concat import ConcatFusion
 from mtl.backbones.image.seed_cnn import SeedCNN
+from mtl.data.mixed.mixed_set import PART
 from mtl.data.mixed.module import MixedData
 from mtl.data.sets.spoken_and_written_digits import SpokenAndWrittenDigits
 from mtl.data.sets.spoken_digits_synth import SpokenDigitsSynth
@@ -29,7 +30,7 @@ def test_each_sample_has_the_inputs_of_its_part() -> None:
     data = mixed()
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))
-    written = batch["part"] == 0
+    written = batch[PART] == 0
     assert written.any()
     assert not written.all()
     assert torch.equal(batch["present/image"], written)

@@ -15,8 +15,9 @@ from torchvision import tv_tensors
 from mtl.batch import Sample
 from mtl.cli.main import main
 from mtl.data.augment.augment import Augment
-from mtl.data.mixed.mixed_set import PART
+from mtl.data.mixed.mixed_set import PART, MixedSet, PartSet
 from mtl.data.mixed.module import MixedData
+from mtl.data.mixed.unify import Translation
 from mtl.data.module import JointDataModule
 from mtl.task import Inputs, InputSpec, Task
 from tests.unit.data.conftest import Writer
@@ -182,3 +183,10 @@ def test_the_config_of_three_folders_runs(folder: Path, write: Writer) -> None:
         assert results[f"test/{own}/{name}/{monitor}"] == pytest.approx(results[f"test/{name}/{monitor}"])
         others = {"pets", "places", "streets"} - {own}
         assert not [key for key in results if key.startswith(tuple(f"test/{other}/{name}/" for other in others))]
+
+
+def test_a_task_may_be_called_part() -> None:
+    task = Task("part", "classification", num_classes=9)
+    samples: Any = [{"image": torch.zeros(3, 2, 2), "part": torch.tensor(7)}]
+    mixed = MixedSet({"body": PartSet(samples, 0, 0, ["image"], [Translation(task, task, None)])})
+    assert (int(mixed[0]["part"]), mixed[0][PART]) == (7, 0)
