@@ -52,12 +52,12 @@ class Branched(Architecture):
             # a stage belongs to the copy of the first of its groups
             for stage, groups in enumerate(self.groups[:-1]):
                 (group,) = (group for group in groups if members[0] in group)
-                if len(group) > 1 and group[0] == members[0]:
+                if _is_shared(group, stage) and group[0] == members[0]:
                     self.nodes[f"{stage}_{group[0]}_"] = copy.stages()[stage]
             if len(members) > 1:
                 self.rests[f"{members[0]}_"] = without_stages(copy, copy.stages())
             else:
-                first = next(stage for stage, groups in enumerate(self.groups) if members in groups)
+                first = max(1, next(stage for stage, groups in enumerate(self.groups) if members in groups))
                 self.alone[members[0]] = first
                 self.of_task[members[0]].branch = without_stages(copy, copy.stages()[:first])
         self.cut_spec = join(
@@ -78,7 +78,7 @@ class Branched(Architecture):
         found: dict[str, State] = {}  # by place
         for stage, groups in enumerate(self.groups[:-1]):
             for group in groups:
-                if len(group) > 1:
+                if _is_shared(group, stage):
                     before = found[self._place(stage - 1, group[0])] if stage else start
                     node = self.nodes[f"{stage}_{group[0]}_"]
                     found[self._place(stage, group[0])] = run_stage(node, before)
@@ -109,6 +109,11 @@ class Branched(Architecture):
         """Name in the cut of the output of a stage on the way of a task; the same for all tasks of its group."""
         (group,) = (group for group in self.groups[stage] if name in group)
         return f"{self.levels[stage]}:{group[0]}"
+
+
+def _is_shared(group: Sequence[str], stage: int) -> bool:
+    """Whether it runs before the cut: a task without others has the first stage there, as others have."""
+    return len(group) > 1 or stage == 0
 
 
 def _partitions(tree: Mapping[int, Groups], names: list[str], stages: int) -> list[Groups]:

@@ -61,6 +61,10 @@ class PLE(Architecture):
         shared_stages: int = 1,
     ) -> None:
         super().__init__(backbone, names)
+        if _SHARED in names:
+            raise ValueError(
+                f"PLE: a task cannot be called {_SHARED!r} here, as its common experts are. Rename the task."
+            )
         trunk = staged(backbone, "PLE")
         stages, levels = list(trunk.stages()), list(trunk.stage_spec.channels)
         if not 1 <= shared_stages < len(stages) or not 1 <= layers <= len(stages) - shared_stages:

@@ -71,3 +71,12 @@ def test_a_task_that_parts_late_reads_what_it_shared() -> None:
 def test_what_is_no_tree_of_the_tasks_is_refused(tree: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Branched(TableMLP(ROW, (4, 2)), NAMES, tree)
+
+
+def test_one_task_runs_alone() -> None:
+    # as the rows of single tasks in a comparison do
+    torch.manual_seed(0)
+    plain, row = TableMLP(ROW, (4, 2)), torch.randn(5, 3)
+    wanted = plain.run({"row": row})["h"]
+    made = Branched(plain, ["only"])
+    torch.testing.assert_close(made({"row": row})["only"]["h"], wanted)

@@ -129,3 +129,8 @@ def test_experts_of_a_last_layer_are_the_tasks_own_and_earlier_ones_shared() -> 
 def test_numbers_out_of_range_are_refused(cls: type[MMoE], settings: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         cls(TableMLP(ROW, (4, 2)), ["a", "b"], **settings)
+
+
+def test_a_task_cannot_take_the_name_of_the_common_experts() -> None:
+    with pytest.raises(ValueError, match="cannot be called 'shared'"):
+        PLE(TableMLP(ROW, (4, 2)), ["shared", "b"])

@@ -76,7 +76,8 @@ def test_a_flip_exchanges_left_and_right(axis: str) -> None:
     ("left", "right"),
     [
         ("Left_Hand", "Right_Hand"), ("LEFT HAND", "RIGHT HAND"), ("handLeft", "handRight"), ("l_hand", "r_hand"),
-        ("hand.L", "hand.R"), ("L", "R"), ("hand-l", "hand-r"), ("handL", "handR"), ("upper left eye", "upper right eye"),
+        ("hand.L", "hand.R"), ("L", "R"), ("hand-l", "hand-r"), ("handL", "handR"),
+        ("upper left eye", "upper right eye"),
     ],
 )  # fmt: skip
 def test_sides_are_exchanged_however_they_are_written(left: str, right: str) -> None:
