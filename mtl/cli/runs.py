@@ -19,8 +19,8 @@ from rich.text import Text
 from mtl.config.foreign_files import UnsafeFile
 from mtl.config.paths import path
 from mtl.config.yaml_lines import ConfigError
-from mtl.errors import printable
-from mtl.experiments.run_list import RunSummary, best_run, differing, list_runs, read_run, remove_run
+from mtl.errors import did_you_mean, printable
+from mtl.experiments.run_list import RunSummary, best_run, differing, list_runs, lowest_is_best, read_run, remove_run
 
 _ACTIONS = ("list", "best", "diff", "rm")
 _MOST_SHOWN = 4  # settings and metrics of a run
@@ -37,6 +37,7 @@ def runs(arguments: list[str]) -> None:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
+    options.metric = options.metric.removeprefix("test/")  # as results.json writes it
     console = Console(highlight=False)
     wanted = {"diff": 2}.get(options.action, len(options.run) if options.action == "rm" else 0)
     if len(options.run) != wanted or (options.action == "rm" and not options.run):
@@ -46,7 +47,7 @@ def runs(arguments: list[str]) -> None:
     elif options.action == "rm":
         _remove(console, [_run(folder, options.runs_root) for folder in options.run], options.yes)
     elif options.action == "best":
-        best = best_run(list_runs(options.runs_root), options.metric, options.lowest)
+        best = best_run(list_runs(options.runs_root), options.metric, options.lowest or None)
         console.print(Text(f"{printable(str(best.path))}  {options.metric} {best.metrics[options.metric]:.4f}"))
     else:
         _show(console, list_runs(options.runs_root), options)
@@ -61,15 +62,25 @@ def _run(folder: Path, root: Path) -> RunSummary:
 
 
 def _show(console: Console, found: Sequence[RunSummary], options: argparse.Namespace) -> None:
+    lowest = options.lowest or lowest_is_best(found, options.metric)
+
     def rank(run: RunSummary) -> tuple[bool, float, str]:
         number = run.score if options.metric == "score" else run.metrics.get(options.metric)
-        return number is None, (number or 0.0) * (1 if options.lowest else -1), run.name
+        return number is None, (number or 0.0) * (1 if lowest else -1), run.name
 
     shown = sorted(found, key=rank)
     if not shown:
         console.print(Text(f"no run in {options.runs_root}"))
         return
     columns = options.metrics or list(dict.fromkeys(key for run in shown for key in run.monitored))[:_MOST_SHOWN]
+    if options.metric not in ("score", *columns):
+        known = sorted({key for run in shown for key in run.metrics})
+        if options.metric not in known:
+            raise ConfigError(
+                f"no run has the metric {options.metric!r:.100}.{did_you_mean(options.metric, known)}"
+                + (f" There are {', '.join(known[:20])}." if known else "")
+            )
+        columns = [options.metric, *columns]
     table = Table("run", "state", "score", *columns, "steps", "time", "MB", "differs in", box=None, pad_edge=False)
     for run in shown:
         score = "" if run.score is None else f"{run.score:.3f}{'' if run.tested else ' (val)'}"
@@ -139,6 +150,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs_root", type=path, default=Path("runs"), help="folder of all experiments, or one [runs]")
     parser.add_argument("--metric", default="score", help="list, best: sort by it, as boxes/map50 [score]")
     parser.add_argument("--metrics", nargs="+", help="list: columns [what every task is judged by]")
-    parser.add_argument("--lowest", action="store_true", help="list, best: the smallest number is the best")
+    parser.add_argument("--lowest", action="store_true", help="list, best: the smallest number is the best [if known]")
     parser.add_argument("--yes", action="store_true", help="rm: do not ask")
     return parser

@@ -38,6 +38,7 @@ class RunSummary:
         state: `running`, `finished`, `stopped early`, `failed`, or `unfinished`: without a result of the test.
         metrics: numbers of the test by log key without `test/`; without a test, the last ones of validation.
         monitored: the metrics that its tasks are judged by, as `boxes/map50`.
+        lower_is_better: metrics whose smallest number is the best one.
         score: score of the test, else the best of validation; None where there is neither.
         tested: whether the numbers are from the test.
         steps: optimiser steps.
@@ -52,6 +53,7 @@ class RunSummary:
     state: str
     metrics: Mapping[str, float] = field(default_factory=dict)
     monitored: tuple[str, ...] = ()
+    lower_is_better: frozenset[str] = frozenset()
     score: float | None = None
     tested: bool = False
     steps: int | None = None
@@ -117,13 +119,23 @@ def state_of(path: Path) -> str:
     return next((state for file, state in files if (path / file).is_file()), "unfinished")
 
 
-def best_run(runs: Sequence[RunSummary], metric: str = "score", lowest: bool = False) -> RunSummary:
+def lowest_is_best(runs: Sequence[RunSummary], metric: str) -> bool:
+    """Whether the smallest number of a metric is the best one: of a loss, and where its task says so.
+
+    Args:
+        runs: the runs.
+        metric: as in `RunSummary.metrics`.
+    """
+    return metric.startswith("loss/") or any(metric in run.lower_is_better for run in runs)
+
+
+def best_run(runs: Sequence[RunSummary], metric: str = "score", lowest: bool | None = None) -> RunSummary:
     """The run with the best number of the test.
 
     Args:
         runs: the runs.
         metric: `score`, or a metric of a task as `boxes/map50`.
-        lowest: whether the smallest number is the best one.
+        lowest: whether the smallest number is the best one; by default what is known of the metric.
 
     Raises:
         ConfigError: if no tested run has this metric.
@@ -133,7 +145,8 @@ def best_run(runs: Sequence[RunSummary], metric: str = "score", lowest: bool = F
         known = sorted({key for run in runs if run.tested for key in run.metrics})
         near = did_you_mean(metric, known) + (f" There are {', '.join(known[:20])}." if known else "")
         raise ConfigError(f"no tested run has the metric {metric!r:.100}.{near}")
-    return (min if lowest else max)(have, key=lambda run: run.metrics[metric])
+    smallest = lowest_is_best(have, metric) if lowest is None else lowest
+    return (min if smallest else max)(have, key=lambda run: run.metrics[metric])
 
 
 def latest_run(root: Path) -> Path:
@@ -211,6 +224,9 @@ def _with_results(run: RunSummary, results: Mapping[str, Any]) -> RunSummary:
         run,
         metrics=metrics,
         monitored=tuple(f"{task}/{judged['monitor']}" for task, judged in meta["tasks"].items()),
+        lower_is_better=frozenset(
+            f"{task}/{name}" for task, judged in meta["tasks"].items() for name in judged.get("lower_is_better", ())
+        ),
         score=metrics.get("score"),
         tested=True,
         steps=meta["steps"],

@@ -1,5 +1,6 @@
 """Checkpoint files: read without running code in them, checked byte for byte, and the newest good one of a folder."""
 
+import logging
 import pickle
 import warnings
 import zipfile
@@ -12,7 +13,10 @@ from torch import Tensor
 from mtl.config.foreign_files import UnsafeFile
 from mtl.errors import did_you_mean, printable
 from mtl.runs.checkpoint_pickle import MOST_BYTES, check_values, foreign_name
+from mtl.runs.metrics_csv import read_series
 from mtl.runs.safetensors_file import read_safetensors
+
+_log = logging.getLogger(__name__)
 
 
 def checkpoint_file(path: str | Path) -> Path:
@@ -45,7 +49,8 @@ def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
 
     Args:
         run_dir: folder of the run.
-        checkpoint: `best`, `last`, or the name of another file in `checkpoints/`.
+        checkpoint: `best`, `last`, or the name of another file in `checkpoints/`. Of a run that was never validated,
+            and so has no best one, `best` is the last one, with a warning.
 
     Raises:
         FileNotFoundError: with what is there instead.
@@ -62,12 +67,24 @@ def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
     name = checkpoint if checkpoint.endswith(".ckpt") else f"{checkpoint}.ckpt"
     path = folder / "checkpoints" / name
     if not path.is_file():
+        last = path.with_name("last.ckpt")
+        if checkpoint == "best" and last.is_file() and _never_validated(folder / "metrics.csv"):
+            _log.warning("%s was never validated, so it has no best.ckpt: last.ckpt is taken.", folder)
+            return last
         there = sorted(file.stem for file in path.parent.glob("*.ckpt"))
         found = "it has none. Did the run stop before its first validation?"
         if there:
             found = f"it has {', '.join(there)}: name one (test: --ckpt_path, export: --checkpoint)."
         raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint {name!r}; {found}")
     return path
+
+
+def _never_validated(metrics: Path) -> bool:
+    """Whether a run's table is there and has no number of a validation."""
+    try:
+        return not any(name.startswith("val/") for name in read_series(metrics))
+    except (OSError, UnsafeFile):
+        return False
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

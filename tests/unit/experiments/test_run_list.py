@@ -65,8 +65,8 @@ def test_best_is_by_any_metric_and_an_unknown_one_is_named(tmp_path: Path) -> No
         make(tmp_path, name, score=score)
     runs = list_runs(tmp_path)
     assert best_run(runs).name == "a/y"
-    assert best_run(runs, "count/mae", lowest=True).name == "a/y"
-    assert best_run(runs, "count/mae").name == "a/x"
+    assert best_run(runs, "count/mae").name == "a/y", "a smaller error is better"
+    assert best_run(runs, "count/mae", lowest=False).name == "a/x"
     with pytest.raises(ConfigError, match="Did you mean 'count/mae'"):
         best_run(runs, "count/mea")
 
@@ -126,6 +126,10 @@ def test_commands_list_compare_and_ask(tmp_path: Path, capsys: Any, monkeypatch:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["run", "state", "score", "count/mae", "steps", "time", "MB", "differs", "in"]
     assert lines[1].split() == ["a/y", "finished", "0.750", "0.250", "60", "17", "s", "1,039", "optim.lr=0.2"]
+    assert main(["runs", "--metric", "test/count/mae", *root]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["a/y", "a/x"]
+    assert main(["runs", "--metric", "count/mea", *root]) == 2
+    assert "Did you mean 'count/mae'" in capsys.readouterr().err
     assert main(["runs", "best", *root]) == 0
     assert capsys.readouterr().out.split()[-2:] == ["score", "0.7500"]
     assert main(["runs", "diff", str(first), "a/y", *root]) == 0

@@ -83,3 +83,16 @@ def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are_and_how_
     with pytest.raises(FileNotFoundError, match="it has last: name one .*--ckpt_path"):
         find_checkpoint(tmp_path)
     assert find_checkpoint(tmp_path, "last") == last
+    (tmp_path / "metrics.csv").write_text("step,val/score\n1,0.5\n")
+    with pytest.raises(FileNotFoundError, match="it has last: name one"):
+        find_checkpoint(tmp_path)
+
+
+def test_the_best_checkpoint_of_a_run_without_validation_is_the_last_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    last = save(tmp_path / "checkpoints" / "last.ckpt", 5)
+    (tmp_path / "metrics.csv").write_text("step,train/loss,test/score\n1,0.5,\n2,,0.5\n")
+    assert find_checkpoint(tmp_path) == last
+    assert "never validated" in caplog.text
