@@ -4,9 +4,11 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BaseFinetuning
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from mtl.callbacks.model_parts import model_of
+from mtl.distributed.ranks import average_over_ranks_
 from mtl.errors import did_you_mean
 from mtl.optim import named_parts
 
@@ -16,7 +18,8 @@ class FreezeParts(Callback):
 
     A frozen parameter gets no gradient, no step and no weight decay, and balancing methods leave it out. When it
     learns, it has the learning rate that the schedule and `optim.lr_factors` give it at that step. A resumed run is
-    frozen and learns as the run that was not interrupted.
+    frozen and learns as the run that was not interrupted. DDP knows only what learns at the start: the gradients of
+    what learns later are averaged over ranks here.
 
     Args:
         parts: what to freeze, by the start of the parameters' names as in `lr_factors`, such as `backbone` or
@@ -48,11 +51,11 @@ class FreezeParts(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
-        if self.learns_later and trainer.world_size > 1:
+        if self.learns_later and trainer.world_size > 1 and not isinstance(trainer.strategy, DDPStrategy):
             raise ValueError(
-                "FreezeParts cannot let parts learn later on several ranks, since DDP averages the gradients of what "
-                "learns at the start. Train with trainer.devices 1, or in two runs: the second without FreezeParts and "
-                "with model.init_from of the first."
+                "FreezeParts lets parts learn later on several ranks under DDP alone, where each rank has the whole "
+                f"model; the strategy is {type(trainer.strategy).__name__}. Train with trainer.strategy ddp, or in two "
+                "runs: the second without FreezeParts and with model.init_from of the first."
             )
         model = model_of(pl_module)
         places = dict(named_parts(model))
@@ -86,6 +89,13 @@ class FreezeParts(Callback):
             for norm in self._norms:
                 norm.eval()
 
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # a mean of what DDP or a balancing method has averaged already changes nothing
+        if trainer.world_size > 1 and self.learns_later and not self._is_frozen():
+            for parameter in self._frozen:
+                if parameter.grad is not None:
+                    average_over_ranks_(parameter.grad)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -101,6 +111,14 @@ class FreezeParts(Callback):
     def learns_later(self) -> bool:
         """Whether the parts are to learn at some time."""
         return self.epochs is not None or self.steps is not None
+
+    def averages(self, parameter: nn.Parameter) -> bool:
+        """Whether the gradient of a parameter is averaged over ranks here.
+
+        Args:
+            parameter: the parameter.
+        """
+        return self.learns_later and any(parameter is mine for mine in self._frozen)
 
     def _follow(self, trainer: Trainer) -> None:
         if self._is_frozen() and self._is_over(trainer):

@@ -6,6 +6,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BaseFinetuning
 from torch import nn
 
+from mtl.callbacks.finetuning.freeze_parts import FreezeParts
+
 
 class LearningParameters(Callback):
     """Follows which parameters learn, when callbacks freeze some and let them learn later.
@@ -47,11 +49,13 @@ class LearningParameters(Callback):
         places = dict(pl_module.named_parameters())
         new = [name for name, was, is_now in zip(places, self._learns, learns, strict=True) if is_now and not was]
         self._learns, self._now = learns, _frozen(pl_module)
-        if new and trainer.world_size > 1:
+        ours = [one for one in getattr(trainer, "callbacks", []) if isinstance(one, FreezeParts)]
+        foreign = [name for name in new if not any(one.averages(places[name]) for one in ours)]
+        if foreign and trainer.world_size > 1:
             raise ValueError(
-                f"{_few(new)} began to learn at step {trainer.global_step}, and DDP averages only gradients of what "
-                "learned at the start. Train with trainer.devices 1, or in two runs: the second without freezing and "
-                "with model.init_from of the first."
+                f"{_few(foreign)} began to learn at step {trainer.global_step}, and DDP averages only gradients of "
+                "what learned at the start. Take the callback FreezeParts of mtl, train with trainer.devices 1, or in "
+                "two runs: the second without freezing and with model.init_from of the first."
             )
         held = {id(p) for optimizer in trainer.optimizers for group in optimizer.param_groups for p in group["params"]}
         lost = [name for name in new if id(places[name]) not in held]

@@ -119,7 +119,7 @@ def annotation_formats(words: list[str], output: Path, tasks: Mapping[str, Task]
         tasks: the tasks, by name.
 
     Raises:
-        ValueError: for a word that is no format.
+        ValueError: for a word that is no format, or files of boxes for a model without boxes.
     """
     known = {cls.word: cls for cls in concrete_subclasses(AnnotationFormat)}  # type: ignore[type-abstract]
     always = ("coco", "csv")
@@ -127,4 +127,10 @@ def annotation_formats(words: list[str], output: Path, tasks: Mapping[str, Task]
         if word not in known and word not in always:
             listed = [*always, *known]
             raise ValueError(f"--format {word!r}: there are {', '.join(listed)}.{did_you_mean(word, listed)}")
+    of_boxes = [word for word in words if word in known]
+    if of_boxes and not any(target_of(task).judged_as == "boxes" for task in tasks.values()):
+        raise ValueError(
+            f"--format {of_boxes[0]} is for boxes, and the model has none: its files would say that nothing is there. "
+            f"What it finds ({', '.join(tasks)}) is in the CSV. Leave {' and '.join(of_boxes)} out."
+        )
     return [known[word](output, tasks) for word in dict.fromkeys(words) if word in known]

@@ -58,6 +58,10 @@ def test_voc_files_are_read_back_by_the_voc_loader(found: Found, tmp_path: Path)
 def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"there are coco, csv, voc, yolo\. Did you mean 'yolo'\?"):
         annotation_formats(["yol"], tmp_path, TASKS)
+    scene = {"scene": Task("scene", "classification", 2)}
+    with pytest.raises(ValueError, match=r"yolo is for boxes.*\(scene\) is in the CSV"):
+        annotation_formats(["csv", "yolo"], tmp_path, scene)
+    assert annotation_formats(["csv", "coco"], tmp_path, scene) == []
     two = TASKS | {"far": Task("far", "detection", class_names=("a cat",))}
     assert list(annotation_formats(["voc"], tmp_path, two)[0].names.values()) == [
         "boxes/a cat", "boxes/R&D", "far/a cat",

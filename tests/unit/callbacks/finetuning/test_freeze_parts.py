@@ -164,9 +164,9 @@ def on_two_ranks(**more: Any) -> Any:
     return SimpleNamespace(world_size=2, callbacks=[], optimizers=[], current_epoch=0, global_step=3, **more)
 
 
-def test_parts_that_learn_later_are_refused_over_ranks_and_parts_that_never_do_are_not(tiny: Any) -> None:
-    with pytest.raises(ValueError, match="several ranks.*trainer.devices 1, or in two runs.*model.init_from"):
-        thawing().setup(on_two_ranks(), tiny.module(), "fit")
+def test_parts_that_learn_later_are_refused_over_shards_and_parts_that_never_do_are_not(tiny: Any) -> None:
+    with pytest.raises(ValueError, match="several ranks under DDP alone.*is SimpleNamespace.*model.init_from"):
+        thawing().setup(on_two_ranks(strategy=SimpleNamespace()), tiny.module(), "fit")
     for_good, module = FreezeParts(["backbone"]), tiny.module()
     for_good.setup(on_two_ranks(), module, "fit")
     assert not any(p.requires_grad for p in module.model.trunk.parameters())
@@ -178,13 +178,14 @@ def test_what_another_callback_lets_learn_over_ranks_ends_the_run_by_name(tiny: 
     follower.on_train_start(on_two_ranks(), module)
     follower.on_train_batch_start(on_two_ranks(), module, None, 0)
     frozen.requires_grad_(True)
-    with pytest.raises(ValueError, match="began to learn at step 3, and DDP averages only.*trainer.devices 1"):
+    with pytest.raises(ValueError, match="began to learn at step 3, and DDP averages only.*FreezeParts of mtl"):
         follower.on_train_batch_start(on_two_ranks(), module, None, 1)
 
 
-def frozen_for_good(rank: int, ranks: int, place: str) -> dict[str, Tensor]:
+def frozen_run(rank: int, ranks: int, place: str, steps: int | None = None) -> dict[str, Tensor]:
     scenes = Scenes(SAMPLES // ranks, num_train=2 * SAMPLES * OPTIMISER_STEPS)
     scenes.setup("fit")
+    torch.manual_seed(0)  # for the trunk
     with double_precision():
         loop = module_of_four(Norms())
         without_batch_norm(loop)
@@ -192,7 +193,7 @@ def frozen_for_good(rank: int, ranks: int, place: str) -> dict[str, Tensor]:
         if ranks > 1:
             cluster = Team(rank, ranks)
             options["strategy"] = DDPStrategy(cluster_environment=cluster, process_group_backend="gloo")
-        callbacks = [FreezeParts(["backbone.fine", "heads.parity"]), LearningParameters()]
+        callbacks = [FreezeParts(["backbone.fine", "heads.parity"], steps=steps), LearningParameters()]
         trainer([*callbacks, *([EQUAL[place]()] if place else [])], max_epochs=1, **options).fit(loop, scenes)
         return {name: value.detach().clone() for name, value in loop.state_dict().items()}
 
@@ -201,8 +202,22 @@ def frozen_for_good(rank: int, ranks: int, place: str) -> dict[str, Tensor]:
 @pytest.mark.ddp
 @pytest.mark.parametrize("place", ["", *EQUAL])
 def test_parts_that_never_learn_make_the_steps_of_one_process_over_two_ranks(place: str, run_ranks: RunRanks) -> None:
-    one = frozen_for_good(0, 1, place)
-    first, second = run_ranks(frozen_for_good, 2, place)
+    assert_one_process(run_ranks, place)
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("place", ["", *(pytest.param(place, marks=pytest.mark.nightly) for place in EQUAL)])
+def test_parts_that_learn_later_make_the_steps_of_one_process_over_two_ranks(place: str, run_ranks: RunRanks) -> None:
+    before = frozen_run(0, 1, place)
+    after = assert_one_process(run_ranks, place, steps=1)
+    for part in ("backbone.fine", "heads.parity"):
+        assert any(part in name and not torch.equal(before[name], value) for name, value in after.items()), part
+
+
+def assert_one_process(run_ranks: RunRanks, place: str, steps: int | None = None) -> dict[str, Tensor]:
+    one = frozen_run(0, 1, place, steps)
+    first, second = run_ranks(frozen_run, 2, place, steps)
     for name, value in one.items():
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=0, msg=name)
         torch.testing.assert_close(first[name], value, rtol=NEAR_64, atol=NEAR_64)
+    return one
