@@ -71,7 +71,7 @@ class MapFiles:
                 re.sub(pattern, text, "")
             except re.error as error:
                 raise ValueError(
-                    f"maps in {self.folder!r}: {pattern!r}: {text!r} in `replace` is no regular expression with its "
+                    f"maps in {self.folder!r}: {pattern!r}: {text!r} in `replace` is not a regular expression with its "
                     f"replacement ({error}). Put a backslash before each of .^$*+?()[{{|\\ that is meant as such."
                 ) from error
         if not self._target().needs_classes:
@@ -160,7 +160,7 @@ class MapFiles:
             return
         wrong = [color for color in colors if len(color) != 3 or not all(0 <= part <= 255 for part in color)]
         if wrong or len(colors) < len(numbers):
-            held = f"{wrong[0]} is none" if wrong else "there are colours and single numbers"
+            held = f"{wrong[0]} is not one" if wrong else "there are colours and single numbers"
             raise ValueError(
                 f"maps in {self.folder!r}: a colour is [red, green, blue], each 0 to 255, and then all of `groups` and "
                 f"`ignore` are colours; {held}. Write groups: {{road: [[128, 64, 128]]}}."

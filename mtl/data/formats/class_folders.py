@@ -14,6 +14,18 @@ class PicturesByClass(FolderFormat):
     gives = "folders"
     order = 3
 
+    def hint(self, files: Listing) -> str:
+        inside = {PurePosixPath(name).parts[0] for name in files.pictures if "/" in name}
+        names = sorted(name for name in inside if not is_plain(name))
+        if len(names) == 1 and len({PurePosixPath(name).parent for name in files.pictures}) == 1:
+            return f"One folder of a class, {names[0]!r}, leaves nothing to tell apart: add a folder of other pictures."
+        if len(names) < 2:
+            return ""
+        return (
+            f"If {names[0]!r} and {names[1]!r} are classes, their pictures must lie in them without folders between: "
+            f"{names[0]}/a.jpg."
+        )
+
     def find(self, files: Listing) -> Part | None:
         parents = [PurePosixPath(name).parent for name in files.pictures]
         classes = Counter(parent.name for parent in parents)

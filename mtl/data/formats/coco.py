@@ -19,6 +19,19 @@ class COCO(FolderFormat):
     gives = "objects"
     order = 1
 
+    def hint(self, files: Listing) -> str:
+        for name in files.of_type(".json")[:_TRIED]:
+            try:
+                document = json.loads(read_text(files.root / name))
+            except (ValueError, RecursionError):
+                continue
+            kind = "labelme" if isinstance(document, dict) and "shapes" in document else ""
+            if isinstance(document, list) and document and isinstance(document[0], dict) and "image" in document[0]:
+                kind = "CreateML"
+            if kind:
+                return f"{name} is a {kind} file: export or convert the annotations to COCO JSON, VOC or YOLO."
+        return ""
+
     def find(self, files: Listing) -> Part | None:
         documents = {name: found for name in files.of_type(".json") if (found := _read(files, name)) is not None}
         if not documents:

@@ -94,6 +94,14 @@ class FolderFormat(ABC):
             ValueError: for files that are of this format, and damaged.
         """
 
+    def hint(self, files: Listing) -> str:
+        """What to do with files that are nearly of this format; asked where nothing was found.
+
+        Args:
+            files: the files of the folder.
+        """
+        return ""
+
 
 def formats() -> list[FolderFormat]:
     """Every format, in the order in which they are asked."""

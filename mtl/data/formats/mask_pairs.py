@@ -18,7 +18,7 @@ _FOLDER = re.compile(r"mask|label|annot|seg|ground|gt", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Renaming:
-    """How the name of a mask follows from the one of its picture, without extensions: both hold a shared part.
+    """How the name of a mask follows from the name of its picture, without extensions: both hold a shared part.
 
     Args:
         starts: what stands before it, of picture and mask.
@@ -54,7 +54,7 @@ class MaskPair:
 
 
 def pairs_of(files: Listing, is_mask: Callable[[Path], bool]) -> list[MaskPair]:
-    """The folders of pictures that have masks; where names follow several rules, those of the first one.
+    """The folders of pictures that have masks; where names follow several rules, the folders of the first one.
 
     Args:
         files: all files.
@@ -155,7 +155,7 @@ def arguments_of(pairs: list[MaskPair]) -> tuple[str, dict[str, Any]]:
 
 
 def _folders(pairs: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> dict[str, str]:
-    """Expressions that turn the folders of pictures into those of their masks."""
+    """Expressions that turn the folders of pictures into the folders of their masks."""
     changes = {
         tuple((one, two) for one, two in zip(left, right, strict=True) if one != two)
         for left, right in pairs

@@ -67,9 +67,10 @@ def recognise(root: Path) -> Recognised:
             files = _without_maps(files, part)
     if not parts:
         first = ", ".join(repr(name) for name in (*files.others[:3], *files.pictures[:2]))
+        hints = [hint for one in formats() if (hint := one.hint(files))]
         raise ValueError(
             f"{str(root)!r} holds {len(files.pictures)} pictures, and no annotation that is known here: {_WAYS}. It "
-            f"holds {first}, ..."
+            f"holds {first}, ...{''.join(f' {hint}' for hint in hints)}"
         )
     return _joined(root, files, parts, notes)
 

@@ -1,5 +1,7 @@
 """YOLO: a text file for each picture, in `labels` beside `images` or beside the picture, and `data.yaml`."""
 
+from pathlib import PurePosixPath
+
 from mtl.data.folder.files.yolo_files import describe_yolo, label_file, read_objects
 from mtl.data.formats.format import FolderFormat, Listing, Part, common_folder, sample
 
@@ -11,6 +13,17 @@ class YOLO(FolderFormat):
 
     gives = "objects"
     order = 2
+
+    def hint(self, files: Listing) -> str:
+        stems = {PurePosixPath(name).stem for name in files.pictures}
+        near = [name for name in files.of_type(".txt") if PurePosixPath(name).stem in stems]
+        of_boxes = [name for name in sample(near, _TRIED) if any(i >= 0 for i, _ in read_objects(files.root / name))]
+        if not of_boxes:
+            return ""
+        return (
+            f"{of_boxes[0]} looks like YOLO, but such files lie in folders called labels beside folders called images, "
+            "or beside their pictures: rename or move the folders."
+        )
 
     def find(self, files: Listing) -> Part | None:
         tried = [label_file(files.root / name, files.root) for name in sample(files.pictures, _TRIED)]

@@ -135,6 +135,46 @@ def test_deep_pixels_get_a_range(folder: Path) -> None:
     assert written(folder).checks.pixel_range == (0, 4095)
 
 
+def yolo_in_folders_of_other_names(root: Path) -> None:
+    folders.picture(root / "pics/a.jpg", 0)
+    folders.text(root / "annos/a.txt", 0)
+
+
+def labelme(root: Path) -> None:
+    folders.picture(root / "a.jpg", 0)
+    (root / "a.json").write_text('{"version": "5.0", "shapes": [], "imagePath": "a.jpg"}')
+
+
+def create_ml(root: Path) -> None:
+    folders.picture(root / "a.jpg", 0)
+    (root / "all.json").write_text('[{"image": "a.jpg", "annotations": []}]')
+
+
+def one_class(root: Path) -> None:
+    folders.picture(root / "cat/a.jpg", 0)
+
+
+def folders_in_folders_of_classes(root: Path) -> None:
+    for name in ("cat/monday/a", "cat/friday/b", "dog/monday/c", "dog/friday/d"):
+        folders.picture(root / f"{name}.jpg", 0)
+
+
+@pytest.mark.parametrize(
+    ("layout", "hint"),
+    [
+        (yolo_in_folders_of_other_names, "annos/a.txt looks like YOLO.*called labels beside.*called images"),
+        (labelme, "a.json is a labelme file"),
+        (create_ml, "all.json is a CreateML file"),
+        (one_class, "One folder of a class, 'cat'"),
+        (folders_in_folders_of_classes, "If 'cat' and 'dog' are classes.* cat/a.jpg"),
+    ],
+)
+def test_what_is_nearly_known_is_answered_with_what_to_do(folder: Path, layout: Layout, hint: str) -> None:
+    layout(folder)
+    with pytest.raises(ValueError, match=f"no annotation that is known here.*{hint}"):
+        new_config(folder)
+
+
 def test_groups_of_a_table_are_not_divided(folder: Path) -> None:
     table_of_labels(folder)
     found = new_config(folder)

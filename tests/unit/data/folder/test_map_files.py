@@ -154,15 +154,15 @@ def test_a_map_is_turned_upright_as_its_picture_is(tmp_path: Path) -> None:
 def test_names_of_maps_follow_from_their_pictures() -> None:
     spec = MapFiles("gt", classes=["a"], replace={"^train/": "trainannot/", r"_img$": r"_gt"}, suffix="_ids.png")
     assert spec.file(Path("root"), "train/train_1_img") == Path("root/gt/trainannot/train_1_gt_ids.png")
-    with pytest.raises(ValueError, match="no regular expression"):
+    with pytest.raises(ValueError, match="not a regular expression"):
         MapFiles("gt", classes=["a"], replace={"(": "x"})
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"groups": {"a": [[0, 0, 256]]}}, r"\[0, 0, 256\] is none"),
-        ({"groups": {"a": [[0, 0]]}}, r"\[0, 0\] is none"),
+        ({"groups": {"a": [[0, 0, 256]]}}, r"\[0, 0, 256\] is not one"),
+        ({"groups": {"a": [[0, 0]]}}, r"\[0, 0\] is not one"),
         ({"groups": {"a": [[0, 0, 1]], "b": [2]}}, "colours and single numbers"),
         ({"groups": {"a": [[0, 0, 1]], "b": [[0, 0, 1]]}}, r"colour \[0, 0, 1\] stands in two"),
     ],
