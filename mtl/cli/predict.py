@@ -72,7 +72,7 @@ def predict(arguments: list[str]) -> None:
     if options.image_size:
         settings["image_size"] = _side_or_two(options.image_size)
     if "image_size" not in settings:
-        raise ConfigError(f"no config.yaml in {str(run)!r} says how large the images were; give --image_size.")
+        raise ConfigError(f"{str(run / 'config.yaml')!r} does not say how large the images were; give --image_size.")
     output = options.output or (run / "predictions" if settings and options.run else Path("predictions"))
     own_folder(run if settings and options.run and options.output is None else output)
     found = predict_folder(

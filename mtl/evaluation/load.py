@@ -1,6 +1,6 @@
 """Load a trained model from its run folder or checkpoint, for notebooks, tests and predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,25 @@ def load_run(run_dir: str | Path, checkpoint: str = "best", allow: Sequence[str]
 def as_in_training(run: Path) -> dict[str, Any]:
     """How a run brought its pictures to the network's size: `image_size` and `fit`, as far as its config says them.
 
+    Of several data sets, what all of them say alike.
+
     Args:
         run: its folder.
     """
     if not (run / "config.yaml").is_file():
         return {}
     config = read_config([run / "config.yaml"])
-    found = {name: config.get(("data", "init_args", name)) for name in ("image_size", "fit", "pixel_range")}
-    if isinstance(found["image_size"], int):
-        found["image_size"] = [found["image_size"]] * 2
-    return {name: value for name, value in found.items() if value is not None}
+    arguments = config.get(("data", "init_args")) or {}
+    parts = arguments.get("parts")
+    places = [arguments]
+    if isinstance(parts, Mapping):
+        places = [part.get("init_args") or {} for part in parts.values() if isinstance(part, Mapping)]
+    found: dict[str, Any] = {}
+    for name in ("image_size", "fit", "pixel_range"):
+        first, *others = [place.get(name) for place in places] or [None]
+        if first is not None and all(other == first for other in others):
+            found[name] = [first] * 2 if name == "image_size" and isinstance(first, int) else first
+    return found
 
 
 def load_checkpoint(path: str | Path, allow: Sequence[str] = ()) -> TrainedModel:

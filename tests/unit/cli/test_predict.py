@@ -55,7 +55,7 @@ def test_a_checkpoint_without_its_run_needs_the_image_size(
     alone.write_bytes((trained / "checkpoints" / "best.ckpt").read_bytes())
     words = ["predict", "--ckpt_path", str(alone), "--images", str(pictures), "--output", str(tmp_path / "out")]
     assert main(words) == 2
-    assert "says how large the images were; give --image_size" in capsys.readouterr().err
+    assert "does not say how large the images were; give --image_size" in capsys.readouterr().err
     assert main([*words, "--image_size", "32", "48"]) == 0
 
 

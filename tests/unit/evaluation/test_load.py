@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.evaluation.load import load_checkpoint, load_run
+from mtl.evaluation.load import as_in_training, load_checkpoint, load_run
 from mtl.heads.detection.centernet import CenterNetHead
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint, read_checkpoint
@@ -107,3 +107,19 @@ def test_a_checkpoint_without_settings_or_weights_is_told(tmp_path: Path) -> Non
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match="it has no 'state_dict'"):
         read_checkpoint(tmp_path / "other.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("second", "known"),
+    [
+        ("{image_size: [64, 96], fit: stretch}", {"image_size": [64, 96], "fit": "stretch"}),
+        ("{image_size: [64, 96], fit: letterbox}", {"image_size": [64, 96]}),
+    ],
+)
+def test_pictures_of_several_data_sets_are_read_as_all_of_them_were(
+    tmp_path: Path, second: str, known: dict[str, Any]
+) -> None:
+    parts = "{a: {class_path: A, init_args: {image_size: [64, 96], fit: stretch}}, b: {class_path: B, init_args: %s}}"
+    text = f"data: {{class_path: MixedData, init_args: {{parts: {parts % second}}}}}"
+    (tmp_path / "config.yaml").write_text(text)
+    assert as_in_training(tmp_path) == known
