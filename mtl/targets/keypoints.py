@@ -12,9 +12,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 
 from mtl.targets.overlay import Overlay, Points
-from mtl.targets.target import Move, Sample, Target
-
-_SIDES = ("left", "right")
+from mtl.targets.target import Sample, Target
 
 
 class Keypoints(Target):
@@ -61,17 +59,6 @@ class Keypoints(Target):
         sample[self.task.name] = tv_tensors.wrap(torch.where(inside, plain, torch.nan), like=points)
         return False
 
-    def after_geometry(self, sample: Sample, move: Move) -> None:
-        if move.flip_horizontal != move.flip_vertical:  # both flips are half a turn
-            points = sample[self.task.name]
-            swapped = points.as_subclass(Tensor)[self.mirrored()]
-            sample[self.task.name] = tv_tensors.wrap(swapped, like=points)
-
-    def mirrored(self) -> list[int]:
-        """For each point the index of the point that it is called in a mirror."""
-        names = list(self.task.class_names) or [str(index) for index in range(self.task.num_classes)]
-        return [names.index(other) if (other := _mirrored(name)) in names else i for i, name in enumerate(names)]
-
     def reindexed(self, sample: Sample, places: Tensor) -> Sample:
         points = sample[self.task.name]
         moved = self.missing({})
@@ -86,10 +73,3 @@ class Keypoints(Target):
                 key = f"{self.task.name}/{self.task.class_name(index)}_{axis}"
                 row[key] = round(value, 2) if np.isfinite(value) else ""
         return row
-
-
-def _mirrored(name: str) -> str:
-    for one, other in (_SIDES, _SIDES[::-1]):
-        if one in name:
-            return name.replace(one, other)
-    return name
