@@ -49,7 +49,7 @@ class Augment:
 
     def __init__(
         self,
-        flip_horizontal: float = 0.5,
+        flip_horizontal: float = 0.0,
         flip_vertical: float = 0.0,
         turn: float = 0.0,
         zoom: tuple[float, float] = (1.0, 1.0),
