@@ -27,7 +27,7 @@ class RegressionHead(Head):
         task: a task of kind `regression`.
         features: widths and strides of the features.
         levels: levels to pool; the deepest level by default.
-        pooling: ways of pooling a level, any of `mean`, `max`, `attention`.
+        pooling: ways of pooling a level, any of `mean`, `max`, `attention`, `grid`.
         hidden: width of the hidden layer; 0 for a single linear layer.
         dropout: share of hidden units dropped in training, 0 to 1.
         error: `smooth_l1` (squared below one `target_std`, linear above it), `l1` or `mse`.
