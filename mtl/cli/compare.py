@@ -7,8 +7,9 @@ test set, which a run looks at once, with the checkpoint of its best validation 
 import argparse
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -17,9 +18,8 @@ from mtl.cli.queue.queue_flags import add_queue_flags, launcher, refuse_own_flag
 from mtl.cli.queue.tables_to_wandb import add_wandb_flag
 from mtl.cli.report import write_comparison
 from mtl.config.foreign_files import own_folder
-from mtl.config.merge import read_config
 from mtl.evaluation.tables.report import TUNED, read_results
-from mtl.experiments.comparison import Cell, Comparison, read_comparison
+from mtl.experiments.comparison import Cell, read_comparison
 from mtl.experiments.queued_run import begin_anew_with_other_settings, refuse_changed
 from mtl.experiments.run_queue import RunQueue, duration
 from mtl.experiments.settings_record import refuse_other_settings, require_same_settings, shared_settings
@@ -55,7 +55,7 @@ def compare(arguments: list[str]) -> None:
         refuse_other_settings(root / RECORD, record, "comparison")
     refuse_wrong_rows(planned, flags)
     if options.dry_run:
-        _plan(console, comparison, planned, options.jobs)
+        _plan(console, comparison.config, planned, root, options.jobs, shared)
         return
     begin_anew_with_other_settings(planned, root / RECORD, record)
     require_same_settings(root / RECORD, record, "comparison")
@@ -84,20 +84,24 @@ def _best(tries: Sequence[Cell]) -> int | None:
     return max(scores, key=lambda number: scores[number]) if scores else None
 
 
-def _plan(console: Console, comparison: Comparison, cells: Sequence[Cell], jobs: int) -> None:
+def _plan(
+    console: Console, config: Path, cells: Sequence[Cell], root: Path, jobs: int, shared: Mapping[str, Any]
+) -> None:
     todo = [cell for cell in cells if not cell.is_done]
     rows, left = Counter(cell.folder for cell in cells), Counter(cell.folder for cell in todo)
     runs = f"{len(rows)} rows, {len(cells)} runs, {len(cells) - len(todo)} done"
-    console.print(f"{comparison.config}: {runs}", markup=False, soft_wrap=True)
+    console.print(f"{config}: {runs}", markup=False, soft_wrap=True)
     for folder, number in rows.items():
-        console.print(f"  {folder.name}: {number - left[folder]} of {number} done", markup=False, soft_wrap=True)
+        name = folder.relative_to(root).as_posix()  # with its variant, if there are variants
+        console.print(f"  {name}: {number - left[folder]} of {number} done", markup=False, soft_wrap=True)
     finished = [read_results(cell.path / "results.json") for cell in cells if cell.is_done]
     if finished:
         seconds = statistics.fmean(result["meta"]["train_seconds"] or 0 for result in finished)
         console.print(f"about {duration(seconds * len(todo) / jobs)} with --jobs {jobs}, from the runs that are done")
     else:
-        steps = read_config([comparison.config]).get(("trainer", "max_steps"))
-        each = f" of {steps:,} steps" if isinstance(steps, int) and steps > 0 else ""
+        of_config = shared["config"].get("trainer", {}).get("max_steps", "")
+        steps = str(shared["flags"].get("trainer.max_steps", [of_config])[-1])
+        each = f" of {int(steps):,} steps" if steps.isdigit() and int(steps) else ""
         console.print(f"{len(todo)} runs{each}; how long they take is known once one is done")
 
 

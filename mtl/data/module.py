@@ -223,7 +223,7 @@ class JointDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         if self.augment is not None:
-            self.augment.check(self.inputs)
+            self.augment.check(self.inputs, self.tasks)
         view = self._training_view()
         num_replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         options = self._loader_options()

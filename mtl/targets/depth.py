@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
+from mtl.targets.move import Move
 from mtl.targets.overlay import Overlay, ValueMap
 from mtl.targets.pixel_map import PixelMap
-from mtl.targets.target import Move, Sample
+from mtl.targets.target import Sample
 
 
 class Depth(PixelMap):

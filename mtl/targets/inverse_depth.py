@@ -1,7 +1,8 @@
 """Inverse depth: one over the distance of every pixel, as a disparity is."""
 
 from mtl.targets.depth import Depth
-from mtl.targets.target import Move, Sample
+from mtl.targets.move import Move
+from mtl.targets.target import Sample
 
 
 class InverseDepth(Depth):

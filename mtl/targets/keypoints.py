@@ -3,7 +3,6 @@
 Shapes: B samples, J points.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,18 +12,14 @@ from torch import Tensor
 from torchvision import tv_tensors
 
 from mtl.targets.overlay import Overlay, Points
-from mtl.targets.target import Move, Sample, Target
-
-_SIDES = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"))
-_LETTERS = {"l": "r", "r": "l", "L": "R", "R": "L"}
-_LETTER = re.compile(r"(?<![^\W_])[lrLR](?![^\W_])|(?<=[a-z\d])[LR](?![^\W_])")  # `l_hip`, `hip.R`, `hipL`
+from mtl.targets.target import Sample, Target
 
 
 class Keypoints(Target):
     """One place for each point that the task names in `class_names`, as `tv_tensors.KeyPoints`; NaN where unknown.
 
     A place is in pixels of the picture, whose left upper corner is (0, 0), as for boxes. A flip exchanges the points
-    whose names differ in `left` and `right` only, or in `l` and `r`: `left_hand`, `RightEye`, `l_hip`, `ankle.R`.
+    whose names differ in `left` and `right` only, such as `left_hand` and `right_hand`.
     """
 
     kind = "keypoints"
@@ -64,20 +59,6 @@ class Keypoints(Target):
         sample[self.task.name] = tv_tensors.wrap(torch.where(inside, plain, torch.nan), like=points)
         return False
 
-    def after_geometry(self, sample: Sample, move: Move) -> None:
-        if move.flip_horizontal != move.flip_vertical:  # both flips are half a turn
-            points = sample[self.task.name]
-            swapped = points.as_subclass(Tensor)[self.mirrored()]
-            sample[self.task.name] = tv_tensors.wrap(swapped, like=points)
-
-    def mirrored(self) -> list[int]:
-        """For each point the index of the point that it is called in a mirror."""
-        names = list(self.task.class_names) or [str(index) for index in range(self.task.num_classes)]
-        places = {name: i for i, name in enumerate(names)}
-        return [
-            next((places[other] for other in _mirrored(name) if other in places), i) for i, name in enumerate(names)
-        ]
-
     def reindexed(self, sample: Sample, places: Tensor) -> Sample:
         points = sample[self.task.name]
         moved = self.missing({})
@@ -92,11 +73,3 @@ class Keypoints(Target):
                 key = f"{self.task.name}/{self.task.class_name(index)}_{axis}"
                 row[key] = round(value, 2) if np.isfinite(value) else ""
         return row
-
-
-def _mirrored(name: str) -> list[str]:
-    """What the point may be called in a mirror."""
-    pairs = [pair for sides in _SIDES for pair in (sides, sides[::-1])]
-    words = [name.replace(one, other) for one, other in pairs if one in name]
-    letter = _LETTER.sub(lambda match: _LETTERS[match[0]], name)
-    return [*words, letter] if letter != name else words

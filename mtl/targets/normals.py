@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision import tv_tensors
 
+from mtl.targets.move import Move
 from mtl.targets.overlay import Directions, Overlay
 from mtl.targets.pixel_map import PixelMap
-from mtl.targets.target import Move, Sample
+from mtl.targets.target import Sample
 
 
 class Normals(PixelMap):

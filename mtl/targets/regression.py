@@ -39,6 +39,9 @@ class Regression(Target):
         true = float(batch[self.task.name][index]) if batch is not None else torch.nan
         return Overlay(answer=Answer(value, f"{true:g}" if np.isfinite(true) else None))
 
+    def negated(self, sample: Sample) -> Sample:
+        return {self.task.name: -torch.as_tensor(sample[self.task.name])}
+
     def parse(self, cells: Sequence[str], missing: Sequence[str], separator: str) -> Any:
         (cell,) = cells
         return None if cell in missing else number(cell, f"task {self.task.name!r}")

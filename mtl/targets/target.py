@@ -7,7 +7,6 @@ Shapes: B samples.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -18,28 +17,12 @@ from torch import Tensor
 
 from mtl.discovery import by_kind
 from mtl.errors import did_you_mean
+from mtl.targets.move import Move, mirrored
 from mtl.targets.overlay import Overlay
 from mtl.task import Task
 
 Sample = dict[str, Any]
 IGNORE_INDEX = -100  # a missing class index, the default of torch's losses
-
-
-@dataclass(frozen=True)
-class Move:
-    """How augmentation moved a picture, after the crop: what a value changes beside its place.
-
-    Args:
-        zoom: factor on the size of objects.
-        flip_horizontal: whether left and right changed places.
-        flip_vertical: whether top and bottom changed places.
-        quarter_turns: turns by 90 degrees, counter-clockwise.
-    """
-
-    zoom: float = 1.0
-    flip_horizontal: bool = False
-    flip_vertical: bool = False
-    quarter_turns: int = 0
 
 
 class Target(ABC):
@@ -205,13 +188,26 @@ class Target(ABC):
         """
         return False
 
-    def after_geometry(self, sample: Sample, move: Move) -> None:  # noqa: B027, most kinds have nothing to do
+    def after_geometry(self, sample: Sample, move: Move) -> None:
         """Change values that depend on scale or direction (depth, normals, left and right), in place.
+
+        Here classes whose names differ in left and right only, such as `turn_left` and `turn_right`, change places.
 
         Args:
             sample: the sample after all moves.
             move: what was done.
         """
+        places = mirrored(self.task.class_names)
+        if move.mirrors and places != list(range(len(places))):
+            sample |= self.reindexed(sample, torch.tensor(places))
+
+    def negated(self, sample: Sample) -> Sample:
+        """The fields of this target in a mirror image in which its numbers have the other sign; none for most kinds.
+
+        Args:
+            sample: a labelled sample.
+        """
+        return {}
 
     # data sets with other classes
 

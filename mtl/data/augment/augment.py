@@ -16,7 +16,8 @@ from torchvision.transforms.v2 import functional as F
 
 from mtl.data.augment.color import color_matrix
 from mtl.data.resize import FILL
-from mtl.targets.target import IGNORE_INDEX, Move, Sample, Target, target_of
+from mtl.targets.move import Move
+from mtl.targets.target import IGNORE_INDEX, Sample, Target, target_of
 from mtl.task import Inputs, Task
 
 COLOR = "augment/color"  # sample and batch key of the colour matrix; no task can have that name
@@ -24,6 +25,9 @@ COLOR = "augment/color"  # sample and batch key of the colour matrix; no task ca
 
 class Augment:
     """Joint augmentation of training samples.
+
+    In a mirror image classes and points whose names differ in left and right only, such as `turn_left` and
+    `turn_right`, change places.
 
     Args:
         flip_horizontal: probability of mirroring left and right.
@@ -40,11 +44,12 @@ class Augment:
         min_visible: a box is dropped if a smaller share of it stays inside the picture.
         lost_box: image-level labels of a picture whose box was dropped: `missing`, because a label such as a count or
             the largest object may now be wrong, or `keep` for labels that describe the whole picture.
+        negate: tasks whose number changes its sign in a mirror image, such as a steering angle.
     """
 
     def __init__(
         self,
-        flip_horizontal: float = 0.5,
+        flip_horizontal: float = 0.0,
         flip_vertical: float = 0.0,
         turn: float = 0.0,
         zoom: tuple[float, float] = (1.0, 1.0),
@@ -56,6 +61,7 @@ class Augment:
         hue: float = 0.0,
         min_visible: float = 0.3,
         lost_box: Literal["missing", "keep"] = "missing",
+        negate: Sequence[str] = (),
     ) -> None:
         chances = {"flip_horizontal": flip_horizontal, "flip_vertical": flip_vertical, "turn": turn, "mosaic": mosaic}
         for name, value in chances.items():
@@ -75,6 +81,7 @@ class Augment:
         self.color = (brightness, contrast, saturation, hue)
         self.min_visible = min_visible
         self.lost_box = lost_box
+        self.negate = tuple(negate)
 
     def __call__(
         self, dataset: Dataset[Sample], index: int, tasks: Mapping[str, Task], rng: np.random.Generator
@@ -110,17 +117,21 @@ class Augment:
         move = Move(zoom, flipped[0], flipped[1], angle // 90)
         for target in _present(targets, sample):
             target.after_geometry(sample, move)
+        if move.mirrors:
+            for target in _present([target_of(tasks[name]) for name in self.negate], sample):
+                sample |= target.negated(sample)
         if any(self.color):
             *factors, hue = (rng.uniform(-amount, amount) for amount in self.color)
             brightness, contrast, saturation = (1 + factor for factor in factors)
             sample[COLOR] = color_matrix(brightness, contrast, saturation, hue)
         return sample
 
-    def check(self, inputs: Inputs) -> None:
-        """Refuse data without pictures, and colours of pictures that are not RGB.
+    def check(self, inputs: Inputs, tasks: Mapping[str, Task]) -> None:
+        """Refuse data without pictures, colours of pictures that are not RGB, and numbers that are none.
 
         Args:
             inputs: what the data module declares.
+            tasks: what it declares to predict, by name.
 
         Raises:
             ValueError: saying what does not fit.
@@ -133,6 +144,13 @@ class Augment:
                 f"augment: brightness, contrast, saturation and hue are for 3 channels; the data has {image.channels}. "
                 "Set them to 0."
             )
+        numbers = [name for name, task in tasks.items() if type(target_of(task)).negated is not Target.negated]
+        for name in self.negate:
+            if name not in numbers:
+                raise ValueError(
+                    f"augment: negate={name!r} is no task whose target is a number; there are "
+                    f"{', '.join(numbers) or 'none'}. Classes named left and right change places by themselves."
+                )
 
     def _view(
         self, sample: Sample, size: tuple[int, ...], targets: Sequence[Target], rng: np.random.Generator

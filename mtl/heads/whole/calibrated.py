@@ -31,7 +31,7 @@ class CalibratedHead(ClassificationHead):
         task: a task of kind `classification`.
         features: widths and strides of the features.
         levels: levels to pool; the deepest level by default.
-        pooling: ways of pooling a level, any of `mean`, `max`, `attention`.
+        pooling: ways of pooling a level, any of `mean`, `max`, `attention`, `grid`.
         hidden: width of the hidden layer; 0 for a single linear layer.
         dropout: share of hidden units dropped in training, 0 to 1.
         class_weights: weight of each class in the loss, or `balanced`, as `ClassificationHead` says; 1 by default.

@@ -28,7 +28,7 @@ class ClassificationHead(Head):
         task: a task of kind `classification`.
         features: widths and strides of the features.
         levels: levels to pool; the deepest level by default.
-        pooling: ways of pooling a level, any of `mean`, `max`, `attention`.
+        pooling: ways of pooling a level, any of `mean`, `max`, `attention`, `grid`.
         tower: channels of a 3 x 3 convolution before the pooling of each level; 0 for none.
         hidden: width of the hidden layer; 0 for a single linear layer.
         dropout: share of hidden units dropped in training, 0 to 1.

@@ -30,7 +30,7 @@ class MultilabelHead(Head):
         task: a task of kind `multilabel`.
         features: widths and strides of the features.
         levels: levels to pool; the deepest level by default.
-        pooling: ways of pooling a level, any of `mean`, `max`, `attention`.
+        pooling: ways of pooling a level, any of `mean`, `max`, `attention`, `grid`.
         hidden: width of the hidden layer; 0 for a single linear layer.
         dropout: share of hidden units dropped in training, 0 to 1.
     """

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl.features import Features, FeatureSpec, mask_of
 
-Pooling = Literal["mean", "max", "attention"]
+Pooling = Literal["mean", "max", "attention", "grid"]
+GRID = 3  # cells of `grid`, in height and width
 
 
 class Pool(nn.Module):
@@ -20,11 +22,12 @@ class Pool(nn.Module):
     Args:
         features: widths and layouts of the levels.
         levels: the levels to pool.
-        ways: `mean`, `max`, or `attention` (a learned score for each cell, softmax over the cells).
+        ways: `mean`, `max`, `attention` (a learned score for each cell, softmax over the cells), or `grid` (means of
+            3 x 3 parts of a map: for answers that depend on where something is).
         tower: channels of a 3 x 3 convolution before the pooling of each map; 0 for none.
 
     Raises:
-        ValueError: if a tower is asked for over a level that is no map.
+        ValueError: if a tower or a grid is asked for over a level that is no map.
     """
 
     def __init__(self, features: FeatureSpec, levels: Sequence[str], ways: Sequence[Pooling], tower: int = 0) -> None:
@@ -35,8 +38,13 @@ class Pool(nn.Module):
             raise ValueError(
                 f"tower={tower} convolves maps; level {flat[0]!r} is a {self.layouts[flat[0]]}. Set it to 0."
             )
+        if "grid" in self.ways and (flat := [level for level in levels if self.layouts[level] != "map"]):
+            raise ValueError(
+                f"pooling 'grid' is for maps; level {flat[0]!r} is a {self.layouts[flat[0]]}. Take another."
+            )
         widths = {level: tower or features.channels[level] for level in levels}
-        copies = {level: 1 if self.layouts[level] == "vector" else len(self.ways) for level in levels}
+        vectors = sum(GRID**2 if way == "grid" else 1 for way in self.ways)
+        copies = {level: 1 if self.layouts[level] == "vector" else vectors for level in levels}
         self.width = sum(copies[level] * width for level, width in widths.items())
         self.towers = nn.ModuleDict(
             {level: conv_norm_relu(features.channels[level], tower) if tower else nn.Identity() for level in levels}
@@ -59,7 +67,9 @@ class Pool(nn.Module):
             cells_BCN = x.flatten(2) if self.layouts[level] == "map" else x.transpose(1, 2)
             mask = mask_of(features, level)
             mask_BN = None if mask is None else mask.flatten(1)
-            pooled += [self._pooled(level, way, cells_BCN, mask_BN) for way in self.ways]
+            pooled += [
+                _parts(x, mask) if way == "grid" else self._pooled(level, way, cells_BCN, mask_BN) for way in self.ways
+            ]
         return torch.cat(pooled, 1)
 
     def _pooled(self, level: str, way: Pooling, cells_BCN: Tensor, mask_BN: Tensor | None) -> Tensor:
@@ -75,6 +85,15 @@ class Pool(nn.Module):
         if way == "mean":
             return (cells_BCN * mask_B1N).sum(-1) / mask_B1N.sum(-1).clamp(min=1)
         return cells_BCN.masked_fill(~mask_B1N, torch.finfo(cells_BCN.dtype).min).amax(-1)
+
+
+def _parts(x_BCHW: Tensor, mask_BHW: Tensor | None) -> Tensor:
+    """Means of the parts of a map, one after the other."""
+    if mask_BHW is None:
+        return F.adaptive_avg_pool2d(x_BCHW, GRID).flatten(1)
+    mask_B1HW = mask_BHW[:, None].to(x_BCHW.dtype)
+    share = F.adaptive_avg_pool2d(mask_B1HW, GRID).clamp(min=torch.finfo(x_BCHW.dtype).tiny)
+    return (F.adaptive_avg_pool2d(x_BCHW * mask_B1HW, GRID) / share).flatten(1)
 
 
 def conv_norm_relu(before: int, after: int) -> nn.Sequential:

@@ -27,10 +27,10 @@ class RegressionHead(Head):
         task: a task of kind `regression`.
         features: widths and strides of the features.
         levels: levels to pool; the deepest level by default.
-        pooling: ways of pooling a level, any of `mean`, `max`, `attention`.
+        pooling: ways of pooling a level, any of `mean`, `max`, `attention`, `grid`.
         hidden: width of the hidden layer; 0 for a single linear layer.
         dropout: share of hidden units dropped in training, 0 to 1.
-        error: `smooth_l1` (squared below one `target_std`, linear above it) or `mse`.
+        error: `smooth_l1` (squared below one `target_std`, linear above it), `l1` or `mse`.
         target_mean: mean of the targets, in the unit of the target.
         target_std: standard deviation of the targets, in the unit of the target, above 0.
 
@@ -50,7 +50,7 @@ class RegressionHead(Head):
         pooling: Sequence[Pooling] = ("mean",),
         hidden: int = 0,
         dropout: float = 0.0,
-        error: Literal["smooth_l1", "mse"] = "smooth_l1",
+        error: Literal["smooth_l1", "l1", "mse"] = "smooth_l1",
         target_mean: float = 0.0,
         target_std: float = 1.0,
     ) -> None:
@@ -70,7 +70,7 @@ class RegressionHead(Head):
         known_B = labelled(batch, self.task) & torch.isfinite(target_B)
         # a finite value for missing targets: NaN * 0 is NaN, also in the gradient
         target_B = torch.where(known_B, target_B, 0.0)
-        measure = F.smooth_l1_loss if self.error == "smooth_l1" else F.mse_loss
+        measure = {"smooth_l1": F.smooth_l1_loss, "l1": F.l1_loss, "mse": F.mse_loss}[self.error]
         return masked_mean(measure(outputs["standardised"], target_B, reduction="none"), known_B)
 
     def decode(self, outputs: Outputs) -> Predictions:

@@ -74,8 +74,10 @@ def test_every_comparison_that_comes_along_is_read(path: Path, tmp_path: Path) -
     if comparison.taught:  # students, and no methods
         assert {cell.wave for cell in cells} == {0, 1}
         return
-    assert len(set(names)) == len(names) >= 30
-    assert {"Equal", "Fixed-tuned"} <= {cell.folder.name for cell in cells}
+    assert len(set(names)) == len(names) >= 10
+    rows = {cell.folder.name for cell in cells}
+    assert "Equal" in rows
+    assert ("Fixed-tuned" in rows) == (comparison.tune > 0)
 
 
 def test_it_trains_reports_goes_on_and_retries(comparison: Path, tmp_path: Path, capsys: Any) -> None:
@@ -209,6 +211,8 @@ def test_a_dry_run_shows_the_plan_and_trains_nothing(comparison: Path, tmp_path:
     assert "6 rows, 13 runs, 0 done" in said
     assert "13 runs of 500 steps; how long they take is known once one is done" in said
     assert not (tmp_path / "out").exists()
+    assert main([*words, "--trainer.max_steps", "7"]) == 0
+    assert "13 runs of 7 steps" in capsys.readouterr().out
     folder = tmp_path / "out/Equal/seed0"
     folder.mkdir(parents=True)
     (folder / "results.json").write_text(json.dumps({"meta": {"train_seconds": 60.0}}))
@@ -228,16 +232,21 @@ def test_every_shipped_comparison_has_a_plan(path: Path, tmp_path: Path, capsys:
     planned = comparison.cells(tmp_path / "out")
     said = capsys.readouterr().out
     assert "0 done" in said.splitlines()[0]
-    assert all(f"  {name}: 0 of " in said for name in {cell.folder.name for cell in planned})
+    rows = {cell.folder.relative_to(tmp_path / "out").as_posix() for cell in planned}
+    assert all(f"  {name}: 0 of " in said for name in rows)
     assert not (tmp_path / "out").exists()
 
 
-def test_variants_are_comparisons_of_their_own(comparison: Path, tmp_path: Path) -> None:
+def test_variants_are_comparisons_of_their_own(comparison: Path, tmp_path: Path, capsys: Any) -> None:
     values = yaml.safe_load(comparison.read_text())
     values["variants"] = {"small": {"trainer": {"callbacks+": ["A"]}}, "wide": {"model": {"width": 2}}}
     comparison.write_text(yaml.safe_dump(values))
     cells = read_comparison(comparison).cells(tmp_path)
     assert len(cells) == 2 * 2 * 5
+    assert main(["compare", "--config", str(comparison), "--runs_root", str(tmp_path / "out"), "--dry_run"]) == 0
+    said = capsys.readouterr().out
+    assert "  small/Equal: 0 of 2 done" in said
+    assert "  wide/Equal: 0 of 2 done" in said
     small = next(cell for cell in cells if cell.path == tmp_path / "small/MGDA/seed1")
     assert [
         entry if isinstance(entry, str) else entry["class_path"] for entry in small.overlay["trainer"]["callbacks+"]

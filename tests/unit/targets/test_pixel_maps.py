@@ -11,7 +11,8 @@ from torchvision import tv_tensors
 
 from mtl.batch import Sample, collate
 from mtl.data.augment.augment import Augment
-from mtl.targets.target import Move, target_of
+from mtl.targets.move import Move
+from mtl.targets.target import target_of
 from mtl.task import Task
 
 SIDE = 32

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mtl.batch import IGNORE_INDEX
-from mtl.features import FeatureSpec
+from mtl.features import MASK, FeatureSpec
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.heads.whole.pooling import Pool
 from mtl.task import Task
@@ -59,6 +59,31 @@ def test_pools_the_deepest_level_unless_told() -> None:
 def test_mean_and_max_pool_over_the_cells() -> None:
     pooled = Pool(SPEC, ["p2"], ["mean", "max"])(FEATURES)
     torch.testing.assert_close(pooled, torch.cat((FEATURES["p2"].mean((2, 3)), FEATURES["p2"].amax((2, 3))), 1))
+
+
+def test_a_grid_keeps_where_something_is() -> None:
+    map_BCHW = torch.zeros(2, 5, 6, 9)
+    map_BCHW[0, 1, 0, 8] = 6.0  # right upper corner: part 2 of 9, of 2 x 3 cells
+    map_BCHW[1, 1, 5, 0] = 6.0
+    pool = Pool(SPEC, ["p2"], ["mean", "grid"])
+    pooled = pool({"p2": map_BCHW})
+    assert pool.width == pooled.shape[1] == 5 + 5 * 9
+    torch.testing.assert_close(pooled[0, :5], pooled[1, :5])
+    parts_BCN = pooled[:, 5:].view(2, 5, 9)
+    assert parts_BCN.nonzero().tolist() == [[0, 1, 2], [1, 1, 6]]
+    assert parts_BCN.max() == 1
+    seen = torch.ones(2, 6, 9, dtype=torch.bool)
+    seen[0, 0, 6:8] = seen[1, 3:] = False  # four cells of the first corner stay, nothing of the other
+    masked = pool({"p2": map_BCHW, "p2" + MASK: seen})[:, 5:].view(2, 5, 9)
+    assert masked.isfinite().all()
+    assert masked[0, 1, 2] == pytest.approx(6 / 4)
+    assert not masked[1].any()
+
+
+def test_a_sequence_has_no_grid() -> None:
+    spec = FeatureSpec({"words": 4}, {"words": 1}, {"words": "sequence"})
+    with pytest.raises(ValueError, match="pooling 'grid' is for maps; level 'words' is a sequence"):
+        Pool(spec, ["words"], ["grid"])
 
 
 def test_attention_without_preference_is_the_mean_and_with_one_picks_its_cell() -> None:

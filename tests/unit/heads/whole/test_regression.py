@@ -17,6 +17,8 @@ def test_loss_is_measured_in_standard_deviations() -> None:
     assert smooth.item() == pytest.approx((0.5**2 / 2 + 2 - 0.5) / 2)
     squared = RegressionHead(TASK, SPEC, error="mse", target_mean=40, target_std=10).loss(outputs, batch)
     assert squared.item() == pytest.approx((0.5**2 + 2**2) / 2)
+    absolute = RegressionHead(TASK, SPEC, error="l1", target_mean=40, target_std=10).loss(outputs, batch)
+    assert absolute.item() == pytest.approx((0.5 + 2) / 2)
 
 
 def test_values_come_back_in_the_unit_of_the_target() -> None:
