@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl.functional.calibration import brier_score, calibration_error
+from mtl.functional.calibration import brier_score_of_classes, calibration_error, certainty
 from mtl.functional.ranking_scores import auroc, average_precision
 from mtl.metrics.ordinal import quadratic_kappa
 from mtl.metrics.task_metrics import Predictions
@@ -88,8 +88,10 @@ def _r2(predictions: Predictions, target_N: Tensor, weights_RN: Tensor) -> Tenso
 STATISTICS: Mapping[str, Statistic] = {
     "auroc": _of_classes(auroc),
     "auprc": _of_classes(average_precision),
-    "brier": _of_classes(brier_score),
-    "calibration_error": _of_classes(lambda scores, labels, weights: calibration_error(scores, labels, 15, weights)),
+    "brier": lambda predictions, *rest: brier_score_of_classes(predictions["probabilities"], *rest),
+    "calibration_error": lambda predictions, target_N, weights_RN: calibration_error(
+        *certainty(predictions["probabilities"], target_N), weights_RN=weights_RN
+    ),
     "accuracy": _mean(lambda predictions, target_N: predictions["labels"] == target_N),
     "balanced_accuracy": _balanced_accuracy,
     "qwk": lambda predictions, target_N, weights_RN: quadratic_kappa(_confusion(predictions, target_N, weights_RN)),
