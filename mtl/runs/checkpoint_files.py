@@ -1,5 +1,6 @@
 """Checkpoint files: read without running code in them, checked byte for byte, and the newest good one of a folder."""
 
+import logging
 import pickle
 import warnings
 import zipfile
@@ -13,6 +14,8 @@ from mtl.config.foreign_files import UnsafeFile
 from mtl.errors import did_you_mean, printable
 from mtl.runs.checkpoint_pickle import MOST_BYTES, check_values, foreign_name
 from mtl.runs.safetensors_file import read_safetensors
+
+_log = logging.getLogger(__name__)
 
 
 def checkpoint_file(path: str | Path) -> Path:
@@ -43,6 +46,9 @@ def checkpoint_file(path: str | Path) -> Path:
 def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
     """The path of a checkpoint in a run folder.
 
+    A run that ended with its test and before any validation has no best weights: its last ones are taken, as its test
+    did, with a warning.
+
     Args:
         run_dir: folder of the run.
         checkpoint: `best`, `last`, or the name of another file in `checkpoints/`.
@@ -61,11 +67,15 @@ def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
         )
     name = checkpoint if checkpoint.endswith(".ckpt") else f"{checkpoint}.ckpt"
     path = folder / "checkpoints" / name
+    last = path.with_name("last.ckpt")
+    if name == "best.ckpt" and not path.is_file() and last.is_file() and (folder / "results.json").is_file():
+        _log.warning("no validation of run %r has chosen a best checkpoint: the last weights are used.", str(folder))
+        return last
     if not path.is_file():
         there = sorted(file.stem for file in path.parent.glob("*.ckpt"))
         found = "it has none. Did the run stop before its first validation?"
         if there:
-            found = f"it has {', '.join(there)}: name one (test: --ckpt_path, export: --checkpoint)."
+            found = f"it has {', '.join(there)}: name one (test, predict: --ckpt_path, others: --checkpoint)."
         raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint {name!r}; {found}")
     return path
 

@@ -83,3 +83,13 @@ def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are_and_how_
     with pytest.raises(FileNotFoundError, match="it has last: name one .*--ckpt_path"):
         find_checkpoint(tmp_path)
     assert find_checkpoint(tmp_path, "last") == last
+
+
+def test_a_run_that_tested_its_last_weights_is_used_with_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    last = save(tmp_path / "checkpoints" / "last.ckpt", 5)
+    (tmp_path / "results.json").write_text("{}")
+    assert find_checkpoint(tmp_path) == last
+    assert "the last weights are used" in caplog.text
+    best = save(tmp_path / "checkpoints" / "best.ckpt", 3)
+    assert find_checkpoint(tmp_path) == best
