@@ -3,6 +3,7 @@
 Shapes: N samples, C classes, R resamples, U units that are drawn together.
 """
 
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from torch import Tensor
 
 from mtl.functional.calibration import brier_score_of_classes, calibration_error, certainty
-from mtl.functional.ranking_scores import auroc, average_precision
+from mtl.functional.ranking_scores import auroc, average_precision, sensitivity_at_specificity
 from mtl.metrics.ordinal import quadratic_kappa
 from mtl.metrics.task_metrics import Predictions
 
 RESAMPLES = 1000
+_SENSITIVITY = re.compile(r"sensitivity_at_([\d.]+)_specificity")
 Statistic = Callable[[Predictions, Tensor, Tensor], Tensor]  # predictions, targets [N], weights [R,N] -> [R]
 
 
@@ -83,6 +85,23 @@ def _r2(predictions: Predictions, target_N: Tensor, weights_RN: Tensor) -> Tenso
     mean_R1 = (weights_RN * target_N).sum(1, keepdim=True) / weights_RN.sum(1, keepdim=True)
     left_R = (weights_RN * (predictions["values"].double() - target_N).square()).sum(1)
     return 1 - left_R / (weights_RN * (target_N - mean_R1).square()).sum(1)
+
+
+def statistic_of(metric: str) -> Statistic | None:
+    """What computes a metric under weights; None for a metric that nothing here does.
+
+    Args:
+        metric: name of the metric, as the test logs it.
+    """
+    if found := _SENSITIVITY.fullmatch(metric):
+        specificity = float(found[1]) / 100
+
+        def statistic(predictions: Predictions, target_N: Tensor, weights_RN: Tensor) -> Tensor:
+            scores_N = predictions["probabilities"][:, 1]
+            return sensitivity_at_specificity(scores_N, target_N == 1, specificity, weights_RN)
+
+        return statistic
+    return STATISTICS.get(metric)
 
 
 STATISTICS: Mapping[str, Statistic] = {
