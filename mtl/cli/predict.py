@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from mtl.cli.standard_input import named_file
 from mtl.config.foreign_files import own_folder
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
@@ -20,7 +21,7 @@ from mtl.evaluation.predictions.predict_folder import predict_folder
 from mtl.evaluation.predictions.predict_split import SPLITS, predict_split
 from mtl.evaluation.predictions.predict_table import predict_table
 from mtl.evaluation.predictions.predict_text import predict_text
-from mtl.evaluation.predictions.predictor import channels_of_pictures, predictor_of
+from mtl.evaluation.predictions.predictor import OTHER_SOURCES, channels_of_pictures, predictor_of
 from mtl.export.onnx_file import OnnxModel
 from mtl.module import MultiTaskLightningModule
 from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint
@@ -52,13 +53,18 @@ def predict(arguments: list[str]) -> None:
         _predict_exported(options, images)
         return
     allow_imports(options.allow.split(",") if options.allow else ())
-    checkpoint = checkpoint_file(options.ckpt_path) if options.ckpt_path else find_checkpoint(options.run)
+    named = options.ckpt_path is not None and not (options.run and options.ckpt_path in ("best", "last"))
+    checkpoint = (
+        checkpoint_file(options.ckpt_path) if named else find_checkpoint(options.run, options.ckpt_path or "best")
+    )
     run = options.run or checkpoint.resolve().parents[1]
     if options.table is not None:
-        _predict_table(options, checkpoint, run)
+        with named_file(options.table) as options.table:
+            _predict_table(options, checkpoint, run)
         return
     if options.text is not None:
-        _predict_text(options, checkpoint, run)
+        with named_file(options.text) as options.text:
+            _predict_text(options, checkpoint, run)
         return
     if options.audio is not None:
         _predict_audio(options, checkpoint, run)
@@ -135,7 +141,7 @@ def _predict_table(options: argparse.Namespace, checkpoint: Path, run: Path) -> 
         raise ConfigError(f"no config.yaml in {str(run)!r} says what the columns mean; give --run.")
     data = build_data(read_config([run / "config.yaml"]))
     if not isinstance(data, TableDataModule):
-        raise ConfigError(f"--table: this run learned from {type(data).__name__}, which is no table; give --images.")
+        raise ConfigError(f"--table: this run learned from {type(data).__name__}, which is no table. {OTHER_SOURCES}")
     output = (options.output or run / "predictions") / "predictions.csv"
     number = predict_table(_model(checkpoint, options.device), data, options.table, output, options.batch_size)
     Console(highlight=False).print(f"{number} rows: {output}", soft_wrap=True)
@@ -180,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     example = "example: python -m mtl predict --run runs/digits/short --images my_pictures 'more/*.jpg' --output found"
     parser = argparse.ArgumentParser("mtl predict", description=__doc__, epilog=example, allow_abbrev=False)
     parser.add_argument("--run", type=Path, help="folder of the run; its best checkpoint is used")
-    parser.add_argument("--ckpt_path", help="another checkpoint")
+    parser.add_argument("--ckpt_path", help="another checkpoint; with --run also best or last")
     parser.add_argument("--model", type=Path, help="model.onnx that `export` wrote, in place of --run")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
@@ -188,8 +194,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         help="folders, pictures, patterns such as 'a/*.jpg', a list of names (.txt), or - for names on standard input",
     )
-    source.add_argument("--table", type=Path, help="CSV with the input columns")
-    source.add_argument("--text", type=Path, help="file with one sentence a line")
+    source.add_argument("--table", type=Path, help="CSV with the input columns, or - for standard input")
+    source.add_argument("--text", type=Path, help="file with one sentence a line, or - for standard input")
     source.add_argument("--audio", type=Path, help="folder of recordings (WAV, FLAC, Ogg), or one recording")
     source.add_argument("--split", choices=SPLITS, help="samples of the run's own data, of any input kind")
     parser.add_argument("--output", type=Path, help="folder to write to [RUN/predictions]")

@@ -25,7 +25,7 @@ _ROOTS = ("root", "cache_dir", "labels_csv")  # arguments of data sets that are 
 
 
 def check(config: Config, schema: Schema, parsed: bool = False) -> list[KeyPath]:
-    """Check every value of a config; remove entries of dicts that are `null`.
+    """Check every value of a config; remove entries of dicts that are `null` where null is no value.
 
     Args:
         config: the merged config, or what a parser made of it.
@@ -88,7 +88,9 @@ class _Walk:
             elif "class_path" in value or not (at.values is not None or at.anything):
                 raise self.wrong(value, at, path)
             else:
-                for key in [key for key, item in value.items() if item is None and not at.anything]:
+                # an entry whose type has null among its values stays, such as `sex: null` of the subgroups of a table
+                kept = at.anything or type(None) in typing.get_args(at.values)
+                for key in [key for key, item in value.items() if item is None and not kept]:
                     if not self.parsed:
                         del value[key]
                 for key, item in value.items():

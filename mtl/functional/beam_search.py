@@ -27,7 +27,7 @@ def beam_search(
         batch: number of samples B.
         begin: what every prefix begins with.
         end: token that finishes a sequence.
-        most_steps: longest sequence, without `begin` and `end`.
+        most_steps: longest sequence, without `begin` and `end`; one of this length ends then, whatever the model says.
         beams: prefixes kept of each sample K.
         length_penalty: exponent of the length that a sum of log probabilities is divided by; 0 prefers short ones.
         device: where the model is.
@@ -46,6 +46,8 @@ def beam_search(
         # a finished sequence repeats its end token at no cost
         stay_V = torch.full_like(log_BKV[0, 0], -torch.inf)
         stay_V[end] = 0
+        if prefix_NS.shape[1] > most_steps:  # no place is left: what is not finished ends here, and pays for it
+            log_BKV = log_BKV + stay_V
         log_BKV = torch.where(done_BK[..., None], stay_V, log_BKV)
         summed_BKV = score_BK[..., None] + log_BKV
         steps = torch.where(done_BK, (prefix_NS[:, 1:] != end).view(batch, beams, -1).sum(-1) + 1, prefix_NS.shape[1])

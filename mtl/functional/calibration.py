@@ -46,6 +46,33 @@ def brier_score(probabilities_N: Tensor, labels_N: Tensor, weights_RN: Tensor | 
     return (weights_RN.double() * square_N).sum(1) / weights_RN.double().sum(1)
 
 
+def brier_score_of_classes(probabilities_NC: Tensor, labels_N: Tensor, weights_RN: Tensor | None = None) -> Tensor:
+    """Of two classes the Brier score of the second one (0 to 1); of more the sum over all classes (0 to 2), as Brier's.
+
+    Args:
+        probabilities_NC: probability of each class.
+        labels_N: class of each sample.
+        weights_RN: sets of weights; each sample once by default.
+    """
+    classes = [1] if probabilities_NC.shape[1] == 2 else range(probabilities_NC.shape[1])
+    return torch.stack([brier_score(probabilities_NC[:, c], labels_N == c, weights_RN) for c in classes]).sum(0)
+
+
+def certainty(probabilities_NC: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
+    """What a calibration error is about: a probability of each sample, and whether it came true.
+
+    Of two classes it is the second one, of more the likeliest.
+
+    Args:
+        probabilities_NC: probability of each class.
+        labels_N: class of each sample.
+    """
+    if probabilities_NC.shape[1] == 2:
+        return probabilities_NC[:, 1], labels_N == 1
+    highest_N, label_N = probabilities_NC.max(1)
+    return highest_N, label_N == labels_N
+
+
 def reliability_bins(
     probabilities_N: Tensor, labels_N: Tensor, num_bins: int = NUM_BINS, weights_RN: Tensor | None = None
 ) -> Bins:

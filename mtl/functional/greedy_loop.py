@@ -32,7 +32,10 @@ def greedy_loop(
         return ((place_1 <= most_steps) & ~done_B.all())[0]
 
     def step(place_1: Tensor, prefix_BS: Tensor, score_B: Tensor, done_B: Tensor) -> tuple[Tensor, ...]:
-        log_B, token_B = next_log_probs(prefix_BS[:, :-1], place_1).max(-1)
+        log_BV = next_log_probs(prefix_BS[:, :-1], place_1)
+        other_V = torch.arange(log_BV.shape[-1], device=device) != end
+        # no place is left behind the last step: it is the end
+        log_B, token_B = log_BV.masked_fill((place_1 == most_steps) & other_V, -torch.inf).max(-1)
         token_B = torch.where(done_B, end, token_B)
         here_S = torch.arange(most_steps + 2, device=device) == place_1 + 1
         prefix_BS = torch.where(here_S, token_B[:, None], prefix_BS)

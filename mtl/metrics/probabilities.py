@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtl.batch import Batch, labelled
-from mtl.functional.calibration import brier_score, calibration_error
+from mtl.functional.calibration import brier_score_of_classes, calibration_error, certainty
 from mtl.functional.ranking_scores import auroc, average_precision, sensitivity_at_specificity
 from mtl.metrics.classification import ClassificationMetrics
 from mtl.metrics.collected import PredictionsAndTargets
@@ -19,8 +19,9 @@ class ProbabilityMetrics(TaskMetrics):
     """`auroc`, `auprc`, `brier`, `calibration_error`, `accuracy`, `balanced_accuracy`, `sensitivity_at_90_specificity`.
 
     With two classes they are about the second one, the positive. With more, each class is compared with the rest:
-    AUROC, AUPRC and Brier score are means over the classes that occur, the calibration error is about the predicted
-    class, and there is no sensitivity. A metric that needs a class that does not occur is left out.
+    AUROC and AUPRC are means over the classes that occur, the Brier score is the sum over all classes (0 to 2), the
+    calibration error is about the predicted class, and there is no sensitivity. A metric that needs a class that does
+    not occur is left out.
 
     Args:
         task: a task of kind `classification`.
@@ -56,10 +57,8 @@ class ProbabilityMetrics(TaskMetrics):
             seen = torch.tensor([bool((target_N == c).any()) for c in classes])
             each = each[seen & each.isfinite()]
             values |= {name: each.mean()} if len(each) else {}
-        values["brier"] = torch.stack([brier_score(scores_NC[:, c], target_N == c) for c in classes]).mean()
-        top_N, label_N = scores_NC.max(1)
-        sure = (scores_NC[:, 1], target_N == 1) if two else (top_N, label_N == target_N)
-        values["calibration_error"] = calibration_error(*sure)
+        values["brier"] = brier_score_of_classes(scores_NC, target_N)
+        values["calibration_error"] = calibration_error(*certainty(scores_NC, target_N))
         decided = self.decisions.compute(per_class)
         values |= {key: value for key, value in decided.items() if key != "f1_macro"}
         if two:

@@ -7,10 +7,12 @@ Shapes: B samples, L tokens.
 import torch
 from torch import Tensor
 from torchmetrics import SumMetric
-from torchmetrics.text import CHRFScore, SacreBLEUScore
+from torchmetrics.text import SacreBLEUScore
 
 from mtl.batch import Batch, labelled
+from mtl.functional.chrf import ORDERS, chrf, chrf_counts
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
+from mtl.metrics.totals import Totals
 from mtl.targets.target import target_of
 from mtl.targets.text import UNKNOWN, Text
 from mtl.task import Task
@@ -26,7 +28,7 @@ class TextMetrics(TaskMetrics):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self.bleu = SacreBLEUScore()
-        self.chrf = CHRFScore(n_word_order=0)
+        self.chrf = Totals({"counts": 3 * ORDERS})
         self.right, self.count = SumMetric(), SumMetric()
 
     def update(self, predictions: Predictions, batch: Batch) -> None:
@@ -42,15 +44,15 @@ class TextMetrics(TaskMetrics):
         theirs = [target.text(row).replace(unknown, "\N{REPLACEMENT CHARACTER}") for row in tokens_BL[known_B].cpu()]
         if ours:
             self.bleu.update(ours, [[text] for text in theirs])
-            self.chrf.update(ours, [[text] for text in theirs])
+            self.chrf.update(counts=torch.stack([chrf_counts(*pair) for pair in zip(ours, theirs, strict=True)]).sum(0))
 
     def compute(self, per_class: bool = False) -> dict[str, Tensor]:
         count = self.count.compute()
         if not count:
             return {}
         # a corpus of empty texts, or without four words in a row, has no score: 0
-        scores = {"chrf": self.chrf.compute(), "bleu": self.bleu.compute()}
-        values = {name: torch.nan_to_num(torch.as_tensor(score)) for name, score in scores.items()}
+        letters = chrf(self.chrf.compute()["counts"].view(ORDERS, 3))
+        values = {"chrf": letters.float(), "bleu": torch.nan_to_num(torch.as_tensor(self.bleu.compute()))}
         return {**values, "accuracy": self.right.compute() / count}
 
     def reset(self) -> None:

@@ -74,7 +74,7 @@ def find_checkpoint(run_dir: str | Path, checkpoint: str = "best") -> Path:
         there = sorted(file.stem for file in path.parent.glob("*.ckpt"))
         found = "it has none. Did the run stop before its first validation?"
         if there:
-            found = f"it has {', '.join(there)}: name one (test: --ckpt_path, export: --checkpoint)."
+            found = f"it has {', '.join(there)}: name one (test, predict: --ckpt_path, others: --checkpoint)."
         raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint {name!r}; {found}")
     return path
 

@@ -46,9 +46,12 @@ class Classification(Target):
         score = float(predictions["scores"][index]) if "scores" in predictions else None
         true = int(batch[self.task.name][index]) if batch is not None else IGNORE_INDEX
         name = self.task.class_name(label)
+        positive = None
+        if self.task.num_classes == 2 and "probabilities" in predictions:
+            positive = (self.task.class_name(1), float(predictions["probabilities"][index, 1]))
         if true < 0:
-            return Overlay(answer=Answer(name, score=score))
-        return Overlay(answer=Answer(name, self.task.class_name(true), score, label == true))
+            return Overlay(answer=Answer(name, score=score, positive=positive))
+        return Overlay(answer=Answer(name, self.task.class_name(true), score, label == true, positive))
 
     def correct(self, predictions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
         return predictions["labels"] == batch[self.task.name]

@@ -1,6 +1,9 @@
 """Numbers in the cells of tables."""
 
 import math
+import re
+
+_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 
 
 def number(cell: str, where: str) -> float | None:
@@ -14,9 +17,10 @@ def number(cell: str, where: str) -> float | None:
         ValueError: for text, and for a number that is not finite.
     """
     try:
-        value = float(cell)
+        # Python reads 1_2 as 12; a table means a name
+        value = float("" if "_" in cell else cell)
     except ValueError as error:
-        comma = " Write a point for the decimal comma." if cell.count(",") == 1 else ""
+        comma = " Write a decimal point in place of the comma." if _COMMA.fullmatch(cell) else ""
         raise ValueError(
             f"{where}: {cell!r} is not a number.{comma} Correct the cell, or list it in `missing`."
         ) from error

@@ -141,12 +141,14 @@ class Answer:
         true: the true one; None where it is not annotated.
         score: confidence, where there is one.
         correct: None where it is unknown.
+        positive: of a task of two classes the second one, and its probability: a threshold may lie elsewhere than 0.5.
     """
 
     predicted: str
     true: str | None = None
     score: float | None = None
     correct: bool | None = None
+    positive: tuple[str, float] | None = None
 
     def __str__(self) -> str:
         """`7`, or `1, is 7` where it is wrong."""

@@ -26,15 +26,19 @@ class Tags(Target):
     def collate(self, samples: Sequence[Sample], present: Sequence[bool], batch: Mapping[str, Tensor]) -> Sample:
         name = self.task.name
         # as long as the padded input, so that outputs and targets meet step by step
+        own = [len(sample[name]) if here else -1 for sample, here in zip(samples, present, strict=True)]
         masks = [value for key, value in batch.items() if key.endswith("_mask")]
-        own = [len(sample[name]) for sample, here in zip(samples, present, strict=True) if here]
-        length = masks[0].shape[1] if masks else max(own, default=1)
+        length = max(*own, 1)
+        steps = [length] * len(own)
+        if masks:
+            mask = _tagged(masks, own)
+            length, steps = mask.shape[1], mask.sum(1).tolist()
         tags = torch.full((len(samples), length), IGNORE_INDEX)
         for row, (sample, here) in enumerate(zip(samples, present, strict=True)):
             if here:
                 values = torch.as_tensor(sample[name])
-                if len(values) > length:
-                    raise ValueError(f"task {name!r} has {len(values)} tags where its input has {length} steps.")
+                if len(values) > steps[row]:
+                    raise ValueError(f"task {name!r} has {len(values)} tags where its input has {steps[row]} steps.")
                 tags[row, : len(values)] = values
         return {name: tags}
 
@@ -85,3 +89,12 @@ class Tags(Target):
 
     def _words(self, labels_T: Tensor) -> str:
         return " ".join(self.task.class_name(int(label)) for label in labels_T)
+
+
+def _tagged(masks: Sequence[Tensor], own: Sequence[int]) -> Tensor:
+    """The mask of the input that the tags belong to: of several inputs the one with as many steps in every sample."""
+    fits = [
+        mask for mask in masks if all(length in (-1, steps) for length, steps in zip(own, mask.sum(1), strict=True))
+    ]
+    # where that does not decide, as without any tag: words are fewer than the values of a waveform
+    return min(fits or masks, key=lambda mask: mask.shape[1])

@@ -273,6 +273,8 @@ class Target(ABC):
         if answer is None:
             return {}
         score = {} if answer.score is None else {f"{self.task.name}_score": round(answer.score, 5)}
+        if answer.positive is not None:
+            score[f"{self.task.name}_probability_{answer.positive[0]}"] = round(answer.positive[1], 5)
         return {self.task.name: answer.predicted, **score}
 
     def readable(self, answer: str, words: Sequence[str]) -> str:

@@ -83,7 +83,8 @@ def test_heart_disease_is_as_good_as_logistic_regression(tmp_path: Path) -> None
 def test_no_task_of_the_hospitals_is_behind_linear_models(config: str, tmp_path: Path) -> None:
     trained(config, tmp_path)
     with (tmp_path / config.removesuffix(".yaml") / "run" / "baselines.csv").open() as file:
-        lines = {(row["task"], row["who"]): row for row in csv.DictReader(file)}
+        judged = [row for row in csv.DictReader(file) if row["metric"] in ("auroc", "qwk", "mae")]
+    lines = {(row["task"], row["who"]): row for row in judged}
     found = {task: float(row["value"]) - float(lines[task, "linear"]["value"]) for (task, who), row in lines.items()
              if who == "network" and row["metric"] in ("auroc", "qwk")}  # fmt: skip
     print(found)  # noqa: T201

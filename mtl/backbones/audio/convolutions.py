@@ -16,7 +16,7 @@ from mtl.backbones.backbone import StagedBackbone, State, only_input
 from mtl.features import MASK, Features, FeatureSpec
 from mtl.task import Inputs
 
-_STRIDE = 2  # frames of a step: at 20 ms no spoken digit has fewer steps than letters
+STRIDE = 2  # frames of a step: at 20 ms no spoken digit has fewer steps than letters
 
 
 class AudioConvolutions(StagedBackbone):
@@ -48,13 +48,10 @@ class AudioConvolutions(StagedBackbone):
                 f"kernel={kernel} odd."
             )
         self.inputs = (spec.name, spec.name + MASK)
-        self.stem = _Stem(spec.channels, filters, width)
+        self.stem = Stem(spec.channels, filters, width)
         self.layers = nn.ModuleList(_Layer(width, kernel, 2 ** min(index, 3), dropout) for index in range(layers))
-        levels = [f"s{index}" for index in range(layers + 1)]
-        self.stage_spec = FeatureSpec(
-            dict.fromkeys(levels, width), dict.fromkeys(levels, _STRIDE), dict.fromkeys(levels, "sequence")
-        )
-        self.spec = FeatureSpec({"t1": width}, {"t1": _STRIDE}, {"t1": "sequence"})
+        self.stage_spec = audio_levels(layers + 1, width)
+        self.spec = FeatureSpec({"t1": width}, {"t1": STRIDE}, {"t1": "sequence"})
 
     def stages(self) -> Sequence[nn.Module]:
         return [self.stem, *self.layers]
@@ -64,19 +61,44 @@ class AudioConvolutions(StagedBackbone):
         return {"t1": values} if mask is None else {"t1": values * mask[..., None], "t1" + MASK: mask}
 
 
-class _Stem(nn.Module):
+def audio_levels(stages: int, width: int) -> FeatureSpec:
+    """The levels behind the stages of a backbone of audio, all of one width and rate.
+
+    Args:
+        stages: their number.
+        width: channels.
+    """
+    levels = [f"s{index}" for index in range(stages)]
+    return FeatureSpec(dict.fromkeys(levels, width), dict.fromkeys(levels, STRIDE), dict.fromkeys(levels, "sequence"))
+
+
+class Stem(nn.Module):
+    """Two convolutions over time and bands, of which the first halves both; then one vector a step.
+
+    Args:
+        bands: of the spectrogram.
+        filters: channels of the convolutions.
+        width: of the vectors.
+    """
+
     takes_mask = True
 
     def __init__(self, bands: int, filters: int, width: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(1, filters, 3, stride=(_STRIDE, 2), padding=1)
+        self.first = nn.Conv2d(1, filters, 3, stride=(STRIDE, 2), padding=1)
         self.second = nn.Conv2d(filters, filters, 3, stride=(1, 2), padding=1)
         left = (bands + 3) // 4
         self.linear = nn.Linear(filters * left, width)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, mel_BFM: Tensor, mask_BF: Tensor | None) -> State:
-        mask_BT = None if mask_BF is None else mask_BF[:, ::_STRIDE]
+        """Values [B,T,C] and which steps are real.
+
+        Args:
+            mel_BFM: the spectrogram.
+            mask_BF: which frames are real; all where it is None.
+        """
+        mask_BT = None if mask_BF is None else mask_BF[:, ::STRIDE]
         if mask_BF is not None:
             mel_BFM = mel_BFM * mask_BF[..., None]
         x_BCTM = F.gelu(self.first(mel_BFM[:, None]))

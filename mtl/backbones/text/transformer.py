@@ -102,7 +102,7 @@ class SelfAttention(nn.Module):
         """
         qkv_BTC = self.qkv(self.norms[0](values_BTC))
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in qkv_BTC.chunk(3, -1))
-        keys = None if mask_BT is None else _some_key(mask_BT)[:, None, None]
+        keys = None if mask_BT is None else some_key(mask_BT)[:, None, None]
         attended_BTC = F.scaled_dot_product_attention(q, k, v, attn_mask=keys).transpose(1, 2).flatten(2)
         values_BTC = values_BTC + self.dropout(self.out(attended_BTC))
         values_BTC = values_BTC + self.dropout(self.feed_forward(self.norms[1](values_BTC)))
@@ -126,7 +126,11 @@ class _Embedded(nn.Module):
         return dropped
 
 
-def _some_key(mask_BT: Tensor) -> Tensor:
-    """The mask, with the first step of a sequence without any: attention to nothing is NaN."""
+def some_key(mask_BT: Tensor) -> Tensor:
+    """The mask, with the first step of a sequence without any: attention to nothing is NaN.
+
+    Args:
+        mask_BT: which steps are real.
+    """
     first_T = torch.arange(mask_BT.shape[1], device=mask_BT.device) == 0
     return mask_BT | (~mask_BT.any(1, keepdim=True) & first_T)

@@ -7,11 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 _COLUMNS = 80
+_OF_THE_RUN = ("score", "loss")  # keys without a task that have a place of their own, or none
 _MOST_CLASSES = 24  # above it only the hardest ones are shown
 
 
 def task_table(metrics: Mapping[str, float], tasks: Sequence[str], stage: str = "test") -> Table:
-    """One row for each task with its metrics and its loss, and the joint score below.
+    """One row for each task with its metrics and its loss, one for metrics of several tasks, and the joint score below.
 
     Args:
         metrics: numbers by log key.
@@ -30,6 +31,10 @@ def task_table(metrics: Mapping[str, float], tasks: Sequence[str], stage: str = 
         loss = metrics.get(f"{stage}/loss/{task}")
         cell = _filled(words, room) or "no labelled sample"
         table.add_row(task, cell, f"{loss:.3f}" if loss is not None else "")
+    together = {key.removeprefix(f"{stage}/"): value for key, value in metrics.items() if key.startswith(f"{stage}/")}
+    words = [f"{name} {value:.3f}" for name, value in together.items() if "/" not in name and name not in _OF_THE_RUN]
+    if words:
+        table.add_row("all tasks", _filled(words, room), "")
     return table
 
 

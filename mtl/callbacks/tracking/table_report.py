@@ -16,7 +16,7 @@ from mtl.drawing.net_benefit import draw_net_benefit
 from mtl.drawing.reliability import draw_reliability
 from mtl.evaluation.tables.resampling import RESAMPLES
 from mtl.evaluation.tables.table_baselines import BOOSTING, LINEAR
-from mtl.evaluation.tables.table_report import NETWORK, Answers, Line, answers, by_subgroup, compare
+from mtl.evaluation.tables.table_report import LEAST_ROWS, NETWORK, Answers, Line, answers, by_subgroup, compare
 from mtl.runs.metrics_csv import run_folder
 
 _INTERVALS = "Intervals: 95 % of the bootstrap."
@@ -25,7 +25,8 @@ _INTERVALS = "Intervals: 95 % of the bootstrap."
 class TableReport(Callback):
     """Fits linear models and gradient boosting to the training rows, and compares all on the test rows.
 
-    Writes `baselines.csv` and `subgroups.csv` with 95 % bootstrap intervals, `pictures/reliability.png`, and
+    Prints the metric that each task is judged by, and writes every metric of its test that does not depend on a
+    threshold to `baselines.csv` and `subgroups.csv`, with 95 % bootstrap intervals; `pictures/reliability.png`; and
     `pictures/net_benefit.png`, the decision curves of all models. The subgroups are the `subgroups` of the data.
 
     Args:
@@ -79,10 +80,10 @@ class TableReport(Callback):
             if parts:
                 write_lines(run_dir / "subgroups.csv", parts)
             _draw(found, run_dir / "pictures")
-        console = get_console()
-        console.print("", baseline_table(lines))
+        console, judged = get_console(), {(each.task.name, each.metrics[0]) for each in found}
+        console.print("", baseline_table([line for line in lines if (line.task, line.metric) in judged]))
         if parts:
-            console.print("", subgroup_table(parts))
+            console.print("", subgroup_table([line for line in parts if (line.task, line.metric) in judged]))
 
 
 def _draw(found: Sequence[Answers], folder: Path) -> None:
@@ -122,12 +123,12 @@ def baseline_table(lines: Sequence[Line]) -> Table:
     Args:
         lines: what `compare` gives.
     """
-    table = _table("task, metric", "rows", "model", "value", "network minus it")
+    table = _table(["task", "model"], "rows", "value", "network minus it")
     table.caption = f"{LINEAR}: logistic or ridge regression; {BOOSTING}: gradient boosting. {_INTERVALS}"
     for line in lines:
         gap = _range(*line.difference, sign=True) if line.difference else ""
-        start = (f"{line.task} {line.metric}", str(line.rows)) if line.who == NETWORK else ("", "")
-        table.add_row(*start, line.who, _value(line), gap)
+        start = f"{line.task}, {line.metric}" if line.who == NETWORK else ""
+        table.add_row(start, line.who, str(line.rows) if start else "", _value(line), gap)
     return table
 
 
@@ -137,20 +138,23 @@ def subgroup_table(lines: Sequence[Line]) -> Table:
     Args:
         lines: what `by_subgroup` gives.
     """
-    table = _table("task, metric", "subgroup", "rows", "positive", "value")
+    table = _table(["task", "subgroup"], "rows", "positive", "value")
     table.caption = _INTERVALS
     last = ""
     for line in lines:
         positive = "" if line.positive < 0 else str(line.positive)
-        task = "" if line.task == last else f"{line.task} {line.metric}"
-        table.add_row(task, line.who, str(line.rows), positive, _value(line) or "too few rows")
+        task = "" if line.task == last else f"{line.task}, {line.metric}"
+        none = "too few rows" if line.rows < LEAST_ROWS else "one class alone"
+        table.add_row(task, line.who, str(line.rows), positive, _value(line) or none)
         last = line.task
     return table
 
 
-def _table(*columns: str) -> Table:
+def _table(names: Sequence[str], *numbers: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, caption_justify="left")
-    for name in columns:
+    for name in names:  # what is too wide for the screen continues on the next line; numbers are never cut
+        table.add_column(name, overflow="fold")
+    for name in numbers:
         table.add_column(name, no_wrap=True)
     return table
 

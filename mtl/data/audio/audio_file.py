@@ -1,4 +1,4 @@
-"""One recording as a waveform: WAV by the standard library, FLAC and Ogg by the package `soundfile` (extra `audio`).
+"""One recording as a waveform: WAV without a package, FLAC and Ogg by the package `soundfile` (extra `audio`).
 
 Shapes: T values, C channels.
 """
@@ -6,6 +6,7 @@ Shapes: T values, C channels.
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,6 +51,8 @@ def read_audio(path: Path, rate: int, max_seconds: float = MAX_SECONDS) -> Tenso
     except soundfile.SoundFileError as error:
         what = getattr(error, "error_string", str(error)).rstrip(".")
         raise ValueError(f"{str(path)!r} cannot be read: {what}. Leave the file out, or write it again.") from error
+    if not np.isfinite(values_TC).all():
+        raise ValueError(f"{str(path)!r} holds values that are not finite numbers. Leave the file out.")
     if len(values_TC) < count:
         raise ValueError(
             f"{str(path)!r} says that it holds {count} values and holds {len(values_TC)}: it is cut short. Leave the "

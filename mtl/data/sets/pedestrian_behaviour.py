@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from mtl.batch import Sample
 from mtl.data.csv_rows import Row, Rows, read_csv
 from mtl.data.module import JointDataModule
+from mtl.data.table.splits import refuse_divided_groups, split_by_column
 from mtl.task import Inputs, InputSpec, Task
 
 STATES = ("will_cross", "crossing", "walking", "looking")
@@ -105,6 +106,7 @@ class PedestrianBehaviour(JointDataModule):
 
     def _read(self) -> "dict[str, SeriesSet]":
         windows = read_csv(self.root / "windows.csv", _WINDOW_COLUMNS)
+        refuse_divided_groups(windows, "video", split_by_column(windows, "split"))
         size = {
             row["video"]: (float(row["width"]), float(row["height"]))
             for row in read_csv(self.root / "videos.csv", ("video", "width", "height")).rows
@@ -115,6 +117,8 @@ class PedestrianBehaviour(JointDataModule):
             scenes["traffic"] = self._runs("traffic", _TRAFFIC)
         found: dict[str, SeriesSet] = defaultdict(SeriesSet)
         for row, line in zip(windows.rows, windows.lines, strict=True):
+            if not row["split"].strip():
+                continue
             last = int(row["last_frame"])
             boxes = tracks.get(row["pedestrian"], {})
             frames = [f for f in range(last - self.frames + 1, last + 1) if f in boxes]
@@ -134,7 +138,7 @@ class PedestrianBehaviour(JointDataModule):
                 ],
                 1,
             )
-            found[row["split"]].add(values, _targets(row))
+            found[row["split"].strip()].add(values, _targets(row))
         return dict(found)
 
     def _runs(self, name: str, columns: tuple[str, ...]) -> dict[tuple[str, int], tuple[str, ...]]:

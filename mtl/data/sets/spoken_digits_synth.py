@@ -3,6 +3,7 @@
 An example that trains in two minutes, not evidence: the voices are formulas, far easier than people.
 """
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,34 @@ VOICES = {
 }
 
 
-class SpokenDigitsSynth(JointDataModule):
-    """Tasks: `digits` (transcript, words), `speaker` (classification), `pitch` (sequence regression) if asked for.
+@dataclass(frozen=True)
+class Mood:
+    """How an emotion changes a voice.
 
-    The input is `audio`, 8 kHz; the pitch of the voice is in Hz, every 5 ms.
+    Args:
+        pitch: factor on the pitch.
+        speed: factor on the length of every sound.
+        energy: factor on the loudness, at most 1.
+    """
+
+    pitch: float
+    speed: float
+    energy: float
+
+
+EMOTIONS = {
+    "neutral": Mood(pitch=1.0, speed=1.0, energy=0.6),
+    "happy": Mood(pitch=1.25, speed=0.9, energy=0.8),
+    "sad": Mood(pitch=0.85, speed=1.35, energy=0.3),
+    "angry": Mood(pitch=1.1, speed=0.75, energy=1.0),
+}
+
+
+class SpokenDigitsSynth(JointDataModule):
+    """Tasks: `digits` (transcript, words), `speaker`, `emotion` (classification), `pitch` (sequence regression).
+
+    Emotion and pitch only if asked for. The input is `audio`, 8 kHz; the pitch of the voice is in Hz, every 5 ms.
+    Emotions differ in pitch, rate and energy; the energy is heard with `equal_loudness: false` of `AudioInput` alone.
 
     Args:
         num_train: number of training recordings.
@@ -35,6 +60,7 @@ class SpokenDigitsSynth(JointDataModule):
         most_digits: longest row of digits; the shortest is one.
         bands: bands of the spectrogram.
         pitch: whether the pitch of the voice is a task.
+        emotion: whether the voices have emotions, which are a task then.
         batch_size: recordings per training step and process.
         batch_tokens: most frames (10 ms) of a training step and process, padding included; no limit by default.
         eval_batch_size: recordings per validation and test step.
@@ -50,13 +76,14 @@ class SpokenDigitsSynth(JointDataModule):
         most_digits: int = 4,
         bands: int = 40,
         pitch: bool = False,
+        emotion: bool = False,
         batch_size: int = 32,
         batch_tokens: int | None = None,
         eval_batch_size: int | None = 100,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(self.declare_tasks(pitch), batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(self.declare_tasks(pitch, emotion), batch_size, eval_batch_size, num_workers, seed)
         if min(num_train, num_val, num_test, most_digits) < 1:
             raise ValueError(
                 f"num_train={num_train}, num_val={num_val}, num_test={num_test} and most_digits={most_digits} must be "
@@ -68,11 +95,13 @@ class SpokenDigitsSynth(JointDataModule):
         self.inputs = self.declare_inputs(bands)
 
     @classmethod
-    def declare_tasks(cls, pitch: bool = False, **_: Any) -> dict[str, Task]:
+    def declare_tasks(cls, pitch: bool = False, emotion: bool = False, **_: Any) -> dict[str, Task]:
         tasks = {
             "digits": Task("digits", "transcript", class_names=WORDS),
             "speaker": Task("speaker", "classification", class_names=tuple(VOICES)),
         }
+        if emotion:
+            tasks["emotion"] = Task("emotion", "classification", class_names=tuple(EMOTIONS))
         return tasks | ({"pitch": Task("pitch", "sequence_regression")} if pitch else {})
 
     @classmethod
@@ -91,14 +120,19 @@ class SpokenDigitsSynth(JointDataModule):
     def _speak(self, split: str) -> WaveSet:
         # every split draws for itself, so that its recordings do not depend on the size of another
         rng = np.random.default_rng([self.seed, list(self.counts).index(split)])
-        waves, pitches, rows, speakers = [], [], [], []
+        waves, pitches, rows, speakers, emotions = [], [], [], [], []
         for _ in range(self.counts[split]):
             digits = rng.integers(10, size=int(rng.integers(1, self.most_digits + 1))).tolist()
             speaker = int(rng.integers(len(VOICES)))
-            wave_T, pitch_N = speak(digits, list(VOICES.values())[speaker], rng)
-            waves.append(wave_T)
+            voice = list(VOICES.values())[speaker]
+            if "emotion" in self.tasks:
+                emotions.append(int(rng.integers(len(EMOTIONS))))
+                mood = list(EMOTIONS.values())[emotions[-1]]
+                voice = replace(voice, pitch=voice.pitch * mood.pitch, speed=voice.speed * mood.speed)
+            wave_T, pitch_N = speak(digits, voice, rng)
+            waves.append(wave_T * mood.energy if emotions else wave_T)
             pitches.append(pitch_N)
             rows.append(torch.tensor(digits) + 1)  # 0 is the blank
             speakers.append(speaker)
-        targets: dict[str, list[Any]] = {"digits": rows, "speaker": speakers, "pitch": pitches}
+        targets: dict[str, list[Any]] = {"digits": rows, "speaker": speakers, "emotion": emotions, "pitch": pitches}
         return WaveSet(waves, self.inputs["audio"], {name: targets[name] for name in self.tasks})

@@ -48,10 +48,14 @@ class Columns:
         for column, categories in self.categorical.items():
             if not categories or len(set(categories)) < len(categories):
                 raise ValueError(f"categorical column {column!r} needs categories, each once; got {list(categories)}.")
-        for column in self.missing_in:
+        for column, cells in self.missing_in.items():
             if column not in self.used:
                 raise ValueError(
                     f"`missing_in` names column {column!r}, which is no input.{did_you_mean(column, self.used)}"
+                )
+            if both := [cell for cell in cells if cell in self.categorical.get(column, ())]:
+                raise ValueError(
+                    f"{both[0]!r} is a category of column {column!r} and one of its cells in `missing_in`; keep one."
                 )
 
     @property

@@ -1,6 +1,7 @@
 """Predict lines of text with a trained model: one row of a CSV, and one entry of a JSON file, for each sentence."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from mtl.data.folder.files.text_files import read_text
 from mtl.data.text.lines import check_characters, check_length, words_of
 from mtl.evaluation.predictions.row_files import report_skipped, write_rows
 from mtl.inputs.input import Input, input_kind
+from mtl.inputs.tokens import forms
 from mtl.model import MultiTaskModel
 from mtl.module import MultiTaskLightningModule
 from mtl.targets.target import target_of
 from mtl.task import InputSpec, Task
 
 MOST_WORDS = 512  # of a line; what is longer is no sentence
+_MARKS = re.compile(r"(['\"(¿¡]*)(.*?\w.*?)([.,;:!?'\")]*)")  # at the edges of a word
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,12 @@ def predict_text(
 ) -> dict[str, Any]:
     """Predict for every line of a text file; write `predictions.json` and `predictions.csv`.
 
+    The CSV is for people: the tags of a sentence stand there as what they name, `city: new york; day: monday`.
+
     Args:
         model: a trained model whose inputs are made of words, on the device to use.
-        text: the file, one sentence a line; words are split at spaces, as in training.
+        text: the file, one sentence a line; words are split at spaces, as in training. A mark at the edge of an unknown
+            word, as in `boston?`, is a word of its own if training had such words, and left out otherwise.
         output: folder to write to.
         batch_size: sentences at a time.
 
@@ -47,7 +53,8 @@ def predict_text(
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1.")
     inputs = _inputs_of(plain)
-    lines, skipped = _read(text)
+    known = {name for spec in inputs.values() if spec.kind == "tokens" for name in spec.names}
+    lines, skipped = _read(text, known)
     if not lines:
         raise ValueError(f"{str(text)!r} has no line that can be read as a sentence ({len(skipped)} skipped).")
     tasks = {name: plain.head(name).task for name in plain.heads}
@@ -55,10 +62,11 @@ def predict_text(
     plain.eval()
     try:
         rows = list(_predict(plain, tasks, inputs, lines, batch_size))
+        table = [_for_people(row, line, tasks) for row, line in zip(rows, lines, strict=True)]
     finally:
         plain.train(training)
     reasons = [{"line": number, "reason": reason} for number, reason in skipped.items()]
-    write_rows(output, "sentences", rows, reasons)
+    write_rows(output, "sentences", rows, reasons, table)
     report_skipped("lines", [f"line {number}: {reason}" for number, reason in skipped.items()])
     return {"sentences": len(rows), "skipped": len(skipped), "skipped_lines": skipped}
 
@@ -73,7 +81,7 @@ def _inputs_of(model: MultiTaskModel) -> dict[str, InputSpec]:
     return specs
 
 
-def _read(text: Path) -> tuple[list[_Line], dict[int, str]]:
+def _read(text: Path, known: Container[str]) -> tuple[list[_Line], dict[int, str]]:
     """The sentences of a file, and why lines are left out."""
     if not text.is_file():
         raise ValueError(f"there is no file {str(text)!r}; --text takes a file with one sentence a line.")
@@ -82,13 +90,22 @@ def _read(text: Path) -> tuple[list[_Line], dict[int, str]]:
     for number, line in enumerate(content.removesuffix("\n").split("\n"), start=1):
         words = words_of(line)
         try:
-            check_characters(line, f"line {number}")
-            check_length(words, MOST_WORDS, f"line {number}")
+            check_characters(line, "the line")
+            check_length(words, MOST_WORDS, "the line")
         except ValueError as error:
             skipped[number] = "empty" if not words else str(error).split(". ")[0]
             continue
-        lines.append(_Line(number, words))
+        lines.append(_Line(number, [part for word in words for part in _without_marks(word, known)] or words))
     return lines, skipped
+
+
+def _without_marks(word: str, known: Container[str]) -> list[str]:
+    """The word, without marks at its edges that would make it unknown, and the marks that are words themselves."""
+    found = _MARKS.fullmatch(word)
+    if found is None or any(form in known for form in forms(word)):
+        return [word]
+    before, core, behind = found.groups()
+    return [*(mark for mark in before if mark in known), core, *(mark for mark in behind if mark in known)]
 
 
 def _predict(
@@ -111,3 +128,7 @@ def _predict(
                 target = target_of(tasks[name])
                 row |= target.row(target.overlay(found, index))
             yield row
+
+
+def _for_people(row: dict[str, Any], line: _Line, tasks: dict[str, Task]) -> dict[str, Any]:
+    return row | {name: target_of(task).readable(row[name], line.words) for name, task in tasks.items() if name in row}

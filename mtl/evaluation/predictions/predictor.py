@@ -14,6 +14,11 @@ from mtl.model import MultiTaskModel
 from mtl.module import MultiTaskLightningModule
 from mtl.task import Task
 
+OTHER_SOURCES = (
+    "Give a run of a table --table FILE, of sentences --text FILE, of recordings --audio FOLDER, of pictures --images "
+    "FOLDER, and any run --split test for the samples of its own data."
+)
+
 
 @dataclass
 class Predictor(ABC):
@@ -115,6 +120,4 @@ def channels_of_pictures(model: MultiTaskModel) -> int:
         return inputs[0].spec.channels
     specs = [part.spec for part in inputs if isinstance(part, Input)]
     takes = ", ".join(f"{spec.name} ({spec.kind}, {spec.channels} channels)" for spec in specs)
-    raise ValueError(
-        f"predict reads folders of RGB or grey pictures (--images) or a CSV (--table); this model takes {takes}."
-    )
+    raise ValueError(f"--images reads RGB or grey pictures; this model takes {takes}. {OTHER_SOURCES}")

@@ -3,18 +3,20 @@
 Shapes: N samples, C classes, R resamples, U units that are drawn together.
 """
 
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtl.functional.calibration import brier_score, calibration_error
-from mtl.functional.ranking_scores import auroc, average_precision
+from mtl.functional.calibration import brier_score_of_classes, calibration_error, certainty
+from mtl.functional.ranking_scores import auroc, average_precision, sensitivity_at_specificity
 from mtl.metrics.ordinal import quadratic_kappa
 from mtl.metrics.task_metrics import Predictions
 
 RESAMPLES = 1000
+_SENSITIVITY = re.compile(r"sensitivity_at_([\d.]+)_specificity")
 Statistic = Callable[[Predictions, Tensor, Tensor], Tensor]  # predictions, targets [N], weights [R,N] -> [R]
 
 
@@ -85,11 +87,30 @@ def _r2(predictions: Predictions, target_N: Tensor, weights_RN: Tensor) -> Tenso
     return 1 - left_R / (weights_RN * (target_N - mean_R1).square()).sum(1)
 
 
+def statistic_of(metric: str) -> Statistic | None:
+    """What computes a metric under weights; None for a metric that nothing here does.
+
+    Args:
+        metric: name of the metric, as the test logs it.
+    """
+    if found := _SENSITIVITY.fullmatch(metric):
+        specificity = float(found[1]) / 100
+
+        def statistic(predictions: Predictions, target_N: Tensor, weights_RN: Tensor) -> Tensor:
+            scores_N = predictions["probabilities"][:, 1]
+            return sensitivity_at_specificity(scores_N, target_N == 1, specificity, weights_RN)
+
+        return statistic
+    return STATISTICS.get(metric)
+
+
 STATISTICS: Mapping[str, Statistic] = {
     "auroc": _of_classes(auroc),
     "auprc": _of_classes(average_precision),
-    "brier": _of_classes(brier_score),
-    "calibration_error": _of_classes(lambda scores, labels, weights: calibration_error(scores, labels, 15, weights)),
+    "brier": lambda predictions, *rest: brier_score_of_classes(predictions["probabilities"], *rest),
+    "calibration_error": lambda predictions, target_N, weights_RN: calibration_error(
+        *certainty(predictions["probabilities"], target_N), weights_RN=weights_RN
+    ),
     "accuracy": _mean(lambda predictions, target_N: predictions["labels"] == target_N),
     "balanced_accuracy": _balanced_accuracy,
     "qwk": lambda predictions, target_N, weights_RN: quadratic_kappa(_confusion(predictions, target_N, weights_RN)),

@@ -11,14 +11,16 @@ from torch import Tensor
 
 from mtl.batch import Batch, collate
 from mtl.data.table.module import INPUT, TableDataModule, TableSet
-from mtl.evaluation.tables.resampling import RESAMPLES, STATISTICS, draw_weights, percentiles
+from mtl.evaluation.tables.resampling import RESAMPLES, draw_weights, percentiles, statistic_of
 from mtl.evaluation.tables.table_baselines import fit_baselines, known_rows
+from mtl.heads.head import Head
 from mtl.metrics.task_metrics import Predictions
 from mtl.model import MultiTaskModel
 from mtl.task import Task
 
 NETWORK = "network"
-_LEAST_ROWS = 10  # of a subgroup that gets a number
+LEAST_ROWS = 10  # of a subgroup that gets a number
+_DECISIONS = ("accuracy", "balanced_accuracy")  # of thresholds, which validation chooses for the network alone
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,14 @@ class Answers:
 
     Args:
         task: the task.
-        metric: the metric that its head is judged by.
+        metrics: the metric that its head is judged by, then the others of its test that are known here.
         targets_N: its labels.
         index_N: which test rows they are.
         by_model: predictions by the name of the model, the network first.
     """
 
     task: Task
-    metric: str
+    metrics: tuple[str, ...]
     targets_N: Tensor
     index_N: Tensor
     by_model: Mapping[str, Predictions]
@@ -95,8 +97,8 @@ def answers(model: MultiTaskModel, data: TableDataModule, boosting: bool = True)
     found = []
     for name in model.heads:
         head = model.head(name)
-        metric, at_train, at = head.monitor[0], known_rows(head.task, train), known_rows(head.task, test)
-        if metric not in STATISTICS or not len(at):
+        at_train, at = known_rows(head.task, train), known_rows(head.task, test)
+        if statistic_of(head.monitor[0]) is None or not len(at):
             continue
         own = {key: value.cpu()[at] for key, value in predictions[name].items()}
         fitted = fit_baselines(
@@ -105,8 +107,16 @@ def answers(model: MultiTaskModel, data: TableDataModule, boosting: bool = True)
             (columns["test"][at], test[INPUT][at]),
             boosting,
         )
-        found.append(Answers(head.task, metric, test[name][at], at, {NETWORK: own, **fitted}))
+        metrics = _metrics(head, own, test[name][at])
+        found.append(Answers(head.task, metrics, test[name][at], at, {NETWORK: own, **fitted}))
     return found
+
+
+def _metrics(head: Head, predictions: Predictions, targets_N: Tensor) -> tuple[str, ...]:
+    logged = head.metrics()
+    logged.update(predictions, {head.task.name: targets_N})
+    others = [name for name in logged.compute() if name not in _DECISIONS and statistic_of(name) is not None]
+    return tuple(dict.fromkeys((head.monitor[0], *others)))
 
 
 def whole_split(data: TableDataModule, split: str) -> Batch:
@@ -131,13 +141,15 @@ def compare(found: Sequence[Answers], units: Sequence[str] | None = None, resamp
     lines = []
     for each in found:
         weights_RN = draw_weights(_units(each, units), resamples)
-        values_R, statistic = {}, STATISTICS[each.metric]
-        for who, predictions in each.by_model.items():
-            values_R[who] = statistic(predictions, each.targets_N, weights_RN)
-            value = _value(each.metric, predictions, each.targets_N)
-            gap = None if who == NETWORK else percentiles(values_R[NETWORK] - values_R[who])
-            rows, (low, high) = len(each.targets_N), percentiles(values_R[who])
-            lines.append(Line(each.task.name, each.metric, who, rows, each.positive, value, low, high, gap))
+        rows = len(each.targets_N)
+        for metric in each.metrics:
+            values_R = {}
+            for who, predictions in each.by_model.items():
+                values_R[who] = _under(metric, predictions, each.targets_N, weights_RN)
+                value = _value(metric, predictions, each.targets_N)
+                gap = None if who == NETWORK else percentiles(values_R[NETWORK] - values_R[who])
+                low, high = percentiles(values_R[who])
+                lines.append(Line(each.task.name, metric, who, rows, each.positive, value, low, high, gap))
     return lines
 
 
@@ -163,27 +175,37 @@ def by_subgroup(
                 at = torch.tensor([index for index, other in enumerate(own) if other == name])
                 part = Answers(
                     each.task,
-                    each.metric,
+                    each.metrics,
                     each.targets_N[at],
                     each.index_N[at],
                     {NETWORK: {key: value[at] for key, value in each.by_model[NETWORK].items()}},
                 )
-                lines.append(_subgroup(part, f"{column} = {name}", units, resamples))
+                lines += _subgroup(part, f"{column} = {name}", units, resamples)
     return lines
 
 
-def _subgroup(part: Answers, who: str, units: Sequence[str] | None, resamples: int) -> Line:
-    value = low = high = float("nan")
-    if len(part.targets_N) >= _LEAST_ROWS:
-        predictions = part.by_model[NETWORK]
-        value = _value(part.metric, predictions, part.targets_N)
-        weights_RN = draw_weights(_units(part, units), resamples)
-        low, high = percentiles(STATISTICS[part.metric](predictions, part.targets_N, weights_RN))
-    return Line(part.task.name, part.metric, who, len(part.targets_N), part.positive, value, low, high)
+def _subgroup(part: Answers, who: str, units: Sequence[str] | None, resamples: int) -> list[Line]:
+    predictions, rows = part.by_model[NETWORK], len(part.targets_N)
+    nothing = float("nan")
+    if rows < LEAST_ROWS:
+        return [Line(part.task.name, m, who, rows, part.positive, nothing, nothing, nothing) for m in part.metrics]
+    weights_RN = draw_weights(_units(part, units), resamples)
+    lines = []
+    for metric in part.metrics:
+        value = _value(metric, predictions, part.targets_N)
+        low, high = percentiles(_under(metric, predictions, part.targets_N, weights_RN))
+        lines.append(Line(part.task.name, metric, who, rows, part.positive, value, low, high))
+    return lines
+
+
+def _under(metric: str, predictions: Predictions, targets_N: Tensor, weights_RN: Tensor) -> Tensor:
+    statistic = statistic_of(metric)
+    assert statistic is not None
+    return statistic(predictions, targets_N, weights_RN)
 
 
 def _value(metric: str, predictions: Predictions, targets_N: Tensor) -> float:
-    return float(STATISTICS[metric](predictions, targets_N, torch.ones(1, len(targets_N), dtype=torch.float64))[0])
+    return float(_under(metric, predictions, targets_N, torch.ones(1, len(targets_N), dtype=torch.float64))[0])
 
 
 def _units(each: Answers, units: Sequence[str] | None) -> list[str]:

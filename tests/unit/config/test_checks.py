@@ -38,6 +38,14 @@ def test_null_takes_away_an_entry_and_leaves_an_argument() -> None:
     assert config["data"]["init_args"] == {"eval_batch_size": None}
 
 
+def test_null_stays_where_it_is_a_value() -> None:
+    config = values()
+    arguments: dict[str, Any] = {"path": "a.csv", "column_tasks": {}, "subgroups": {"sex": None, "age": [50.0]}}
+    config["data"] = {"class_path": "CsvTable", "init_args": arguments}
+    check(Config(config), make_schema())
+    assert arguments["subgroups"] == {"sex": None, "age": [50.0]}
+
+
 def test_arguments_that_the_code_gives_are_not_offered() -> None:
     config = values()
     config["model"]["heads"]["boxes"]["init_args"] = {"features": 1}

@@ -14,6 +14,7 @@ from mtl.heads.sequence.tagging import TaggingHead
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.inputs.input import input_kind
 from mtl.model import MultiTaskModel
+from mtl.targets.target import target_of
 from mtl.task import IMAGE, InputSpec, Task
 
 INTENT = Task("intent", "classification", class_names=("flight", "fare"))
@@ -42,10 +43,11 @@ def test_every_sentence_has_a_row(model: MultiTaskModel, tmp_path: Path) -> None
         rows = list(csv.DictReader(file))
     assert [row["line"] for row in rows] == ["1", "3"]
     assert rows[0]["text"] == "fly to Boston"
-    assert len(rows[0]["slots"].split()) == 3
     assert rows[0]["intent"] in INTENT.class_names
     document = json.loads((tmp_path / "out" / "predictions.json").read_text())
-    assert [str(row["slots"]) for row in document["sentences"]] == [row["slots"] for row in rows]
+    tags = document["sentences"][0]["slots"]
+    assert len(tags.split()) == 3
+    assert rows[0]["slots"] == target_of(SLOTS).readable(tags, ["fly", "to", "Boston"])  # for people
     assert [entry["line"] for entry in document["skipped"]] == [2, 4, 5]
 
 
@@ -55,6 +57,22 @@ def test_predictions_do_not_depend_on_the_other_sentences(model: MultiTaskModel,
         predict_text(model, tmp_path / "a.txt", tmp_path / str(size), batch_size=size)
     one, two = ((tmp_path / str(size) / "predictions.csv").read_text() for size in (1, 2))
     assert one == two
+
+
+def test_marks_at_the_edge_of_a_word_do_not_make_it_unknown(model: MultiTaskModel, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text('fly to "Boston"?\nfly to boston\nnew. (to, york\n...\n')
+    predict_text(model, tmp_path / "a.txt", tmp_path)
+    asked, plain, *rest = json.loads((tmp_path / "predictions.json").read_text())["sentences"]
+    assert asked["text"] == "fly to Boston"
+    assert [row["text"] for row in rest] == ["new to york", "..."]
+    assert (asked["intent_score"], asked["slots"]) == (plain["intent_score"], plain["slots"])
+    inputs = {"words": InputSpec("words", "tokens", names=(*NAMES, "?", "st."))}
+    backbone = BiLSTM(inputs, embedding=4, hidden=3)
+    heads = {"slots": TaggingHead(SLOTS, backbone.spec)}
+    with_marks = MultiTaskModel(backbone, heads, {name: input_kind(spec)(spec) for name, spec in inputs.items()})
+    (tmp_path / "a.txt").write_text("fly to st. boston?\n")
+    predict_text(with_marks, tmp_path / "a.txt", tmp_path)
+    assert json.loads((tmp_path / "predictions.json").read_text())["sentences"][0]["text"] == "fly to st. boston ?"
 
 
 def test_a_file_without_sentences_is_refused(model: MultiTaskModel, tmp_path: Path) -> None:

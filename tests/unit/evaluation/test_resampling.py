@@ -6,6 +6,8 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, mean_absolute_error, r2_score, roc_auc_score
 
 from mtl.evaluation.tables.resampling import STATISTICS, draw_weights, percentiles
+from mtl.metrics.probabilities import ProbabilityMetrics
+from mtl.task import Task
 
 
 def test_every_statistic_is_that_of_the_repeated_samples() -> None:
@@ -35,6 +37,17 @@ def test_every_statistic_is_that_of_the_repeated_samples() -> None:
         for name, value in expected.items():
             found = STATISTICS[name](predictions, torch.from_numpy(target), weights)[index]
             assert float(found) == pytest.approx(value), name
+
+
+def test_statistics_of_three_classes_are_the_metrics_of_the_test() -> None:
+    rows, target = torch.rand(30, 3).softmax(1), torch.arange(30) % 2  # one class never occurs
+    predictions = {"labels": rows.argmax(1), "probabilities": rows}
+    metrics = ProbabilityMetrics(Task("t", "classification", 3))
+    metrics.update(predictions, {"t": target})
+    found = metrics.compute()
+    for name in ("auroc", "auprc", "brier", "calibration_error", "accuracy", "balanced_accuracy"):
+        value = STATISTICS[name](predictions, target, torch.ones(1, 30, dtype=torch.float64))
+        assert float(value) == pytest.approx(float(found[name]), abs=1e-6), name
 
 
 def test_rows_of_a_patient_are_drawn_together_and_widen_the_interval() -> None:

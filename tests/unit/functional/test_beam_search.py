@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise, product
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -25,13 +26,13 @@ def search(log: Tensor, beams: int, penalty: float = 0.0) -> tuple[Tensor, Tenso
 
 
 def best_by_search(log: Tensor, penalty: float) -> tuple[list[int], float]:
-    """The best text of up to three tokens; longer ones are cut off without their end."""
+    """The best text of up to three tokens and its end."""
     found = []
-    for length in range(STEPS + 2):
+    for length in range(STEPS + 1):
         for text in product(range(1, V), repeat=length):
-            path = [BEGIN, *text, END][: STEPS + 2]
+            path = [BEGIN, *text, END]
             score = sum(log[step, a, b].item() for step, (a, b) in enumerate(pairwise(path)))
-            found.append((score / ((5 + len(path) - 1) / 6) ** penalty, list(text[:STEPS]), score))
+            found.append((score / ((5 + len(path) - 1) / 6) ** penalty, list(text), score))
     _, text, score = max(found)
     return text, score
 
@@ -45,6 +46,15 @@ def test_as_many_beams_as_tokens_come_near_the_best_of_all_texts() -> None:
         assert sum(same) >= 6
         for i, (_, score) in enumerate(exact):
             assert not same[i] or math.isclose(scores[i].item(), score, abs_tol=1e-5)
+
+
+def test_enough_beams_find_the_best_finished_text() -> None:
+    log = table(20)
+    for penalty in (0.0, 0.6):
+        tokens, scores = search(log, V**STEPS, penalty)
+        for row, found, score in zip(log, tokens, scores, strict=True):
+            text, exact = best_by_search(row, penalty)
+            assert (found[found >= 0].tolist(), score.item()) == (text, pytest.approx(exact, abs=1e-5))
 
 
 def test_one_beam_takes_the_best_token_at_each_step() -> None:

@@ -38,7 +38,7 @@ def test_more_classes_are_each_compared_with_the_rest() -> None:
     scaled = probabilities / probabilities.sum(1, keepdims=True)
     assert found["auroc"] == pytest.approx(roc_auc_score(target, scaled, multi_class="ovr"), abs=1e-6)
     assert found["auprc"] == pytest.approx(average_precision_score(one_hot, probabilities), abs=1e-6)
-    assert found["brier"] == pytest.approx(((probabilities - one_hot) ** 2).mean(), abs=1e-6)
+    assert found["brier"] == pytest.approx(((probabilities - one_hot) ** 2).sum(1).mean(), abs=1e-6)
     assert not [name for name in found if name.startswith("sensitivity")]
 
 

@@ -37,9 +37,16 @@ def test_bleu_by_hand() -> None:
 def test_chrf_by_hand() -> None:
     # "cat" and "cats": 3 of 3 and 3 of 4 letters, 2 of 2 and 2 of 3 pairs, 1 of 1 and 1 of 2 triples, 0 of 0 and 0 of 1
     found = scores(rows("cat"), rows("cat ##s"))
-    f2 = [5 * p * r / (4 * p + r) for p, r in ((1, 3 / 4), (1, 2 / 3), (1, 1 / 2))]
-    # the mean over six orders, also those that short words do not have
-    assert found["chrf"] == pytest.approx(sum(f2) / 6, abs=1e-4)
+    recall = (3 / 4 + 2 / 3 + 1 / 2) / 3  # of the three orders that both words have
+    assert found["chrf"] == pytest.approx(5 * recall / (4 + recall), abs=1e-6)
+
+
+def test_a_text_that_shares_no_letter_with_its_reference_counts() -> None:
+    # 9 of 14 letters are found, 8 of 12 pairs and so on; nothing that is predicted is wrong
+    found = scores(rows("the cat sat", ""), rows("the cat sat", "on mat"))
+    recall = sum((9 - n) / (9 - n + max(0, 5 - n)) for n in range(6)) / 6
+    assert found["chrf"] == pytest.approx(5 * recall / (4 + recall), abs=1e-6)
+    assert found["chrf"] == pytest.approx(0.8031476, abs=1e-6)  # sacrebleu 2.6.0: corpus_chrf(..., word_order=0)
 
 
 def test_an_unknown_word_is_never_right() -> None:

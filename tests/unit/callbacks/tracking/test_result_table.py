@@ -32,6 +32,13 @@ def test_one_row_per_task_and_the_joint_score() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_a_metric_of_several_tasks_has_a_row() -> None:
+    lines = shown(task_table({**METRICS, "test/sentence_accuracy": 0.84, "test/loss": 1.75}, ["boxes", "scene"]))
+    rows = {line.split()[0]: line.split() for line in lines if line.strip()}
+    assert rows["all"] == ["all", "tasks", "sentence_accuracy", "0.840"]
+    assert "all" not in {line.split()[0] for line in shown(task_table(METRICS, ["boxes"])) if line.strip()}
+
+
 def test_many_metrics_wrap_between_them_never_within() -> None:
     many = {f"test/boxes/a_long_metric_{index}": 0.5 for index in range(9)}
     lines = shown(task_table(many, ["boxes"]))

@@ -50,6 +50,22 @@ def test_a_gap_cuts_the_track_and_an_empty_cell_is_not_labelled(tmp_path: Path) 
     assert len(ready(tmp_path, frames=1).train_set[1]["track"]) == 1
 
 
+def test_a_video_in_two_splits_and_an_unknown_split_are_refused(tmp_path: Path) -> None:
+    data = ready(tmp_path)
+    windows = (tmp_path / "windows.csv").read_text()
+    for old, new, message in (
+        (
+            "p10,v10,val",
+            "p10,v0,val",
+            r"group .v0. .* in split .train. \(line 2\) and in .val. \(line",
+        ),
+        ("p10,v10,val", "p10,v10,Val", "line 12: column 'split' .* has 'Val'; expected train, val, test"),
+    ):
+        (tmp_path / "windows.csv").write_text(windows.replace(old, new))
+        with pytest.raises(ValueError, match=message):
+            PedestrianBehaviour(data.root).setup("fit")
+
+
 def test_tables_that_do_not_belong_together_are_refused_by_line(tmp_path: Path) -> None:
     data = ready(tmp_path)
     (tmp_path / "tracks.csv.gz").write_bytes(gzip.compress(b"pedestrian,frame,x1,y1,x2,y2,occlusion\n"))

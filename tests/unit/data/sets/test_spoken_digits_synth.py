@@ -52,3 +52,22 @@ def test_the_pitch_covers_the_recording_and_is_unknown_in_silence() -> None:
     assert 0 < len(known) < len(sample["pitch"])
     assert 80 < known.min() < known.max() < 280
     assert "pitch" not in made().train_set[0]
+
+
+def test_emotions_differ_in_pitch_rate_and_energy() -> None:
+    data = SpokenDigitsSynth(num_train=120, num_val=1, num_test=1, most_digits=1, pitch=True, emotion=True)
+    data.setup("fit")
+    names = data.tasks["emotion"].class_names
+    samples = {
+        name: [s for s in (data.train_set[i] for i in range(120)) if names[s["emotion"]] == name] for name in names
+    }
+    loud, pitch, steps = (
+        {name: float(torch.tensor([f(s) for s in part]).mean()) for name, part in samples.items()}
+        for f in (lambda s: s["audio"].abs().max(), lambda s: s["pitch"].nanmean(), lambda s: float(len(s["audio"])))
+    )
+    assert loud["angry"] > loud["happy"] > loud["neutral"] > loud["sad"]
+    assert pitch["happy"] > 1.1 * pitch["sad"]
+    assert steps["sad"] > 1.3 * steps["angry"]
+    plain = SpokenDigitsSynth(num_train=2, num_val=1, num_test=1)
+    plain.setup("fit")
+    assert "emotion" not in plain.train_set[0]

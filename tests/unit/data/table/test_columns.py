@@ -35,6 +35,17 @@ def test_a_category_called_as_a_mark_is_a_category() -> None:
     assert unknown == {}
 
 
+def test_a_category_that_is_also_listed_as_missing_is_refused() -> None:
+    with pytest.raises(ValueError, match="'f' is a category of column 'sex' and one of its cells in `missing_in`"):
+        Columns((), {"sex": ["f", "m"]}, missing_in={"sex": ["?", "f"]})
+
+
+@pytest.mark.parametrize(("cell", "hint"), [("3,5", "Write a decimal point"), ("1_000", "Correct the cell")])
+def test_cells_that_are_no_numbers_are_refused(cell: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=f"'t.csv', line 2, column 'age': '{cell}' is not a number.*{hint}"):
+        Columns(("age",)).encode(rows(age=[cell]))
+
+
 def test_unknown_categories_count_as_missing_and_are_counted() -> None:
     values, unknown = Columns((), {"sex": ["f", "m"]}).encode(rows(sex=["x", "x", "f"]))
     assert values.tolist() == [[0, 0, 1], [0, 0, 1], [1, 0, 0]]
