@@ -29,13 +29,13 @@ from mtl.evaluation.load import load_checkpoint
 from mtl.evaluation.tables.export_table import export_table, skipped
 from mtl.export.exportable import ExportableModel
 from mtl.export.file_model import FileModel
+from mtl.export.infer import program_for
 from mtl.export.onnx_file import OnnxModel, require_onnx, without_scopes, write_onnx
 from mtl.export.pt2_file import Pt2Model, write_pt2
 from mtl.export.quantize import quantize
 from mtl.runs.checkpoint_files import find_checkpoint
 
 COMPARED = 64  # samples whose outputs are compared
-INFER = Path(__file__).resolve().parents[1] / "export" / "infer.py"
 
 
 def export(arguments: list[str]) -> None:
@@ -87,13 +87,18 @@ def export(arguments: list[str]) -> None:
     if options.format == "onnx":
         for file in files.values():
             without_scopes(file)
-        shutil.copyfile(INFER, folder / "infer.py")
+        kinds = [known["kind"] for known in description["inputs"].values()]
+        program = program_for(kinds)
+        if program:
+            shutil.copyfile(program, folder / "infer.py")
     report = _report(ready, data, files)
     if options.benchmark:
         report |= _benchmark(ready, data, files, checkpoint)
     (folder / "export.json").write_text(json.dumps({**description, **report}, indent=1) + "\n", encoding="utf-8")
     _show(console, report)
     console.print(f"written: {', '.join(str(file) for file in files.values())}, export.json", soft_wrap=True)
+    if options.format == "onnx" and not program:
+        console.print(f"no infer.py: no program reads {' and '.join(kinds)} without PyTorch", soft_wrap=True)
 
 
 def _commit(run: Path) -> str | None:

@@ -101,6 +101,14 @@ class ExportableModel(nn.Module):
                 batch |= part.collate(part.spec, [part.example(part.spec, rng) for _ in range(num_samples)])
         return batch
 
+    def compiled(self) -> "ExportableModel":
+        """A copy under `torch.compile`; loops over steps stay as they are, for a graph of every step takes minutes."""
+        network = copy.deepcopy(self)
+        if any(network.model.head(name).decodes_in_steps for name in network.tasks):
+            network.model.decode = torch.compiler.disable(network.model.decode)  # type: ignore[method-assign]
+        network.compile()
+        return network
+
     def open_dimensions(self) -> dict[str, dict[int, tuple[str, int]]]:
         """Dimensions of the inputs that differ from batch to batch, beside the batch and the sizes of images.
 

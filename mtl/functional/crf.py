@@ -71,4 +71,6 @@ def forwards(scores_BTC: Tensor, steps_CC: Tensor, first_C: Tensor, mask_BT: Ten
         sum_BC = torch.where(is_first, start_BC, torch.where(real_B1, moved_BC, sum_BC))
         return sum_BC, sum_BC
 
-    return scan_steps(ahead, start_BC, (scores_BTC.transpose(0, 1), mask_BT.T[..., None], is_first_T))[1].transpose(0, 1)
+    return scan_steps(ahead, start_BC, (scores_BTC.transpose(0, 1), mask_BT.T[..., None], is_first_T))[1].transpose(
+        0, 1
+    )
