@@ -113,8 +113,8 @@ class ExportableModel(nn.Module):
         """Dimensions of the inputs that differ from batch to batch, beside the batch and the sizes of images.
 
         Returns:
-            For each input and mask that has some: the dimension, to the name of its size (equal sizes have one name) and
-            what it is a multiple of.
+            For each input and mask that has some: the dimension, to the name of its size (equal sizes have one name)
+            and what it is a multiple of.
         """
         parts = {name: part for name, part in self.model.inputs.items() if isinstance(part, Input)}
         found: dict[str, dict[int, tuple[str, int]]] = {}

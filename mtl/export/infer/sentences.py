@@ -1,6 +1,6 @@
 """Run an exported model on sentences without PyTorch: python infer.py model.onnx "one sentence" ...
 
-Needs onnxruntime and numpy. Prints one line of JSON for each sentence; without any, standard input is read line by line.
+Needs onnxruntime and numpy. Prints a line of JSON for each sentence; without any, lines of standard input are read.
 """
 
 import json

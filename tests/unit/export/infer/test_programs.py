@@ -67,7 +67,8 @@ def test_answers_are_what_people_read() -> None:
         ["rome", "B-x"],
     ]
     text = {"tokens": np.array([2, 3, 4, -1]), "scores": np.array(1.0)}
-    assert sentences.answer({"kind": "text", "classes": ["<end>", "<unknown>", "ro", "##me", "!"]}, text, []) == "rome!"
+    names = ["<end>", "<unknown>", "ro", "##me", "!"]
+    assert sentences.answer({"kind": "text", "classes": names}, text, []) == "rome!"
     spoken = {"tokens": np.array([2, 1, -1]), "scores": np.array(1.0)}
     assert recordings.answer({"kind": "transcript", "classes": ["<blank>", "a", "b"]}, spoken) == "ba"
     assert recordings.answer({"kind": "regression", "classes": []}, {"values": np.array(2.5)}) == {"values": 2.5}
