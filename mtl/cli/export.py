@@ -36,6 +36,7 @@ from mtl.export.quantize import quantize
 from mtl.runs.checkpoint_files import find_checkpoint
 
 COMPARED = 64  # samples whose outputs are compared
+WORTH = 0.8  # an int8 file that is larger than this share of the float file has no use
 
 
 def export(arguments: list[str]) -> None:
@@ -91,9 +92,17 @@ def export(arguments: list[str]) -> None:
         program = program_for(kinds)
         if program:
             shutil.copyfile(program, folder / "infer.py")
-    report = _report(ready, data, files)
+    left_out: dict[str, str] = {}
+    if "int8" in files and files["int8"].stat().st_size > WORTH * path.stat().st_size:
+        left_out["int8"] = (
+            "weights of embeddings and recurrent layers stay float, and they are nearly all of this network: "
+            f"{files['int8'].stat().st_size:,} bytes in place of {path.stat().st_size:,}; the file was removed"
+        )
+        files.pop("int8").unlink()
+    report = _report(ready, data, files) | {"skipped": left_out}
     if options.benchmark:
-        report |= _benchmark(ready, data, files, checkpoint)
+        measured = _benchmark(ready, data, files, checkpoint)
+        report |= measured | {"skipped": left_out | measured["skipped"]}
     (folder / "export.json").write_text(json.dumps({**description, **report}, indent=1) + "\n", encoding="utf-8")
     _show(console, report)
     console.print(f"written: {', '.join(str(file) for file in files.values())}, export.json", soft_wrap=True)
@@ -180,7 +189,7 @@ def _show(console: Console, report: dict[str, Any]) -> None:
         table.add_row(*row)
     console.print(table)
     for line in skipped(report):
-        console.print(f"not measured: {line}", soft_wrap=True, markup=False)
+        console.print(f"left out: {line}", soft_wrap=True, markup=False)
     measured = report.get("metrics", {})
     for name in set(report["files"]) & set(measured):
         for key in exported.lost(measured["eager"], measured[name]):
