@@ -99,6 +99,13 @@ class ExportableModel(nn.Module):
                 batch[name] = torch.from_numpy(values)
             else:
                 batch |= part.collate(part.spec, [part.example(part.spec, rng) for _ in range(num_samples)])
+        sizes: dict[str, int] = {}
+        places = [(n, dim, size) for n, dims in self.open_dimensions().items() for dim, (size, _) in dims.items()]
+        places = [place for place in places if place[0] in batch]
+        for name, dim, size in places:
+            sizes[size] = min(batch[name].shape[dim], sizes.get(size, batch[name].shape[dim]))
+        for name, dim, size in places:  # words and their letters were drawn apart, and have one length
+            batch[name] = batch[name].narrow(dim, 0, sizes[size])
         return batch
 
     def compiled(self) -> "ExportableModel":
@@ -125,7 +132,7 @@ class ExportableModel(nn.Module):
                 found.setdefault(name, {})[dim] = size
                 if not place:
                     found[name + MASK] = {dim: size}
-        return {name: dims for name, dims in found.items() if name in self.input_names}
+        return found
 
     def _drop_inputs_that_nothing_reads(self) -> None:
         backbones = [part for part in self.model.modules() if isinstance(part, Backbone)]

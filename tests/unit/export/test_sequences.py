@@ -46,7 +46,7 @@ def test_words_and_letters_of_any_number(tmp_path: Path) -> None:
         assert same.labels == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_waveforms_of_any_number_of_blocks(tmp_path: Path) -> None:
     torch.manual_seed(0)
     spec = InputSpec("audio", "audio", 9)
@@ -68,6 +68,14 @@ def test_words_and_letters_share_one_length() -> None:
     found = ExportableModel(of_words()).open_dimensions()
     assert found["letters"] == {1: ("tokens_length", 1), 2: ("letters_size2", 1)}
     assert found["tokens_mask"] == found["letters_mask"] == {1: ("tokens_length", 1)}
+
+
+def test_examples_of_words_and_letters_have_one_length() -> None:
+    ready = ExportableModel(of_words())
+    for seed in range(5):
+        found = ready.example(2, seed)
+        assert len({value.shape[1] for value in found.values()}) == 1
+        assert found["letters"].shape[2] == 5
 
 
 def test_an_input_that_nothing_reads_is_left_out_of_the_file() -> None:
