@@ -6,11 +6,15 @@ Shapes: B samples, T steps, C channels of a step, H units; G = 4H rows of the ga
 output, forget, cell.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl.functional.step_scan import scan_steps
+
+_Layer = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]  # one direction
 
 
 def with_open_lengths(model: nn.Module, as_operator: bool) -> None:
@@ -67,7 +71,7 @@ class _LSTM(nn.Module):
     def __init__(self, layer: nn.LSTM, as_operator: bool) -> None:
         super().__init__()
         self.batch_first, self.units, self.layers = layer.batch_first, layer.hidden_size, layer.num_layers
-        self.run = torch.ops.mtl.lstm.default if as_operator else _loop
+        self.run: _Layer = torch.ops.mtl.lstm.default if as_operator else _loop
         self.ends = ["", "_reverse"] if layer.bidirectional else [""]
         for index in range(layer.num_layers):
             for end in self.ends:
@@ -90,10 +94,10 @@ class _LSTM(nn.Module):
             made = []
             for end in self.ends:
                 own = f"_l{index}{end}"
-                weights = (getattr(self, kind + own) for kind in ("gates", "recurrent", "bias"))
+                gates_GC, recurrent_GH, bias_G = (getattr(self, kind + own) for kind in ("gates", "recurrent", "bias"))
                 start_2BH = torch.stack((zeros_BH, zeros_BH) if state is None else (state[0][place], state[1][place]))
                 given_TBC = values_TBC.flip(0) if end else values_TBC
-                made_TBH, last_2BH = self.run(given_TBC, *weights, start_2BH)
+                made_TBH, last_2BH = self.run(given_TBC, gates_GC, recurrent_GH, bias_G, start_2BH)
                 made.append(made_TBH.flip(0) if end else made_TBH)
                 last.append(last_2BH)
                 place += 1
