@@ -31,13 +31,13 @@ def with_open_lengths(model: nn.Module, as_operator: bool) -> None:
 
 
 @torch.library.custom_op("mtl::lstm", mutates_args=())
-def lstm(
+def _one_direction(
     values_TBC: Tensor, gates_GC: Tensor, recurrent_GH: Tensor, bias_G: Tensor, start_2BH: Tensor
 ) -> tuple[Tensor, Tensor]:
     return _loop(values_TBC, gates_GC, recurrent_GH, bias_G, start_2BH)
 
 
-@lstm.register_fake
+@_one_direction.register_fake
 def _(
     values_TBC: Tensor, gates_GC: Tensor, recurrent_GH: Tensor, bias_G: Tensor, start_2BH: Tensor
 ) -> tuple[Tensor, Tensor]:
