@@ -29,13 +29,14 @@ from mtl.evaluation.load import load_checkpoint
 from mtl.evaluation.tables.export_table import export_table, skipped
 from mtl.export.exportable import ExportableModel
 from mtl.export.file_model import FileModel
+from mtl.export.infer import program_for
 from mtl.export.onnx_file import OnnxModel, require_onnx, without_scopes, write_onnx
 from mtl.export.pt2_file import Pt2Model, write_pt2
 from mtl.export.quantize import quantize
 from mtl.runs.checkpoint_files import find_checkpoint
 
 COMPARED = 64  # samples whose outputs are compared
-INFER = Path(__file__).resolve().parents[1] / "export" / "infer.py"
+WORTH = 0.8  # an int8 file that is larger than this share of the float file has no use
 
 
 def export(arguments: list[str]) -> None:
@@ -87,13 +88,26 @@ def export(arguments: list[str]) -> None:
     if options.format == "onnx":
         for file in files.values():
             without_scopes(file)
-        shutil.copyfile(INFER, folder / "infer.py")
-    report = _report(ready, data, files)
+        kinds = [known["kind"] for known in description["inputs"].values()]
+        program = program_for(kinds)
+        if program:
+            shutil.copyfile(program, folder / "infer.py")
+    left_out: dict[str, str] = {}
+    if "int8" in files and files["int8"].stat().st_size > WORTH * path.stat().st_size:
+        left_out["int8"] = (
+            "weights of embeddings and recurrent layers stay float, and they are nearly all of this network: "
+            f"{files['int8'].stat().st_size:,} bytes in place of {path.stat().st_size:,}; the file was removed"
+        )
+        files.pop("int8").unlink()
+    report = _report(ready, data, files) | {"skipped": left_out}
     if options.benchmark:
-        report |= _benchmark(ready, data, files, checkpoint)
+        measured = _benchmark(ready, data, files, checkpoint)
+        report |= measured | {"skipped": left_out | measured["skipped"]}
     (folder / "export.json").write_text(json.dumps({**description, **report}, indent=1) + "\n", encoding="utf-8")
     _show(console, report)
     console.print(f"written: {', '.join(str(file) for file in files.values())}, export.json", soft_wrap=True)
+    if options.format == "onnx" and not program:
+        console.print(f"no infer.py: no program reads {' and '.join(kinds)} without PyTorch", soft_wrap=True)
 
 
 def _commit(run: Path) -> str | None:
@@ -175,7 +189,7 @@ def _show(console: Console, report: dict[str, Any]) -> None:
         table.add_row(*row)
     console.print(table)
     for line in skipped(report):
-        console.print(f"not measured: {line}", soft_wrap=True, markup=False)
+        console.print(f"left out: {line}", soft_wrap=True, markup=False)
     measured = report.get("metrics", {})
     for name in set(report["files"]) & set(measured):
         for key in exported.lost(measured["eager"], measured[name]):

@@ -43,6 +43,11 @@ def predict(arguments: list[str]) -> None:
             "`predict` needs a trained model: --run runs/<experiment>/<name>, --ckpt_path FILE, or --model FILE.onnx."
         )
     other = options.model is None and (options.table or options.text or options.audio or options.split)
+    if options.model is not None and (options.table or options.text or options.audio or options.split):
+        raise ConfigError(
+            "--model reads pictures (--images). A file of sentences or recordings is run by `infer.py` beside it; for "
+            "tables of predictions give --run in place of --model."
+        )
     if options.images is None and not other:
         raise ConfigError(
             "`predict` needs --images FOLDER; a run of a table takes --table FILE, a run of sentences --text FILE, "

@@ -16,6 +16,7 @@ from mtl.data.module import JointDataModule
 from mtl.export.exportable import ExportableModel
 from mtl.export.file_model import FileModel
 from mtl.inputs.image import ImageInput
+from mtl.inputs.input import Input
 from mtl.model import MultiTaskModel
 
 Runs = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]  # inputs by name -> outputs by name
@@ -195,11 +196,20 @@ def describe(model: ExportableModel, run: str, **more: Any) -> dict[str, Any]:
         run: name of the run that it came from.
         more: further entries, such as how images are brought to the size.
     """
-    tasks = {}
+    tasks: dict[str, Any] = {}
     for name in model.tasks:
         task = model.model.head(name).task
         tasks[name] = {"kind": task.kind, "classes": [task.class_name(index) for index in range(task.num_classes)]}
-    return {"tasks": tasks, "output": model.output, "size": model.size, "run": run, **more}
+    inputs: dict[str, dict[str, Any]] = {}
+    for name, part in model.model.inputs.items():
+        assert isinstance(part, Input)
+        spec = part.spec
+        inputs[name] = {"kind": spec.kind, "channels": spec.channels}
+        inputs[name] |= {"names": list(spec.names)} if spec.names else {}
+        inputs[name] |= {"rate": spec.rate} if spec.rate else {}
+        lengths = part.open_dimensions(spec)
+        inputs[name] |= {"multiple": next(iter(lengths.values()))} if lengths else {}
+    return {"tasks": tasks, "inputs": inputs, "output": model.output, "size": model.size, "run": run, **more}
 
 
 def lost(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:

@@ -76,7 +76,7 @@ def runner(kind: str, path: str, tasks: list[str], inputs: Inputs) -> Callable[[
         # the size is asked for of images alone
         size = next((value.shape[-2:] for value in inputs.values() if value.ndim == 4), None)
         model = ExportableModel(load_checkpoint(path).model, tasks, size=size)
-        call: Callable[..., Any] = torch.compile(model) if kind == "compile" else model
+        call: Callable[..., Any] = model.compiled() if kind == "compile" else model
 
         @torch.inference_mode()
         def run(inputs: Inputs) -> object:

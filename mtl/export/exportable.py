@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as pixels
 
 from mtl.backbones.backbone import Backbone
 from mtl.errors import did_you_mean
+from mtl.features import MASK
 from mtl.inputs.image import ImageInput
 from mtl.inputs.input import Input
 from mtl.model import MultiTaskModel
@@ -44,7 +45,6 @@ class ExportableModel(nn.Module):
         resize_inside: bool = False,
     ) -> None:
         super().__init__()
-        _refuse_letters(model)
         self.tasks = _chosen(model, tasks)
         self.output = output
         self.images = [name for name, part in model.inputs.items() if isinstance(part, ImageInput)]
@@ -59,6 +59,7 @@ class ExportableModel(nn.Module):
                 del self.model.heads[name]
         if len(self.tasks) == 1:  # hardened for one task, an architecture has nothing left for another
             self.model.trunk.harden(self.tasks[0])
+        self._drop_inputs_that_nothing_reads()
         self.model.set_memory_format(channels_last=False)  # some exporters fail on the other one
         self.model.requires_grad_(False)
         example = self.example(2)
@@ -98,23 +99,53 @@ class ExportableModel(nn.Module):
                 batch[name] = torch.from_numpy(values)
             else:
                 batch |= part.collate(part.spec, [part.example(part.spec, rng) for _ in range(num_samples)])
+        sizes: dict[str, int] = {}
+        places = [(n, dim, size) for n, dims in self.open_dimensions().items() for dim, (size, _) in dims.items()]
+        places = [place for place in places if place[0] in batch]
+        for name, dim, size in places:
+            sizes[size] = min(batch[name].shape[dim], sizes.get(size, batch[name].shape[dim]))
+        for name, dim, size in places:  # words and their letters were drawn apart, and have one length
+            batch[name] = batch[name].narrow(dim, 0, sizes[size])
         return batch
+
+    def compiled(self) -> "ExportableModel":
+        """A copy under `torch.compile`; loops over steps stay as they are, for a graph of every step takes minutes."""
+        network = copy.deepcopy(self)
+        if any(network.model.head(name).decodes_in_steps for name in network.tasks):
+            network.model.decode = torch.compiler.disable(network.model.decode)  # type: ignore[method-assign]
+        network.compile()
+        return network
+
+    def open_dimensions(self) -> dict[str, dict[int, tuple[str, int]]]:
+        """Dimensions of the inputs that differ from batch to batch, beside the batch and the sizes of images.
+
+        Returns:
+            For each input and mask that has some: the dimension, to the name of its size (equal sizes have one name)
+            and what it is a multiple of.
+        """
+        parts = {name: part for name, part in self.model.inputs.items() if isinstance(part, Input)}
+        found: dict[str, dict[int, tuple[str, int]]] = {}
+        for name, part in parts.items():
+            owner = next((other for other, one in parts.items() if one.kind == part.steps_of), name)
+            for place, (dim, multiple) in enumerate(part.open_dimensions(part.spec).items()):
+                size = (f"{name}_size{dim}" if place else f"{owner}_length", multiple)
+                found.setdefault(name, {})[dim] = size
+                if not place:
+                    found[name + MASK] = {dim: size}
+        return found
+
+    def _drop_inputs_that_nothing_reads(self) -> None:
+        backbones = [part for part in self.model.modules() if isinstance(part, Backbone)]
+        read = {name for part in backbones for name in part.inputs}
+        for name in list(self.model.inputs):
+            if name not in read:
+                del self.model.inputs[name]
 
     def _named(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         outputs = self.model(batch)
         if self.output == "decoded":
             outputs = self.model.decode(outputs)
         return {f"{name}_{key}": value for name, values in outputs.items() for key, value in sorted(values.items())}
-
-
-def _refuse_letters(model: MultiTaskModel) -> None:
-    letters = {name for name, part in model.inputs.items() if isinstance(part, Input) and not part.exportable}
-    read = {name for part in model.modules() if isinstance(part, Backbone) for name in part.inputs}
-    if both := letters & read:
-        raise ValueError(
-            f"the backbone reads words and their letters ({', '.join(both)}), and no file can yet leave the number of "
-            "both open; train with `character_filters: 0` to export."
-        )
 
 
 def _chosen(model: MultiTaskModel, tasks: Iterable[str] | None) -> list[str]:

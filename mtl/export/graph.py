@@ -3,6 +3,7 @@
 Shapes: B samples, T steps.
 """
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,23 +11,29 @@ import torch
 from torch import Tensor, nn
 
 from mtl.export.exportable import ExportableModel
+from mtl.export.recurrent import with_open_lengths
 from mtl.features import MASK
 
 
-def graph_of(model: ExportableModel, dynamic_size: bool = False, max_length: int = 64) -> torch.export.ExportedProgram:
+def graph_of(
+    model: ExportableModel, dynamic_size: bool = False, max_length: int = 64, lstm_operator: bool = False
+) -> torch.export.ExportedProgram:
     """The graph of a model; the batch is left open, and lengths of sequences where the trunk can.
 
     Args:
         model: the model.
         dynamic_size: leave height and width of images open too.
         max_length: steps of a sequence, for trunks that cannot leave that open.
+        lstm_operator: LSTM layers are operators that an ONNX file translates, and not loops.
     """
+    model = copy.deepcopy(model)
+    with_open_lengths(model, lstm_operator)
     try:
         return _graph(model, model.example(3), dynamic_size, open_lengths=True)
     except torch._dynamo.exc.UserError as error:
         if "_length" not in str(error):
             raise
-        # recurrent layers are unrolled: sequences get one length, and shorter ones are padded to it
+        # other recurrent layers are unrolled: sequences get one length, and shorter ones are padded to it
         return _graph(model, padded(model.example(3), max_length), dynamic_size, open_lengths=False)
 
 
@@ -35,15 +42,17 @@ def _graph(
 ) -> torch.export.ExportedProgram:
     """The graph of a model. A size that the model fixes is an error; the ONNX exporter alone would fix it silently."""
     batch = torch.export.Dim("batch", min=1, max=4096)
-    lengths: dict[str, Any] = {}
+    sizes: dict[str, Any] = {}
+    open_dimensions = model.open_dimensions()
     shapes = []
     for name, value in example.items():
         dims: dict[int, Any] = {0: batch}
         if name in model.images and (dynamic_size or model.resize_inside):
             dims |= {value.ndim - 2: torch.export.Dim.AUTO, value.ndim - 1: torch.export.Dim.AUTO}
-        elif open_lengths and name in sequences(example):
-            words = name.removesuffix(MASK)
-            dims[1] = lengths.setdefault(words, torch.export.Dim(f"{words}_length", min=1, max=1 << 20))
+        for dim, (size, multiple) in open_dimensions.get(name, {}).items():
+            if open_lengths or not size.endswith("_length"):
+                one = sizes.setdefault(size, torch.export.Dim(size, min=1, max=1 << 20))
+                dims[dim] = one if multiple == 1 else multiple * one
         shapes.append(dims)
     with torch.no_grad():
         return torch.export.export(

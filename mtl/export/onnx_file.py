@@ -15,6 +15,7 @@ from mtl.errors import printable
 from mtl.export.exportable import ExportableModel
 from mtl.export.file_model import FileModel
 from mtl.export.graph import graph_of
+from mtl.export.translations import translations
 
 OPSET = 18
 METADATA = "mtl"  # key of the file's own description
@@ -56,7 +57,7 @@ def write_onnx(
     require_onnx()
     import onnx
 
-    graph = graph_of(model, dynamic_size, max_length)
+    graph = graph_of(model, dynamic_size, max_length, lstm_operator=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before = logging.root.manager.disable
@@ -68,6 +69,7 @@ def write_onnx(
                 input_names=model.input_names,
                 output_names=model.output_names,
                 opset_version=OPSET,
+                custom_translation_table=translations(),
                 verbose=False,
                 optimize=True,
             )

@@ -8,6 +8,8 @@ Shapes: B samples, T steps, C classes.
 import torch
 from torch import Tensor
 
+from mtl.functional.step_scan import scan_steps
+
 BARRED = -1e4  # finite: the logarithm of a sum of nothing but -inf has no gradient
 
 
@@ -40,13 +42,15 @@ def crf_marginals(scores_BTC: Tensor, steps_CC: Tensor, first_C: Tensor, mask_BT
         mask_BT: as for `crf_losses`.
     """
     before_BTC = forwards(scores_BTC, steps_CC, first_C, mask_BT)
-    behind_BC = torch.zeros_like(scores_BTC[:, 0])
-    rows = [behind_BC]
-    for step in range(scores_BTC.shape[1] - 1, 0, -1):
-        moved_BC = (steps_CC + (scores_BTC[:, step] + behind_BC)[:, None]).logsumexp(2)
-        behind_BC = torch.where(mask_BT[:, step, None], moved_BC, behind_BC)
-        rows.append(behind_BC)
-    return (before_BTC + torch.stack(rows[::-1], 1)).softmax(-1)
+
+    def back(behind_BC: Tensor, row: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        score_BC, real_B1 = row
+        moved_BC = (steps_CC + (score_BC + behind_BC)[:, None]).logsumexp(2)
+        return torch.where(real_B1, moved_BC, behind_BC), behind_BC
+
+    rows = (scores_BTC.transpose(0, 1), mask_BT.T[..., None])
+    behind_TBC = scan_steps(back, torch.zeros_like(scores_BTC[:, 0]), rows, backwards=True)[1]
+    return (before_BTC + behind_TBC.transpose(0, 1)).softmax(-1)
 
 
 def forwards(scores_BTC: Tensor, steps_CC: Tensor, first_C: Tensor, mask_BT: Tensor) -> Tensor:
@@ -58,10 +62,15 @@ def forwards(scores_BTC: Tensor, steps_CC: Tensor, first_C: Tensor, mask_BT: Ten
         first_C: as for `crf_losses`.
         mask_BT: as for `crf_losses`.
     """
-    sum_BC = scores_BTC[:, 0] + first_C
-    rows = [sum_BC]
-    for step in range(1, scores_BTC.shape[1]):
-        moved_BC = (sum_BC[:, :, None] + steps_CC).logsumexp(1) + scores_BTC[:, step]
-        sum_BC = torch.where(mask_BT[:, step, None], moved_BC, sum_BC)
-        rows.append(sum_BC)
-    return torch.stack(rows, 1)
+    start_BC = scores_BTC[:, 0] + first_C
+    is_first_T = torch.arange(scores_BTC.shape[1], device=scores_BTC.device) == 0
+
+    def ahead(sum_BC: Tensor, row: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        score_BC, real_B1, is_first = row
+        moved_BC = (sum_BC[:, :, None] + steps_CC).logsumexp(1) + score_BC
+        sum_BC = torch.where(is_first, start_BC, torch.where(real_B1, moved_BC, sum_BC))
+        return sum_BC, sum_BC
+
+    return scan_steps(ahead, start_BC, (scores_BTC.transpose(0, 1), mask_BT.T[..., None], is_first_T))[1].transpose(
+        0, 1
+    )

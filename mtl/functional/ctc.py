@@ -69,7 +69,7 @@ def ctc_greedy(log_BTV: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
         Symbols [B,T] with -1 behind the end, and the log probability [B] of this alignment.
     """
     best_BT, symbol_BT = log_BTV.max(-1)
-    new_BT = F.pad(symbol_BT[:, 1:] != symbol_BT[:, :-1], (1, 0), value=True)
+    new_BT = symbol_BT != F.pad(symbol_BT, (1, 0), value=-1)[:, :-1]
     kept_BT = new_BT & (symbol_BT != BLANK) & mask_BT
     # what is dropped is written to a place behind the last one
     place_BT = torch.where(kept_BT, kept_BT.long().cumsum(1) - 1, symbol_BT.shape[1])

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mtl.functional.step_scan import scan_steps
+
 
 def viterbi(
     scores_BTC: Tensor,
@@ -31,23 +33,24 @@ def viterbi(
     step_CC = torch.zeros_like(scores_BTC[0, 0]).expand(allowed_CC.shape) if step_scores_CC is None else step_scores_CC
     barred_CC = step_CC.masked_fill(~allowed_CC, -torch.inf)
     start_BC = scores_BTC[:, 0] if first_scores_C is None else scores_BTC[:, 0] + first_scores_C
-    best_BC = start_BC.masked_fill(~first_C, -torch.inf)
-    came_from = []
+    start_BC = start_BC.masked_fill(~first_C, -torch.inf)
     stay_C = torch.arange(len(first_C), device=scores_BTC.device)
-    for step in range(1, scores_BTC.shape[1]):
+    is_first_T = torch.arange(scores_BTC.shape[1], device=scores_BTC.device) == 0
+    real_BT = torch.ones_like(scores_BTC[..., 0], dtype=torch.bool) if mask_BT is None else mask_BT
+
+    def best_way(best_BC: Tensor, row: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        score_BC, real_B1, is_first = row
         found_BC, before_BC = (best_BC[:, :, None] + barred_CC).max(1)
-        next_BC = found_BC + scores_BTC[:, step]
-        if mask_BT is not None:  # behind its end a sequence stays where it is
-            real_B1 = mask_BT[:, step, None]
-            next_BC, before_BC = torch.where(real_B1, next_BC, best_BC), torch.where(real_B1, before_BC, stay_C)
-        best_BC = next_BC
-        came_from.append(before_BC)
-    label_B = best_BC.argmax(1)
-    labels = [label_B]
-    for before_BC in reversed(came_from):
-        label_B = before_BC.gather(1, label_B[:, None])[:, 0]
-        labels.append(label_B)
-    return torch.stack(labels[::-1], 1)
+        # behind its end a sequence stays where it is
+        next_BC = torch.where(real_B1, found_BC + score_BC, best_BC)
+        return torch.where(is_first, start_BC, next_BC), torch.where(real_B1, before_BC, stay_C)
+
+    def way_back(label_B: Tensor, row: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        return row[0].gather(1, label_B[:, None])[:, 0], label_B
+
+    steps = (scores_BTC.transpose(0, 1), real_BT.T[..., None], is_first_T)
+    best_BC, came_from_TBC = scan_steps(best_way, start_BC, steps)
+    return scan_steps(way_back, best_BC.argmax(1), (came_from_TBC,), backwards=True)[1].T
 
 
 def iob_steps(names: Sequence[str]) -> tuple[Tensor, Tensor]:

@@ -99,6 +99,10 @@ class AudioInput(Input):
         return {spec.name: batch_BT, spec.name + MASK: mask_BT}
 
     @classmethod
+    def open_dimensions(cls, spec: InputSpec) -> dict[int, int]:
+        return {1: FRAMES_MULTIPLE * hop(spec)}
+
+    @classmethod
     def example(cls, spec: InputSpec, rng: np.random.Generator) -> Any:
         frames = rng.uniform(10, 40)
         return torch.from_numpy(rng.normal(0, 0.1, size=int(frames * hop(spec)))).float()

@@ -27,7 +27,7 @@ class CharactersInput(Input):
 
     kind = "characters"
     form = "indices of an alphabet (int64 [T,L], 0 = behind the end of a word)"
-    exportable = False  # as many words as the tokens have: one open length of two inputs
+    steps_of = "tokens"
 
     @classmethod
     def collate(cls, spec: InputSpec, values: Sequence[Any]) -> dict[str, Tensor]:
@@ -39,6 +39,10 @@ class CharactersInput(Input):
             characters[row, : len(value), : value.shape[1]] = value
         check_indices(spec, characters, "an alphabet")
         return {spec.name: characters, spec.name + MASK: mask}
+
+    @classmethod
+    def open_dimensions(cls, spec: InputSpec) -> dict[int, int]:
+        return {1: 1, 2: 1}
 
     @classmethod
     def example(cls, spec: InputSpec, rng: np.random.Generator) -> Any:

@@ -25,7 +25,7 @@ class Input(nn.Module, ABC):
 
     kind: ClassVar[str]  # the word in `InputSpec.kind`
     form: ClassVar[str]  # what one sample holds, for people
-    exportable: ClassVar[bool] = True  # whether a file can leave its lengths open beside the lengths of other inputs
+    steps_of: ClassVar[str] = ""  # kind of the input whose steps are also its own, such as the words of a sentence
 
     def __init__(self, spec: InputSpec) -> None:
         super().__init__()
@@ -62,6 +62,17 @@ class Input(nn.Module, ABC):
         Args:
             values: the value of every training sample, in order.
         """
+
+    @classmethod
+    def open_dimensions(cls, spec: InputSpec) -> dict[int, int]:
+        """Dimensions of a batch that differ from batch to batch, and what each is a multiple of; none by default.
+
+        Exported files leave them open; the mask has the first of them too.
+
+        Args:
+            spec: the input.
+        """
+        return {}
 
     @classmethod
     def reader(cls, spec: InputSpec) -> Callable[[Sequence[str]], Any]:

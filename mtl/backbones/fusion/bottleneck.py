@@ -54,7 +54,7 @@ class BottleneckFusion(RowFusion):
         self.last = nn.Linear(2 * width * len(self.names) + width, width)
 
     def attend(self, rows: list[Rows]) -> Tensor:
-        batch, number = len(rows[0][0]), len(self.shared)
+        batch, number = rows[0][0].shape[0], len(self.shared)  # `len` of a batch would be fixed in exported files
         shared_BKC = self.shared.to(rows[0][0].dtype).expand(batch, -1, -1)
         always_BK = torch.ones(batch, number, dtype=torch.bool, device=shared_BKC.device)
         for layer in self.layers:

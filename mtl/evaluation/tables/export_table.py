@@ -35,7 +35,7 @@ def export_table(known: Mapping[str, Any]) -> tuple[list[str], Rows]:
 
 
 def skipped(known: Mapping[str, Any]) -> list[str]:
-    """What was not measured, and why.
+    """What was not written or not measured, and why.
 
     Args:
         known: what `export.json` holds.

@@ -116,7 +116,7 @@ def _metrics(part: str, whole: Sequence[Sequence[str]], classes: Sequence[Sequen
 
 def _export(known: Mapping[str, Any]) -> str:
     head, rows = export_table(known)
-    return table(head, rows) + "".join(f"<p>not measured: {escape(printable(line))}</p>" for line in skipped(known))
+    return table(head, rows) + "".join(f"<p>left out: {escape(printable(line))}</p>" for line in skipped(known))
 
 
 def _csv_tables(files: Iterable[Path]) -> str:

@@ -41,6 +41,7 @@ class CRFTaggingHead(TaggingHead):
         legal: bool = True,
     ) -> None:
         super().__init__(task, features, level, dropout, legal=legal)
+        self.decodes_in_steps = True
         self.steps = nn.Parameter(torch.zeros(task.num_classes, task.num_classes))
         self.first = nn.Parameter(torch.zeros(task.num_classes))
 

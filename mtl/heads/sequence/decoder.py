@@ -42,6 +42,7 @@ class DecoderHead(Head):
     kinds = ("text",)
     monitor = ("chrf", "max")
     attends = True
+    decodes_in_steps = True
 
     def __init__(
         self,

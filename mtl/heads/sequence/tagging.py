@@ -52,6 +52,7 @@ class TaggingHead(Head):
         self.label_smoothing = label_smoothing
         self.dropout = nn.Dropout(dropout)
         self.legal = legal and has_spans(task)
+        self.decodes_in_steps = self.legal
         allowed_CC, first_C = iob_steps(task.class_names if self.legal else ())
         self.register_buffer("allowed_CC", allowed_CC, persistent=False)
         self.register_buffer("first_C", first_C, persistent=False)

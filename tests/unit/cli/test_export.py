@@ -134,3 +134,32 @@ def test_predict_takes_the_file_and_gives_the_predictions_of_the_run(run: Path, 
     told = capsys.readouterr().err
     assert "broken.onnx' is no model that onnxruntime can load" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@pytest.mark.filterwarnings("ignore")
+def test_a_sentence_has_the_answers_of_predict_without_pytorch(tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("onnxruntime")
+    few = ["--data.num_train", "32", "--data.num_val", "8", "--data.num_test", "8", "--trainer.max_steps", "2"]
+    words = ["fit", "--config", str(CONFIG.with_name("commands.yaml")), "--name", "a", "--tracking.wandb", "off"]
+    assert main([*words, *few, "--runs_root", str(tmp_path)]) == 0
+    run = tmp_path / "commands" / "a"
+    last = ["--run", str(run), "--checkpoint", "last"]
+    assert main(["export", *last, "--quantize", "int8", "--calibrate", "2"]) == 0
+    assert "left out: int8: weights of embeddings and recurrent layers stay float" in capsys.readouterr().out
+    assert not (run / "export/model.int8.onnx").exists()
+
+    sentences = ["wake me at 7:30", "Turn the LIGHT on in the zzz", "a"]
+    (tmp_path / "a.txt").write_text("\n".join(sentences))
+    options = ["--ckpt_path", str(run / "checkpoints" / "last.ckpt"), "--text", str(tmp_path / "a.txt")]
+    assert main(["predict", "--run", str(run), *options, "--output", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "predictions.json").read_text())["sentences"]
+    program = [sys.executable, "-c", WITHOUT_TORCH, str(run / "export/infer.py"), str(run / "export/model.onnx")]
+    done = subprocess.run([*program, *sentences], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for row, found in zip(rows, map(json.loads, done.stdout.splitlines()), strict=True):
+        assert found["intent"]["class"] == row["intent"]
+        assert found["intent"]["score"] == pytest.approx(row["intent_score"], abs=1e-4)
+        assert " ".join(name for _, name in found["slots"]) == row["slots"]
+        assert found["spanish"] == row["spanish"]

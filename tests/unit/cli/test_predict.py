@@ -86,3 +86,10 @@ def test_pictures_are_named_in_several_ways_and_written_for_other_tools(
     assert "--device 'abacus' is no device. There are cpu, cuda, cuda:NUMBER and mps." in capsys.readouterr().err
     assert main([*words, "--images", str(pictures), "--image_size", "1", "2", "3"]) == 2
     assert "--image_size takes one side, or height and width; found 1 2 3." in capsys.readouterr().err
+
+
+def test_a_file_of_sentences_is_not_read_by_an_exported_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--model", str(tmp_path / "model.onnx"), "--text", str(tmp_path / "a.txt")]) == 2
+    assert "is run by `infer.py` beside it" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
+KINDS = ("image",)  # of inputs that are prepared here
 SCORE = 0.3  # boxes below it are left out
 GREY = (114, 114, 114)
 

@@ -1,0 +1,63 @@
+"""Run an exported model on recordings without PyTorch: python infer.py model.onnx recording.wav ...
+
+Needs onnxruntime and numpy. Reads WAV files of 16 bits, and prints one line of JSON for each.
+"""
+
+import json
+import sys
+import wave
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+KINDS = ("audio",)  # of inputs that are prepared here
+RATE = 8000  # values a second, where the data say none
+
+
+def read(path: str, rate: int) -> Any:
+    """The waveform of a file, -1 to 1, [T]: channels averaged, brought to a rate by its Fourier series."""
+    with wave.open(path) as file:
+        channels, width, own_rate, count = file.getparams()[:4]
+        if width != 2 or not count:
+            sys.exit(f"{path}: expected a WAV file of 16 bits with some sound; it has {8 * width} bits.")
+        values = np.frombuffer(file.readframes(count), "<i2").reshape(-1, channels).mean(1) / 32768
+    length = max(1, round(len(values) * rate / own_rate))
+    if own_rate != rate:
+        spectrum = np.fft.rfft(values)[: length // 2 + 1]
+        values = np.fft.irfft(spectrum, n=length) * (length / len(values))
+    return values.astype(np.float32)
+
+
+def answer(what: dict[str, Any], own: dict[str, Any]) -> Any:
+    """The answer of one task as people read it."""
+    labels = own.get("labels", own.get("tokens"))
+    if labels is None or not what["classes"]:
+        return {name: value.tolist() for name, value in own.items()}
+    names = [what["classes"][index] for index in labels.ravel() if index >= 0]
+    if labels.ndim == 0:
+        return {"class": names[0], "score": round(float(own["scores"]), 4)}
+    letters = what["kind"] == "transcript" and all(len(name) == 1 for name in what["classes"][1:])
+    return ("" if letters else " ").join(names)
+
+
+def predict(session: Any, about: dict[str, Any], path: str) -> dict[str, Any]:
+    """The answers of all tasks."""
+    ((name, input_),) = about["inputs"].items()
+    values = read(path, input_.get("rate", RATE))
+    steps = -(-len(values) // input_["multiple"]) * input_["multiple"]
+    fed = {name: np.zeros((1, steps), np.float32), f"{name}_mask": np.arange(steps)[None] < len(values)}
+    fed[name][0, : len(values)] = values
+    names = [one.name for one in session.get_outputs()]
+    outputs, found = session.run(names, {one.name: fed[one.name] for one in session.get_inputs()}), {}
+    for task, what in about["tasks"].items():
+        own = {n[len(task) + 1 :]: v[0] for n, v in zip(names, outputs, strict=True) if n.startswith(f"{task}_")}
+        found[task] = answer(what, own)
+    return found
+
+
+if __name__ == "__main__":
+    run = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+    known = json.loads(run.get_modelmeta().custom_metadata_map["mtl"])
+    for file in sys.argv[2:]:
+        sys.stdout.write(json.dumps({"recording": file, **predict(run, known, file)}, ensure_ascii=False) + "\n")

@@ -1,0 +1,90 @@
+"""Run an exported model on sentences without PyTorch: python infer.py model.onnx "one sentence" ...
+
+Needs onnxruntime and numpy. Prints a line of JSON for each sentence; without any, lines of standard input are read.
+"""
+
+import json
+import re
+import sys
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+KINDS = ("tokens", "characters", "pieces")  # of inputs that are prepared here
+UNKNOWN, MULTIPLE = 1, 8  # sentences are padded with 0 to a multiple of steps, as in training
+LETTERS, PIECES, PIECE = 32, 12, "##"  # of a longer word, the first ones are read
+
+
+def word(text: str, known: dict[str, int]) -> list[int]:
+    """The index of a word as it is, in lower case, or with 0 for every digit."""
+    forms = (text, text.lower(), re.sub(r"\d", "0", text), re.sub(r"\d", "0", text.lower()))
+    return [next((known[form] for form in forms if form in known), UNKNOWN)]
+
+
+def pieces(text: str, known: dict[str, int]) -> list[int]:
+    """The indices of the longest pieces that a word is made of."""
+    found: list[int] = []
+    text, start = text.lower(), 0
+    while start < len(text):
+        names = {end: PIECE * (start > 0) + text[start:end] for end in range(len(text), start, -1)}
+        end = next((end for end, name in names.items() if name in known), 0)
+        if not end:
+            return [UNKNOWN]
+        found, start = [*found, known[names[end]]], end
+    return found[:PIECES]
+
+
+def prepare(words: list[str], kind: str, names: list[str]) -> Any:
+    """A sentence as one input of the network, [1,T] or [1,T,L]."""
+    known = {name: index for index, name in enumerate(names) if index > UNKNOWN}
+    if kind == "tokens":
+        rows = [word(text, known) for text in words]
+    elif kind == "pieces":
+        rows = [pieces(text, known) for text in words]
+    else:
+        rows = [[known.get(letter, UNKNOWN) for letter in text[:LETTERS]] for text in words]
+    made = np.zeros((1, len(words), max(map(len, rows))), np.int64)
+    for place, row in enumerate(rows):
+        made[0, place, : len(row)] = row
+    return made[..., 0] if kind == "tokens" else made
+
+
+def answer(what: dict[str, Any], own: dict[str, Any], words: list[str]) -> Any:
+    """The answer of one task as people read it."""
+    labels = own.get("labels", own.get("tokens"))
+    if labels is None or not what["classes"]:
+        return {name: value.tolist() for name, value in own.items()}
+    names = [what["classes"][index] for index in labels.ravel() if index >= 0]
+    if labels.ndim == 0:
+        return {"class": names[0], "score": round(float(own["scores"]), 4)}
+    if what["kind"] != "text":
+        return [[text, name] for text, name in zip(words, names, strict=True)]
+    text = " ".join(names).replace(f" {PIECE}", "").removeprefix(PIECE)
+    return re.sub(r" (?=[.,!?;:%)])", "", text)
+
+
+def predict(session: Any, about: dict[str, Any], sentence: str) -> dict[str, Any]:
+    """The answers of all tasks."""
+    words, feed = re.split("[ \t]+", sentence.strip(" \t")), {}
+    for one in session.get_inputs():
+        made = np.ones((1, len(words)), bool)
+        if one.name in about["inputs"]:
+            made = prepare(words, about["inputs"][one.name]["kind"], about["inputs"][one.name]["names"])
+        steps = one.shape[1] if isinstance(one.shape[1], int) else -(-len(words) // MULTIPLE) * MULTIPLE
+        feed[one.name] = np.pad(made, [(0, 0), (0, steps - len(words)), (0, 0)][: made.ndim])
+    names = [one.name for one in session.get_outputs()]
+    values, found = session.run(names, feed), {}
+    for task, what in about["tasks"].items():
+        own = {n[len(task) + 1 :]: v[0] for n, v in zip(names, values, strict=True) if n.startswith(f"{task}_")}
+        found[task] = answer(what, own, words)
+    return found
+
+
+if __name__ == "__main__":
+    run = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+    known_of_file = json.loads(run.get_modelmeta().custom_metadata_map["mtl"])
+    for given in sys.argv[2:] or map(str.rstrip, sys.stdin):
+        if given.strip(" \t"):
+            line = json.dumps({"text": given, **predict(run, known_of_file, given)}, ensure_ascii=False)
+            sys.stdout.write(line + "\n")
