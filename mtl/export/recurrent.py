@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl.functional.step_scan import scan_steps
+from mtl.functional.sequence.step_scan import scan_steps
 
 _Layer = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]  # one direction
 

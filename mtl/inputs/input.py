@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mtl.discovery import by_kind
 from mtl.errors import did_you_mean
+from mtl.features import MASK
 from mtl.task import InputSpec
 
 
@@ -65,14 +66,16 @@ class Input(nn.Module, ABC):
 
     @classmethod
     def open_dimensions(cls, spec: InputSpec) -> dict[int, int]:
-        """Dimensions of a batch that differ from batch to batch, and what each is a multiple of; none by default.
+        """Dimensions of a batch that differ from batch to batch, and what each is a multiple of.
 
-        Exported files leave them open; the mask has the first of them too.
+        Exported files leave them open; the mask has the first of them too. By default these are the steps of an input
+        that has a mask.
 
         Args:
             spec: the input.
         """
-        return {}
+        example = cls.collate(spec, [cls.example(spec, np.random.default_rng(0))])
+        return {1: 1} if spec.name + MASK in example else {}
 
     @classmethod
     def reader(cls, spec: InputSpec) -> Callable[[Sequence[str]], Any]:

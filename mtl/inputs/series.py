@@ -45,10 +45,6 @@ class SeriesInput(TableInput):
         return {spec.name: padded_BTC, spec.name + MASK: mask_BT}
 
     @classmethod
-    def open_dimensions(cls, spec: InputSpec) -> dict[int, int]:
-        return {1: 1}
-
-    @classmethod
     def example(cls, spec: InputSpec, rng: np.random.Generator) -> Any:
         return torch.from_numpy(rng.normal(size=(int(rng.integers(3, 9)), spec.channels))).float()
 

@@ -42,10 +42,6 @@ class TokensInput(Input):
         return {spec.name: tokens, spec.name + MASK: mask}
 
     @classmethod
-    def open_dimensions(cls, spec: InputSpec) -> dict[int, int]:
-        return {1: 1}
-
-    @classmethod
     def example(cls, spec: InputSpec, rng: np.random.Generator) -> Any:
         return torch.from_numpy(rng.integers(1, spec.channels, size=int(rng.integers(3, 12))))
 

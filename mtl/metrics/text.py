@@ -10,7 +10,7 @@ from torchmetrics import SumMetric
 from torchmetrics.text import SacreBLEUScore
 
 from mtl.batch import Batch, labelled
-from mtl.functional.chrf import ORDERS, chrf, chrf_counts
+from mtl.functional.sequence.chrf import ORDERS, chrf, chrf_counts
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.metrics.totals import Totals
 from mtl.targets.target import target_of

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics.text import CharErrorRate, WordErrorRate
 
 from mtl.batch import Batch, labelled
-from mtl.functional.ctc import needed_steps
+from mtl.functional.sequence.ctc import needed_steps
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.metrics.totals import Totals
 from mtl.targets.target import target_of

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl.functional.ctc import BLANK
+from mtl.functional.sequence.ctc import BLANK
 from mtl.targets.target import Sample
 from mtl.targets.text import PADDING, Text
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import FeatureSpec
-from mtl.functional.crf import crf_losses, crf_marginals
-from mtl.functional.viterbi import viterbi
+from mtl.functional.sequence.crf import crf_losses, crf_marginals
+from mtl.functional.sequence.viterbi import viterbi
 from mtl.heads.head import Outputs
 from mtl.heads.sequence.tagging import TaggingHead
 from mtl.metrics.task_metrics import Predictions

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec, mask_of
-from mtl.functional.ctc import ctc_beams, ctc_greedy, ctc_losses
+from mtl.functional.sequence.ctc import ctc_beams, ctc_greedy, ctc_losses
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.task_metrics import Predictions
 from mtl.metrics.transcript import TranscriptMetrics

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec, as_rows, mask_of
-from mtl.functional.beam_search import beam_search
-from mtl.functional.greedy_loop import greedy_loop
 from mtl.functional.positions import positions
+from mtl.functional.sequence.beam_search import beam_search
+from mtl.functional.sequence.greedy_loop import greedy_loop
 from mtl.heads.head import Head, Outputs
 from mtl.heads.sequence.decoder_layers import DecoderLayer
 from mtl.metrics.task_metrics import Predictions

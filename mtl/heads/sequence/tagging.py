@@ -11,7 +11,7 @@ from mtl.batch import Batch, labelled
 from mtl.distributed.normaliser import global_count
 from mtl.features import Features, FeatureSpec, mask_of
 from mtl.functional.distillation import masked_steps, soft_classes
-from mtl.functional.viterbi import iob_steps, viterbi
+from mtl.functional.sequence.viterbi import iob_steps, viterbi
 from mtl.heads.head import Head, Outputs
 from mtl.metrics.spans import TagMetrics, has_spans
 from mtl.metrics.task_metrics import Predictions

@@ -69,7 +69,7 @@ def test_hostile_recordings_have_a_row_or_a_reason(model: MultiTaskModel, tmp_pa
     assert sorted(reasons) == ["cut.wav", "empty.wav", "no_value.wav", "text.wav", "three_hours.wav"]
     assert "10800.0 s, more than 60 s" in reasons["three_hours.wav"]
     assert "cut short" in reasons["cut.wav"]
-    assert "ends after 0 bytes" in reasons["empty.wav"]
+    assert "it is empty" in reasons["empty.wav"]
     assert "holds no sound" in reasons["no_value.wav"]
     with (tmp_path / "out/predictions.csv").open(newline="") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}

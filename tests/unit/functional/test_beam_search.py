@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.functional.beam_search import beam_search
+from mtl.functional.sequence.beam_search import beam_search
 
 END, BEGIN, V, STEPS = 0, 3, 3, 3
 

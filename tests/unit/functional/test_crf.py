@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.functional.crf import crf_losses, crf_marginals
-from mtl.functional.viterbi import viterbi
+from mtl.functional.sequence.crf import crf_losses, crf_marginals
+from mtl.functional.sequence.viterbi import viterbi
 
 C, T = 3, 4
 PATHS = list(product(range(C), repeat=T))

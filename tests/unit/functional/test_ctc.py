@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mtl.functional.ctc import ctc_beams, ctc_greedy, ctc_losses, needed_steps
+from mtl.functional.sequence.ctc import ctc_beams, ctc_greedy, ctc_losses, needed_steps
 
 STEPS, SYMBOLS = 12, 5
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from mtl.functional import greedy_loop as module
-from mtl.functional.beam_search import beam_search
-from mtl.functional.greedy_loop import greedy_loop
+from mtl.functional.sequence.beam_search import beam_search
+from mtl.functional.sequence.greedy_loop import greedy_loop
 
 BEGIN, END, TOKENS, STEPS = 5, 0, 5, 6
 

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from mtl.functional.step_scan import scan_steps
+from mtl.functional.sequence.step_scan import scan_steps
 
 
 def add(sum_B: Tensor, row: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from itertools import pairwise, product
 
 import torch
 
-from mtl.functional.viterbi import iob_steps, viterbi
+from mtl.functional.sequence.viterbi import iob_steps, viterbi
 
 NAMES = ["O", "B-a", "I-a", "B-b", "I-b"]
 

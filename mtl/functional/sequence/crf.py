@@ -8,7 +8,7 @@ Shapes: B samples, T steps, C classes.
 import torch
 from torch import Tensor
 
-from mtl.functional.step_scan import scan_steps
+from mtl.functional.sequence.step_scan import scan_steps
 
 BARRED = -1e4  # finite: the logarithm of a sum of nothing but -inf has no gradient
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl.functional.step_scan import scan_steps
+from mtl.functional.sequence.step_scan import scan_steps
 
 
 def viterbi(

@@ -1,0 +1,1 @@
+"""Sequences: searches, paths and losses over steps, and scores of texts."""
