@@ -102,8 +102,8 @@ def of_folder(folder: Path, tokens: InputSpec) -> Any:
 def _checked(made: Any, where: str) -> Any:
     if made.is_encoder_decoder or getattr(made, "is_decoder", False):
         raise ValueError(
-            f"TransformersText: {where} is of a decoder ({made.model_type}); expected an encoder, such as bert, distilbert, roberta or "
-            "electra."
+            f"TransformersText: {where} is of a decoder ({made.model_type}); expected an encoder, such as bert, "
+            "distilbert, roberta or electra."
         )
     return made
 
@@ -141,7 +141,7 @@ def _class_of(model_type: Any, where: str) -> Any:
     """The config class of a type of encoder, one that `transformers` trains as a masked language model."""
     masked = import_optional("transformers", "transformers").MODEL_FOR_MASKED_LM_MAPPING
     known = {cls.model_type: cls for cls in masked}
-    if model_type not in known:
+    if not isinstance(model_type, str) or model_type not in known:
         raise ValueError(
             f"TransformersText: {where} has model_type {model_type!r}, which is no encoder of tokens in transformers."
             f"{did_you_mean(str(model_type), known)} Take one such as bert, distilbert, roberta or electra."
