@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "CSV: a spreadsheet": (text("labels.csv", "PK\x03\x04..."), r"labels\.csv' is a ZIP archive.*\.xlsx"),
     "CSV: compressed": (text("labels.csv", "\x1f\x8b...", "latin-1"), r"labels\.csv' is compressed by gzip"),
     "CSV: semicolon, comma": (text("labels.csv", "image;n;x,y\np1;2;3\n"), r"labels\.csv.*separator is not a comma"),
-    "CSV: decimal commas": (text("labels.csv", "image;n\np1;2,5\n"), r"labels\.csv.*a decimal point in place of the comma"),
+    "CSV: decimal commas": (text("labels.csv", "image;n\np1;2,5\n"), r"labels\.csv.*point in place of the comma"),
     "CSV: a column twice": (text("labels.csv", "image,n,n\np1,2,3\n"), r"labels\.csv' has two columns called 'n'"),
     "CSV: latin-1": (text("labels.csv", "image,n\npé,2\n", "latin-1"), r"labels\.csv' is not valid UTF-8.*line 2"),
 }  # fmt: skip
