@@ -13,7 +13,7 @@ from mtl.errors import did_you_mean, import_optional, printable
 from mtl.inputs.tokens import PADDING, SPECIAL
 from mtl.task import InputSpec
 
-_UNUSED = {"add_cross_attention", "is_decoder", "tie_word_embeddings", "use_cache", "vocab_size"}
+_UNUSED = {"add_cross_attention", "classifier_dropout", "is_decoder", "tie_word_embeddings", "use_cache", "vocab_size"}
 # a folder's config may name code and kernels of others, and a precision; ours decides about these
 _NOT_OF_FOLDER = {"auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype"}
 _MOST_BYTES = 1 << 20  # of config.json
@@ -46,7 +46,7 @@ def of_settings(settings: Mapping[str, Any], tokens: InputSpec) -> Any:
     given = {name: value for name, value in settings.items() if name != "model_type"}
     for name in given:
         if name not in known:
-            why = "its vocabulary is the one of the data" if name in marks | _UNUSED else "there is no such setting"
+            why = "heads and vocabulary come from elsewhere" if name in marks | _UNUSED else "there is no such setting"
             raise ValueError(
                 f"TransformersText: `config` has {name}, which changes nothing in an encoder of type {cls.model_type}: "
                 f"{why}.{did_you_mean(name, known)} Rename it, or leave it out; there are {', '.join(sorted(known))}."

@@ -190,7 +190,7 @@ class TestWithTransformers:
             ({"model_type": "vit"}, "model_type 'vit', which is no encoder of tokens"),
             ({"model_type": "bart"}, "is of a decoder"),
             ({"model_type": "bert", "hiden_size": 8}, "there is no such setting. Did you mean 'hidden_size'"),
-            ({"model_type": "bert", "vocab_size": 8}, "its vocabulary is the one of the data"),
+            ({"model_type": "bert", "vocab_size": 8}, "vocabulary come from elsewhere"),
             ({"model_type": "bert", "hidden_size": "wide"}, "refused by transformers.*hidden_size"),
             ({"model_type": "bert", "hidden_size": 9, "num_attention_heads": 2}, "builds no bert.*not a multiple"),
             ({"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2, "max_position_embeddings": 4}, "Raise"),
