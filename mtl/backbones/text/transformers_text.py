@@ -3,7 +3,7 @@
 A network comes from a config, with random weights and the vocabulary of the data, or from a local folder, with its
 trained weights. Nothing is downloaded, and no code of a folder runs. Level: `t1`, a sequence, with the mask of the
 tokens. Stages are the embeddings and the layers; a network that runs in another way is one piece.
-Source of the default: Devlin et al., "BERT", NAACL 2019, at a quarter of the width of its small versions.
+Source of the default, a small BERT: Devlin et al., NAACL 2019.
 Shapes: B samples, T steps, C channels.
 """
 
