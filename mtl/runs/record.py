@@ -23,7 +23,7 @@ from mtl.errors import printable
 
 _PACKAGES = (
     "torch", "torchvision", "lightning", "torchmetrics", "jsonargparse", "numpy", "scikit-learn", "faster-coco-eval",
-    "wandb", "timm",
+    "wandb", "timm", "transformers",
 )  # fmt: skip
 
 
