@@ -82,8 +82,6 @@ QUESTIONS = {
 WORDS = tuple(
     sorted({word for some in QUESTIONS.values() for q in some for wording in (0, 1) for word in q.words(wording)})
 )
-    sorted({word for some in QUESTIONS.values() for q in some for wording in (0, 1) for word in q.words(wording)})
-)
 
 
 def answer_of(question: Question, things: Sequence[Thing], size: int) -> str | None:
