@@ -80,7 +80,8 @@ class FiLMFusion(VectorFusion):
         alone_BC = self.tokens[self.maps_of].expand(len(present_BM), -1)
         said_BD = torch.cat([vector_BC.relu() for vector_BC in vectors.values()], 1) if vectors else alone_BC
         here_B = present_BM[:, self.names.index(self.maps_of)]
-        given, changed = features[self.maps_of], dict[str, Tensor]()
+        given: Features = features[self.maps_of]
+        changed: Features = {}
         masks: Features = {}
         for level, blocks in self.blocks.items():
             cell_C = self.cells[level].to(given[level].dtype)
