@@ -34,11 +34,13 @@ _SPLITS = ("train", "val", "test")
 
 
 class RoomQuestions(JointDataModule):
-    """Tasks: `answer` and `found` (both inputs are needed), `room` (the picture says it). Inputs: `image`, `words`.
+    """Tasks: `answer` and `found` (both inputs are needed), `room` (the picture shows it). Inputs: `image`, `words`.
 
     A sentence asks whether there is a thing of some colour, shape or both, how many there are, or where the only one
     is: `answer` is no, yes, 0 to 3, left or right. `found` has the boxes of the things that the sentence is about; none
     if there are none. Each question has its answers about equally often, and the forms of questions share no answers.
+    On the default test set the most frequent answer of each question is right in .422, the most frequent of all in
+    .223. What is asked depends on what a room holds, so the sentence gives a hint of `room`.
 
     Args:
         num_train: number of training scenes.
