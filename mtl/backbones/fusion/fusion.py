@@ -83,16 +83,25 @@ class FusionBackbone(Backbone):
         return self.run(dict(zip(self.inputs, inputs, strict=True)))
 
     def run(self, prepared: Mapping[str, Tensor]) -> Features:
-        rows = {name: self._rows(name, prepared) for name in self.names}
+        features = {name: self._encoder(name).run(prepared) for name in self.names}
+        rows = {name: self._rows(name, features[name]) for name in self.names}
         present_BM = torch.stack([self._present(name, rows[name][0], prepared) for name in self.names], 1)
         if self.training and self.modality_dropout:
             present_BM = drop(present_BM, self.modality_dropout)
-        fused_BC = self.join_rows(rows, present_BM)
-        return self.spec.check({self.level: fused_BC}, self.title)
+        return self.spec.check(self.join_features(features, rows, present_BM), self.title)
 
-    def _rows(self, name: str, prepared: Mapping[str, Tensor]) -> Rows:
+    def join_features(self, features: Mapping[str, Features], rows: Mapping[str, Rows], present_BM: Tensor) -> Features:
+        """The levels of this backbone; `fused` alone, unless a subclass gives more.
+
+        Args:
+            features: all levels of each encoder.
+            rows: values and mask of its deepest level.
+            present_BM: which inputs each sample has.
+        """
+        return {self.level: self.join_rows(rows, present_BM)}
+
+    def _rows(self, name: str, features: Features) -> Rows:
         encoder, level = self._encoder(name), self.levels[name]
-        features = encoder.run(prepared)
         layout = encoder.spec.layouts[level]
         rows_BNC, mask = as_rows(features[level], layout), mask_of(features, level)
         if mask is None or layout == "vector":
@@ -132,11 +141,19 @@ class VectorFusion(FusionBackbone):
         """
 
     def join_rows(self, rows: Mapping[str, Rows], present_BM: Tensor) -> Tensor:
-        vectors = []
-        for place, name in enumerate(self.names):
-            vector_BC = self.project[name](pooled(*rows[name]))
-            vectors.append(torch.where(present_BM[:, place, None], vector_BC, self.tokens[name].to(vector_BC.dtype)))
-        return self.join(torch.stack(vectors, 1))
+        return self.join(torch.stack([self.vector(name, rows[name], present_BM) for name in self.names], 1))
+
+    def vector(self, name: str, rows: Rows, present_BM: Tensor) -> Tensor:
+        """The vector of one input, [B,C]; its token where it is absent.
+
+        Args:
+            name: the input.
+            rows: values and mask.
+            present_BM: which inputs each sample has.
+        """
+        here_B1 = present_BM[:, self.names.index(name), None]
+        vector_BC = self.project[name](pooled(*rows))
+        return torch.where(here_B1, vector_BC, self.tokens[name].to(vector_BC.dtype))
 
 
 class RowFusion(FusionBackbone):
