@@ -77,7 +77,7 @@ class FiLMFusion(VectorFusion):
     def join_features(self, features: Mapping[str, Features], rows: Mapping[str, Rows], present_BM: Tensor) -> Features:
         vectors = {name: self.vector(name, rows[name], present_BM) for name in self.others}
         # a picture alone is changed in the same way in every sample
-        alone_BC = self.tokens[self.maps_of].expand(len(present_BM), -1)
+        alone_BC = self.tokens[self.maps_of].expand(present_BM.shape[0], -1)
         said_BD = torch.cat([vector_BC.relu() for vector_BC in vectors.values()], 1) if vectors else alone_BC
         here_B = present_BM[:, self.names.index(self.maps_of)]
         given: Features = features[self.maps_of]
