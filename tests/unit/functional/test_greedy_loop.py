@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.functional import greedy_loop as module
+from mtl.functional.sequence import greedy_loop as module
 from mtl.functional.sequence.beam_search import beam_search
 from mtl.functional.sequence.greedy_loop import greedy_loop
 
