@@ -21,7 +21,7 @@ from mtl.errors import did_you_mean
 
 _MOST_NESTED = 4  # classes within classes; each takes the parser twice as long
 _LARGEST, _MOST_DIGITS = 2**63, 40  # of a number; torch and numpy hold 64 bits
-_ROOTS = ("root", "cache_dir", "labels_csv")  # arguments of data sets that are paths in a text
+_ROOTS = {"root", "cache_dir", "labels_csv"}  # arguments of data sets that are paths in a text, or a list of them
 
 
 def check(config: Config, schema: Schema, parsed: bool = False) -> list[KeyPath]:
@@ -111,7 +111,7 @@ class _Walk:
             raise self.wrong(value, at, path)
 
     def text(self, value: str, at: Place, path: KeyPath, depth: int) -> None:
-        if at.path or (path[0] == "data" and path[-1] in _ROOTS):
+        if at.path or (path[0] == "data" and not _ROOTS.isdisjoint(path[-2:])):
             self.paths.append(path)
         if at.annotation is str or value in map(str, at.words):
             return

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+from faster_coco_eval.core import mask
 from torch import Tensor
-from torchvision.ops import box_iou
+from torchvision.ops import box_convert
 
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, float("inf"))}  # areas in pixels
 
@@ -194,11 +195,8 @@ def overlaps(boxes: Tensor, truths: Tensor, ignored: Tensor) -> Tensor:
     """
     if not len(boxes) or not len(truths):
         return boxes.new_zeros(len(boxes), len(truths))
-    low_NM2 = torch.maximum(boxes[:, None, :2], truths[None, :, :2])
-    high_NM2 = torch.minimum(boxes[:, None, 2:], truths[None, :, 2:])
-    shared_NM = (high_NM2 - low_NM2).clamp(min=0).prod(-1)
-    area_N1 = (boxes[:, 2:] - boxes[:, :2]).prod(1)[:, None]
-    return torch.where(ignored, shared_NM / area_N1.clamp(min=1e-9), box_iou(boxes, truths))
+    detected, true = (box_convert(one.double(), "xyxy", "xywh").numpy() for one in (boxes, truths))
+    return torch.from_numpy(mask.iou(detected, true, ignored.int().tolist())).to(boxes)
 
 
 def _within(boxes: Tensor, area: tuple[float, float]) -> Tensor:

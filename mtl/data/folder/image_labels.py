@@ -193,6 +193,16 @@ def read_rows(path: Path, key: str) -> dict[str, Row]:
     return rows
 
 
+def tables_of(root: Path, labels_csv: str | Sequence[str] | None) -> list[Path]:
+    """The tables that `labels_csv` names.
+
+    Args:
+        root: folder of the data set.
+        labels_csv: one file relative to it, several, or none.
+    """
+    return [root / file for file in ([labels_csv] if isinstance(labels_csv, str) else labels_csv or [])]
+
+
 def read_tables(paths: Sequence[Path], key: str) -> dict[str, Row]:
     """Rows of one or more CSVs by picture name; rows of one picture in several files are joined.
 

@@ -22,7 +22,7 @@ from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH
 from mtl.data.folder.files.csv_labels import CsvLabels
 from mtl.data.folder.findings import DataReport
 from mtl.data.folder.folder_set import FolderSet
-from mtl.data.folder.image_labels import ImageLabels, is_labelled
+from mtl.data.folder.image_labels import ImageLabels, is_labelled, tables_of
 from mtl.data.folder.map_files import MapFiles
 from mtl.data.folder.read_folder import FolderContents, read_folder
 from mtl.data.folder.splits import draw_splits, read_splits
@@ -107,7 +107,7 @@ class FolderDataModule(JointDataModule):
             raise ValueError(
                 f"{type(self).__name__} needs `box_classes`: class names of the boxes, or [] without boxes."
             )
-        tables = [Path(root) / file for file in ([labels_csv] if isinstance(labels_csv, str) else labels_csv or [])]
+        tables = tables_of(Path(root), labels_csv)
         image_tasks = dict(with_classes(image_tasks, tables) or {})
         super().__init__(
             self.declare_tasks(box_classes=box_classes, image_tasks=image_tasks, map_tasks=map_tasks), **kwargs
@@ -159,8 +159,7 @@ class FolderDataModule(JointDataModule):
             return found  # `setup` says what to do
         if box_classes is None and (names := cls.read_class_names(folder, **init_args)) is not None:
             found["box_classes"] = names
-        files = [labels_csv] if isinstance(labels_csv, str) else labels_csv or []
-        known = with_classes(image_tasks, [folder / file for file in files])
+        known = with_classes(image_tasks, tables_of(folder, labels_csv))
         return found if known is image_tasks else found | {"image_tasks": known}
 
     @staticmethod

@@ -5,11 +5,11 @@ differs only in extension, slashes and blanks is sure. Other folders or case are
 """
 
 import errno
+import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -100,15 +100,12 @@ def nearest_pictures(files: Iterable[Path], pictures: Mapping[str, Path]) -> dic
         named[path.stem].append(name)
     found: dict[str, tuple[int, Path]] = {}
     for file in files:
-        near = {name: _shared_folders(file, pictures[name]) for name in named.get(file.stem, ())}
+        # letters of the shared path: more of them are more folders
+        near = {name: len(os.path.commonpath((file, pictures[name]))) for name in named.get(file.stem, ())}
         best = [name for name, number in near.items() if number == max(near.values())]
         if len(best) == 1 and near[best[0]] > found.get(best[0], (0, file))[0]:
             found[best[0]] = near[best[0]], file
     return {file: Match(name, True) for name, (_, file) in found.items()}
-
-
-def _shared_folders(first: Path, second: Path) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first.parts, second.parts, strict=False)))
 
 
 def is_file(path: Path) -> bool:

@@ -1,10 +1,10 @@
 """Which picture files are masks of which: folders side by side, in each split, or files beside their pictures."""
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -74,9 +74,7 @@ def pairs_of(files: Listing, is_mask: Callable[[Path], bool]) -> list[MaskPair]:
         for other, pictures in groups.items() if looks[group] else ():
             if other == group or other in found or not _may_be_pictures(other, group, looks):
                 continue
-            renaming = renaming_of(
-                [PurePosixPath(name).stem for name in pictures], [PurePosixPath(name).stem for name in masks]
-            )
+            renaming = renaming_of(_stems(pictures), _stems(masks))
             if renaming is not None:
                 found[other] = MaskPair(other[0], group[0], renaming, tuple(pictures), tuple(masks))
                 break
@@ -120,7 +118,7 @@ def _stems(names: Collection[str]) -> list[str]:
 
 
 def _shared_start(one: str, other: str) -> str:
-    return "".join(left for left, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    return os.path.commonprefix((one, other))  # noqa: RUF071, letters are meant
 
 
 def _shared_parts(names: Collection[str], rule: Renaming, which: int) -> set[str]:

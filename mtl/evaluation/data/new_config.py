@@ -14,7 +14,7 @@ from mtl.config.schema import find_class
 from mtl.data.deep_pixels import DEEP_MODES, fits_default_range, likely_range
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.findings import DataReport
-from mtl.data.folder.image_labels import read_tables
+from mtl.data.folder.image_labels import read_tables, tables_of
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import match_names
 from mtl.data.folder.splits import SPLITS, read_splits
@@ -214,9 +214,8 @@ def _group_cells(found: Recognised) -> dict[str, str]:
 
 def _tables(found: Recognised) -> tuple[list[Path], str]:
     """The tables of labels, and their column of names."""
-    files = found.init_args["labels_csv"]
-    listed = [files] if isinstance(files, str) else files
-    return [found.root / file for file in listed], found.init_args.get("labels_key", "image")
+    tables = tables_of(found.root, found.init_args["labels_csv"])
+    return tables, found.init_args.get("labels_key", "image")
 
 
 def _labels(record: AnnotatedImage) -> list[Hashable]:

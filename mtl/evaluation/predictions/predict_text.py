@@ -53,7 +53,7 @@ def predict_text(
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1.")
     inputs = _inputs_of(plain)
-    known = {name for spec in inputs.values() if spec.kind == "tokens" for name in spec.names}
+    known = {name for spec in inputs.values() if not input_kind(spec).steps_of for name in spec.names}
     lines, skipped = _read(text, known)
     if not lines:
         raise ValueError(f"{str(text)!r} has no line that can be read as a sentence ({len(skipped)} skipped).")

@@ -82,6 +82,14 @@ def test_what_a_parser_found_is_checked_value_by_value(value: Any) -> None:
         expand(found, Config(), Schema({"data": JointDataModule}))
 
 
+def test_several_tables_of_a_data_set_are_paths_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHERE", "there")
+    arguments = Namespace(root=".", box_classes=["a"], labels_csv=["$WHERE/a.csv", "b.csv"])
+    written = Namespace(data=Namespace(class_path="VOCFolder", init_args=arguments))
+    built = expand(written, Config(), Schema({"data": JointDataModule}))
+    assert built.data.init_args.labels_csv == ["there/a.csv", "b.csv"]
+
+
 def test_a_path_of_the_parser_is_expanded_and_the_one_that_is_recorded_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHERE", "there")
     written = Namespace(root=Path("$WHERE/x"), name="$WHERE")
