@@ -155,8 +155,8 @@ def curve_of(found: Matched) -> Curve:
 def confusions(images: Sequence[ImageBoxes], num_classes: int, min_score: float, min_iou: float = 0.5) -> Tensor:
     """How often each true class (row) was detected as each class (column), counts [C+1,C+1].
 
-    Boxes match by overlap whatever their class, the best overlap first; the last row holds detections on nothing, the
-    last column true boxes that nothing found.
+    Boxes match by overlap whatever their class, the best overlap first; what is left on an ignored box does not count.
+    The last row holds detections on nothing, the last column true boxes that nothing found.
 
     Args:
         images: all images.
@@ -172,7 +172,9 @@ def confusions(images: Sequence[ImageBoxes], num_classes: int, min_score: float,
         iou = overlaps(boxes, image.true_boxes, image.ignored).T
         free_true, free_boxes = known.clone(), torch.ones(len(boxes), dtype=torch.bool)
         pairs = (iou >= min_iou).nonzero()
-        for row, column in pairs[iou[pairs[:, 0], pairs[:, 1]].argsort(descending=True)].tolist():
+        # boxes that count first: the overlap with a crowd is a share of the detection, 1 for whoever stands before it
+        rank = iou[pairs[:, 0], pairs[:, 1]] - 2 * image.ignored[pairs[:, 0]]
+        for row, column in pairs[rank.argsort(descending=True)].tolist():
             if free_true[row] and free_boxes[column]:
                 free_true[row] = free_boxes[column] = False
                 counts[image.true_labels[row], labels[column]] += 1

@@ -86,6 +86,13 @@ def test_any_number_of_detections_in_a_crowd_count_for_nothing() -> None:
     assert confusions([one], 1, 0.3).sum() == 0
 
 
+def test_a_thing_before_a_crowd_is_found_though_it_lies_in_the_crowd_entirely() -> None:
+    # its overlap with the crowd is 1, and with its own box less
+    one = image([([10.0, 10, 30, 30], 0.9, 0)], [([0.0, 0, 100, 100], 0), ([10.0, 10, 30, 31], 0)], ignored=(0,))
+    assert match_all([one], 1)[0].right == [True]
+    assert confusions([one], 1, 0.3).tolist() == [[1, 0], [0, 0]]
+
+
 def test_precision_and_recall_by_hand() -> None:
     box, far = [0.0, 0, 10, 10], [50.0, 50, 60, 60]
     # the better score takes the true box; the second one on it is wrong; one true box is missed
