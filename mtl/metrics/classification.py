@@ -22,14 +22,27 @@ class BalancedAccuracy(MulticlassConfusionMatrix):
     """
 
     def compute(self) -> Tensor:
-        confusion = super().compute().float()
-        support = confusion.sum(1)
-        recall = confusion.diagonal() / support.clamp(min=1)
-        return recall[support > 0].mean()
+        return recalls(super().compute()).nanmean()
+
+
+class Recalls(MulticlassConfusionMatrix):
+    """Recall of every class, [C]; NaN for a class that does not occur, which torchmetrics gives the 0 of a miss."""
+
+    def compute(self) -> Tensor:
+        return recalls(super().compute())
+
+
+def recalls(confusion_CC: Tensor) -> Tensor:
+    """Recall of every class, [C]; NaN for a class without a sample.
+
+    Args:
+        confusion_CC: counts by true and predicted class.
+    """
+    return confusion_CC.diagonal().float() / confusion_CC.sum(1)
 
 
 class ClassificationMetrics(TaskMetrics):
-    """`accuracy`, `f1_macro`, `balanced_accuracy`, and `recall/<class>` on request.
+    """`accuracy`, `f1_macro`, `balanced_accuracy`, and `recall/<class>` on request, of the classes that occur.
 
     Args:
         task: a task of kind `classification`.
@@ -47,7 +60,7 @@ class ClassificationMetrics(TaskMetrics):
             },
             compute_groups=False,
         )
-        self.recall = MulticlassAccuracy(average="none", **options)
+        self.recall = Recalls(**options)
         self.count = SumMetric()
 
     def update(self, predictions: Predictions, batch: Batch) -> None:
@@ -62,8 +75,12 @@ class ClassificationMetrics(TaskMetrics):
             return {}
         values: dict[str, Tensor] = dict(self.scores.compute())
         if per_class:
-            recall = self.recall.compute()
-            values |= {f"recall/{self.task.class_name(i)}": recall[i] for i in range(self.task.num_classes)}
+            recall_C = self.recall.compute()
+            values |= {
+                f"recall/{self.task.class_name(i)}": recall_C[i]
+                for i in range(len(recall_C))
+                if not recall_C[i].isnan()
+            }
         return values
 
     def reset(self) -> None:
