@@ -43,14 +43,24 @@ class AnnotationFormat(ABC):
             for label in range(task.num_classes)
         }
         self.index = {key: number for number, key in enumerate(self.names)}
+        self._written: dict[Path, str] = {}  # the picture of each file
 
     def add(self, one: Found) -> None:
         """Write the boxes of one picture.
 
         Args:
             one: the picture.
+
+        Raises:
+            ValueError: if another picture has the same file: these tools leave the suffix of the picture out.
         """
         path = (self.output / self.folder / one.name).with_suffix(self.suffix)
+        first = self._written.setdefault(path, one.name)
+        if first != one.name:
+            raise ValueError(
+                f"its boxes belong into {path.relative_to(self.output).as_posix()}, which holds the boxes of "
+                f"{first!r}. Rename one of the two pictures."
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.text(one, list(self._rows(one))), encoding="utf-8")
 

@@ -1,5 +1,6 @@
 """Predictions as annotation files are read back by the loaders of the same formats; pictures are named in many ways."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,15 @@ def test_voc_files_are_read_back_by_the_voc_loader(found: Found, tmp_path: Path)
     record = data.record("deep/p")
     np.testing.assert_allclose(record.boxes, BOXES.numpy())
     assert (record.classes, record.declared) == (["a cat", "R&D"], (32, 48))
+
+
+def test_two_pictures_of_one_file_are_told_apart(found: Found, tmp_path: Path) -> None:
+    for form in annotation_formats(["voc", "yolo"], tmp_path, TASKS):
+        form.add(found)
+        before = (tmp_path / form.folder / f"deep/p{form.suffix}").read_text()
+        with pytest.raises(ValueError, match=r"deep/p\.(xml|txt), which holds the boxes of 'deep/p\.jpg'"):
+            form.add(replace(found, name="deep/p.png", overlays={}))
+        assert (tmp_path / form.folder / f"deep/p{form.suffix}").read_text() == before
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
