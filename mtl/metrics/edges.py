@@ -47,7 +47,10 @@ class EdgeMetrics(TaskMetrics):
         right_BT = _above(scores_BHW, known_BHW & near_edge_BHW)
         found_BT = _above(near_scores_BHW, edge_BHW)
         true_B = edge_BHW.flatten(1).sum(1).double()
-        best_B = f_measure(right_BT, predicted_BT, found_BT, true_B[:, None]).argmax(1, keepdim=True)
+        score_BT = f_measure(right_BT, predicted_BT, found_BT, true_B[:, None])
+        # where nothing can be right, as in a picture without edges, the best threshold has the fewest false alarms
+        score_BT = torch.where(score_BT.amax(1, keepdim=True) > 0, score_BT, -predicted_BT)
+        best_B = score_BT.argmax(1, keepdim=True)
         best = [counts.gather(1, best_B).sum() for counts in (right_BT, predicted_BT, found_BT)]
         self.totals.update(
             right=right_BT.sum(0),

@@ -58,3 +58,12 @@ def test_pixels_that_nobody_annotated_count_nowhere() -> None:
     metrics = EdgeMetrics(TASK, 0.0)
     metrics.update({"probabilities": found}, {"edges": true})
     assert metrics.compute()["ods_tolerance"].item() == 1.0
+
+
+def test_a_picture_without_edges_takes_its_threshold_with_the_fewest_false_alarms() -> None:
+    true, found = torch.zeros(2, 16, 16), torch.full((2, 16, 16), 0.05)
+    true[0, :, 8], found[0, :, 8] = 1, 0.9
+    metrics = EdgeMetrics(TASK, 0.0)
+    metrics.update({"probabilities": found}, {"edges": true})
+    # a threshold for each picture is no worse than one for all
+    assert metrics.compute() == {"ods_tolerance": 1.0, "ois_tolerance": 1.0}
