@@ -111,12 +111,14 @@ def _target(task: Task, batches: Sequence[Batch]) -> Tensor:
     # the third view of boxes, which classes there are, is a code and not a number
     for parts in list(zip(*views, strict=True))[:2]:
         view_S = torch.cat(parts)
+        if not columns:  # a picture without boxes has a known count, and no class of the largest: 0 for each
+            known_S1 = (view_S.isfinite() if view_S.is_floating_point() else view_S >= 0)[:, None]
         if view_S.is_floating_point() or int(view_S.max()) >= _MOST_CLASSES:
             numbers_S1 = torch.where(view_S >= 0, view_S, torch.nan) if not view_S.is_floating_point() else view_S
             columns.append(numbers_S1.double()[:, None])
             continue
-        one_hot_SQ = torch.nn.functional.one_hot(view_S.clamp(min=0).long()).double()
-        columns.append(torch.where((view_S >= 0)[:, None], one_hot_SQ, torch.nan))
+        one_hot_SQ = torch.nn.functional.one_hot(view_S.clamp(min=0).long()).double() * (view_S >= 0)[:, None]
+        columns.append(torch.where(known_S1, one_hot_SQ, torch.nan))
     if not columns:
         size = sum(_size(batch) for batch in batches)
         return torch.full((size, 1), torch.nan, dtype=torch.float64)
