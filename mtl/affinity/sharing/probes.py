@@ -107,7 +107,7 @@ def _target(task: Task, batches: Sequence[Batch]) -> Tensor:
     """The target as numbers [S,Q], NaN where unknown."""
     target = target_of(task)
     views = [target.views(batch, labelled(batch, task)) for batch in batches]
-    columns = []
+    columns: list[Tensor] = []
     # the third view of boxes, which classes there are, is a code and not a number
     for parts in list(zip(*views, strict=True))[:2]:
         view_S = torch.cat(parts)
