@@ -19,6 +19,7 @@ from mtl.inputs.image import image_of
 from mtl.metrics.detection_matching import SIZES, ImageBoxes, confusions, curve_of, match_all
 from mtl.runs.metrics_csv import run_folder
 from mtl.targets.detection import PADDING_LABEL, ignored
+from mtl.targets.overlay import boxes_to_original
 from mtl.targets.picture_edges import boxes_inside
 from mtl.targets.target import target_of
 from mtl.task import Task
@@ -27,6 +28,7 @@ from mtl.task import Task
 class EvaluationPictures(Callback):
     """Writes `confusion_<task>.png`, `curves_<task>.png`, `calibration.png` and `worst.png`.
 
+    Objects are small, medium or large by COCO's areas, in pixels of the files.
     On several ranks the pictures show the first rank's samples, as their titles say; the metrics are of all.
 
     Args:
@@ -104,6 +106,10 @@ class EvaluationPictures(Callback):
         known, found = labelled(batch, task).cpu(), boxes_inside(found, batch)
         values = {key: found[key].detach().float().cpu() for key in ("boxes", "scores", "labels")}
         truths, labels = batch[task.name].float().cpu(), batch[task.labels_field].cpu()
+        if "to_original" in batch:  # sizes of objects are in pixels of the files, as in the metrics
+            to_original = batch["to_original"].cpu()
+            values["boxes"] = boxes_to_original(values["boxes"], to_original)
+            truths = boxes_to_original(truths, to_original)
         bad = torch.zeros(len(known))
         for index in known.nonzero().flatten().tolist():
             real, there = values["labels"][index] >= 0, labels[index] != PADDING_LABEL

@@ -8,7 +8,8 @@ from PIL import Image
 
 from mtl.callbacks.pictures.evaluation_pictures import EvaluationPictures
 from mtl.drawing.evaluation import draw_confusion, draw_detection_curves
-from mtl.metrics.detection_matching import Matched, curve_of
+from mtl.metrics.detection_matching import SIZES, Matched, curve_of, match_all
+from mtl.task import Task
 
 
 def test_a_run_has_the_pictures_of_its_evaluation(trained: Path) -> None:
@@ -17,6 +18,24 @@ def test_a_run_has_the_pictures_of_its_evaluation(trained: Path) -> None:
     assert {"confusion_largest.png", "calibration.png", "worst.png", "confusion_boxes.png"} <= pictures
     with Image.open(trained / "pictures" / "worst.png") as image:
         assert min(image.size) > 100
+
+
+def test_sizes_of_objects_are_in_pixels_of_the_file() -> None:
+    task, pictures = Task("boxes", "detection", class_names=("a",)), EvaluationPictures()
+    box = torch.tensor([[[10.0, 20, 30, 40]]])  # 20 px wide and high in the network's input, and 80 px in the file
+    batch = {
+        "boxes": box,
+        task.labels_field: torch.tensor([[0]]),
+        "image": torch.zeros(1, 3, 64, 64),
+        "orig_size": torch.tensor([[256, 256]]),
+        "to_original": torch.tensor([[4.0, 4, 0, 0]]),
+    }
+    found = {"boxes": box, "scores": torch.tensor([[0.9]]), "labels": torch.tensor([[0]])}
+    assert pictures._add_boxes(task, found, batch).tolist() == [0]
+    (image,) = pictures._images["boxes"]
+    assert image.boxes.tolist() == image.true_boxes.tolist() == [[40, 80, 120, 160]]
+    counts = {size: match_all([image], 1, area=area)[0].count for size, area in SIZES.items()}
+    assert counts == {"small": 0, "medium": 1, "large": 0}
 
 
 def test_matrices_and_curves_are_drawn_also_of_many_classes_and_strange_names(tmp_path: Path) -> None:
