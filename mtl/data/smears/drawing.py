@@ -71,7 +71,8 @@ def draw_smear(patients: Patients, index: int, size_px: int, noise: float, rng: 
         labels.append(CELLS.index("white" if white else "infected" if infected else "red"))
     # dirt of the stain lies anywhere, and is no parasite
     for _ in range(int(rng.integers(4))):
-        _blend(image_HW3, *rng.uniform(2, size_px - 2, 2), 0.9, nucleus, 0.7)
+        x, y = rng.uniform(2, size_px - 2, 2).tolist()
+        _blend(image_HW3, x, y, 0.9, nucleus, 0.7)
     image_HW3 += noise * rng.normal(size=image_HW3.shape)
     image = (image_HW3.clip(0, 1) * 255).round().astype(np.uint8).transpose(2, 0, 1)
     boxes_C4 = np.array([(x - r, y - r, x + r, y + r) for x, y, r in centres], np.float32).reshape(-1, 4)
@@ -81,6 +82,8 @@ def draw_smear(patients: Patients, index: int, size_px: int, noise: float, rng: 
 def _free_place(
     centres: list[tuple[float, float, float]], radius: float, size_px: int, rng: np.random.Generator
 ) -> tuple[float, float] | None:
+    if 2 * radius >= size_px:
+        return None
     others_C3 = np.array(centres).reshape(-1, 3)
     places_T2 = rng.uniform(radius, size_px - radius, (_TRIES, 2))
     away_TC = np.hypot(places_T2[:, :1] - others_C3[:, 0], places_T2[:, 1:] - others_C3[:, 1])

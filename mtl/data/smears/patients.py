@@ -72,7 +72,7 @@ def random_patients(number: int, rng: np.random.Generator) -> Patients:
         rng.uniform(18, 90, number),
         # men have more of it
         (mean + deviation * rng.normal(size=number) + 0.9 * (sex - 0.5)).clip(5, 19),
-        np.exp(rng.uniform(*np.log(SCALE_UM), number)),
+        np.exp(rng.uniform(float(np.log(SCALE_UM[0])), float(np.log(SCALE_UM[1])), number)),
         np.array(_DIAMETER_UM)[diagnosis] + 0.25 * rng.normal(size=number),
     )
 
