@@ -36,6 +36,7 @@ from mtl.experiments.queued_run import PLACE_KEYS, QueuedRun
 from mtl.experiments.taught_rows import OF_SINGLE_TASK, Teaching, read_teaching
 
 Overlay = dict[str, Any]  # overrides of the config
+BALANCER = "LossBalancing"  # the callback that a row of a method adds
 KEYS = ("config", "seeds", "single_tasks", "tune", "methods", "seed_keys", "variants")
 ENTRY_KEYS = ("name", "method", "at", "every", "overlay", "distill")
 MOST_TASKS, MOST_SEEDS, MOST_RUNS = 200, 1_000, 100_000
@@ -300,7 +301,7 @@ def balanced(method: Any, at: str | None = None, every: int | None = None) -> Ov
     """
     settings = {"method": method, "at": at, "every": every}
     settings = {key: value for key, value in settings.items() if value is not None}
-    callback = {"class_path": "LossBalancing", "init_args": settings}
+    callback = {"class_path": BALANCER, "init_args": settings}
     return {"model": {"loss_weights": None}, "trainer": {"callbacks+": [callback]}}
 
 

@@ -92,17 +92,28 @@ def _draw_panel(
     axis: "Axes", rows: Sequence[Row], first: Metric, second: Metric, alone: Sequence[float | None]
 ) -> None:
     seeds = {row.name: (row.values(first.key), row.values(second.key)) for row in rows}
-    points = {name: (_of(x), _of(y)) for name, (x, y) in seeds.items()}
+    # a network of one task has no place here where all joint runs failed
+    points = {name: (_of(x), _of(y)) for name, (x, y) in seeds.items() if x and y}
+    if not points:
+        axis.set_axis_off()
+        return
+    numbers = {row.name: number for number, row in enumerate(rows, 1)}
     signs = (1 if first.higher_is_better else -1, 1 if second.higher_is_better else -1)
     front = pareto_front(points, signs)
     axis.plot(*zip(*(points[name] for name in front), strict=True), color="tab:orange", linewidth=1)
-    for number, (name, point) in enumerate(points.items(), 1):
+    for name, point in points.items():
         color = "tab:orange" if name in front else "tab:blue"
         x_std, y_std = (stdev(values) if len(values) > 1 else 0.0 for values in seeds[name])
         axis.errorbar(*point, y_std, x_std, color=color, marker="o", markersize=4, alpha=0.35, linewidth=0.7)
         weight = "bold" if name in front else "normal"
         axis.annotate(
-            str(number), point, fontsize=7, weight=weight, xytext=(2, 2), textcoords="offset points", clip_on=True
+            str(numbers[name]),
+            point,
+            fontsize=7,
+            weight=weight,
+            xytext=(2, 2),
+            textcoords="offset points",
+            clip_on=True,
         )
     ranges = []
     for place, metric in enumerate((first, second)):

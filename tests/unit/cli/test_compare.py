@@ -74,9 +74,9 @@ def test_every_comparison_that_comes_along_is_read(path: Path, tmp_path: Path) -
     if comparison.taught:  # students, and no methods
         assert {cell.wave for cell in cells} == {0, 1}
         return
-    assert len(set(names)) == len(names) >= 10
+    assert len(set(names)) == len(names) >= 9
     rows = {cell.folder.name for cell in cells}
-    assert "Equal" in rows
+    assert rows & {"Equal", "joint"}
     assert ("Fixed-tuned" in rows) == (comparison.tune > 0)
 
 
@@ -330,6 +330,33 @@ def test_a_row_that_is_wrong_is_named(tmp_path: Path, capsys: Any) -> None:
     said = " ".join(capsys.readouterr().err.split())
     assert "row 'wide' of the comparison" in said
     assert "widht" in said
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry_run"]])
+def test_methods_beside_a_config_that_balances_by_itself_are_refused_before_the_first_run(
+    dry: list[str], tmp_path: Path, capsys: Any
+) -> None:
+    file, out = tmp_path / "c.yaml", tmp_path / "out"
+    config = str(ROOT / "configs/commands.yaml")  # its tasks are balanced by UPGrad
+    for methods, code in (["Equal"], 2), ([{"name": "joint", "overlay": {}}], 0):
+        file.write_text(yaml.safe_dump({"config": config, "tune": 0, "methods": methods}))
+        words = ["compare", "--config", str(file), "--runs_root", str(out), *dry]
+        if code == 0 and not dry:
+            continue  # it would train
+        assert main(words) == code
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("row 'Equal' of the comparison: trainer.callbacks holds LossBalancing twice" in said) == (code == 2)
+    assert not out.exists()
+
+
+def test_a_report_is_written_where_every_joint_run_failed(comparison: Path, tmp_path: Path, capsys: Any) -> None:
+    words = ["compare", "--config", str(comparison), "--runs_root", str(tmp_path / "out")]
+    fail = 'if not gone: print("error: no luck"); sys.exit(2)\n'
+    (tmp_path / "stand_in.py").write_text(STAND_IN.replace("if word[", fail + "if word[", 1))
+    assert main(words) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "boxes-alone" in said
+    assert "FAILED (error: no luck)" in said
 
 
 def test_the_corrected_command_goes_on_after_runs_that_all_failed(
