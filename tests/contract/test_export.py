@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from mtl.architectures.architecture import Architecture
 from mtl.backbones.backbone import Backbone
@@ -52,8 +53,21 @@ def check(model: MultiTaskModel, folder: Path, form: str = "onnx") -> None:
     for number in (1, 3):  # the batch is open
         same = parity(ready, file, [ready.example(number, seed=number)])
         assert same.samples == number
-        assert same.values < 1e-3, "boxes are in pixels, the rest in units"
+        assert same.values < 2e-3, "boxes are in pixels, the rest in units; deep networks add in another order"
         assert same.labels < 0.01
+
+
+def settled(model: MultiTaskModel) -> MultiTaskModel:
+    """The model, its norms with the statistics of some samples: without them the features of a deep network that was
+    never trained vanish, all scores are equal, and which boxes are kept is chance."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = None  # the mean over all samples
+    samples = ExportableModel(model.eval(), size=SIZE).example(8, seed=7)
+    model.train()
+    with torch.no_grad():
+        model.cut(samples)
+    return model
 
 
 def every_head(trunk: Backbone) -> dict[str, Head]:
@@ -107,10 +121,10 @@ def test_sizes_of_images_can_stay_open(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cls", found(Backbone))
 def test_every_head_on_each_backbone(cls: type[Backbone], form: str, tmp_path: Path) -> None:
     trunk, inputs = build(cls)
-    check(MultiTaskModel(trunk, every_head(trunk), prepared(inputs)), tmp_path, form)
+    check(settled(MultiTaskModel(trunk, every_head(trunk), prepared(inputs))), tmp_path, form)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("cls", found(Architecture))
 def test_each_architecture(cls: type[Architecture], tmp_path: Path) -> None:
-    check(model_of(cls, grounds_of(cls)[0]), tmp_path)
+    check(settled(model_of(cls, grounds_of(cls)[0])), tmp_path)

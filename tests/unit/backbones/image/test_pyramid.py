@@ -7,7 +7,11 @@ from torchvision.ops import FeaturePyramidNetwork
 from mtl.backbones.image.pyramid import Pyramid
 
 CHANNELS = {"c2": 4, "c3": 6, "c4": 8, "c5": 10}
-MAPS = {name: torch.randn(1, width, 32 >> index, 32 >> index) for index, (name, width) in enumerate(CHANNELS.items())}
+DRAW = torch.Generator().manual_seed(0)
+MAPS = {
+    name: torch.randn(1, width, 32 >> index, 32 >> index, generator=DRAW)
+    for index, (name, width) in enumerate(CHANNELS.items())
+}
 
 
 def test_levels_equal_those_of_torchvisions_pyramid() -> None:
