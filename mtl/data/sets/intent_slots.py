@@ -14,10 +14,10 @@ import torch
 from mtl.data.module import JointDataModule, OnUnlabelled
 from mtl.data.sources.fetch import how_to_fetch
 from mtl.data.text.lines import check_length, read_lines, words_of
-from mtl.data.text.tags import iob, names_of_tags
 from mtl.data.text.text_set import TextSet
 from mtl.data.text.vocabulary import Names, fingerprint, vocabulary, written_once
 from mtl.errors import did_you_mean
+from mtl.functional.sequence.iob import iob, names_of_tags
 from mtl.inputs.tokens import without_digits
 from mtl.task import Inputs, InputSpec, Task
 

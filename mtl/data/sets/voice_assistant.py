@@ -17,12 +17,13 @@ from mtl.data.module import JointDataModule, OnUnlabelled
 from mtl.data.sources.fetch import how_to_fetch
 from mtl.data.text.conll import ConllSentence, read_conll
 from mtl.data.text.lines import read_lines
-from mtl.data.text.pairs import lower_words, read_numbers, read_pairs, split_words
+from mtl.data.text.pairs import read_numbers, read_pairs
 from mtl.data.text.subwords import find_pieces
-from mtl.data.text.tags import names_of_tags
 from mtl.data.text.text_set import TextSet
 from mtl.data.text.vocabulary import Names, fingerprint, vocabulary, written_once
 from mtl.errors import did_you_mean
+from mtl.functional.sequence.iob import names_of_tags
+from mtl.functional.sequence.words import lower_words, split_words
 from mtl.inputs.pieces import split_word
 from mtl.inputs.tokens import SPECIAL as INPUT_SPECIAL
 from mtl.inputs.tokens import without_digits

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl.data.text.lines import check_length, read_lines
-from mtl.data.text.tags import iob
+from mtl.functional.sequence.iob import iob
 
 _COMMENT = re.compile(r"#\s*([\w-]+)\s*[=:]\s*(.*)")
 

@@ -1,12 +1,8 @@
-"""Pairs of sentences, one a line with a tab between, and the raw words of a sentence."""
+"""Pairs of sentences, one a line with a tab between."""
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from mtl.data.text.lines import read_lines
-
-_WORD = re.compile(r"\w+(?:['\u2019-]\w+)*|[^\w\s]")  # also the typographic apostrophe
 
 
 def read_pairs(path: Path) -> list[tuple[str, str]]:
@@ -43,21 +39,3 @@ def read_numbers(path: Path, below: int) -> list[int]:
             raise ValueError(f"{str(path)!r}, line {number} is {line!r}; expected a number from 0 to {below - 1}.")
         found.append(int(line))
     return found
-
-
-def split_words(text: str) -> list[str]:
-    """Words and marks of punctuation of a sentence as people write it; `don't` is one word.
-
-    Args:
-        text: the sentence.
-    """
-    return _WORD.findall(text)
-
-
-def lower_words(text: str) -> Sequence[str]:
-    """The words of a sentence in lower case.
-
-    Args:
-        text: the sentence.
-    """
-    return split_words(text.lower())

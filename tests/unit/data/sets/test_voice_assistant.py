@@ -8,7 +8,8 @@ import torch
 
 from mtl.batch import collate
 from mtl.data.sets.voice_assistant import VoiceAssistant
-from mtl.data.text.pairs import read_numbers, read_pairs, split_words
+from mtl.data.text.pairs import read_numbers, read_pairs
+from mtl.functional.sequence.words import split_words
 from mtl.targets.text import Text
 
 ROOT = Path(__file__).resolve().parents[4]
