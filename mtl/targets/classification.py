@@ -3,7 +3,7 @@
 Shapes: B samples.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtl.targets.numbers import by_value
 from mtl.targets.overlay import Answer, Overlay
 from mtl.targets.target import IGNORE_INDEX, Sample, Target, reindex
 
@@ -70,6 +71,10 @@ class Classification(Target):
         if cell in missing:
             return None
         raise self.unknown_class(cell)
+
+    @classmethod
+    def names_in(cls, cells: Iterable[str], separator: str) -> tuple[str, ...]:
+        return by_value(cells)
 
     def views(self, batch: Mapping[str, Tensor], known_B: Tensor) -> list[Tensor]:
         return [torch.where(known_B, batch[self.task.name], -1)]

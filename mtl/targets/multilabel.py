@@ -3,14 +3,14 @@
 Shapes: B samples, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtl.targets.numbers import number
+from mtl.targets.numbers import by_value, number
 from mtl.targets.overlay import Answer, Overlay
 from mtl.targets.target import Sample, Target
 
@@ -66,6 +66,10 @@ class Multilabel(Target):
             if part not in self.task.class_names:
                 raise self.unknown_class(part)
         return [float(name in present) for name in self.task.class_names]
+
+    @classmethod
+    def names_in(cls, cells: Iterable[str], separator: str) -> tuple[str, ...]:
+        return by_value(part.strip() for cell in cells for part in cell.split(separator) if part.strip())
 
     def views(self, batch: Mapping[str, Tensor], known_B: Tensor) -> list[Tensor]:
         return [torch.where(known_B, as_number(batch[self.task.name] > 0.5), -1)]

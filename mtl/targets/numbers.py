@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 
 _COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 
@@ -27,3 +28,12 @@ def number(cell: str, where: str) -> float | None:
     if math.isinf(value):
         raise ValueError(f"{where}: {cell!r} is not finite. Correct the cell, or list it in `missing`.")
     return None if math.isnan(value) else value
+
+
+def by_value(names: Iterable[str]) -> tuple[str, ...]:
+    """Names in alphabetical order, each once; whole numbers by their value, before the others.
+
+    Args:
+        names: the names.
+    """
+    return tuple(sorted(set(names), key=lambda n: (not n.isdecimal(), int(n) if n.isdecimal() else 0, n)))

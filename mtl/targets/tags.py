@@ -3,12 +3,15 @@
 Shapes: B samples, T steps of the longest sequence.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mtl.functional.sequence.iob import OUTSIDE, iob, names_of_tags
+from mtl.targets.numbers import by_value
 from mtl.targets.overlay import Answer, Overlay
 from mtl.targets.target import IGNORE_INDEX, Sample, Target, reindex
 
@@ -19,6 +22,7 @@ class Tags(Target):
     kind = "tags"
     form = "one class index per step (int64 [T], -100 = none)"
     needs_classes = True
+    of_steps = True
 
     def missing(self, batch: Mapping[str, Tensor]) -> Tensor:
         return torch.full((0,), IGNORE_INDEX)
@@ -86,6 +90,26 @@ class Tags(Target):
 
     def reindexed(self, sample: Sample, places: Tensor) -> Sample:
         return {self.task.name: reindex(sample[self.task.name], places)}
+
+    def parse(self, cells: Sequence[str], missing: Sequence[str], separator: str) -> Any:
+        (cell,) = cells
+        if cell in missing:
+            return None
+        tags = cell.split()
+        if all(tag == OUTSIDE or tag[:2] in ("B-", "I-") for tag in self.task.class_names):
+            tags = list(iob(tags, f"task {self.task.name!r}"))
+        for tag in tags:
+            if tag not in self.task.class_names:
+                raise self.unknown_class(tag)
+        return torch.tensor([self.task.class_names.index(tag) for tag in tags])
+
+    @classmethod
+    def names_in(cls, cells: Iterable[str], separator: str) -> tuple[str, ...]:
+        """Tags that are all O, B-NAME or I-NAME name spans, of which each gets both tags; others are as they are."""
+        tags = {tag for cell in cells for tag in cell.split()}
+        if tags and all(tag == OUTSIDE or (tag[:2] in ("B-", "I-") and tag[2:]) for tag in tags):
+            return names_of_tags(sorted({tag[2:] for tag in tags if tag != OUTSIDE}))
+        return by_value(tags)
 
     def _words(self, labels_T: Tensor) -> str:
         return " ".join(self.task.class_name(int(label)) for label in labels_T)

@@ -6,7 +6,7 @@ Shapes: B samples.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -41,6 +41,8 @@ class Target(ABC):
     takes_columns: ClassVar[bool] = False  # a table may hold it in one column for each class
     whole_sample: ClassVar[bool] = False  # one answer for the sample: parts of several samples have none
     silence_denies: ClassVar[bool] = False  # a class that a label does not name is said not to be there
+    of_steps: ClassVar[bool] = False  # one value for each step of a sequence, as the tag of each word
+    open_names: ClassVar[bool] = False  # what no training sample names is the unknown word, and no error
     judged_as: ClassVar[str] = ""  # `boxes` or `classes`: pictures of the evaluation hold predictions against labels so
 
     def __init__(self, task: Task) -> None:
@@ -243,6 +245,16 @@ class Target(ABC):
         """
         raise ValueError(f"a target of kind {self.kind!r} is not read from a table.")
 
+    @classmethod
+    def names_in(cls, cells: Iterable[str], separator: str) -> tuple[str, ...]:
+        """The class names that cells of a table hold, for a task without classes; none where cells cannot tell.
+
+        Args:
+            cells: the labelled cells of the column.
+            separator: what stands between several names in one cell.
+        """
+        return ()
+
     def empty(self, count: int) -> NDArray[Any]:
         """Targets of several samples as an array, all missing; for data sets that keep them so.
 
@@ -250,6 +262,11 @@ class Target(ABC):
             count: number of samples.
         """
         missing = self.missing({}).numpy()
+        if missing.shape == (0,):
+            raise ValueError(
+                f"task {self.task.name!r} is of kind {self.kind!r}, whose samples are of any length; only tables of "
+                "sentences or recordings hold it."
+            )
         return np.broadcast_to(missing, (count, *missing.shape)).copy()
 
     # what a target says without a network

@@ -5,13 +5,16 @@ Shapes: B samples, L tokens of the longest text rounded up.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtl.inputs.pieces import PIECE
+from mtl.functional.sequence.words import split_words
+from mtl.inputs.pieces import PIECE, split_word
 from mtl.targets.overlay import Answer, Overlay
 from mtl.targets.target import IGNORE_INDEX, Sample, Target
 
@@ -28,6 +31,7 @@ class Text(Target):
     kind = "text"
     form = "indices of the task's vocabulary (int64 [L], of any length)"
     needs_classes = True
+    open_names = True
 
     def missing(self, batch: Mapping[str, Tensor]) -> Tensor:
         return torch.full((0,), IGNORE_INDEX)
@@ -83,6 +87,25 @@ class Text(Target):
             return Overlay(answer=Answer(text, score=score))
         true = self.text(batch[self.task.name][index])
         return Overlay(answer=Answer(text, true, score, text == true))
+
+    def parse(self, cells: Sequence[str], missing: Sequence[str], separator: str) -> Any:
+        (cell,) = cells
+        if cell in missing:
+            return None
+        index = {name: number for number, name in enumerate(self.task.class_names) if number > UNKNOWN}
+        pieces = any(name.startswith(PIECE) for name in index)
+        tokens: list[int] = []
+        for word in split_words(cell):
+            form = word if word in index else word.lower()
+            parts = split_word(form, index) if pieces else [form]
+            tokens += [UNKNOWN] if parts is None else [index.get(part, UNKNOWN) for part in parts]
+        return torch.tensor(tokens, dtype=torch.int64)
+
+    @classmethod
+    def names_in(cls, cells: Iterable[str], separator: str) -> tuple[str, ...]:
+        """The words of the cells, the most frequent first."""
+        counts = Counter(word for cell in cells for word in split_words(cell) if word not in SPECIAL)
+        return (*SPECIAL, *sorted(counts, key=lambda word: (-counts[word], word)))
 
     def text(self, tokens_L: Tensor) -> str:
         """What people read.

@@ -4,7 +4,8 @@ The class names of the task are its vocabulary; the first is the blank of CTC, w
 Shapes: B samples, L symbols of the longest transcript rounded up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ class Transcript(Text):
     """Class indices [L], each at least 1; -100 behind the end in a batch."""
 
     kind = "transcript"
+    open_names = False
     form = "indices of the task's vocabulary, the blank 0 left out (int64 [L], of any length)"
 
     def collate(self, samples: Sequence[Sample], present: Sequence[bool], batch: Mapping[str, Tensor]) -> Sample:
@@ -46,6 +48,21 @@ class Transcript(Text):
         )
         return (ours_BL == theirs_BL).all(1)
 
+    def parse(self, cells: Sequence[str], missing: Sequence[str], separator: str) -> Any:
+        (cell,) = cells
+        if cell in missing:
+            return None
+        symbols = cell if self._letters else cell.split()
+        for symbol in symbols:
+            if symbol not in self.task.class_names:
+                raise self.unknown_class(symbol)
+        return torch.tensor([self.task.class_names.index(symbol) for symbol in symbols], dtype=torch.int64)
+
+    @classmethod
+    def names_in(cls, cells: Iterable[str], separator: str) -> tuple[str, ...]:
+        """The blank, and the letters of the cells, the space among them."""
+        return (BLANK_NAME, *sorted({letter for cell in cells for letter in cell}))
+
     def text(self, tokens_L: Tensor) -> str:
         """Letters joined to a text, or words with a space between them.
 
@@ -53,5 +70,10 @@ class Transcript(Text):
             tokens_L: indices; below 0 behind the end.
         """
         names = [self.task.class_name(token) for token in tokens_L.tolist() if token > BLANK]
-        letters = all(len(name) == 1 for name in self.task.class_names[1:]) and self.task.class_names
-        return "".join(names) if letters else " ".join(names)
+        return "".join(names) if self._letters else " ".join(names)
+
+    @property
+    def _letters(self) -> bool:
+        """Whether the symbols are letters, not words."""
+        names = self.task.class_names[1:]
+        return bool(names) and all(len(name) == 1 for name in names)

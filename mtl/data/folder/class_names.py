@@ -9,8 +9,7 @@ from mtl.data.csv_rows import read_csv
 from mtl.data.folder.files.coco_json import coco_lists
 from mtl.data.folder.files.voc_xml import parse_xml
 from mtl.data.folder.image_labels import ImageLabels
-
-_NAMED = ("classification", "multilabel")  # kinds whose classes are the names in one column
+from mtl.targets.target import kinds
 
 
 def voc_names(folder: Path) -> list[str]:
@@ -77,7 +76,7 @@ def with_classes(tasks: Mapping[str, Any] | None, tables: Sequence[Path]) -> Map
         ValueError: for a table without the column.
     """
     specs = {name: ImageLabels.of(spec) for name, spec in (tasks or {}).items()}
-    open_tasks = [name for name, spec in specs.items() if spec.kind in _NAMED and not (spec.classes or spec.columns)]
+    open_tasks = [name for name, spec in specs.items() if lacks_names(spec)]
     if tasks is None or not open_tasks or not tables or not all(file.is_file() for file in tables):
         return tasks
     known = dict(tasks)
@@ -91,6 +90,17 @@ def with_classes(tasks: Mapping[str, Any] | None, tables: Sequence[Path]) -> Map
         else:
             known[name] = {**(given if isinstance(given, Mapping) else vars(given)), "classes": classes}
     return known
+
+
+def lacks_names(spec: ImageLabels) -> bool:
+    """Whether a task has no classes and one column could tell them all.
+
+    Args:
+        spec: what the column means.
+    """
+    kind = kinds().get(spec.kind)
+    named = kind is not None and kind.needs_classes and not kind.open_names
+    return named and not (spec.classes or spec.columns or spec.cells or spec.edges)
 
 
 def cell_names(tables: Sequence[Path], task: str, spec: ImageLabels) -> list[str]:
@@ -112,15 +122,13 @@ def cell_names(tables: Sequence[Path], task: str, spec: ImageLabels) -> list[str
         raise ValueError(
             f"no file of labels_csv has a column {column!r}; they have {columns}. Set `column` of the task."
         )
-    cells = {row[column].strip() for one in holding for row in one.rows}
-    if spec.kind == "multilabel":
-        cells = {part.strip() for cell in cells - set(spec.missing) for part in cell.split(spec.separator)} - {""}
-    names = cells - set(spec.missing)
+    cells = {row[column].strip() for one in holding for row in one.rows} - set(spec.missing)
+    names = [name for name in kinds()[spec.kind].names_in(cells, spec.separator) if name not in spec.missing]
     if not names:
         raise ValueError(
             f"column {column!r} of {holding[0].source!r} holds no label for task {task!r}. Correct `column`."
         )
-    return sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+    return names
 
 
 def _by_id(entry: Mapping[str, Any]) -> tuple[bool, float, str]:

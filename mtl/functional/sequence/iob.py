@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+OUTSIDE = "O"  # the tag of a word of no span
+
 
 def iob(tags: Sequence[str], where: str) -> Iterator[str]:
     """The tags of one sentence; an `I-` tag that continues nothing begins a span.
@@ -16,7 +18,7 @@ def iob(tags: Sequence[str], where: str) -> Iterator[str]:
     before = ""
     for tag in tags:
         mark, _, name = tag.partition("-")
-        if tag != "O" and (mark not in ("B", "I") or not name):
+        if tag != OUTSIDE and (mark not in ("B", "I") or not name):
             raise ValueError(f"{where} has the tag {tag!r}; expected O, B-NAME or I-NAME.")
         yield f"B-{name}" if mark == "I" and before != name else tag
         before = name
@@ -28,4 +30,4 @@ def names_of_tags(slots: Iterable[str]) -> tuple[str, ...]:
     Args:
         slots: names of the slots.
     """
-    return ("O", *(f"{mark}-{slot}" for slot in slots for mark in "BI"))
+    return (OUTSIDE, *(f"{mark}-{slot}" for slot in slots for mark in "BI"))
