@@ -30,6 +30,14 @@ class Rows:
     rows: list[Row]
     lines: list[int]
 
+    def at(self, places: Sequence[int]) -> "Rows":
+        """Some of the rows.
+
+        Args:
+            places: which ones, from 0.
+        """
+        return Rows(self.source, self.columns, [self.rows[i] for i in places], [self.lines[i] for i in places])
+
 
 def read_csv(path: Path, required: Sequence[str], advice: str = "") -> Rows:
     """All rows of a file that are not empty.

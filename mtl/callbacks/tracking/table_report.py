@@ -56,6 +56,11 @@ class TableReport(Callback):
             raise ValueError(
                 f"TableReport is for tables (CsvTable and its like); the data is {type(data).__name__}. Remove it."
             )
+        if not data.only_numbers:
+            raise ValueError(
+                f"TableReport fits its baselines to the numbers of rows, and {type(data).__name__} gives others "
+                "too. Remove it."
+            )
         if self.unit is not None and self.unit not in data.subgroups:
             raise ValueError(
                 f"TableReport has unit={self.unit!r}, which is not among the subgroups of the data: "

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mtl.data.audio.joined_waves import Joined, JoinedWaves
-from mtl.data.audio.recording_table import Recording, of_split, read_table
+from mtl.data.audio.listed_recordings import Recording, of_split, read_table
 from mtl.data.module import JointDataModule
 from mtl.data.sets.spoken_digits import SPEAKERS, WORDS, SpokenDigits
 from mtl.errors import did_you_mean

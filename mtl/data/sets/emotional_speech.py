@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtl.data.audio.listed_recordings import SPLITS, Recording, read_table
 from mtl.data.audio.noise_file import write_noise
-from mtl.data.audio.recording_table import SPLITS, Recording, read_table
 from mtl.data.audio.wav_file import resample
 from mtl.data.audio.wave_set import WaveSet
 from mtl.data.module import JointDataModule

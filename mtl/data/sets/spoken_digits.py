@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from mtl.data.audio.listed_recordings import of_split, read_table
 from mtl.data.audio.noise_file import write_noise
-from mtl.data.audio.recording_table import of_split, read_table
 from mtl.data.audio.wave_set import WaveSet
 from mtl.data.module import JointDataModule, OnUnlabelled
 from mtl.targets.transcript import BLANK_NAME

@@ -29,6 +29,7 @@ class Columns:
         categorical: columns with the categories of each. Any other cell counts as missing.
         missing: cells that mean "not known", in every column.
         missing_in: more of them, by column: `chol: ["0"]`.
+        may_lack: there may be no column, since the model reads something else too.
 
     Raises:
         ValueError: without columns, or if a column or a category occurs twice.
@@ -38,9 +39,10 @@ class Columns:
     categorical: Mapping[str, Sequence[str]] = field(default_factory=dict)
     missing: Sequence[str] = MISSING
     missing_in: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    may_lack: bool = False
 
     def __post_init__(self) -> None:
-        if not self.used:
+        if not self.used and not self.may_lack:
             raise ValueError("a table needs input columns; list them in `numeric` or `categorical`.")
         for column in self.used:
             if self.used.count(column) > 1:

@@ -1,12 +1,15 @@
 """`CsvTable`: a data set that is one CSV file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mtl.config.paths import expanded
 from mtl.data.csv_rows import Rows, read_csv
+from mtl.data.folder.class_names import with_classes
 from mtl.data.folder.image_labels import ImageLabels
 from mtl.data.table.module import TableDataModule
+from mtl.task import Task
 
 
 class CsvTable(TableDataModule):
@@ -14,13 +17,28 @@ class CsvTable(TableDataModule):
 
     Args:
         path: the file; relative paths are relative to the working directory.
-        column_tasks: tasks by name; each says what its column means.
+        column_tasks: tasks by name; each says what its column means. Classes that are left out are the cells of the
+            column.
         **kwargs: arguments of `TableDataModule`.
     """
 
     def __init__(self, path: str, column_tasks: dict[str, ImageLabels], **kwargs: Any) -> None:
-        super().__init__(column_tasks, **kwargs)
+        super().__init__(named(column_tasks, path), **kwargs)
         self.path = Path(path)
+
+    @classmethod
+    def declare_tasks(
+        cls, *, column_tasks: Mapping[str, Any] | None = None, path: str | None = None, **init_args: Any
+    ) -> dict[str, Task]:
+        known = column_tasks if path is None else named(column_tasks, path)
+        return super().declare_tasks(column_tasks=known, **init_args)
+
+    @classmethod
+    def read_arguments(
+        cls, path: str = "", column_tasks: Mapping[str, Any] | None = None, **init_args: Any
+    ) -> dict[str, Any]:
+        known = with_classes(column_tasks, [Path(expanded(path))])
+        return {} if known is column_tasks else {"column_tasks": known}
 
     @classmethod
     def example_args(cls, folder: Path) -> dict[str, Any]:
@@ -43,3 +61,13 @@ class CsvTable(TableDataModule):
                 "Set data.init_args.path to the CSV, or put the data there."
             )
         return read_csv(self.path, required, "Correct the name, or remove the column from the arguments of the data.")
+
+
+def named(column_tasks: Mapping[str, Any] | None, path: str) -> dict[str, Any]:
+    """Tasks with the classes that their columns hold, where these are left out.
+
+    Args:
+        column_tasks: the tasks, or their settings, by name.
+        path: the file.
+    """
+    return dict(with_classes(column_tasks, [Path(expanded(path))]) or {})

@@ -6,7 +6,7 @@ Shapes: N rows, C numbers of a row.
 import logging
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from mtl.data.folder.image_labels import ImageLabels, is_labelled
 from mtl.data.label_check import LabelCount
 from mtl.data.module import JointDataModule
 from mtl.data.table.columns import MISSING, Columns
-from mtl.data.table.splits import Split, draw_split, refuse_divided_groups, split_by_column
+from mtl.data.table.splits import splits_of
 from mtl.data.table.subgroups import subgroups_of
 from mtl.errors import did_you_mean
 from mtl.task import Inputs, InputSpec, Task
@@ -51,6 +51,8 @@ class TableDataModule(JointDataModule):
             known. By default `error` in training rows and `missing`, with a warning, in others.
         **kwargs: arguments of `JointDataModule`.
     """
+
+    only_numbers: ClassVar[bool] = True  # the numbers of a row are all that a model reads
 
     def __init__(
         self,
@@ -84,8 +86,9 @@ class TableDataModule(JointDataModule):
             dict(categorical or {}),
             tuple(MISSING if missing is None else missing),
             missing_in or {},
+            may_lack=not self.only_numbers,
         )
-        self.inputs = {INPUT: InputSpec(INPUT, "table", names=self.columns.names)}
+        self.inputs = self.numbers_input(self.columns)
         for name, spec in self.specs.items():
             for column in spec.read_columns(name):
                 if column in self.columns.used:
@@ -93,11 +96,17 @@ class TableDataModule(JointDataModule):
                         f"column {column!r} is an input and the label of task {name!r}, so the model would read the "
                         "answer. Remove it from `numeric` and `categorical`, or remove the task."
                     )
-        self.split_column, self.fractions, self.split_seed = split_column, fractions, split_seed
-        self.stratify, self.group = stratify, group
-        self.split_cells, self.subgroups = split_cells, dict(subgroups or {})
+        self.split_settings: dict[str, Any] = {
+            "split_column": split_column,
+            "split_cells": split_cells,
+            "fractions": fractions,
+            "split_seed": split_seed,
+            "stratify": stratify,
+            "group": group,
+        }
+        self.subgroups = dict(subgroups or {})
         self.on_unknown_category = on_unknown_category
-        self._sets: dict[str, TableSet] = {}
+        self._sets: dict[str, Any] = {}
 
     @classmethod
     def declare_tasks(cls, *, column_tasks: Mapping[str, Any] | None = None, **_: Any) -> dict[str, Task]:
@@ -111,7 +120,17 @@ class TableDataModule(JointDataModule):
         categorical: Mapping[str, Sequence[str]] | None = None,
         **_: Any,
     ) -> Inputs:
-        return {INPUT: InputSpec(INPUT, "table", names=Columns(tuple(numeric or ()), dict(categorical or {})).names)}
+        columns = Columns(tuple(numeric or ()), dict(categorical or {}), may_lack=not cls.only_numbers)
+        return cls.numbers_input(columns)
+
+    @classmethod
+    def numbers_input(cls, columns: Columns) -> Inputs:
+        """The input that the columns of numbers and categories give; none without such columns.
+
+        Args:
+            columns: the columns.
+        """
+        return {INPUT: InputSpec(INPUT, "table", names=columns.names)} if columns.used else {}
 
     @abstractmethod
     def read(self, required: Sequence[str]) -> Rows:
@@ -173,43 +192,62 @@ class TableDataModule(JointDataModule):
         where = "".join(f" where {column} is {' or '.join(cells)}" for column, cells in spec.only_where.items())
         return f"No row{where} has a value in column {', '.join(spec.read_columns(task.name))}: {spec.missing}."
 
-    def _read_sets(self) -> "dict[str, TableSet]":
-        roles = [column for column in (self.split_column, self.stratify, self.group) if column]
-        roles += self.subgroups
+    def _read_sets(self) -> dict[str, Any]:
+        roles = [self.split_settings[role] for role in ("split_column", "stratify", "group")]
+        roles = [*filter(None, roles), *self.subgroups, *self.more_columns()]
         labels = [c for name, spec in self.specs.items() for c in (*spec.read_columns(name), *spec.only_where)]
         rows = self.read([*self.columns.used, *labels, *roles])
         if not rows.rows:
             raise ValueError(f"{rows.source} has no row below its header.")
-        sets = {}
-        for split, indices in self._splits(rows).items():
-            part = Rows(rows.source, rows.columns, [rows.rows[i] for i in indices], [rows.lines[i] for i in indices])
-            groups = {column: subgroups_of(part, column, edges) for column, edges in self.subgroups.items()}
-            sets[split] = TableSet(self.encode(part, split), self._targets(part), groups)
+        sets: dict[str, Any] = {}
+        for split, indices in splits_of(rows, **self.split_settings).items():
+            sets[split] = self.make_set(rows.at(indices.tolist()), split)
         return sets
 
-    def _splits(self, rows: Rows) -> Split:
-        groups = None if self.group is None else [row[self.group].strip() for row in rows.rows]
-        if self.fractions is not None:
-            strata = ["" if self.stratify is None else row[self.stratify].strip() for row in rows.rows]
-            return draw_split(self.fractions, self.split_seed, strata, groups)
-        assert self.split_column is not None
-        splits = split_by_column(rows, self.split_column, self.split_cells)
-        if self.group is not None:
-            refuse_divided_groups(rows, self.group, splits)
-        return splits
+    def more_columns(self) -> list[str]:
+        """Columns that a subclass reads beside numbers, categories and labels."""
+        return []
 
-    def _targets(self, rows: Rows) -> dict[str, NDArray[Any]]:
+    def make_set(self, rows: Rows, split: str) -> Dataset[Sample]:
+        """The samples of a split.
+
+        Args:
+            rows: its rows.
+            split: `train`, `val` or `test`.
+        """
         targets = {}
-        for name, spec in self.specs.items():
-            targets[name] = spec.empty(name, len(rows.rows))
-            for index, (row, line) in enumerate(zip(rows.rows, rows.lines, strict=True)):
-                try:
-                    value = spec.value(name, row)
-                except ValueError as error:
-                    raise ValueError(f"{rows.source}, line {line}: {error}") from error
+        for name, values in self.labels_of(rows).items():
+            targets[name] = self.specs[name].empty(name, len(values))
+            for index, value in enumerate(values):
                 if value is not None:
                     targets[name][index] = value
-        return targets
+        return TableSet(self.encode(rows, split), targets, self.subgroups_of(rows))
+
+    def subgroups_of(self, rows: Rows) -> dict[str, list[str]]:
+        """For each column of `subgroups` the name of each row's group.
+
+        Args:
+            rows: the rows.
+        """
+        return {column: subgroups_of(rows, column, edges) for column, edges in self.subgroups.items()}
+
+    def labels_of(self, rows: Rows) -> dict[str, list[Any]]:
+        """The label of every row by task, None where it has none.
+
+        Args:
+            rows: the rows.
+
+        Raises:
+            ValueError: for a cell that is no label; names file and line.
+        """
+        labels: dict[str, list[Any]] = {name: [] for name in self.specs}
+        for name, spec in self.specs.items():
+            for row, line in zip(rows.rows, rows.lines, strict=True):
+                try:
+                    labels[name].append(spec.value(name, row))
+                except ValueError as error:
+                    raise ValueError(f"{rows.source}, line {line}: {error}") from error
+        return labels
 
 
 class TableSet(Dataset[Sample]):

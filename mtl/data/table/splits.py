@@ -99,6 +99,37 @@ def draw_split(
     return splits
 
 
+def splits_of(
+    rows: Rows,
+    split_column: str | None = None,
+    split_cells: Mapping[str, Sequence[str]] | None = None,
+    fractions: Sequence[float] | None = None,
+    split_seed: int = 0,
+    stratify: str | None = None,
+    group: str | None = None,
+) -> Split:
+    """The splits of a table by the settings of its data module.
+
+    Args:
+        rows: the table.
+        split_column: column that names them.
+        split_cells: what its cells mean, if they are not the splits' names.
+        fractions: shares of a random split, where no column names it.
+        split_seed: random seed.
+        stratify: column whose values get equal shares.
+        group: column whose values are never divided.
+    """
+    groups = None if group is None else [row[group].strip() for row in rows.rows]
+    if fractions is not None:
+        strata = ["" if stratify is None else row[stratify].strip() for row in rows.rows]
+        return draw_split(fractions, split_seed, strata, groups)
+    assert split_column is not None
+    splits = split_by_column(rows, split_column, split_cells)
+    if group is not None:
+        refuse_divided_groups(rows, group, splits)
+    return splits
+
+
 def refuse_divided_groups(rows: Rows, column: str, splits: Split) -> None:
     """Refuse splits that share a group: what is known of it in training would help in the test.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from mtl.data.folder.files.text_files import read_text
 from mtl.data.sources.fetch import how_to_fetch
 
+_MARKS = re.compile(r"(['\"(¿¡]*)(.*?\w.*?)([.,;:!?'\")]*)")  # at the edges of a word
 _SPACE = re.compile("[ \t]+")  # no other space: a no-break space joins what it stands between
 
 
@@ -57,6 +58,19 @@ def words_of(line: str) -> list[str]:
         line: the line.
     """
     return _SPACE.split(line.strip(" \t")) if line.strip(" \t") else []
+
+
+def split_marks(word: str) -> list[str]:
+    """A word with the marks at its edges as words of their own: `(boston?` is `(`, `boston` and `?`.
+
+    Args:
+        word: the word; one without a letter or a digit stays as it is.
+    """
+    found = _MARKS.fullmatch(word)
+    if found is None:
+        return [word]
+    before, core, behind = found.groups()
+    return [*before, core, *behind]
 
 
 def check_length(words: list[str], longest: int, where: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from mtl.data.csv_rows import read_csv
-from mtl.data.table.module import TableDataModule
+from mtl.data.table.module import INPUT, TableDataModule
 from mtl.model import MultiTaskModel
 from mtl.module import MultiTaskLightningModule
 from mtl.targets.target import target_of
@@ -41,9 +41,10 @@ def predict_table(
             number, and for a model that takes other inputs than the table.
     """
     plain = model if isinstance(model, MultiTaskModel) else model.model
-    if set(plain.inputs) != set(data.inputs):
+    if set(plain.inputs) != {INPUT}:
         raise ValueError(
-            f"this model takes the inputs {', '.join(plain.inputs)}; a table gives {', '.join(data.inputs)}."
+            f"this model takes the inputs {', '.join(plain.inputs)}; predict --table gives the numbers of rows only. "
+            "Use --text or --audio, or --split test for the rows of its own data."
         )
     if not table.is_file():
         raise ValueError(f"there is no file {str(table)!r}; give a CSV with the input columns of the training.")

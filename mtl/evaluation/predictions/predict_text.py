@@ -1,6 +1,5 @@
 """Predict lines of text with a trained model: one row of a CSV, and one entry of a JSON file, for each sentence."""
 
-import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from mtl.batch import Batch, collate
 from mtl.data.folder.files.text_files import read_text
-from mtl.data.text.lines import check_characters, check_length, words_of
+from mtl.data.text.lines import check_characters, check_length, split_marks, words_of
 from mtl.evaluation.predictions.row_files import report_skipped, write_rows
 from mtl.inputs.input import Input, input_kind
 from mtl.inputs.tokens import forms
@@ -20,7 +19,6 @@ from mtl.targets.target import target_of
 from mtl.task import InputSpec, Task
 
 MOST_WORDS = 512  # of a line; what is longer is no sentence
-_MARKS = re.compile(r"(['\"(¿¡]*)(.*?\w.*?)([.,;:!?'\")]*)")  # at the edges of a word
 
 
 @dataclass(frozen=True)
@@ -101,11 +99,10 @@ def _read(text: Path, known: Container[str]) -> tuple[list[_Line], dict[int, str
 
 def _without_marks(word: str, known: Container[str]) -> list[str]:
     """The word, without marks at its edges that would make it unknown, and the marks that are words themselves."""
-    found = _MARKS.fullmatch(word)
-    if found is None or any(form in known for form in forms(word)):
+    if any(form in known for form in forms(word)):
         return [word]
-    before, core, behind = found.groups()
-    return [*(mark for mark in before if mark in known), core, *(mark for mark in behind if mark in known)]
+    parts = split_marks(word)
+    return [part for part in parts if part in known or any(letter.isalnum() for letter in part)] or parts
 
 
 def _predict(

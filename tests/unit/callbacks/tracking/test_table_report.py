@@ -104,7 +104,7 @@ def test_says_what_does_not_fit(tmp_path: Path) -> None:
 )
 def test_cells_of_splits_are_checked(tmp_path: Path, cells: dict[str, list[str]], message: str) -> None:
     data = table(tmp_path)
-    data.split_cells = cells
+    data.split_settings["split_cells"] = cells
     with pytest.raises(ValueError, match=message):
         data.setup("fit")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mtl.data.audio.recording_table import Recording
+from mtl.data.audio.listed_recordings import Recording
 from mtl.data.sets.emotional_speech import EmotionalSpeech, moved_splits
 from mtl.targets.target import target_of
 

@@ -130,3 +130,15 @@ def test_the_input_learns_from_the_training_rows_alone(tmp_path: Path) -> None:
     data.adapt({"row": prepare})
     torch.testing.assert_close(prepare.mean, torch.tensor([50.0, 0, 0, 0, 0]))
     torch.testing.assert_close(prepare.scale, torch.tensor([0.1, 0, 1, 1, 0]))
+
+
+def test_classes_that_are_left_out_are_the_cells_of_the_column(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("age,grade,split\n1,10,train\n2,9,val\n3,,test\n4,low,test\n", encoding="utf-8")
+    arguments: dict[str, Any] = {"path": str(tmp_path / "t.csv"), "column_tasks": {"grade": {}}, "numeric": ["age"]}
+    data = CsvTable(**arguments, split_column="split")
+    assert data.tasks["grade"].class_names == ("9", "10", "low")
+    assert CsvTable.declare_tasks(**arguments) == data.tasks
+    # the run's config records them
+    assert CsvTable.read_arguments(**arguments)["column_tasks"]["grade"]["classes"] == ["9", "10", "low"]
+    arguments["column_tasks"] = {"grade": {"classes": ["9"]}}
+    assert CsvTable.read_arguments(**arguments) == {}
