@@ -72,6 +72,7 @@ def export(arguments: list[str]) -> None:
         options.output,
         size,
         options.resize_inside,
+        exported.float_images(data, model),
     )
     folder: Path = options.to or run / "export"
     folder.mkdir(parents=True, exist_ok=True)

@@ -182,10 +182,30 @@ def image_size(
     names = [name for name, part in model.inputs.items() if isinstance(part, ImageInput)]
     if not names:
         return None, {}
-    height, width = data.test_set[0][names[0]].shape[-2:]
+    height, width = _first_image(data, names[0]).shape[-2:]
     return (int(height), int(width)), {
         "fit": config.get(("data", "init_args", "fit")) or "letterbox"
     }  # without it, as `predict` does
+
+
+def float_images(data: JointDataModule, model: MultiTaskModel) -> bool:
+    """Whether the images of the samples are float32 in 0..1, and not uint8.
+
+    Args:
+        data: after `setup("test")`.
+        model: the model.
+    """
+    names = [name for name, part in model.inputs.items() if isinstance(part, ImageInput)]
+    return bool(names) and _first_image(data, names[0]).is_floating_point()
+
+
+def _first_image(data: JointDataModule, name: str) -> Tensor:
+    """The image of the first test sample that has one."""
+    samples = (data.test_set[index] for index in range(len(data.test_set)))  # type: ignore[arg-type]
+    found = next((sample[name] for sample in samples if sample.get(name) is not None), None)
+    if found is None:
+        raise ValueError(f"no test sample has the input {name!r}, whose size an exported file needs.")
+    return torch.as_tensor(found)
 
 
 def describe(model: ExportableModel, run: str, **more: Any) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class ExportableModel(nn.Module):
         output: `decoded` (what `predict` gives) or `raw` (what the heads give).
         size: height and width of the network's input in pixels; for models of one image.
         resize_inside: images of any size come in and are stretched to `size` in the file.
+        float_images: images come in as float32 in 0..1, as the data of the run have them, and not as uint8.
 
     Raises:
         ValueError: for a task that the model has not, or settings that do not fit its inputs.
@@ -43,6 +44,7 @@ class ExportableModel(nn.Module):
         output: OutputForm = "decoded",
         size: tuple[int, int] | None = None,
         resize_inside: bool = False,
+        float_images: bool = False,
     ) -> None:
         super().__init__()
         self.tasks = _chosen(model, tasks)
@@ -52,7 +54,7 @@ class ExportableModel(nn.Module):
             raise ValueError(f"size={size}: a model of images is exported for a height and a width in pixels.")
         if resize_inside and not self.images:
             raise ValueError("resize_inside is for images; this model takes none.")
-        self.size, self.resize_inside = size, resize_inside
+        self.size, self.resize_inside, self.float_images = size, resize_inside, float_images
         self.model = copy.deepcopy(model).cpu().float().eval()
         for name in list(self.model.heads):
             if name not in self.tasks:
@@ -72,15 +74,16 @@ class ExportableModel(nn.Module):
         """The outputs in the order of `output_names`.
 
         Args:
-            inputs: in the order of `input_names`; images are uint8 [B,C,H,W].
+            inputs: in the order of `input_names`; images are uint8 [B,C,H,W], or float32 with `float_images`.
         """
         batch = dict(zip(self.input_names, inputs, strict=True))
         if self.resize_inside:
             assert self.size is not None
             for name in self.images:
                 # the size is the one of training, and so are the weights of the filter
-                batch[name] = pixels.resize(batch[name].float(), list(self.size), antialias=True).round().clamp(0, 255)
-                batch[name] = batch[name].to(torch.uint8)
+                batch[name] = pixels.resize(batch[name].float(), list(self.size), antialias=True)
+                if not self.float_images:
+                    batch[name] = batch[name].round().clamp(0, 255).to(torch.uint8)
         return tuple(self._named(batch).values())
 
     def example(self, num_samples: int, seed: int = 0) -> dict[str, Tensor]:
@@ -97,6 +100,8 @@ class ExportableModel(nn.Module):
                 assert self.size is not None
                 values = rng.integers(0, 256, (num_samples, part.spec.channels, *self.size), dtype=np.uint8)
                 batch[name] = torch.from_numpy(values)
+                if self.float_images:
+                    batch[name] = batch[name].float() / 255
             else:
                 batch |= part.collate(part.spec, [part.example(part.spec, rng) for _ in range(num_samples)])
         sizes: dict[str, int] = {}

@@ -4,7 +4,7 @@ Shapes: B samples, T steps.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ class FileModel(ABC):
         output_names: in the order of the file.
         shapes: of the inputs, by name; a dimension that is left open is no int.
         description: what was written into the file.
+        floats: inputs of floating point; images of uint8 are divided by 255 for them.
     """
 
     def __init__(
@@ -30,7 +31,9 @@ class FileModel(ABC):
         output_names: Sequence[str],
         shapes: Mapping[str, Sequence[Any]],
         description: dict[str, Any],
+        floats: Collection[str] = (),
     ) -> None:
+        self.floats = floats
         self.input_names, self.output_names = list(input_names), list(output_names)
         lengths = [shapes[name][1] for name in sequences(input_names)]
         self.length = next((length for length in lengths if type(length) is int), None)
@@ -51,6 +54,9 @@ class FileModel(ABC):
             inputs: by name.
         """
         given = {name: torch.as_tensor(inputs[name]) for name in self.input_names}
+        for name, value in given.items():
+            if value.dtype == torch.uint8 and name in self.floats:
+                given[name] = value.float() / 255
         fed = given if self.length is None else padded(given, self.length)
         outputs = dict(zip(self.output_names, self.run(fed), strict=True))
         if self.length is not None:

@@ -139,7 +139,9 @@ class OnnxModel(FileModel):
             raise ValueError(f"{str(path)!r} is no model that onnxruntime can load: {reason}") from error
         known = self.session.get_modelmeta().custom_metadata_map.get(METADATA, "{}")
         shapes = {one.name: one.shape for one in self.session.get_inputs()}
-        super().__init__(list(shapes), [one.name for one in self.session.get_outputs()], shapes, json.loads(known))
+        floats = [one.name for one in self.session.get_inputs() if one.type == "tensor(float)"]
+        outputs = [one.name for one in self.session.get_outputs()]
+        super().__init__(list(shapes), outputs, shapes, json.loads(known), floats)
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         found = self.session.run(self.output_names, {name: value.numpy() for name, value in inputs.items()})

@@ -28,14 +28,15 @@ def write_pt2(
         description: plain data that is kept in the file, for programs that read it.
     """
     program = graph_of(model, dynamic_size)
-    shapes = [list(_shape(node)) for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
-    names = {"inputs": model.input_names, "outputs": model.output_names, "shapes": shapes}
+    taken = [node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
+    names = {
+        "inputs": model.input_names,
+        "outputs": model.output_names,
+        "shapes": [[size if type(size) is int else None for size in value.shape] for value in taken],
+        "floats": [name for name, value in zip(model.input_names, taken, strict=True) if value.is_floating_point()],
+    }
     texts = {_DESCRIPTION: json.dumps(dict(description or {})), _NAMES: json.dumps(names)}
     torch.export.save(program, path, extra_files=texts)
-
-
-def _shape(node: torch.fx.Node) -> Sequence[int | None]:
-    return [size if type(size) is int else None for size in node.meta["val"].shape]
 
 
 class Pt2Model(FileModel):
@@ -55,9 +56,8 @@ class Pt2Model(FileModel):
             names, description = json.loads(texts[_NAMES]), json.loads(texts[_DESCRIPTION])
         except Exception as error:  # the zip, the schema and the operators each raise classes of their own
             raise ValueError(f"{str(path)!r} is no .pt2 file of `export`: {printable(str(error))}") from error
-        super().__init__(
-            names["inputs"], names["outputs"], dict(zip(names["inputs"], names["shapes"], strict=True)), description
-        )
+        shapes = dict(zip(names["inputs"], names["shapes"], strict=True))
+        super().__init__(names["inputs"], names["outputs"], shapes, description, names.get("floats", ()))
 
     @torch.no_grad()
     def run(self, inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:

@@ -17,7 +17,7 @@ from mtl.config.merge import Config, read_config
 from mtl.config.yaml_lines import dump_yaml
 from mtl.data.module import JointDataModule
 from mtl.evaluation.build import build_data
-from mtl.evaluation.exported import Runs, image_size, latency
+from mtl.evaluation.exported import Runs, float_images, image_size, latency
 from mtl.evaluation.load import load_checkpoint
 from mtl.evaluation.tables.delta_m import Metric
 from mtl.evaluation.tables.hypervolume import non_dominated
@@ -117,7 +117,7 @@ def _file(
     which = "best" if (run / "checkpoints" / "best.ckpt").is_file() else "last"
     model = load_checkpoint(find_checkpoint(run, which)).model
     size, _ = image_size(data, config, model)
-    ready = ExportableModel(model, size=size)
+    ready = ExportableModel(model, size=size, float_images=float_images(data, model))
     write_onnx(ready, path)
     without_scopes(path)
     batch = next(iter(data.test_dataloader()))

@@ -33,6 +33,8 @@ def prepare(picture: Image.Image, size: list[int], fit: str) -> tuple[Any, Any, 
 def predict(session: Any, about: dict[str, Any], picture: Image.Image) -> dict[str, Any]:
     """The answers of all tasks."""
     pixels, scale, offset = prepare(picture, about["size"], about["fit"])
+    if session.get_inputs()[0].type == "tensor(float)":
+        pixels = pixels.astype(np.float32) / 255
     names = [one.name for one in session.get_outputs()]
     values = session.run(names, {session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]})
     found: dict[str, Any] = {}

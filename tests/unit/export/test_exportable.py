@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import pytest
 import torch
 
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.export.exportable import ExportableModel
+from mtl.export.onnx_file import OnnxModel, write_onnx
+from mtl.export.pt2_file import Pt2Model, write_pt2
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.heads.whole.regression import RegressionHead
 from mtl.model import MultiTaskModel
@@ -69,3 +73,22 @@ def test_a_head_that_searches_step_by_step_is_refused_by_name(model: MultiTaskMo
     with pytest.raises(ValueError, match="task 'kind': ClassificationHead searches.*export the other tasks: count"):
         ExportableModel(model, size=(32, 32))
     assert ExportableModel(model, ["count"], size=(32, 32)).tasks == ["count"]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("form", ["onnx", "pt2"])
+def test_a_file_takes_images_in_the_form_of_the_data(
+    model: MultiTaskModel, form: str, inside: bool, tmp_path: Path
+) -> None:
+    if form == "onnx":
+        pytest.importorskip("onnxscript")
+        pytest.importorskip("onnxruntime")
+    ready = ExportableModel(model, size=(32, 32), resize_inside=inside, float_images=True)
+    path = tmp_path / f"model.{form}"
+    (write_onnx if form == "onnx" else write_pt2)(ready, path)
+    file = OnnxModel(path, threads=1) if form == "onnx" else Pt2Model(path)
+    whole = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    expected = model.predict({"image": whole.float() / 255})
+    for image in (whole.float() / 255, whole):  # as the data has them, and as a picture is read
+        found = file({"image": image})
+        torch.testing.assert_close(found["count_values"], expected["count"]["values"])
