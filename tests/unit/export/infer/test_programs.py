@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from mtl.data.audio.audio_file import read_audio
+from mtl.data.csv_rows import Rows
+from mtl.data.table.columns import Columns
 from mtl.inputs.input import input_kind
 from mtl.task import InputSpec
 
 pytest.importorskip("onnxruntime")
-from mtl.export.infer import program_for, recordings, sentences
+from mtl.export.infer import program_for, recordings, rows, sentences
 
 WORDS = ["I", "want", "Room", "12", "x", "7pm", "ünïcode", "qqq", "a"]
 NAMES = {
@@ -50,9 +52,23 @@ def test_recordings_of_other_widths_are_refused(tmp_path: Path) -> None:
 
 def test_each_model_gets_the_program_that_prepares_all_its_inputs() -> None:
     found = {
-        kinds: program_for(kinds) for kinds in [("image",), ("tokens", "characters"), ("audio",), ("image", "audio")]
+        kinds: program_for(kinds)
+        for kinds in [("image",), ("tokens", "characters"), ("audio",), ("table",), ("image", "audio")]
     }
-    assert [path and path.stem for path in found.values()] == ["pictures", "sentences", "recordings", None]
+    stems = [path and path.stem for path in found.values()]
+    assert stems == ["pictures", "sentences", "recordings", "rows", None]
+
+
+def test_rows_are_the_numbers_of_training() -> None:
+    columns = Columns(("age", "a=b"), {"sex": ["f", "m"], "site": ["x missing", "y"]})
+    table = [
+        {"age": "61.5", "a=b": "-1e3", "sex": " m", "site": "x missing"},
+        {"age": "NA", "a=b": "", "sex": "?", "site": ""},
+        {"age": "0", "a=b": "7", "sex": "other", "site": "y"},
+    ]
+    wanted, _ = columns.encode(Rows("t", tuple(table[0]), table, [2, 3, 4]))
+    found = np.concatenate([rows.prepare(row, list(columns.names)) for row in table])
+    assert np.array_equal(found, wanted, equal_nan=True)
 
 
 def test_answers_are_what_people_read() -> None:
