@@ -259,6 +259,7 @@ def test_a_command_is_killed_then_asked_to_stop_and_ends_as_if_nothing_had_been(
         process = start(command)
         while process.poll() is None and not has_step(runs / "hurt", done):
             time.sleep(0.05)
+        assert process.poll() is None, process.communicate(timeout=60)[1]  # ended before it was asked to
         os.killpg(process.pid, number)
         said = process.communicate(timeout=60)[1]
         assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number), said
