@@ -1,7 +1,7 @@
 """A server that answers W&B's client as far as a run needs it, to be taken away in the middle of one.
 
-Run: python tests/benchmarks/wandb_server.py PORT_FILE
-Its port is written to the file. What is uploaded is read and forgotten.
+Run: python tests/benchmarks/wandb_server.py PORT_FILE [--refuse]
+Its port is written to the file. What is uploaded is read and forgotten. With `--refuse` nobody may open a run.
 """
 
 import gzip
@@ -15,6 +15,8 @@ from typing import Any
 class Answers(BaseHTTPRequestHandler):
     """Answers of the server."""
 
+    refuses = False
+
     def do_GET(self) -> None:
         self._answer({})
 
@@ -26,6 +28,8 @@ class Answers(BaseHTTPRequestHandler):
         content = self._read()
         if self.path.endswith("/graphql"):
             asked = json.loads(content)
+            if self.refuses and "upsertBucket" in asked["query"]:
+                return self._answer({"errors": [{"message": "permission denied"}]}, 403)
             self._answer({"data": self._data(asked["query"], asked.get("variables") or {})})
         else:  # numbers of a run
             self._answer({"exitcode": None, "limits": {}})
@@ -37,9 +41,9 @@ class Answers(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         return gzip.decompress(content) if self.headers.get("Content-Encoding") == "gzip" else content
 
-    def _answer(self, value: dict[str, Any]) -> None:
+    def _answer(self, value: dict[str, Any], status: int = 200) -> None:
         content = json.dumps(value).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -61,6 +65,7 @@ class Answers(BaseHTTPRequestHandler):
 
 
 def main() -> None:
+    Answers.refuses = "--refuse" in sys.argv
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     Path(sys.argv[1]).write_text(str(server.server_port))
     server.serve_forever()

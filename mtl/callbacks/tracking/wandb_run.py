@@ -101,6 +101,9 @@ class WandbRun(WandbLogger):
     def _start(self) -> None:
         # before the first import: W&B reads it there
         os.environ.setdefault("WANDB_SILENT", "true")
+        # W&B's background process of a parent knows the runs of all its children, and refuses this run's id for a
+        # while after a child that had it was killed
+        os.environ.pop("WANDB_SERVICE", None)
         import wandb
 
         mode, reason = decide(self.mode)
@@ -120,6 +123,7 @@ class WandbRun(WandbLogger):
             if self.mode == "online" or mode != "online":
                 raise RuntimeError(f"W&B could not start a run ({mode}): {_first_line(error)}.") from error
             mode, reason = "offline", _first_line(error)
+            wandb.teardown()  # or the id would be in use by the start that failed
             self._experiment = wandb.init(mode=mode, settings=settings, **options)
         self._experiment.define_metric("trainer/global_step")
         self._experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)

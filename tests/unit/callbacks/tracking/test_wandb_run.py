@@ -1,11 +1,13 @@
 """The offline file of a tiny run is read back and compared with `metrics.csv`; no prompt, no waiting, ever."""
 
 import json
+import os
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -231,28 +233,6 @@ def test_a_server_that_never_answers_is_not_reachable() -> None:
         assert time.monotonic() - start < 2
 
 
-def test_a_failing_start_falls_back_to_offline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import wandb
-
-    start, modes = wandb.init, []
-
-    def init(mode: str, **options: Any) -> Any:
-        modes.append(mode)
-        if mode == "online":
-            raise wandb.errors.CommError("permission denied\nlong story")
-        return start(mode="disabled", **options)
-
-    monkeypatch.setattr(wandb_run, "decide", lambda mode: ("online", ""))
-    monkeypatch.setattr(wandb, "init", init)
-    run = WandbRun(tmp_path, project="p")
-    run.log_metrics({"val/score": 1.0}, step=0)
-    wandb.finish()
-    assert modes == ["online", "offline"]
-    assert "W&B: offline (permission denied); upload it later" in capsys.readouterr().out
-
-
 @pytest.mark.slow
 def test_without_key_and_network_a_run_neither_asks_nor_waits(tmp_path: Path) -> None:
     code = (
@@ -271,6 +251,28 @@ def test_without_key_and_network_a_run_neither_asks_nor_waits(tmp_path: Path) ->
     assert list((tmp_path / "run/wandb").glob("offline-run-*/run-*.wandb"))
 
 
+@contextmanager
+def a_server(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+    """A server of its own, and the environment of commands that are to find it."""
+    port = folder / "port"
+    server = subprocess.Popen([sys.executable, wandb_server.__file__, str(port), *words])
+    try:
+        while not port.is_file() or not port.read_text():
+            time.sleep(0.02)
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[4])}
+        yield (
+            server,
+            environment
+            | {
+                "WANDB_BASE_URL": f"http://127.0.0.1:{port.read_text()}",
+                "WANDB_API_KEY": "0" * 40,
+            },
+        )
+    finally:
+        server.kill()
+        server.wait()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_a_server_that_is_lost_holds_up_the_end_for_its_time_and_no_longer(tmp_path: Path, lost: bool) -> None:
@@ -281,20 +283,47 @@ def test_a_server_that_is_lost_holds_up_the_end_for_its_time_and_no_longer(tmp_p
         "if len(sys.argv) > 2: os.kill(int(sys.argv[2]), 9)\n"
         "run.close()\nrun.close()\n"  # the second time there is nothing left
     )
-    port = tmp_path / "port"
-    server = subprocess.Popen([sys.executable, wandb_server.__file__, str(port)])
-    try:
-        while not port.is_file() or not port.read_text():
-            time.sleep(0.02)
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[4])}
-        environment |= {"WANDB_BASE_URL": f"http://127.0.0.1:{port.read_text()}", "WANDB_API_KEY": "0" * 40}
+    with a_server(tmp_path) as (server, environment):
         words = [sys.executable, "-c", code, str(tmp_path / "run"), *([str(server.pid)] if lost else [])]
         done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=True)
-    finally:
-        server.kill()
-        server.wait()
     first, *more = done.stdout.splitlines()
     assert first.startswith("W&B: http://127.0.0.1:")
     assert [line.startswith("W&B: not everything was taken in 2 s; upload it by `wandb sync") for line in more] == (
         [True] if lost else []
     )
+
+
+START = (
+    "import sys\nfrom pathlib import Path\nfrom mtl.callbacks.tracking.wandb_run import WandbRun\n"
+    "run = WandbRun(Path(sys.argv[1]), mode=sys.argv[2], project='p')\nrun.log_metrics({'val/score': 1.0}, step=0)\n"
+)
+
+
+@pytest.mark.slow
+def test_a_server_that_opens_no_run_leaves_it_offline(tmp_path: Path) -> None:
+    with a_server(tmp_path, "--refuse") as (_, environment):
+        words = [sys.executable, "-c", START + "run.close()", str(tmp_path / "run"), "auto"]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("W&B: offline (permission denied); upload it later")
+    assert list((tmp_path / "run/wandb").glob("offline-run-*/run-*.wandb"))
+
+
+@pytest.mark.slow
+def test_a_child_takes_over_the_run_of_one_that_was_killed(tmp_path: Path) -> None:
+    import wandb
+
+    wandb.teardown()  # of other tests
+    parent = WandbRun(tmp_path / "parent", mode="offline", project="p")
+    parent.log_metrics({"val/score": 1.0}, step=0)
+    child = START + "print('up', flush=True)\nsys.stdin.read()"
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[4])}
+    for _ in range(2):
+        with subprocess.Popen(
+            [sys.executable, "-c", child, str(tmp_path / "child"), "offline"],
+            env=environment | {"WANDB_SERVICE": os.environ["WANDB_SERVICE"]}, stdin=-1, stdout=-1, stderr=-1, text=True,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            said = [process.stdout.readline(), process.stdout.readline()]
+            process.kill()
+            assert said[1] == "up\n", process.communicate()[1]
+    parent.close()
