@@ -30,7 +30,7 @@ from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.build import build_data
 from mtl.evaluation.load import load_run
-from mtl.experiments.comparison import head_names
+from mtl.experiments.single_tasks import head_names
 from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint_files import find_checkpoint, read_checkpoint
 

@@ -24,7 +24,6 @@ import mtl.balancing
 from mtl.balancing.method import Method
 from mtl.balancing.protocols import LossWeighting
 from mtl.config.command_line import refuse_options
-from mtl.config.merge import read_config
 from mtl.config.papers import is_of_a_paper
 from mtl.config.paths import refuse_name
 from mtl.config.shipped import own_or_shipped
@@ -33,13 +32,13 @@ from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.tables.report import TUNED
 from mtl.experiments.queued_run import PLACE_KEYS, QueuedRun
-from mtl.experiments.taught_rows import OF_SINGLE_TASK, Teaching, read_teaching
+from mtl.experiments.single_tasks import BALANCER, head_names, single_task_rows
+from mtl.experiments.taught_rows import Teaching, read_teaching
 
 Overlay = dict[str, Any]  # overrides of the config
-BALANCER = "LossBalancing"  # the callback that a row of a method adds
 KEYS = ("config", "seeds", "single_tasks", "tune", "methods", "seed_keys", "variants")
 ENTRY_KEYS = ("name", "method", "at", "every", "overlay", "distill")
-MOST_TASKS, MOST_SEEDS, MOST_RUNS = 200, 1_000, 100_000
+MOST_SEEDS, MOST_RUNS = 1_000, 100_000
 SEARCH = "search"  # folder of the fixed weights that were tried
 
 
@@ -167,12 +166,7 @@ def read_comparison(path: Path) -> Comparison:
         raise ConfigError(f"{config} has {len(tasks)} heads under model.heads; balancing is compared on two or more.")
     rows: dict[str, Overlay] = {}
     if values.get("single_tasks", True):
-        rows = {
-            OF_SINGLE_TASK.format(task=task): {
-                "model": {"heads": {other: None for other in tasks if other != task}, "loss_weights": None}
-            }
-            for task in tasks
-        }
+        rows = single_task_rows(config)
     taught: dict[str, Teaching] = {}
     for name, overlay, distill in _method_rows(values.get("methods", ["all"]), path):
         if name in rows:
@@ -200,29 +194,6 @@ def read_comparison(path: Path) -> Comparison:
     if number > MOST_RUNS:
         raise ConfigError(f"{path}: this makes {number:,} runs; a comparison has at most {MOST_RUNS:,}.")
     return Comparison(config, rows, numbers["seeds"], numbers["tune"], variants, tasks, seed_keys, taught)
-
-
-def head_names(config: Path) -> list[str]:
-    """Names of the heads in a config, which become folders and files of a comparison.
-
-    Args:
-        config: the config file.
-
-    Raises:
-        ConfigError: if they are no names.
-    """
-    merged_config = read_config([config])
-    heads = merged_config.get(("model", "heads")) or {}
-    origin = merged_config.origin(("model", "heads"))
-    if not isinstance(heads, dict):
-        raise ConfigError(f"{config}: `model.heads` must be names with a Head each; found {heads!r:.80}.", origin)
-    for name in heads:
-        if not name.isidentifier():
-            raise ConfigError(f"{config}: head {name!r:.80} must be letters, digits and '_'.", origin)
-        refuse_name(f"{config}: head", name, origin)
-    if len(heads) > MOST_TASKS:
-        raise ConfigError(f"{config} has {len(heads)} heads; they are compared up to {MOST_TASKS}.", origin)
-    return list(heads)
 
 
 def merged(low: Overlay, high: Overlay) -> Overlay:

@@ -16,9 +16,9 @@ from typing import Any
 
 from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
+from mtl.experiments.single_tasks import OF_SINGLE_TASK
 
 SINGLE_TASKS = "single_tasks"  # in place of the rows that train one task each
-OF_SINGLE_TASK = "{task}-alone"  # name of such a row
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from mtl.config.command_line import read_command_line
 from mtl.config.yaml_lines import ConfigError, dump_yaml
-from mtl.experiments.comparison import BALANCER
 from mtl.experiments.queued_run import QueuedRun
+from mtl.experiments.single_tasks import BALANCER
 
 
 def refuse_wrong_rows(runs: Sequence[QueuedRun], flags: Sequence[str]) -> None:
