@@ -1,7 +1,7 @@
 """`python -m mtl compare`: train a grid of methods and seeds, and write its report.
 
-Fixed weights are searched like a learning rate, by the validation score of seed 0; every number of the table is of the
-test set, which a run looks at once, with the checkpoint of its best validation score.
+Fixed weights are searched like a learning rate, by the validation metrics of seed 0; every number of the table is of
+the test set, which a run looks at once, with the checkpoint of its best validation score.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from mtl.experiments.comparison import Cell, read_comparison
 from mtl.experiments.queued_run import begin_anew_with_other_settings, refuse_changed
 from mtl.experiments.run_queue import RunQueue, duration
 from mtl.experiments.settings_record import refuse_other_settings, require_same_settings, shared_settings
-from mtl.runs.metrics_csv import read_series
+from mtl.experiments.tuned_weights import best_try
 
 RECORD = "comparison.yaml"  # what all runs have in common, in the folder of the comparison
 
@@ -61,7 +61,7 @@ def compare(arguments: list[str]) -> None:
     require_same_settings(root / RECORD, record, "comparison")
     queue = RunQueue(root, options.jobs, flags, console, launcher(options))
     queue.train(tries, "fixed weights")
-    tuned = {variant: best for variant, own in searched.items() if (best := _best(own)) is not None}
+    tuned = {variant: best for variant, own in searched.items() if (best := best_try(own)) is not None}
     for variant, best in tuned.items():
         weights = comparison.candidates()[best].get("model", {}).get("loss_weights", "all 1")
         console.print(f"tuned fixed weights{' of ' + variant if variant else ''}: {weights}")
@@ -72,16 +72,6 @@ def compare(arguments: list[str]) -> None:
     if any(cell.is_done for cell in cells):
         write_comparison(console, root, options.wandb)
     queue.raise_if_failed()
-
-
-def _best(tries: Sequence[Cell]) -> int | None:
-    """The try with the best validation score; None without any that finished."""
-    scores: dict[int, float] = {}
-    for number, cell in enumerate(tries):
-        if cell.is_done:
-            found = read_series(cell.path / "metrics.csv").get("val/score", ([], []))[1]
-            scores |= {number: max(found)} if found else {}
-    return max(scores, key=lambda number: scores[number]) if scores else None
 
 
 def _plan(
