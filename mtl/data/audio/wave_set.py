@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from mtl.batch import Sample
+from mtl.data.sequence_set import SequenceSet
 from mtl.inputs.audio import hop
 from mtl.task import InputSpec
 
 
-class WaveSet(Dataset[Sample]):
+class WaveSet(SequenceSet):
     """Samples of one input of audio, and the targets of the tasks.
 
     Args:
@@ -28,25 +27,9 @@ class WaveSet(Dataset[Sample]):
         targets: Mapping[str, Sequence[Any]],
         names: Sequence[str] | None = None,
     ) -> None:
-        self.names = names if names is not None else [f"recording {row}" for row in range(len(waves))]
-        self.samples = [
-            {spec.name: wave}
-            | {task: values[row] for task, values in targets.items() if values[row] is not None}
-            | {"sample_id": row}
+        samples = [
+            {spec.name: wave} | {task: values[row] for task, values in targets.items() if values[row] is not None}
             for row, wave in enumerate(waves)
         ]
-        self.lengths = [-(-len(wave) // hop(spec)) for wave in waves]  # frames; batches of similar length
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Sample:
-        return dict(self.samples[index])
-
-    def text(self, index: int) -> str:
-        """What people know a recording by.
-
-        Args:
-            index: which one; `sample_id` in a batch.
-        """
-        return self.names[index]
+        frames = [-(-len(wave) // hop(spec)) for wave in waves]
+        super().__init__(samples, frames, names or [f"recording {row}" for row in range(len(waves))])

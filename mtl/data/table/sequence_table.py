@@ -1,17 +1,17 @@
 """`SequenceTable`: base class of tables of which every row holds a sequence, such as a sentence or a recording."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 
 from mtl.batch import Sample
 from mtl.data.csv_rows import Row, Rows
 from mtl.data.folder.image_labels import ImageLabels
 from mtl.data.label_check import LabelCount, count_by_reading
 from mtl.data.module import JointDataModule
+from mtl.data.sequence_set import SequenceSet
 from mtl.data.table.csv_table import CsvTable
 from mtl.data.table.module import INPUT
 from mtl.targets.target import target_of
@@ -64,7 +64,7 @@ class SequenceTable(CsvTable):
             row: the row.
         """
 
-    def make_set(self, rows: Rows, split: str) -> "SequenceSet":
+    def make_set(self, rows: Rows, split: str) -> SequenceSet:
         rows, samples = self.read_sequences(rows, split)
         if INPUT in self.inputs:
             for sample, values in zip(samples, torch.from_numpy(self.encode(rows, split)), strict=True):
@@ -87,40 +87,3 @@ class SequenceTable(CsvTable):
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
         return count_by_reading(self._sets[split], tasks)
-
-
-class SequenceSet(Dataset[Sample]):
-    """The rows of one split, kept in memory.
-
-    Args:
-        samples: inputs and targets of every row.
-        lengths: steps of each.
-        texts: what people know each by.
-        subgroups: for each column of subgroups the name of each row's group.
-    """
-
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        lengths: Sequence[int],
-        texts: Sequence[str],
-        subgroups: Mapping[str, list[str]],
-    ) -> None:
-        self.samples = [{**sample, "sample_id": index} for index, sample in enumerate(samples)]
-        self.lengths = lengths
-        self.texts = texts
-        self.subgroups = dict(subgroups)
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Sample:
-        return dict(self.samples[index])
-
-    def text(self, index: int) -> str:
-        """What people know a row by.
-
-        Args:
-            index: which one; `sample_id` in a batch.
-        """
-        return self.texts[index]

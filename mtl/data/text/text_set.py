@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch.utils.data import Dataset
-
-from mtl.batch import Sample
+from mtl.data.sequence_set import SequenceSet
 from mtl.inputs.input import input_kind
 from mtl.task import Inputs
 
 
-class TextSet(Dataset[Sample]):
+class TextSet(SequenceSet):
     """Samples with every input that the words of a sentence give, and the targets of the tasks.
 
     Args:
@@ -27,27 +25,11 @@ class TextSet(Dataset[Sample]):
         targets: Mapping[str, Sequence[Any]],
         groups: Sequence[int] | None = None,
     ) -> None:
-        self.sentences = sentences
         readers = {name: input_kind(spec).reader(spec) for name, spec in inputs.items()}
-        self.samples = [
+        samples = [
             {name: read(words) for name, read in readers.items()}
             | {task: values[row] for task, values in targets.items() if values[row] is not None}
-            | {"sample_id": row}
             for row, words in enumerate(sentences)
         ]
+        super().__init__(samples, [len(words) for words in sentences], [" ".join(words) for words in sentences])
         self.groups = groups
-        self.lengths = [len(words) for words in sentences]  # batches of similar length are made of them
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Sample:
-        return dict(self.samples[index])
-
-    def text(self, index: int) -> str:
-        """A sentence as people read it.
-
-        Args:
-            index: which one; `sample_id` in a batch.
-        """
-        return " ".join(self.sentences[index])
