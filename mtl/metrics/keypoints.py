@@ -18,6 +18,7 @@ from mtl.task import Task
 class KeypointMetrics(TaskMetrics):
     """`pck` (share of the points that are found), `error_px` (mean distance), and `pck/<point>` on request.
 
+    Distances are in pixels of the file, where the batch says how it was resized.
     `pck` leaves out pictures whose annotated points have no extent, such as a single one. Points outside the picture
     count at its edge, where `predict` puts them.
 
@@ -37,6 +38,9 @@ class KeypointMetrics(TaskMetrics):
         true_BJ2 = batch[self.task.name].double()
         known_BJ = true_BJ2.isfinite().all(-1) & labelled(batch, self.task)[:, None]
         found_BJ2 = points_inside(predictions["points"].double(), batch)
+        if "to_original" in batch:
+            scale_B12 = batch["to_original"][:, None, :2].double()
+            true_BJ2, found_BJ2 = true_BJ2 * scale_B12, found_BJ2 * scale_B12
         error_BJ = (found_BJ2 - true_BJ2).norm(dim=-1).masked_fill(~known_BJ, 0)
         hidden_BJ1 = ~known_BJ[..., None]
         sides_B2 = true_BJ2.masked_fill(hidden_BJ1, -torch.inf).amax(1)

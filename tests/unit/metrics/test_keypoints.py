@@ -41,3 +41,15 @@ def test_it_does_not_depend_on_where_and_how_large_the_thing_is() -> None:
         values.append(metrics.compute()["pck"])
     assert 0 < values[0] < 1
     assert values[0] == values[1]
+
+
+def test_distances_are_in_pixels_of_the_file() -> None:
+    """A file of 400 x 100, stretched to 100 x 100: what looks like a square is four times as wide."""
+    true = torch.tensor([[[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]])
+    off = torch.tensor([[[0.5, 0.0], [0.0, 3.0], [1.1, 0.0]]])  # 2, 3 and 4.4 px of the file, whose tenth is 4
+    metrics = KeypointMetrics(TASK)
+    batch = {"points": true + 20, "to_original": torch.tensor([[4.0, 1.0, -40.0, 7.0]])}
+    metrics.update({"points": true + off + 20}, batch)
+    assert {name: value.item() for name, value in metrics.compute().items()} == pytest.approx(
+        {"pck": 2 / 3, "error_px": (2 + 3 + 4.4) / 3}
+    )
