@@ -98,11 +98,18 @@ class Report:
     def baseline(self) -> Values | None:
         """Mean of every metric over the seeds of the task trained alone; `None` if no gain over it can be given."""
         alone = self._alone()
-        return alone if len(alone) == len(self.metrics) and all(alone.values()) else None
+        return alone if len(alone) == len(self.metrics) and all(alone[m.key] for m in self.gained) else None
+
+    @cached_property
+    def gained(self) -> list[Metric]:
+        """Metrics that gains are of: those that are 0 for the task alone are left out, unless it is judged by them."""
+        zero = self.without_gain()
+        return [metric for metric in self.metrics if metric.monitored or metric.key not in zero]
 
     def without_gain(self) -> list[str]:
-        """Metrics that are 0 for the task trained alone, so that a relative gain over it has no meaning."""
-        return [key for key, value in self._alone().items() if value == 0]
+        """Metrics without a relative gain: 0 for the task alone, or in one of its seeds if no task is judged by it."""
+        there = {m: self.singles[m.task].values(m.key) for m in self.metrics if m.task in self.singles}
+        return [m.key for m, alone in there.items() if not (any(alone) if m.monitored else all(alone))]
 
     def gains(self, row: Row, definition: str) -> list[float]:
         """Gain over single tasks of every seed; empty without single tasks.
@@ -113,7 +120,7 @@ class Report:
         """
         if self.baseline is None:
             return []
-        return [GAINS[definition](self._seed(result), self.baseline, self.metrics) for result in row.results.values()]
+        return [GAINS[definition](self._seed(result), self.baseline, self.gained) for result in row.results.values()]
 
     def ranks(self) -> dict[str, float]:
         """Mean rank of every joint row over all metrics, 1 is best."""
@@ -148,16 +155,16 @@ class Report:
         if self.baseline is None:
             return None
         tasks = list(self.singles)
-        values = {metric.key: np.asarray(row.values(metric.key)) for metric in self.metrics}
-        alone = {m.key: np.asarray(self.singles[m.task].values(m.key)) for m in self.metrics}
+        values = {metric.key: np.asarray(row.values(metric.key)) for metric in self.gained}
+        alone = {m.key: np.asarray(self.singles[m.task].values(m.key)) for m in self.gained}
         if not all(numbers.all() for numbers in alone.values()):
             return None  # some draws have a mean of 0, and no relative gain over it
 
         def gain(own: Draws, *singles: Draws) -> Draws:
             drawn = dict(zip(tasks, singles, strict=True))
             means = {key: numbers[own].mean(-1) for key, numbers in values.items()}
-            bases = {m.key: alone[m.key][drawn[m.task]].mean(-1) for m in self.metrics}
-            return np.asarray(GAINS[definition](means, bases, self.metrics))
+            bases = {m.key: alone[m.key][drawn[m.task]].mean(-1) for m in self.gained}
+            return np.asarray(GAINS[definition](means, bases, self.gained))
 
         return interval(gain, [len(row.results), *(len(self.singles[task].results) for task in tasks)])
 

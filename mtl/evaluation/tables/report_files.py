@@ -118,7 +118,8 @@ def _legend(report: Report) -> str:
             "the joint runs; the bootstrap intervals in report.csv and delta_m.png hold the single runs' spread too. "
         )
     if zero := report.without_gain():
-        text += f"No Delta_m: alone, the task has {', '.join(zero)} = 0, which has no relative gain; train it longer. "
+        what = "No Delta_m" if report.baseline is None else "Not in the gains"
+        text += f"{what}: alone, the task has {', '.join(zero)} = 0, over which there is no relative gain. "
     text += "p: paired t-test of the score over seeds, corrected after Holm for the number of rows. "
     text += "MB: most memory of the GPU, or of the whole process without one."
     if min(seeds) < 3:

@@ -66,6 +66,32 @@ def test_the_interval_of_a_gain_holds_the_spread_of_single_tasks(tmp_path: Path)
     assert report.gain_interval(equal, "delta_m") == pytest.approx((-100 / 12, 12.5))
 
 
+def test_a_metric_that_is_0_alone_and_judges_no_task_leaves_the_gains(runs: Path) -> None:
+    """Such as the share of transcripts that are too long; where a task is judged by it, there is no gain at all."""
+    for file in runs.glob("*/*/results.json"):
+        found = json.loads(file.read_text())
+        if "count" in found["meta"]["tasks"]:
+            found["test/count/infeasible"] = 0.0 if "alone" in str(file) else 0.5
+            found["meta"]["tasks"]["count"]["lower_is_better"] = ["mae", "infeasible"]
+            file.write_text(json.dumps(found))
+    report = read_report(runs)
+    assert "count/infeasible" in [metric.key for metric in report.metrics]
+    assert report.without_gain() == ["count/infeasible"]
+    mgda = report.ordered()[0]
+    for definition, sign in (("delta_m", 1), ("delta_m_per_task", 1), ("delta_m_flat", -1)):
+        assert report.gains(mgda, definition) == pytest.approx([sign * 35.0, sign * 37.0, sign * 39.0])
+        low, high = report.gain_interval(mgda, definition) or (0, 0)
+        assert min(sign * low, sign * high) >= 35.0 - 1e-9
+    assert "Not in the gains: alone, the task has count/infeasible = 0" in markdown(report)
+    for seed in range(3):
+        (runs / f"boxes-alone/seed{seed}/results.json").unlink()
+        (runs / f"boxes-alone/seed{seed}").rmdir()
+        write(runs, "boxes-alone", seed, boxes=0.0)
+    report = read_report(runs)
+    assert report.baseline is None
+    assert "No Delta_m: alone, the task has boxes/map" in markdown(report)
+
+
 def test_a_run_whose_predictions_overflow_is_a_failed_one(runs: Path) -> None:
     path = runs / "MGDA" / "seed1" / "results.json"
     path.write_text(path.read_text().replace('"test/count/mae": 0.1', '"test/count/mae": null'))
