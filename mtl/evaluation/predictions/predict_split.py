@@ -30,7 +30,7 @@ def predict_split(
 ) -> dict[str, Any]:
     """Predict every sample of a split; write `predictions.json` and `predictions.csv`.
 
-    A row has the index of the sample, its name where the data set keeps names, and for each task the prediction and,
+    A row has the index of the sample, the name of its file or its words as `name`, and for each task the prediction and,
     as `<task>_true`, the label. Boxes are in the JSON, in pixels of the file where the data set knows it. Maps are not
     written: `--images` writes them.
 
@@ -78,7 +78,7 @@ def predict_split(
 def _predict(
     model: MultiTaskModel, data: JointDataModule, samples: Any, score_threshold: float, batch_size: int
 ) -> Iterator[dict[str, Any]]:
-    device, names = next(model.parameters()).device, names_of(samples)
+    device, names, words = next(model.parameters()).device, names_of(samples), getattr(samples, "text", None)
     targets = {name: target_of(model.head(name).task) for name in model.heads}
     for start in range(0, len(samples), batch_size):
         indices = range(start, min(start + batch_size, len(samples)))
@@ -89,6 +89,8 @@ def _predict(
             row: dict[str, Any] = {"sample": index}
             if names:
                 row["name"] = names[index]
+            elif words is not None:
+                row["name"] = words(index)
             for name, target in targets.items():
                 known = name in data.tasks and bool(labelled(batch, data.tasks[name])[place])
                 shown = target.overlay(predictions[name], place, tensors if known else None, score_threshold)

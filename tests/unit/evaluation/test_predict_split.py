@@ -11,6 +11,7 @@ import torch
 from mtl.backbones.image.seed_cnn import SeedCNN
 from mtl.backbones.text.bilstm import BiLSTM
 from mtl.data.module import JointDataModule
+from mtl.data.sequence_set import SequenceSet
 from mtl.evaluation.predictions.predict_split import predict_split
 from mtl.heads.detection.centernet import CenterNetHead
 from mtl.heads.whole.classification import ClassificationHead
@@ -27,7 +28,7 @@ class Given(JointDataModule):
 
     from_config = False
 
-    def __init__(self, samples: list[dict[str, Any]], inputs: Inputs = IMAGE) -> None:
+    def __init__(self, samples: Any, inputs: Inputs = IMAGE) -> None:
         super().__init__({"scene": SCENE, "boxes": BOXES})
         self.inputs = inputs
         self.test_set: Any = samples
@@ -66,6 +67,13 @@ def test_labels_stand_beside_predictions_where_they_are_known(tmp_path: Path) ->
     assert {row["scene"] for row in rows} <= {"town", "wood"}
     alone = model.eval().predict({"words": words[2][None], "words_mask": torch.ones(1, 3, dtype=torch.bool)})
     assert float(rows[2]["scene_score"]) == pytest.approx(float(alone["scene"]["scores"][0]), abs=2e-5)
+
+
+def test_a_sample_is_named_by_its_words(tmp_path: Path) -> None:
+    inputs = {"words": InputSpec("words", "tokens", names=("<padding>", "<unknown>", "fly", "to"))}
+    samples = SequenceSet([{"words": torch.tensor([2, 3])}, {"words": torch.tensor([2])}], [2, 1], ["fly to", "fly"])
+    predict_split(model_of(BiLSTM(inputs, embedding=4, hidden=3), inputs), Given(samples, inputs), "test", tmp_path)
+    assert [(row["sample"], row["name"]) for row in rows_of(tmp_path)] == [("0", "fly to"), ("1", "fly")]
 
 
 def test_boxes_are_in_pixels_of_the_file(tmp_path: Path) -> None:
