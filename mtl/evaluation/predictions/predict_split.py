@@ -30,9 +30,9 @@ def predict_split(
 ) -> dict[str, Any]:
     """Predict every sample of a split; write `predictions.json` and `predictions.csv`.
 
-    A row has the index of the sample, the name of its file or its words as `name`, and for each task the prediction and,
-    as `<task>_true`, the label. Boxes are in the JSON, in pixels of the file where the data set knows it. Maps are not
-    written: `--images` writes them.
+    A row has the index of the sample, the name of its file or its words as `name`, and for each task the prediction
+    and, as `<task>_true`, the label. Boxes are in the JSON, in pixels of the file where the data set knows it. Maps are
+    not written: `--images` writes them.
 
     Args:
         model: a trained model, on the device to use.
