@@ -14,7 +14,7 @@ from mtl.data.csv_rows import Row, Rows, read_csv
 from mtl.data.folder.image_labels import ImageLabels
 from mtl.data.table.csv_table import named
 from mtl.data.table.sequence_table import SequenceTable
-from mtl.data.table.splits import splits_of
+from mtl.data.table.splits import check_settings, splits_of
 from mtl.data.text.lines import check_characters, check_length, split_marks, words_of
 from mtl.data.text.vocabulary import Names, fingerprint, vocabulary, written_once
 from mtl.inputs.input import input_kind
@@ -158,6 +158,7 @@ def _names(path: str, tasks: Mapping[str, Any], file: str | None, given: Mapping
     """Words and letters of the training sentences, and the words of the texts to write."""
     table = Path(expanded(path))
     settings = {name: given.get(name, default) for name, default in {**_WORDS, **_SPLITS}.items()}
+    check_settings(**{name: settings[name] for name in _SPLITS})
     texts = {name: spec for name, spec in ((n, ImageLabels.of(s)) for n, s in tasks.items()) if _is_text(spec)}
     columns = {name: spec.read_columns(name) for name, spec in texts.items()}
     used = [column for own in columns.values() for column in own]

@@ -97,6 +97,8 @@ def test_the_words_are_written_once_and_other_texts_are_refused(table: Path) -> 
         (("how much", "how " * 20), {"max_words": 19}, "line 4 has 20 words"),
         (("5,nach", "five,nach"), {}, "line 5: task 'price': 'five' is not a number"),
         (("text,", "words,"), {}, "has no column 'text'"),
+        (("", ""), {"split_column": None}, "a table needs its splits"),
+        (("", ""), {"split_column": None, "split_cells": {"train": ["a"]}}, "split_cells says what the cells"),
         (("O O B-city", "O O X-city"), {"column_tasks": {"slots": {"kind": "tags", "classes": ["O"]}}}, "'X-city'"),
     ],
 )
