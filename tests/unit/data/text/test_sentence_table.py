@@ -50,6 +50,15 @@ def test_marks_are_words_and_words_of_training_are_known(table: Path) -> None:
     assert [words[index] for index in module.val_set[0]["words"].tolist()] == ["to", "<unknown>"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_sentence_of_several_lines_is_one(table: Path, end: str) -> None:
+    text = table.read_text("utf-8").replace("how long", '"how\nlong"').replace("\n", end)
+    table.write_bytes(text.encode())
+    test_set = data(table).test_set
+    assert len(test_set[0]["words"]) == 2
+    assert test_set.text(0) == "how\nlong"  # type: ignore[attr-defined]
+
+
 def test_classes_are_those_of_every_split_and_words_of_texts_those_of_training(table: Path) -> None:
     module = data(table)
     assert module.tasks["topic"].class_names == ("fare", "time", "travel")
