@@ -97,6 +97,14 @@ def test_the_words_are_written_once_and_other_texts_are_refused(table: Path) -> 
         data(table)
 
 
+def test_words_of_texts_are_of_labelled_rows_and_other_labels_are_other_texts(table: Path) -> None:
+    tasks: dict[str, Any] = {"german": {"kind": "text", "only_where": {"topic": ["fare"]}}}
+    assert set(data(table, column_tasks=tasks).tasks["german"].class_names[2:]) == {"Wie", "viel"}
+    tasks["german"]["missing"] = ["", "Wie viel"]
+    with pytest.raises(ValueError, match="was made of other texts, or with other settings"):
+        data(table, column_tasks=tasks)
+
+
 @pytest.mark.parametrize(
     ("change", "settings", "message"),
     [
