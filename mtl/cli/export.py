@@ -66,6 +66,7 @@ def export(arguments: list[str]) -> None:
     model = load_checkpoint(checkpoint).model
     data.setup("test")
     size, how = exported.image_size(data, config, model)
+    how |= exported.missing_cells(data)
     ready = ExportableModel(
         model,
         options.tasks.split(",") if options.tasks else None,

@@ -54,7 +54,8 @@ def read_csv(path: Path, required: Sequence[str], advice: str = "") -> Rows:
     """
     if not path.exists() and (fetched := how_to_fetch(path)):
         raise ValueError(f"there is no file {str(path)!r}.{fetched}")
-    text, separator = _without_separator(read_text(path))
+    # a cell may hold several lines, which end as the rows of its file do
+    text, separator = _without_separator(read_text(path).replace("\r\n", "\n").replace("\r", "\n"))
     # a blank after the comma, as people write it, would make a quote part of the cell
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     rows, lines = [], []
@@ -83,8 +84,8 @@ def _without_separator(text: str) -> tuple[str, str]:
     Without that line it is a comma, or what the header holds in place of one: spreadsheets of languages with a decimal
     comma write semicolons.
     """
-    if text[:4].lower() == "sep=" and text[5:6] in ("\r", "\n") and text[4] not in '\r\n"':
-        return "\n" + text[5:].lstrip("\r").removeprefix("\n"), text[4]  # lines keep their numbers
+    if text[:4].lower() == "sep=" and text[5:6] == "\n" and text[4] not in '\n"':
+        return text[5:], text[4]  # lines keep their numbers
     header = next((line for line in text.splitlines() if line.strip()), "")
     marks = [mark for mark in OTHER_SEPARATORS if mark in header]
     return text, marks[0] if len(marks) == 1 and "," not in header else ","

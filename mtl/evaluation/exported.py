@@ -13,6 +13,7 @@ from torchvision.ops import box_iou
 from mtl.batch import Batch
 from mtl.config.merge import Config
 from mtl.data.module import JointDataModule
+from mtl.data.table.module import TableDataModule
 from mtl.export.exportable import ExportableModel
 from mtl.export.file_model import FileModel
 from mtl.inputs.image import ImageInput
@@ -183,9 +184,21 @@ def image_size(
     if not names:
         return None, {}
     height, width = _first_image(data, names[0]).shape[-2:]
-    return (int(height), int(width)), {
-        "fit": config.get(("data", "init_args", "fit")) or "letterbox"
-    }  # without it, as `predict` does
+    how = {"fit": config.get(("data", "init_args", "fit")) or "letterbox"}  # without it, as `predict` does
+    pixel_range = config.get(("data", "init_args", "pixel_range"))
+    return (int(height), int(width)), how | ({"pixel_range": pixel_range} if pixel_range else {})
+
+
+def missing_cells(data: JointDataModule) -> dict[str, Any]:
+    """What cells of a table mean that nothing is known, for data of rows; nothing for others.
+
+    Args:
+        data: of the run.
+    """
+    if not isinstance(data, TableDataModule):
+        return {}
+    missing_in = {column: list(cells) for column, cells in data.columns.missing_in.items()}
+    return {"missing": list(data.columns.missing), "missing_in": missing_in}
 
 
 def float_images(data: JointDataModule, model: MultiTaskModel) -> bool:

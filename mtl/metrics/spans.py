@@ -1,7 +1,8 @@
 """Span F1 and accuracy of tags.
 
 Spans follow the tags' names as the CoNLL evaluation reads them: `B-x` opens a span, `I-x` continues one of the same
-type or else opens one, `O` is outside. A predicted span is right if start, end and type are.
+type or else opens one, `E-x` and `L-x` do so and end it, `S-x` and `U-x` are one alone, `O` is outside. A predicted
+span is right if start, end and type are.
 Shapes: B samples, T steps.
 """
 
@@ -14,6 +15,9 @@ from torchmetrics import SumMetric
 from mtl.batch import Batch, labelled
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.task import Task
+
+
+_CONTINUE, _END = ("I", "E", "L"), ("E", "L", "S", "U")  # marks that go on with a span, and that are its last
 
 
 class TagMetrics(TaskMetrics):
@@ -78,15 +82,16 @@ def spans(tags: Sequence[str]) -> set[tuple[int, int, str]]:
     """The spans of one sequence of tags: first step, last step, type.
 
     Args:
-        tags: IOB names.
+        tags: IOB names; also of schemes with a mark for the last step (`E-`, `L-`) and for spans of one (`S-`, `U-`).
     """
     found = set()
-    start, kind = 0, ""
+    start, kind, ended = 0, "", False
     for step, tag in enumerate([*tags, "O"]):
         mark, _, name = tag.partition("-")
-        if kind and (mark != "I" or name != kind):
+        if kind and (ended or mark not in _CONTINUE or name != kind):
             found.add((start, step - 1, kind))
             kind = ""
         if mark != "O" and not kind:
             start, kind = step, name
+        ended = mark in _END
     return found

@@ -31,9 +31,17 @@ def number(cell: str, where: str) -> float | None:
 
 
 def by_value(names: Iterable[str]) -> tuple[str, ...]:
-    """Names in alphabetical order, each once; whole numbers by their value, before the others.
+    """Names in alphabetical order, each once; numbers by their value, before the others.
 
     Args:
         names: the names.
     """
-    return tuple(sorted(set(names), key=lambda n: (not n.isdecimal(), int(n) if n.isdecimal() else 0, n)))
+    return tuple(sorted(set(names), key=_place))
+
+
+def _place(name: str) -> tuple[bool, float, str]:
+    try:
+        value = number(name, name)
+    except ValueError:
+        value = None
+    return value is None, value or 0.0, name

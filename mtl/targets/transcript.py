@@ -52,16 +52,21 @@ class Transcript(Text):
         (cell,) = cells
         if cell in missing:
             return None
-        symbols = cell if self._letters else cell.split()
+        symbols = _one_line(cell) if self._letters else cell.split()
         for symbol in symbols:
             if symbol not in self.task.class_names:
                 raise self.unknown_class(symbol)
+            if symbol == self.task.class_names[BLANK]:
+                raise ValueError(
+                    f"task {self.task.name!r} has the label {symbol!r}, its first class, which is CTC's blank and "
+                    f"stands for nothing. Begin `classes` with {BLANK_NAME!r}."
+                )
         return torch.tensor([self.task.class_names.index(symbol) for symbol in symbols], dtype=torch.int64)
 
     @classmethod
     def names_in(cls, cells: Iterable[str], separator: str) -> tuple[str, ...]:
         """The blank, and the letters of the cells, the space among them."""
-        return (BLANK_NAME, *sorted({letter for cell in cells for letter in cell}))
+        return (BLANK_NAME, *sorted({letter for cell in cells for letter in _one_line(cell)}))
 
     def text(self, tokens_L: Tensor) -> str:
         """Letters joined to a text, or words with a space between them.
@@ -77,3 +82,8 @@ class Transcript(Text):
         """Whether the symbols are letters, not words."""
         names = self.task.class_names[1:]
         return bool(names) and all(len(name) == 1 for name in names)
+
+
+def _one_line(cell: str) -> str:
+    """What is said, with one space between words, where a cell may have several or begin a line."""
+    return " ".join(cell.split())

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mtl.data.csv_rows import read_csv
+from mtl.data.csv_rows import Rows, read_csv
 from mtl.data.folder.files.coco_json import coco_lists
 from mtl.data.folder.files.voc_xml import parse_xml
 from mtl.data.folder.image_labels import ImageLabels
-from mtl.targets.target import kinds
+from mtl.data.table.columns import MISSING
+from mtl.targets.target import Target, kinds
 
 
 def voc_names(folder: Path) -> list[str]:
@@ -99,7 +100,8 @@ def lacks_names(spec: ImageLabels) -> bool:
         spec: what the column means.
     """
     kind = kinds().get(spec.kind)
-    named = kind is not None and kind.needs_classes and not kind.open_names
+    tells = kind is not None and kind.names_in.__func__ is not Target.names_in.__func__  # type: ignore[attr-defined]
+    named = tells and not kind.open_names
     return named and not (spec.classes or spec.columns or spec.cells or spec.edges)
 
 
@@ -122,13 +124,33 @@ def cell_names(tables: Sequence[Path], task: str, spec: ImageLabels) -> list[str
         raise ValueError(
             f"no file of labels_csv has a column {column!r}; they have {columns}. Set `column` of the task."
         )
-    cells = {row[column].strip() for one in holding for row in one.rows} - set(spec.missing)
+    cells = {cell for one in holding for cell in labelled_cells(one, column, spec)}
+    if unclear := sorted(cells & set(MISSING)):
+        raise ValueError(
+            f"column {column!r} of {holding[0].source!r} has {unclear[0]!r}, which may be a class of task {task!r} or "
+            f"mean that nothing is known. List it in `missing` of the task, or write the task's `classes`."
+        )
     names = [name for name in kinds()[spec.kind].names_in(cells, spec.separator) if name not in spec.missing]
     if not names:
         raise ValueError(
             f"column {column!r} of {holding[0].source!r} holds no label for task {task!r}. Correct `column`."
         )
     return names
+
+
+def labelled_cells(rows: Rows, column: str, spec: ImageLabels) -> list[str]:
+    """The cells of a column that are labels.
+
+    Args:
+        rows: the table.
+        column: the column.
+        spec: what it means. Of `only_where`, columns of other tables do not count.
+    """
+    wanted = {key: known for key, known in spec.only_where.items() if key in rows.columns}
+    cells = [
+        row[column].strip() for row in rows.rows if all(row[key].strip() in known for key, known in wanted.items())
+    ]
+    return [cell for cell in cells if cell not in spec.missing]
 
 
 def _by_id(entry: Mapping[str, Any]) -> tuple[bool, float, str]:

@@ -73,11 +73,12 @@ class ImageLabels:
         """
         classes = self.classes or self.columns or ()
         task = Task(name, self.kind, class_names=tuple(classes))
-        if not classes and kinds().get(self.kind, Target).needs_classes:
+        kind = kinds().get(self.kind, Target)
+        if kind is not Target and kind.parse is Target.parse:
+            raise ValueError(f"task {name!r} is of kind {self.kind!r}, which no cell of a table can hold.")
+        if not classes and kind.needs_classes:
             raise ValueError(f"task {name!r} of kind {self.kind!r} needs its `classes`: the names in the CSV.")
         target = target_of(task)
-        if type(target).parse is Target.parse:
-            raise ValueError(f"task {name!r} is of kind {self.kind!r}, which no cell of a table can hold.")
         if classes and not target.needs_classes:
             raise ValueError(f"task {name!r} is a {self.kind}, which has no `classes` or `columns`; remove them.")
         if self.columns and (not target.takes_columns or len(self.columns) != len(classes)):

@@ -19,7 +19,7 @@ from mtl.data.folder.image_labels import ImageLabels, is_labelled
 from mtl.data.label_check import LabelCount
 from mtl.data.module import JointDataModule
 from mtl.data.table.columns import MISSING, Columns
-from mtl.data.table.splits import splits_of
+from mtl.data.table.splits import check_settings, splits_of
 from mtl.data.table.subgroups import subgroups_of
 from mtl.errors import did_you_mean
 from mtl.task import Inputs, InputSpec, Task
@@ -72,14 +72,15 @@ class TableDataModule(JointDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(self.declare_tasks(column_tasks=column_tasks), **kwargs)
-        if (split_column is None) == (fractions is None):
-            raise ValueError(
-                "a table needs its splits: set `split_column`, or `fractions` such as [0.7, 0.15, 0.15]; one of them."
-            )
-        if split_cells is not None and split_column is None:
-            raise ValueError("split_cells says what the cells of `split_column` mean; set it, or remove split_cells.")
-        if stratify and split_column:
-            raise ValueError("stratify has no effect with split_column; remove one of them.")
+        self.split_settings: dict[str, Any] = {
+            "split_column": split_column,
+            "split_cells": split_cells,
+            "fractions": fractions,
+            "split_seed": split_seed,
+            "stratify": stratify,
+            "group": group,
+        }
+        check_settings(**self.split_settings)
         self.specs = {name: ImageLabels.of(spec) for name, spec in column_tasks.items()}
         self.columns = Columns(
             tuple(numeric or ()),
@@ -96,14 +97,6 @@ class TableDataModule(JointDataModule):
                         f"column {column!r} is an input and the label of task {name!r}, so the model would read the "
                         "answer. Remove it from `numeric` and `categorical`, or remove the task."
                     )
-        self.split_settings: dict[str, Any] = {
-            "split_column": split_column,
-            "split_cells": split_cells,
-            "fractions": fractions,
-            "split_seed": split_seed,
-            "stratify": stratify,
-            "group": group,
-        }
         self.subgroups = dict(subgroups or {})
         self.on_unknown_category = on_unknown_category
         self._sets: dict[str, Any] = {}

@@ -4,6 +4,7 @@ Shapes: N rows, G groups, S splits, K strata.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +109,7 @@ def splits_of(
     stratify: str | None = None,
     group: str | None = None,
 ) -> Split:
-    """The splits of a table by the settings of its data module.
+    """The splits of a table by the settings of its data module, which `check_settings` has passed.
 
     Args:
         rows: the table.
@@ -128,6 +129,34 @@ def splits_of(
     if group is not None:
         refuse_divided_groups(rows, group, splits)
     return splits
+
+
+def check_settings(
+    split_column: str | None = None,
+    split_cells: Mapping[str, Sequence[str]] | None = None,
+    fractions: Sequence[float] | None = None,
+    stratify: str | None = None,
+    **_: Any,
+) -> None:
+    """Refuse settings that give no splits, or two.
+
+    Args:
+        split_column: as of `splits_of`.
+        split_cells: as of `splits_of`.
+        fractions: as of `splits_of`.
+        stratify: as of `splits_of`.
+
+    Raises:
+        ValueError: saying which setting to add or to remove.
+    """
+    if split_cells is not None and split_column is None:
+        raise ValueError("split_cells says what the cells of `split_column` mean; set it, or remove split_cells.")
+    if (split_column is None) == (fractions is None):
+        raise ValueError(
+            "a table needs its splits: set `split_column`, or `fractions` such as [0.7, 0.15, 0.15]; one of them."
+        )
+    if stratify and split_column:
+        raise ValueError("stratify has no effect with split_column; remove one of them.")
 
 
 def refuse_divided_groups(rows: Rows, column: str, splits: Split) -> None:

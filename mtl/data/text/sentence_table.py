@@ -11,10 +11,11 @@ from typing import Any
 from mtl.batch import Sample
 from mtl.config.paths import expanded
 from mtl.data.csv_rows import Row, Rows, read_csv
+from mtl.data.folder.class_names import labelled_cells
 from mtl.data.folder.image_labels import ImageLabels
 from mtl.data.table.csv_table import named
 from mtl.data.table.sequence_table import SequenceTable
-from mtl.data.table.splits import splits_of
+from mtl.data.table.splits import check_settings, splits_of
 from mtl.data.text.lines import check_characters, check_length, split_marks, words_of
 from mtl.data.text.vocabulary import Names, fingerprint, vocabulary, written_once
 from mtl.inputs.input import input_kind
@@ -158,12 +159,13 @@ def _names(path: str, tasks: Mapping[str, Any], file: str | None, given: Mapping
     """Words and letters of the training sentences, and the words of the texts to write."""
     table = Path(expanded(path))
     settings = {name: given.get(name, default) for name, default in {**_WORDS, **_SPLITS}.items()}
+    check_settings(**{name: settings[name] for name in _SPLITS})
     texts = {name: spec for name, spec in ((n, ImageLabels.of(s)) for n, s in tasks.items()) if _is_text(spec)}
-    columns = {name: spec.read_columns(name) for name, spec in texts.items()}
-    used = [column for own in columns.values() for column in own]
+    used = [column for name, spec in texts.items() for column in (*spec.read_columns(name), *spec.only_where)]
     used += [settings[role] for role in ("sentence", "split_column", "stratify", "group") if settings[role]]
     rows = read_csv(table, used, "Set `sentence` to the column of the sentences.")
-    of = fingerprint([table], {**settings, "texts": columns, "whole_words": _whole_words(tasks)})
+    meant = {name: vars(spec) for name, spec in texts.items()}
+    of = fingerprint([table], {**settings, "texts": meant, "whole_words": _whole_words(tasks)})
 
     def read() -> Names:
         splits = splits_of(rows, **{name: settings[name] for name in _SPLITS})
@@ -177,10 +179,9 @@ def _names(path: str, tasks: Mapping[str, Any], file: str | None, given: Mapping
             "characters": vocabulary(letter for word in words for letter in word),
         }
         for name, spec in texts.items():
-            cells = [row[column].strip() for row in train.rows for column in columns[name]]
-            found[f"text {name}"] = kinds()[spec.kind].names_in(
-                [cell for cell in cells if cell not in spec.missing], spec.separator
-            )
+            (column,) = spec.read_columns(name)
+            cells = labelled_cells(train, column, spec)
+            found[f"text {name}"] = kinds()[spec.kind].names_in(cells, spec.separator)
         return found
 
     return written_once(Path(expanded(file)) if file else table.with_suffix(".vocab.json"), of, read)
@@ -188,7 +189,7 @@ def _names(path: str, tasks: Mapping[str, Any], file: str | None, given: Mapping
 
 def _is_text(spec: ImageLabels) -> bool:
     """Whether a task needs words that only the training rows tell."""
-    return spec.kind in kinds() and kinds()[spec.kind].open_names and not spec.classes
+    return spec.kind in kinds() and kinds()[spec.kind].open_names and not (spec.classes or spec.columns)
 
 
 def _with_texts(tasks: Mapping[str, Any], names: Names) -> dict[str, ImageLabels]:

@@ -9,11 +9,24 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 KINDS = ("image",)  # of inputs that are prepared here
 SCORE = 0.3  # boxes below it are left out
 GREY = (114, 114, 114)
+
+
+def read(path: str, pixel_range: list[float] | None) -> Image.Image:
+    """The picture of a file, upright, in colours of 8 bits; `pixel_range` of deeper ones becomes black and white."""
+    picture = ImageOps.exif_transpose(Image.open(path))
+    if picture.mode[0] in "IF":  # 16 or 32 bits, which Pillow would clip at 255
+        values = np.asarray(picture).astype(np.float64)
+        if pixel_range is None and picture.mode != "F":
+            pixel_range, values = [0, 255], values // 256
+        low, high = pixel_range or [0, 255]
+        values = np.nan_to_num((values - low) * (255 / (high - low)), posinf=255.0).round().clip(0, 255)
+        picture = Image.fromarray(values.astype(np.uint8))
+    return picture.convert("RGBA").convert("RGB") if picture.mode == "P" else picture.convert("RGB")
 
 
 def prepare(picture: Image.Image, size: list[int], fit: str) -> tuple[Any, Any, Any]:
@@ -39,7 +52,8 @@ def predict(session: Any, about: dict[str, Any], picture: Image.Image) -> dict[s
     values = session.run(names, {session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]})
     found: dict[str, Any] = {}
     for task, what in about["tasks"].items():
-        own = {n[len(task) + 1 :]: v[0] for n, v in zip(names, values, strict=True) if n.startswith(f"{task}_")}
+        mine = [max((t for t in about["tasks"] if n.startswith(f"{t}_")), key=len) == task for n in names]
+        own = {n[len(task) + 1 :]: v[0] for n, v, here in zip(names, values, mine, strict=True) if here}
         if "boxes" in own:
             keep = own["scores"] >= SCORE
             boxes = (own["boxes"][keep] * np.tile(scale, 2) + np.tile(offset, 2)).clip(0, np.tile(picture.size, 2))
@@ -58,5 +72,5 @@ if __name__ == "__main__":
     run = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
     known = json.loads(run.get_modelmeta().custom_metadata_map["mtl"])
     for file in sys.argv[2:]:
-        answer = predict(run, known, Image.open(file).convert("RGB"))
+        answer = predict(run, known, read(file, known.get("pixel_range")))
         sys.stdout.write(json.dumps({"picture": file, **answer}) + "\n")

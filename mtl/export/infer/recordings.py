@@ -51,7 +51,8 @@ def predict(session: Any, about: dict[str, Any], path: str) -> dict[str, Any]:
     names = [one.name for one in session.get_outputs()]
     outputs, found = session.run(names, {one.name: fed[one.name] for one in session.get_inputs()}), {}
     for task, what in about["tasks"].items():
-        own = {n[len(task) + 1 :]: v[0] for n, v in zip(names, outputs, strict=True) if n.startswith(f"{task}_")}
+        mine = [max((t for t in about["tasks"] if n.startswith(f"{t}_")), key=len) == task for n in names]
+        own = {n[len(task) + 1 :]: v[0] for n, v, here in zip(names, outputs, mine, strict=True) if here}
         found[task] = answer(what, own)
     return found
 

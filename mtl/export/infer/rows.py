@@ -1,9 +1,11 @@
 """Run an exported model on the rows of a table without PyTorch: python infer.py model.onnx table.csv
 
-Needs onnxruntime and numpy. Prints a line of JSON for each row; an empty cell, or one of MISSING, is not known.
+Needs onnxruntime and numpy. Prints a line of JSON for each row. A cell that means that nothing is known in training
+means it here, and so does a category that training does not have.
 """
 
 import csv
+import io
 import json
 import sys
 from typing import Any
@@ -13,9 +15,37 @@ import onnxruntime
 
 KINDS = ("table",)  # of inputs that are prepared here
 MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "?")
+SEPARATORS = ";\t|"  # in place of commas, where the header has one of them and no comma
 
 
-def prepare(row: dict[str, str], names: list[str]) -> Any:
+def read(path: str) -> list[dict[str, str]]:
+    """The rows of a file, by the names in its header."""
+    with open(path, encoding="utf-8-sig") as file:
+        text = file.read()
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    marks = [mark for mark in SEPARATORS if mark in header]
+    separator = marks[0] if len(marks) == 1 and "," not in header else ","
+    if text[:4].lower() == "sep=" and text[5:6] == "\n":  # as Excel writes it
+        separator, text = text[4], text[6:]
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    columns, *rows = [cells for cells in table if any(map(str.strip, cells))] or [[]]
+    if short := next((cells for cells in rows if len(cells) < len(columns)), None):
+        sys.exit(f"{path}: a row has {len(short)} cells, the header {len(columns)}: {short}")
+    return [dict(zip(map(str.strip, columns), cells, strict=False)) for cells in rows]
+
+
+def number(cell: str, column: str) -> float:
+    """A finite number; NaN where nothing is known."""
+    try:
+        value = float("x" if "_" in cell else cell)  # Python reads 1_2 as 12
+    except ValueError:
+        value = np.inf
+    if np.isinf(value) or abs(value) > np.finfo(np.float32).max:
+        sys.exit(f"column {column!r}: {cell!r} is not a number")
+    return value
+
+
+def prepare(row: dict[str, str], names: list[str], missing: list[str], missing_in: dict[str, list[str]]) -> Any:
     """The cells of a row as the network takes them, [1,C]; the names of a column's numbers end in `COLUMN missing`."""
     values: list[float] = []
     own: list[str] = []
@@ -24,9 +54,14 @@ def prepare(row: dict[str, str], names: list[str]) -> Any:
         if name == column or not (own == [column] or (own and all(n.startswith(f"{column}=") for n in own))):
             own.append(name)
             continue
-        cell = row[column].strip()
+        if column not in row:
+            sys.exit(f"the table has no column {column!r}; it has {', '.join(row)}")
+        cell, unknown = row[column].strip(), [*missing, *missing_in.get(column, [])]
         if own == [column]:
-            values += [np.nan, 1] if cell in MISSING else [float(cell), 0]
+            value = np.nan if cell in unknown else number(cell, column)
+            if value in [float(mark) for mark in unknown if _is_number(mark)]:  # -9 is also written -9.0
+                value = np.nan
+            values += [value, float(np.isnan(value))]
         else:
             found = [float(other == f"{column}={cell}") for other in own]
             values += [*found, float(not any(found))]
@@ -37,10 +72,12 @@ def prepare(row: dict[str, str], names: list[str]) -> Any:
 def predict(session: Any, about: dict[str, Any], row: dict[str, str]) -> dict[str, Any]:
     """The answers of all tasks."""
     (name,) = about["inputs"]
+    cells = about.get("missing", list(MISSING)), about.get("missing_in", {})
     outputs = [one.name for one in session.get_outputs()]
-    values, found = session.run(outputs, {name: prepare(row, about["inputs"][name]["names"])}), {}
+    values, found = session.run(outputs, {name: prepare(row, about["inputs"][name]["names"], *cells)}), {}
     for task, what in about["tasks"].items():
-        own = {n[len(task) + 1 :]: v[0] for n, v in zip(outputs, values, strict=True) if n.startswith(f"{task}_")}
+        mine = [max((t for t in about["tasks"] if n.startswith(f"{t}_")), key=len) == task for n in outputs]
+        own = {n[len(task) + 1 :]: v[0] for n, v, here in zip(outputs, values, mine, strict=True) if here}
         if what["classes"] and "labels" in own and own["labels"].ndim == 0:
             score = round(float(own["scores"]), 4)
             found[task] = {"class": what["classes"][int(own["labels"])], "score": score}
@@ -49,9 +86,15 @@ def predict(session: Any, about: dict[str, Any], row: dict[str, str]) -> dict[st
     return found
 
 
+def _is_number(mark: str) -> bool:
+    try:
+        return bool(np.isfinite(float(mark)))
+    except ValueError:
+        return False
+
+
 if __name__ == "__main__":
     run = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
     known_of_file = json.loads(run.get_modelmeta().custom_metadata_map["mtl"])
-    with open(sys.argv[2], newline="", encoding="utf-8-sig") as file:
-        for cells in csv.DictReader(file):
-            sys.stdout.write(json.dumps(predict(run, known_of_file, cells), ensure_ascii=False) + "\n")
+    for given in read(sys.argv[2]):
+        sys.stdout.write(json.dumps(predict(run, known_of_file, given), ensure_ascii=False) + "\n")

@@ -16,10 +16,30 @@ UNKNOWN, MULTIPLE = 1, 8  # sentences are padded with 0 to a multiple of steps, 
 LETTERS, PIECES, PIECE = 32, 12, "##"  # of a longer word, the first ones are read
 
 
+MARKS = re.compile(r"(['\"(¿¡]*)(.*?\w.*?)([.,;:!?'\")]*)")  # at the edges of a word
+
+
+def split(sentence: str, known: set[str]) -> list[str]:
+    """The words; a mark at the edge of an unknown one is a word of its own if it is known, and else left out."""
+    found: list[str] = []
+    for text in re.split("[ \t]+", sentence.strip(" \t")):
+        edges = MARKS.fullmatch(text)
+        if edges is None or any(form in known for form in forms(text)):
+            found.append(text)
+            continue
+        parts = [*edges[1], edges[2], *edges[3]]
+        found += [part for part in parts if part in known or any(map(str.isalnum, part))] or parts
+    return found
+
+
+def forms(text: str) -> tuple[str, ...]:
+    """A word as it is, in lower case, and with 0 for every digit."""
+    return text, text.lower(), re.sub(r"\d", "0", text), re.sub(r"\d", "0", text.lower())
+
+
 def word(text: str, known: dict[str, int]) -> list[int]:
-    """The index of a word as it is, in lower case, or with 0 for every digit."""
-    forms = (text, text.lower(), re.sub(r"\d", "0", text), re.sub(r"\d", "0", text.lower()))
-    return [next((known[form] for form in forms if form in known), UNKNOWN)]
+    """The index of the first form of a word that is known."""
+    return [next((known[form] for form in forms(text) if form in known), UNKNOWN)]
 
 
 def pieces(text: str, known: dict[str, int]) -> list[int]:
@@ -66,7 +86,8 @@ def answer(what: dict[str, Any], own: dict[str, Any], words: list[str]) -> Any:
 
 def predict(session: Any, about: dict[str, Any], sentence: str) -> dict[str, Any]:
     """The answers of all tasks."""
-    words, feed = re.split("[ \t]+", sentence.strip(" \t")), {}
+    known = {name for one in about["inputs"].values() if one["kind"] != "characters" for name in one["names"]}
+    words, feed = split(sentence, known), {}
     for one in session.get_inputs():
         made = np.ones((1, len(words)), bool)
         if one.name in about["inputs"]:
@@ -76,7 +97,8 @@ def predict(session: Any, about: dict[str, Any], sentence: str) -> dict[str, Any
     names = [one.name for one in session.get_outputs()]
     values, found = session.run(names, feed), {}
     for task, what in about["tasks"].items():
-        own = {n[len(task) + 1 :]: v[0] for n, v in zip(names, values, strict=True) if n.startswith(f"{task}_")}
+        mine = [max((t for t in about["tasks"] if n.startswith(f"{t}_")), key=len) == task for n in names]
+        own = {n[len(task) + 1 :]: v[0] for n, v, here in zip(names, values, mine, strict=True) if here}
         found[task] = answer(what, own, words)
     return found
 

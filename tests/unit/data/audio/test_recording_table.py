@@ -73,3 +73,17 @@ def test_an_unknown_letter_is_named_with_its_line(table: Path) -> None:
     tasks = {"said": {"kind": "transcript", "classes": ["<blank>", "j", "a", " "]}}
     with pytest.raises(ValueError, match="line 3: task 'said' has a label 'n'"):
         data(table, column_tasks=tasks)
+
+
+def test_a_transcript_of_several_lines_has_a_space_between_them(table: Path) -> None:
+    table.write_text(table.read_text("utf-8").replace("ja ja", '"ja  \nja"'), encoding="utf-8")
+    module = data(table)
+    letters = module.tasks["said"].class_names
+    assert letters == ("<blank>", " ", "a", "e", "i", "j", "n")
+    assert "".join(letters[index] for index in module.val_set[0]["said"].tolist()) == "ja ja"
+
+
+def test_a_word_in_the_place_of_the_blank_is_an_error_before_training(table: Path) -> None:
+    tasks = {"said": {"kind": "transcript", "classes": ["ja", "nein"]}}
+    with pytest.raises(ValueError, match="line 2: task 'said' has the label 'ja'.* Begin `classes` with '<blank>'"):
+        data(table, column_tasks=tasks)

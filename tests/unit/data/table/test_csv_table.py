@@ -142,3 +142,29 @@ def test_classes_that_are_left_out_are_the_cells_of_the_column(tmp_path: Path) -
     assert CsvTable.read_arguments(**arguments)["column_tasks"]["grade"]["classes"] == ["9", "10", "low"]
     arguments["column_tasks"] = {"grade": {"classes": ["9"]}}
     assert CsvTable.read_arguments(**arguments) == {}
+
+
+def test_classes_are_read_from_labelled_rows_and_numbers_go_by_value(tmp_path: Path) -> None:
+    rows = ["age,grade,site", "1,1,a", "2,-1,a", "3,0.5,a", "4,junk,b", "5,x,a", "6,NONE,a"]
+    (tmp_path / "t.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    tasks = {"grade": {"only_where": {"site": ["a"]}}}
+    assert CsvTable.declare_tasks(path=str(tmp_path / "t.csv"), column_tasks=tasks)["grade"].class_names == (
+        *("-1", "0.5", "1"),
+        "x",
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "task", "message"),
+    [
+        ("NA", {}, "column 'grade' .* has 'NA', which may be a class of task 'grade' or mean that nothing is known"),
+        ("a", {"kind": "segmentation"}, "is of kind 'segmentation', which no cell of a table can hold"),
+        ("a", {"kind": "detection", "classes": ["a"]}, "is of kind 'detection', which no cell of a table can hold"),
+    ],
+)
+def test_columns_that_name_no_classes_are_refused(
+    cell: str, task: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text(f"age,grade\n1,{cell}\n2,b\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        CsvTable.declare_tasks(path=str(tmp_path / "t.csv"), column_tasks={"grade": task})

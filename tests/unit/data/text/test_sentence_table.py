@@ -50,6 +50,15 @@ def test_marks_are_words_and_words_of_training_are_known(table: Path) -> None:
     assert [words[index] for index in module.val_set[0]["words"].tolist()] == ["to", "<unknown>"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_sentence_of_several_lines_is_one(table: Path, end: str) -> None:
+    text = table.read_text("utf-8").replace("how long", '"how\nlong"').replace("\n", end)
+    table.write_bytes(text.encode())
+    test_set = data(table).test_set
+    assert len(test_set[0]["words"]) == 2
+    assert test_set.text(0) == "how\nlong"  # type: ignore[attr-defined]
+
+
 def test_classes_are_those_of_every_split_and_words_of_texts_those_of_training(table: Path) -> None:
     module = data(table)
     assert module.tasks["topic"].class_names == ("fare", "time", "travel")
@@ -88,6 +97,14 @@ def test_the_words_are_written_once_and_other_texts_are_refused(table: Path) -> 
         data(table)
 
 
+def test_words_of_texts_are_of_labelled_rows_and_other_labels_are_other_texts(table: Path) -> None:
+    tasks: dict[str, Any] = {"german": {"kind": "text", "only_where": {"topic": ["fare"]}}}
+    assert set(data(table, column_tasks=tasks).tasks["german"].class_names[2:]) == {"Wie", "viel"}
+    tasks["german"]["missing"] = ["", "Wie viel"]
+    with pytest.raises(ValueError, match="was made of other texts, or with other settings"):
+        data(table, column_tasks=tasks)
+
+
 @pytest.mark.parametrize(
     ("change", "settings", "message"),
     [
@@ -97,6 +114,8 @@ def test_the_words_are_written_once_and_other_texts_are_refused(table: Path) -> 
         (("how much", "how " * 20), {"max_words": 19}, "line 4 has 20 words"),
         (("5,nach", "five,nach"), {}, "line 5: task 'price': 'five' is not a number"),
         (("text,", "words,"), {}, "has no column 'text'"),
+        (("", ""), {"split_column": None}, "a table needs its splits"),
+        (("", ""), {"split_column": None, "split_cells": {"train": ["a"]}}, "split_cells says what the cells"),
         (("O O B-city", "O O X-city"), {"column_tasks": {"slots": {"kind": "tags", "classes": ["O"]}}}, "'X-city'"),
     ],
 )

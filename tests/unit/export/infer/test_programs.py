@@ -2,19 +2,25 @@
 
 import wave
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mtl.data.audio.audio_file import read_audio
-from mtl.data.csv_rows import Rows
+from mtl.data.csv_rows import Rows, read_csv
+from mtl.data.images import read_image
 from mtl.data.table.columns import Columns
+from mtl.data.text.lines import words_of
+from mtl.evaluation.predictions.predict_text import _without_marks
 from mtl.inputs.input import input_kind
 from mtl.task import InputSpec
 
 pytest.importorskip("onnxruntime")
-from mtl.export.infer import program_for, recordings, rows, sentences
+from mtl.export.infer import pictures, program_for, recordings, rows, sentences
 
 WORDS = ["I", "want", "Room", "12", "x", "7pm", "ünïcode", "qqq", "a"]
 NAMES = {
@@ -67,8 +73,81 @@ def test_rows_are_the_numbers_of_training() -> None:
         {"age": "0", "a=b": "7", "sex": "other", "site": "y"},
     ]
     wanted, _ = columns.encode(Rows("t", tuple(table[0]), table, [2, 3, 4]))
-    found = np.concatenate([rows.prepare(row, list(columns.names)) for row in table])
+    found = np.concatenate([rows.prepare(row, list(columns.names), list(columns.missing), {}) for row in table])
     assert np.array_equal(found, wanted, equal_nan=True)
+
+
+TABLES = {
+    "commas": 'age,sex,name\n61.5,m,"a, b"\n-9.0,-,c\nNAN,f,d\n\n0, "m",e\n',
+    "semicolons": "\ufeffage; sex;name\r\n61.5;m;a\r\n-9;?;c\r\n",
+    "sep": "sep=|\nage|sex\n7|f\n",
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_are_read_as_in_training(name: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(TABLES[name].encode())
+    columns = Columns(("age",), {"sex": ["f", "m"]}, ("", "-"), {"age": ["-9"]})
+    table = read_csv(tmp_path / "t.csv", columns.used)
+    known = (list(columns.names), list(columns.missing), {"age": ["-9"]})
+    read = rows.read(str(tmp_path / "t.csv"))
+    assert read == table.rows
+    found = np.concatenate([rows.prepare(row, *known) for row in read])
+    assert np.array_equal(found, columns.encode(table)[0], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("age,sex\n1_000,f\n", "column 'age': '1_000' is not a number"),
+        ("age,sex\ninf,f\n", "column 'age': 'inf' is not a number"),
+        ("years,sex\n1,f\n", "the table has no column 'age'; it has years, sex"),
+        ("age,sex\n1\n", "a row has 1 cells, the header 2"),
+    ],
+)
+def test_what_is_no_row_ends_with_a_sentence(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    names = list(Columns(("age",), {"sex": ["f", "m"]}).names)
+    with pytest.raises(SystemExit, match=message):
+        rows.prepare(rows.read(str(tmp_path / "t.csv"))[0], names, [""], {})
+
+
+class Session:
+    """A file with the outputs of two tasks of which one begins with the other's name."""
+
+    def get_outputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name=name) for name in ("dose_values", "dose_high_labels", "dose_high_scores")]
+
+    def run(self, names: list[str], inputs: Any) -> list[Any]:
+        return [np.array([2.5]), np.array([1]), np.array([0.75])]
+
+
+def test_outputs_belong_to_the_task_with_the_longest_name() -> None:
+    tasks = {"dose": {"classes": []}, "dose_high": {"classes": ["no", "yes"]}}
+    about = {"inputs": {"row": {"names": ["age", "age missing"]}}, "tasks": tasks}
+    found = rows.predict(Session(), about, {"age": "3"})
+    assert found == {"dose": {"values": 2.5}, "dose_high": {"class": "yes", "score": 0.75}}
+
+
+@pytest.mark.parametrize("known", [{"rome", "?", "00", "u.s."}, {"rome", "...", '"'}, set()])
+def test_marks_at_the_edges_of_words_are_those_of_predict(known: set[str]) -> None:
+    sentence = 'To "Rome"? (at 17. U.S., ... \t ?!'
+    wanted = [part for word in words_of(sentence) for part in _without_marks(word, known)]
+    assert sentences.split(sentence, known) == wanted
+
+
+@pytest.mark.parametrize("pixel_range", [None, [0.0, 4095.0]])
+def test_pictures_are_upright_and_of_8_bits_as_in_training(pixel_range: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned
+    Image.fromarray(rng.integers(0, 256, (6, 9, 3), dtype=np.uint8)).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(rng.integers(0, 65536, (6, 9), dtype=np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(rng.random((6, 9), dtype=np.float32) * 300).save(tmp_path / "float.tiff")
+    for file in ("turned.png", "deep.png", "float.tiff"):
+        found = np.asarray(pictures.read(str(tmp_path / file), pixel_range)).transpose(2, 0, 1)
+        wanted = read_image(tmp_path / file, pixel_range=pixel_range)
+        assert np.array_equal(found, wanted.numpy()), file
 
 
 def test_answers_are_what_people_read() -> None:
