@@ -2,6 +2,8 @@
 
 import wave
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +71,36 @@ def test_rows_are_the_numbers_of_training() -> None:
     wanted, _ = columns.encode(Rows("t", tuple(table[0]), table, [2, 3, 4]))
     found = np.concatenate([rows.prepare(row, list(columns.names)) for row in table])
     assert np.array_equal(found, wanted, equal_nan=True)
+
+
+class _Session:
+    """A model that says `b`; no file is needed to see which rows reach it."""
+
+    def get_outputs(self) -> list[Any]:
+        return [SimpleNamespace(name="ill_labels"), SimpleNamespace(name="ill_scores")]
+
+    def run(self, outputs: Any, inputs: dict[str, Any]) -> list[Any]:
+        return [np.array([1]), np.array([0.5])]
+
+
+@pytest.mark.parametrize("cell", ["sixty", "6_0", "1e39", "inf"])
+def test_a_row_that_cannot_be_read_says_why_in_the_words_of_predict(cell: str) -> None:
+    columns = Columns(("age",), {"sex": ["f", "m"]})
+    about = {
+        "inputs": {"row": {"names": list(columns.names)}},
+        "tasks": {"ill": {"classes": ["a", "b"]}},
+    }
+    row = {"age": cell, "sex": "f"}
+    found = rows.predict(_Session(), about, row)
+    reason = columns.faults(Rows("t", ("age", "sex"), [row], [2]))[0]
+    assert reason.startswith(found["skipped"])
+    assert cell in found["skipped"]
+    assert rows.predict(_Session(), about, {"age": "60", "sex": "f"}) == {"ill": {"class": "b", "score": 0.5}}
+    assert rows.predict(_Session(), about, {"age": "60", "sex": None}) == {
+        "skipped": "the row has fewer cells than the header"
+    }
+    with pytest.raises(SystemExit, match="the table has no column 'sex'; it has age"):
+        rows.predict(_Session(), about, {"age": "60"})
 
 
 def test_answers_are_what_people_read() -> None:
