@@ -125,7 +125,7 @@ class Columns:
             for index, row in enumerate(rows.rows):
                 cell = row[column].strip()
                 if cell not in known and not self._is_missing(column, cell):
-                    reason = f"column {column!r}: {cell!r} is none of the categories {', '.join(known)}"
+                    reason = f"column {column!r}: {cell!r} is not one of the categories {', '.join(known)}"
                     found.setdefault(index, []).append(reason)
         return {index: "; ".join(reasons) for index, reasons in sorted(found.items())}
 

@@ -60,7 +60,7 @@ def test_the_other_rows_have_the_answers_of_a_file_without_the_bad_ones(tmp_path
 
 def test_an_unknown_category_is_a_reason_where_the_run_says_error(tmp_path: Path) -> None:
     found, rows = predicted(tmp_path, NEW, on_unknown_category="error")
-    assert found["skipped_rows"][6] == rows[4]["skipped"] == "column 'sex': 'x' is none of the categories f, m"
+    assert found["skipped_rows"][6] == rows[4]["skipped"] == "column 'sex': 'x' is not one of the categories f, m"
     _, both = predicted(tmp_path, "who,age,sex\na,old,x\nb,1,f\n", on_unknown_category="error")
     assert both[0]["skipped"].split("; ")[1] == rows[4]["skipped"]
 
