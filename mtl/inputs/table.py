@@ -17,8 +17,8 @@ from mtl.task import InputSpec
 class TableInput(Input):
     """Standardises numbers by the training samples; a missing number (NaN) becomes the mean.
 
-    Columns of 0 and 1 stay as they are, so that a missing one becomes the share of ones. A column that has one value in all training samples becomes 0: its weights
-    learn nothing, so that another value would only add noise.
+    Columns of 0 and 1 stay as they are, so that a missing one becomes the share of ones. A column that has one value in
+    all training samples becomes 0: its weights learn nothing, so that another value would only add noise.
 
     Args:
         spec: the input; its `channels` are the columns.
