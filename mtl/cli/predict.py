@@ -148,8 +148,9 @@ def _predict_table(options: argparse.Namespace, checkpoint: Path, run: Path) -> 
     if not isinstance(data, TableDataModule):
         raise ConfigError(f"--table: this run learned from {type(data).__name__}, which is no table. {OTHER_SOURCES}")
     output = (options.output or run / "predictions") / "predictions.csv"
-    number = predict_table(_model(checkpoint, options.device), data, options.table, output, options.batch_size)
-    Console(highlight=False).print(f"{number} rows: {output}", soft_wrap=True)
+    found = predict_table(_model(checkpoint, options.device), data, options.table, output, options.batch_size)
+    text = f"{found['rows']} rows, {found['skipped']} rows skipped: {output}"
+    Console(highlight=False).print(text, soft_wrap=True)
 
 
 def _predict_text(options: argparse.Namespace, checkpoint: Path, run: Path) -> None:

@@ -39,7 +39,7 @@ class Rows:
         return Rows(self.source, self.columns, [self.rows[i] for i in places], [self.lines[i] for i in places])
 
 
-def read_csv(path: Path, required: Sequence[str], advice: str = "") -> Rows:
+def read_csv(path: Path, required: Sequence[str], advice: str = "", uneven: dict[int, str] | None = None) -> Rows:
     """All rows of a file that are not empty.
 
     Args:
@@ -47,10 +47,12 @@ def read_csv(path: Path, required: Sequence[str], advice: str = "") -> Rows:
             of these and no comma.
         required: columns that must be there.
         advice: end of the message about a column that is not there.
+        uneven: where to write what is wrong with rows of more or fewer cells than the header, by line; such rows stay
+            then, with empty cells at the end.
 
     Raises:
-        ValueError: if the file is missing, a column is missing or occurs twice, or a row's number of cells differs from
-            the header's.
+        ValueError: if the file is missing, a column is missing or occurs twice, or, without `uneven`, a row's number of
+            cells differs from the header's.
     """
     if not path.exists() and (fetched := how_to_fetch(path)):
         raise ValueError(f"there is no file {str(path)!r}.{fetched}")
@@ -67,10 +69,14 @@ def read_csv(path: Path, required: Sequence[str], advice: str = "") -> Rows:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
-                raise ValueError(
-                    f"{str(path)!r}, line {reader.line_num}: the row has {len(cells)} cells, the header "
-                    f"{len(columns)}. Correct the row; a cell that contains a comma needs quotes."
-                )
+                wrong = f"the row has {len(cells)} cells, the header {len(columns)}"
+                if uneven is None:
+                    raise ValueError(
+                        f"{str(path)!r}, line {reader.line_num}: {wrong}. Correct the row; a cell that contains a "
+                        "comma needs quotes."
+                    )
+                uneven[reader.line_num] = wrong
+                cells += [""] * (len(columns) - len(cells))
             rows.append(dict(zip(columns, cells, strict=False)))
             lines.append(reader.line_num)
     except csv.Error as error:

@@ -17,8 +17,8 @@ from mtl.task import InputSpec
 class TableInput(Input):
     """Standardises numbers by the training samples; a missing number (NaN) becomes the mean.
 
-    Columns of 0 and 1 stay as they are. A column that has one value in all training samples becomes 0: its weights
-    learn nothing, so that another value would only add noise.
+    Columns of 0 and 1 stay as they are, so that a missing one becomes the share of ones. A column that has one value in
+    all training samples becomes 0: its weights learn nothing, so that another value would only add noise.
 
     Args:
         spec: the input; its `channels` are the columns.
@@ -34,6 +34,7 @@ class TableInput(Input):
     form = "one number for each column (float32 [C], NaN = missing)"
     mean: Tensor
     scale: Tensor
+    known_mean: Tensor  # what stands for a missing number; `mean`, which is subtracted, is 0 for flags
 
     def __init__(
         self, spec: InputSpec, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
@@ -49,6 +50,7 @@ class TableInput(Input):
                 "give as many, std above 0."
             )
         self.register_buffer("mean", torch.tensor([float(value) for value in mean]))
+        self.register_buffer("known_mean", self.mean.clone())
         self.register_buffer("scale", 1 / torch.tensor([float(value) for value in std]))
 
     @classmethod
@@ -79,9 +81,16 @@ class TableInput(Input):
         flag_C = ((filled_NC == 0) | (filled_NC == 1)).all(0)
         scale_C = torch.where(flag_C, 1.0, 1 / std_C).masked_fill(constant_C, 0.0)
         self.mean.copy_(torch.where(flag_C, 0.0, mean_C))
+        self.known_mean.copy_(mean_C)
         self.scale.copy_(scale_C)
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        # a missing number is the mean, also of flags: 0 behind the subtraction
-        rows_BC = (batch[self.spec.name] - self.mean) * self.scale
-        return {self.spec.name: torch.nan_to_num(rows_BC)}
+        rows_BC = batch[self.spec.name]
+        rows_BC = torch.where(rows_BC.isnan(), self.known_mean, rows_BC)
+        return {self.spec.name: (rows_BC - self.mean) * self.scale}
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # checkpoints without it have learned from a 0 in place of a missing flag
+        if f"{prefix}mean" in state_dict:
+            state_dict.setdefault(f"{prefix}known_mean", state_dict[f"{prefix}mean"])
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -3,13 +3,13 @@
 Shapes: N rows, C numbers of a row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl.data.csv_rows import Rows
+from mtl.data.csv_rows import Row, Rows
 from mtl.errors import did_you_mean
 from mtl.targets.numbers import number
 
@@ -105,25 +105,51 @@ class Columns:
             at += len(categories) + 1
         return values_NC, unknown
 
+    def faults(self, rows: Rows, categories: bool = False) -> dict[int, str]:
+        """Why rows cannot be read, by their place: cells of numeric columns that are neither numbers nor missing.
+
+        Args:
+            rows: the table.
+            categories: cells of other categories are faults as well.
+        """
+        found: dict[int, list[str]] = {}
+        for column in self.numeric:
+            marks = self._marks(column)
+            for index, row in enumerate(rows.rows):
+                try:
+                    self._value(row, column, marks, f"column {column!r}")
+                except ValueError as error:
+                    reason = str(error).rsplit(" Correct the cell", 1)[0]
+                    found.setdefault(index, []).append(reason.removesuffix("."))
+        for column, known in self.categorical.items() if categories else ():
+            for index, row in enumerate(rows.rows):
+                cell = row[column].strip()
+                if cell not in known and not self._is_missing(column, cell):
+                    reason = f"column {column!r}: {cell!r} is not one of the categories {', '.join(known)}"
+                    found.setdefault(index, []).append(reason)
+        return {index: "; ".join(reasons) for index, reasons in sorted(found.items())}
+
     def _is_missing(self, column: str, cell: str) -> bool:
         return cell in self.missing or cell in self.missing_in.get(column, ())
 
     def _numbers(self, rows: Rows, column: str) -> NDArray[np.float64]:
-        values = np.full(len(rows.rows), np.nan)
+        marks = self._marks(column)
+        places = zip(rows.rows, rows.lines, strict=True)
+        return np.array(
+            [self._value(row, column, marks, f"{rows.source}, line {line}, column {column!r}") for row, line in places]
+        )
+
+    def _marks(self, column: str) -> set[float]:
         # a mark that is a number means that number, however it is written: -9, -9.0
         words = (*self.missing, *self.missing_in.get(column, ()))
-        marks = {value for word in words if (value := _number(word)) is not None}
-        for index, (row, line) in enumerate(zip(rows.rows, rows.lines, strict=True)):
-            cell = row[column].strip()
-            if self._is_missing(column, cell):
-                continue
-            where = f"{rows.source}, line {line}, column {column!r}"
-            value = number(cell, where)
-            if value is not None and abs(value) > _LARGEST:
-                raise ValueError(f"{where}: {cell!r} is too large for 32 bits. Use another unit, or leave it out.")
-            if value is not None and value not in marks:
-                values[index] = value
-        return values
+        return {value for word in words if (value := _number(word)) is not None}
+
+    def _value(self, row: Row, column: str, marks: Container[float], where: str) -> float:
+        cell = row[column].strip()
+        value = None if self._is_missing(column, cell) else number(cell, where)
+        if value is not None and abs(value) > _LARGEST:
+            raise ValueError(f"{where}: {cell!r} is too large for 32 bits. Use another unit, or leave it out.")
+        return np.nan if value is None or value in marks else value
 
 
 def _number(mark: str) -> float | None:

@@ -161,6 +161,14 @@ class TableDataModule(JointDataModule):
         log.warning("%s They count as missing.", text)
         return values_NC
 
+    def faults(self, rows: Rows) -> dict[int, str]:
+        """Why rows of a new table cannot be predicted, by their place.
+
+        Args:
+            rows: the rows.
+        """
+        return self.columns.faults(rows, categories=self.on_unknown_category == "error")
+
     def setup(self, stage: str) -> None:
         if not self._sets:
             self._sets = self._read_sets()

@@ -4,15 +4,20 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mtl.data.csv_rows import read_csv
 from mtl.data.table.module import INPUT, TableDataModule
+from mtl.errors import printable
+from mtl.evaluation.predictions.row_files import report_skipped
 from mtl.model import MultiTaskModel
 from mtl.module import MultiTaskLightningModule
 from mtl.targets.target import target_of
 
 _PREFIX = "predicted_"
+_SKIPPED = "skipped"  # column with the reason why a row has no prediction
 
 
 def predict_table(
@@ -21,10 +26,12 @@ def predict_table(
     table: Path,
     output: Path,
     batch_size: int = 256,
-) -> int:
+) -> dict[str, Any]:
     """Predict for every row of a file; write its cells, and `predicted_<task>` with its score, to another.
 
-    The file needs the input columns only. A category that the model does not know counts as missing.
+    The file needs the input columns only. A category that the model does not know counts as missing, unless the run
+    says `on_unknown_category: error`. A row that cannot be read costs nothing but itself: its predictions stay empty,
+    and the column `skipped` has the reason.
 
     Args:
         model: a trained model, on the device to use.
@@ -34,11 +41,11 @@ def predict_table(
         batch_size: rows at a time.
 
     Returns:
-        Number of rows.
+        Numbers of predicted `rows` and `skipped` rows, and `skipped_rows` by line with the reason.
 
     Raises:
-        ValueError: for a file without the input columns or without rows, for a cell of a numeric column that is no
-            number, and for a model that takes other inputs than the table.
+        ValueError: for a file without the input columns or without a row that can be read, and for a model that takes
+            other inputs than the table.
     """
     plain = model if isinstance(model, MultiTaskModel) else model.model
     if set(plain.inputs) != {INPUT}:
@@ -48,26 +55,43 @@ def predict_table(
         )
     if not table.is_file():
         raise ValueError(f"there is no file {str(table)!r}; give a CSV with the input columns of the training.")
-    rows = read_csv(table, data.columns.used, "The model needs every input column of its training.")
+    reasons: dict[int, str] = {}
+    rows = read_csv(table, data.columns.used, "The model needs every input column of its training.", uneven=reasons)
     if not rows.rows:
         raise ValueError(f"{rows.source} has no row below its header.")
-    values_NC = torch.from_numpy(data.encode(rows))
-    targets = {name: target_of(plain.head(name).task) for name in plain.heads}
-    device = next(plain.parameters()).device
-    training = plain.training
-    plain.eval()
+    # a row of which cells are missing has the others in wrong columns: nothing more is said of it
+    reasons = {rows.lines[place]: printable(reason) for place, reason in data.faults(rows).items()} | reasons
+    listed = [f"line {line}: {reasons[line]}" for line in sorted(reasons)]
+    kept = [place for place, line in enumerate(rows.lines) if line not in reasons]
+    if not kept:
+        raise ValueError(f"none of {len(listed)} rows of {rows.source} can be read; the first: {listed[0]}.")
+    found = dict(zip(kept, _predict(plain, data.encode(rows.at(kept)), batch_size), strict=True))
+    names = [*next(iter(found.values())), _SKIPPED]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys([*rows.columns, *names])))
+        writer.writeheader()
+        for place, row in enumerate(rows.rows):
+            # of an earlier prediction of the same file nothing stays
+            empty = dict.fromkeys(names, "")
+            writer.writerow({**row, **empty, **found.get(place, {}), _SKIPPED: reasons.get(rows.lines[place], "")})
+    report_skipped("rows", listed, output.name)
+    return {"rows": len(found), "skipped": len(listed), "skipped_rows": reasons}
+
+
+def _predict(model: MultiTaskModel, values_NC: NDArray[np.float32], batch_size: int) -> list[dict[str, Any]]:
+    """The cells of every row's predictions."""
+    targets = {name: target_of(model.head(name).task) for name in model.heads}
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
     found: list[dict[str, Any]] = []
     try:
-        for values_BC in values_NC.split(batch_size):
-            predictions = plain.predict(values_BC.to(device))
+        for values_BC in torch.from_numpy(values_NC).split(batch_size):
+            predictions = model.predict({INPUT: values_BC.to(device)})
             for index in range(len(values_BC)):
                 shown = {name: target.row(target.overlay(predictions[name], index)) for name, target in targets.items()}
                 found.append({f"{_PREFIX}{key}": cell for row in shown.values() for key, cell in row.items()})
     finally:
-        plain.train(training)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys([*rows.columns, *found[0]])))
-        writer.writeheader()
-        writer.writerows({**row, **new} for row, new in zip(rows.rows, found, strict=True))
-    return len(found)
+        model.train(training)
+    return found

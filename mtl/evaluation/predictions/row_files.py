@@ -37,14 +37,15 @@ def write_rows(
         writer.writerows(table)
 
 
-def report_skipped(what: str, reasons: Sequence[str]) -> None:
+def report_skipped(what: str, reasons: Sequence[str], file: str = "predictions.json") -> None:
     """Say on the screen what was left out; nothing if nothing was.
 
     Args:
         what: for example `lines`.
         reasons: each with the place.
+        file: where all of them are.
     """
     if reasons:
-        more = [f"and {len(reasons) - _MOST_SHOWN} more, all in predictions.json"] * (len(reasons) > _MOST_SHOWN)
+        more = [f"and {len(reasons) - _MOST_SHOWN} more, all in {file}"] * (len(reasons) > _MOST_SHOWN)
         text = f"skipped {len(reasons)} {what}:\n  " + "\n  ".join([*reasons[:_MOST_SHOWN], *more])
         get_console().print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,13 +1,15 @@
 """Run an exported model on the rows of a table without PyTorch: python infer.py model.onnx table.csv
 
 Needs onnxruntime and numpy. Prints a line of JSON for each row. A cell that means that nothing is known in training
-means it here, and so does a category that training does not have.
+means it here, and so does a category that training does not have. For a row that cannot be read the line says why:
+{"skipped": "column 'age': 'sixty' is not a number"}.
 """
 
 import csv
 import io
 import json
 import sys
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,8 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "?")
 SEPARATORS = ";\t|"  # in place of commas, where the header has one of them and no comma
 
 
-def read(path: str) -> list[dict[str, str]]:
-    """The rows of a file, by the names in its header."""
+def read(path: str) -> list[dict[str, Any]]:
+    """The rows of a file, by the names in its header; None where a row ends too early."""
     with open(path, encoding="utf-8-sig") as file:
         text = file.read()
     header = next((line for line in text.splitlines() if line.strip()), "")
@@ -29,23 +31,10 @@ def read(path: str) -> list[dict[str, str]]:
         separator, text = text[4], text[6:]
     table = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     columns, *rows = [cells for cells in table if any(map(str.strip, cells))] or [[]]
-    if short := next((cells for cells in rows if len(cells) < len(columns)), None):
-        sys.exit(f"{path}: a row has {len(short)} cells, the header {len(columns)}: {short}")
-    return [dict(zip(map(str.strip, columns), cells, strict=False)) for cells in rows]
+    return [dict(zip_longest(map(str.strip, columns), cells[: len(columns)])) for cells in rows]
 
 
-def number(cell: str, column: str) -> float:
-    """A finite number; NaN where nothing is known."""
-    try:
-        value = float("x" if "_" in cell else cell)  # Python reads 1_2 as 12
-    except ValueError:
-        value = np.inf
-    if np.isinf(value) or abs(value) > np.finfo(np.float32).max:
-        sys.exit(f"column {column!r}: {cell!r} is not a number")
-    return value
-
-
-def prepare(row: dict[str, str], names: list[str], missing: list[str], missing_in: dict[str, list[str]]) -> Any:
+def prepare(row: dict[str, Any], names: list[str], missing: list[str], missing_in: dict[str, list[str]]) -> Any:
     """The cells of a row as the network takes them, [1,C]; the names of a column's numbers end in `COLUMN missing`."""
     values: list[float] = []
     own: list[str] = []
@@ -55,7 +44,9 @@ def prepare(row: dict[str, str], names: list[str], missing: list[str], missing_i
             own.append(name)
             continue
         if column not in row:
-            sys.exit(f"the table has no column {column!r}; it has {', '.join(row)}")
+            sys.exit(f"the table has no column {column!r}; it has {', '.join(row)}.")
+        if row[column] is None:
+            raise ValueError("the row has fewer cells than the header")
         cell, unknown = row[column].strip(), [*missing, *missing_in.get(column, [])]
         if own == [column]:
             value = np.nan if cell in unknown else number(cell, column)
@@ -69,12 +60,29 @@ def prepare(row: dict[str, str], names: list[str], missing: list[str], missing_i
     return np.array([values], np.float32)
 
 
-def predict(session: Any, about: dict[str, Any], row: dict[str, str]) -> dict[str, Any]:
-    """The answers of all tasks."""
+def number(cell: str, column: str) -> float:
+    """The number of a cell."""
+    try:
+        value = float("" if "_" in cell else cell)  # Python reads 1_2 as 12
+    except ValueError as error:
+        raise ValueError(f"column {column!r}: {cell!r} is not a number") from error
+    if abs(value) == float("inf"):
+        raise ValueError(f"column {column!r}: {cell!r} is not finite")
+    if abs(value) > float(np.finfo(np.float32).max):
+        raise ValueError(f"column {column!r}: {cell!r} is too large for 32 bits")
+    return value
+
+
+def predict(session: Any, about: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """The answers of all tasks, or why the row is skipped."""
     (name,) = about["inputs"]
     cells = about.get("missing", list(MISSING)), about.get("missing_in", {})
     outputs = [one.name for one in session.get_outputs()]
-    values, found = session.run(outputs, {name: prepare(row, about["inputs"][name]["names"], *cells)}), {}
+    try:
+        inputs = {name: prepare(row, about["inputs"][name]["names"], *cells)}
+    except ValueError as error:
+        return {"skipped": str(error)}
+    values, found = session.run(outputs, inputs), {}
     for task, what in about["tasks"].items():
         mine = [max((t for t in about["tasks"] if n.startswith(f"{t}_")), key=len) == task for n in outputs]
         own = {n[len(task) + 1 :]: v[0] for n, v, here in zip(outputs, values, mine, strict=True) if here}
@@ -96,5 +104,10 @@ def _is_number(mark: str) -> bool:
 if __name__ == "__main__":
     run = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
     known_of_file = json.loads(run.get_modelmeta().custom_metadata_map["mtl"])
+    skipped = 0
     for given in read(sys.argv[2]):
-        sys.stdout.write(json.dumps(predict(run, known_of_file, given), ensure_ascii=False) + "\n")
+        line = predict(run, known_of_file, given)
+        skipped += "skipped" in line
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    if skipped:
+        sys.stderr.write(f"{skipped} rows skipped\n")
