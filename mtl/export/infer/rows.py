@@ -6,12 +6,14 @@ Needs onnxruntime and numpy. Prints a line of JSON for each row; an empty cell, 
 import csv
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
 KINDS = ("table",)  # of inputs that are prepared here
+ANSWERS = ()  # kinds of tasks whose answers only this program makes out
 MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "?")
 
 
@@ -34,18 +36,25 @@ def prepare(row: dict[str, str], names: list[str]) -> Any:
     return np.array([values], np.float32)
 
 
+def feed(one: Any, about: dict[str, Any], cells: dict[str, str], _: Path) -> tuple[dict[str, Any], Any]:
+    """What the network takes of a row; nothing more is needed for the answers."""
+    return {one.name: prepare(cells, about["inputs"][one.name]["names"])}, None
+
+
+def answer(what: dict[str, Any], own: dict[str, Any], _: Any = None) -> Any:
+    """The answer of one task as people read it."""
+    if what["classes"] and "labels" in own and own["labels"].ndim == 0:
+        return {"class": what["classes"][int(own["labels"])], "score": round(float(own["scores"]), 4)}
+    return {name: value.tolist() for name, value in own.items()}
+
+
 def predict(session: Any, about: dict[str, Any], row: dict[str, str]) -> dict[str, Any]:
     """The answers of all tasks."""
-    (name,) = about["inputs"]
-    outputs = [one.name for one in session.get_outputs()]
-    values, found = session.run(outputs, {name: prepare(row, about["inputs"][name]["names"])}), {}
+    (one,), names, found = session.get_inputs(), [one.name for one in session.get_outputs()], {}
+    values = session.run(names, feed(one, about, row, Path())[0])
     for task, what in about["tasks"].items():
-        own = {n[len(task) + 1 :]: v[0] for n, v in zip(outputs, values, strict=True) if n.startswith(f"{task}_")}
-        if what["classes"] and "labels" in own and own["labels"].ndim == 0:
-            score = round(float(own["scores"]), 4)
-            found[task] = {"class": what["classes"][int(own["labels"])], "score": score}
-        else:
-            found[task] = {key: value.tolist() for key, value in own.items()}
+        own = {n[len(task) + 1 :]: v[0] for n, v in zip(names, values, strict=True) if n.startswith(f"{task}_")}
+        found[task] = answer(what, own)
     return found
 
 

@@ -6,12 +6,14 @@ Needs onnxruntime and numpy. Prints a line of JSON for each sentence; without an
 import json
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
 KINDS = ("tokens", "characters", "pieces")  # of inputs that are prepared here
+ANSWERS = ("tags", "text")  # kinds of tasks whose answers only this program makes out
 UNKNOWN, MULTIPLE = 1, 8  # sentences are padded with 0 to a multiple of steps, as in training
 LETTERS, PIECES, PIECE = 32, 12, "##"  # of a longer word, the first ones are read
 
@@ -50,6 +52,17 @@ def prepare(words: list[str], kind: str, names: list[str]) -> Any:
     return made[..., 0] if kind == "tokens" else made
 
 
+def feed(one: Any, about: dict[str, Any], cells: dict[str, str], _: Path) -> tuple[dict[str, Any], list[str]]:
+    """What the network takes of a sentence, and its words; inputs of one sentence may share a column."""
+    of_words = [name for name, known in about["inputs"].items() if known["kind"] in KINDS]
+    sentence = next(cells[name] for name in (one.name, *of_words) if name in cells)
+    words, what = re.split("[ \t]+", sentence.strip(" \t")), about["inputs"][one.name]
+    steps = one.shape[1] if isinstance(one.shape[1], int) else -(-len(words) // MULTIPLE) * MULTIPLE
+    made = {one.name: prepare(words, what["kind"], what["names"]), f"{one.name}_mask": np.ones((1, len(words)), bool)}
+    rest = [(0, 0), (0, steps - len(words)), (0, 0)]
+    return {name: np.pad(values, rest[: values.ndim]) for name, values in made.items()}, words
+
+
 def answer(what: dict[str, Any], own: dict[str, Any], words: list[str]) -> Any:
     """The answer of one task as people read it."""
     labels = own.get("labels", own.get("tokens"))
@@ -66,15 +79,13 @@ def answer(what: dict[str, Any], own: dict[str, Any], words: list[str]) -> Any:
 
 def predict(session: Any, about: dict[str, Any], sentence: str) -> dict[str, Any]:
     """The answers of all tasks."""
-    words, feed = re.split("[ \t]+", sentence.strip(" \t")), {}
-    for one in session.get_inputs():
-        made = np.ones((1, len(words)), bool)
+    fed: dict[str, Any] = {}
+    taken, names, found = session.get_inputs(), [one.name for one in session.get_outputs()], {}
+    for one in taken:
         if one.name in about["inputs"]:
-            made = prepare(words, about["inputs"][one.name]["kind"], about["inputs"][one.name]["names"])
-        steps = one.shape[1] if isinstance(one.shape[1], int) else -(-len(words) // MULTIPLE) * MULTIPLE
-        feed[one.name] = np.pad(made, [(0, 0), (0, steps - len(words)), (0, 0)][: made.ndim])
-    names = [one.name for one in session.get_outputs()]
-    values, found = session.run(names, feed), {}
+            made, words = feed(one, about, {one.name: sentence}, Path())
+            fed |= made
+    values = session.run(names, {one.name: fed[one.name] for one in taken})
     for task, what in about["tasks"].items():
         own = {n[len(task) + 1 :]: v[0] for n, v in zip(names, values, strict=True) if n.startswith(f"{task}_")}
         found[task] = answer(what, own, words)
