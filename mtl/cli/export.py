@@ -29,7 +29,7 @@ from mtl.evaluation.load import load_checkpoint
 from mtl.evaluation.tables.export_table import export_table, skipped
 from mtl.export.exportable import ExportableModel
 from mtl.export.file_model import FileModel
-from mtl.export.infer import program_for
+from mtl.export.infer import programs_for
 from mtl.export.onnx_file import OnnxModel, require_onnx, without_scopes, write_onnx
 from mtl.export.pt2_file import Pt2Model, write_pt2
 from mtl.export.quantize import quantize
@@ -91,9 +91,9 @@ def export(arguments: list[str]) -> None:
         for file in files.values():
             without_scopes(file)
         kinds = [known["kind"] for known in description["inputs"].values()]
-        program = program_for(kinds)
-        if program:
-            shutil.copyfile(program, folder / "infer.py")
+        programs = programs_for(kinds)
+        for place, program in enumerate(programs):
+            shutil.copyfile(program, folder / (program.name if place else "infer.py"))
     left_out: dict[str, str] = {}
     if "int8" in files and files["int8"].stat().st_size > WORTH * path.stat().st_size:
         left_out["int8"] = (
@@ -108,7 +108,7 @@ def export(arguments: list[str]) -> None:
     (folder / "export.json").write_text(json.dumps({**description, **report}, indent=1) + "\n", encoding="utf-8")
     _show(console, report)
     console.print(f"written: {', '.join(str(file) for file in files.values())}, export.json", soft_wrap=True)
-    if options.format == "onnx" and not program:
+    if options.format == "onnx" and not programs:
         console.print(f"no infer.py: no program reads {' and '.join(kinds)} without PyTorch", soft_wrap=True)
 
 

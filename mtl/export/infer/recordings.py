@@ -1,17 +1,20 @@
 """Run an exported model on recordings without PyTorch: python infer.py model.onnx recording.wav ...
 
-Needs onnxruntime and numpy. Reads WAV files of 16 bits, and prints one line of JSON for each.
+Needs onnxruntime and numpy. Reads WAV files of 16 bits, and prints one line of JSON for each. A file `.npy` holds the
+values that the network takes, [T].
 """
 
 import json
 import sys
 import wave
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
 KINDS = ("audio",)  # of inputs that are prepared here
+ANSWERS = ("transcript",)  # kinds of tasks whose answers only this program makes out
 RATE = 8000  # values a second, where the data say none
 
 
@@ -29,7 +32,17 @@ def read(path: str, rate: int) -> Any:
     return values.astype(np.float32)
 
 
-def answer(what: dict[str, Any], own: dict[str, Any]) -> Any:
+def feed(one: Any, about: dict[str, Any], cells: dict[str, str], folder: Path) -> tuple[dict[str, Any], Any]:
+    """What the network takes of a recording; nothing more is needed for the answers."""
+    path, what = folder / cells[one.name], about["inputs"][one.name]
+    values = np.load(path) if path.suffix == ".npy" else read(str(path), what.get("rate", RATE))
+    steps = -(-len(values) // what["multiple"]) * what["multiple"]
+    fed = {one.name: np.zeros((1, steps), np.float32), f"{one.name}_mask": np.arange(steps)[None] < len(values)}
+    fed[one.name][0, : len(values)] = values
+    return fed, None
+
+
+def answer(what: dict[str, Any], own: dict[str, Any], _: Any = None) -> Any:
     """The answer of one task as people read it."""
     labels = own.get("labels", own.get("tokens"))
     if labels is None or not what["classes"]:
@@ -43,13 +56,9 @@ def answer(what: dict[str, Any], own: dict[str, Any]) -> Any:
 
 def predict(session: Any, about: dict[str, Any], path: str) -> dict[str, Any]:
     """The answers of all tasks."""
-    ((name, input_),) = about["inputs"].items()
-    values = read(path, input_.get("rate", RATE))
-    steps = -(-len(values) // input_["multiple"]) * input_["multiple"]
-    fed = {name: np.zeros((1, steps), np.float32), f"{name}_mask": np.arange(steps)[None] < len(values)}
-    fed[name][0, : len(values)] = values
-    names = [one.name for one in session.get_outputs()]
-    outputs, found = session.run(names, {one.name: fed[one.name] for one in session.get_inputs()}), {}
+    taken, names, found = session.get_inputs(), [one.name for one in session.get_outputs()], {}
+    fed, _ = feed(taken[0], about, {taken[0].name: path}, Path())
+    outputs = session.run(names, {one.name: fed[one.name] for one in taken})
     for task, what in about["tasks"].items():
         mine = [max((t for t in about["tasks"] if n.startswith(f"{t}_")), key=len) == task for n in names]
         own = {n[len(task) + 1 :]: v[0] for n, v, here in zip(names, outputs, mine, strict=True) if here}

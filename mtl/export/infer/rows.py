@@ -10,12 +10,14 @@ import io
 import json
 import sys
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
 KINDS = ("table",)  # of inputs that are prepared here
+ANSWERS = ()  # kinds of tasks whose answers only this program makes out
 MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "?")
 SEPARATORS = ";\t|"  # in place of commas, where the header has one of them and no comma
 
@@ -73,24 +75,31 @@ def number(cell: str, column: str) -> float:
     return value
 
 
+def feed(one: Any, about: dict[str, Any], cells: dict[str, Any], _: Path) -> tuple[dict[str, Any], Any]:
+    """What the network takes of a row; nothing more is needed for the answers."""
+    unknown = about.get("missing", list(MISSING)), about.get("missing_in", {})
+    return {one.name: prepare(cells, about["inputs"][one.name]["names"], *unknown)}, None
+
+
+def answer(what: dict[str, Any], own: dict[str, Any], _: Any = None) -> Any:
+    """The answer of one task as people read it."""
+    if what["classes"] and "labels" in own and own["labels"].ndim == 0:
+        return {"class": what["classes"][int(own["labels"])], "score": round(float(own["scores"]), 4)}
+    return {name: value.tolist() for name, value in own.items()}
+
+
 def predict(session: Any, about: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     """The answers of all tasks, or why the row is skipped."""
-    (name,) = about["inputs"]
-    cells = about.get("missing", list(MISSING)), about.get("missing_in", {})
-    outputs = [one.name for one in session.get_outputs()]
+    (one,), names, found = session.get_inputs(), [one.name for one in session.get_outputs()], {}
     try:
-        inputs = {name: prepare(row, about["inputs"][name]["names"], *cells)}
+        fed, _ = feed(one, about, row, Path())
     except ValueError as error:
         return {"skipped": str(error)}
-    values, found = session.run(outputs, inputs), {}
+    values = session.run(names, fed)
     for task, what in about["tasks"].items():
-        mine = [max((t for t in about["tasks"] if n.startswith(f"{t}_")), key=len) == task for n in outputs]
-        own = {n[len(task) + 1 :]: v[0] for n, v, here in zip(outputs, values, mine, strict=True) if here}
-        if what["classes"] and "labels" in own and own["labels"].ndim == 0:
-            score = round(float(own["scores"]), 4)
-            found[task] = {"class": what["classes"][int(own["labels"])], "score": score}
-        else:
-            found[task] = {key: value.tolist() for key, value in own.items()}
+        mine = [max((t for t in about["tasks"] if n.startswith(f"{t}_")), key=len) == task for n in names]
+        own = {n[len(task) + 1 :]: v[0] for n, v, here in zip(names, values, mine, strict=True) if here}
+        found[task] = answer(what, own)
     return found
 
 

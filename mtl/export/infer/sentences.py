@@ -6,12 +6,14 @@ Needs onnxruntime and numpy. Prints a line of JSON for each sentence; without an
 import json
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
 KINDS = ("tokens", "characters", "pieces")  # of inputs that are prepared here
+ANSWERS = ("tags", "text")  # kinds of tasks whose answers only this program makes out
 UNKNOWN, MULTIPLE = 1, 8  # sentences are padded with 0 to a multiple of steps, as in training
 LETTERS, PIECES, PIECE = 32, 12, "##"  # of a longer word, the first ones are read
 
@@ -70,6 +72,18 @@ def prepare(words: list[str], kind: str, names: list[str]) -> Any:
     return made[..., 0] if kind == "tokens" else made
 
 
+def feed(one: Any, about: dict[str, Any], cells: dict[str, str], _: Path) -> tuple[dict[str, Any], list[str]]:
+    """What the network takes of a sentence, and its words; inputs of one sentence may share a column."""
+    of_words = {name: given for name, given in about["inputs"].items() if given["kind"] in KINDS}
+    sentence = next(cells[name] for name in (one.name, *of_words) if name in cells)
+    known = {name for given in of_words.values() if given["kind"] != "characters" for name in given["names"]}
+    words, what = split(sentence, known), about["inputs"][one.name]
+    steps = one.shape[1] if isinstance(one.shape[1], int) else -(-len(words) // MULTIPLE) * MULTIPLE
+    made = {one.name: prepare(words, what["kind"], what["names"]), f"{one.name}_mask": np.ones((1, len(words)), bool)}
+    rest = [(0, 0), (0, steps - len(words)), (0, 0)]
+    return {name: np.pad(values, rest[: values.ndim]) for name, values in made.items()}, words
+
+
 def answer(what: dict[str, Any], own: dict[str, Any], words: list[str]) -> Any:
     """The answer of one task as people read it."""
     labels = own.get("labels", own.get("tokens"))
@@ -86,16 +100,13 @@ def answer(what: dict[str, Any], own: dict[str, Any], words: list[str]) -> Any:
 
 def predict(session: Any, about: dict[str, Any], sentence: str) -> dict[str, Any]:
     """The answers of all tasks."""
-    known = {name for one in about["inputs"].values() if one["kind"] != "characters" for name in one["names"]}
-    words, feed = split(sentence, known), {}
-    for one in session.get_inputs():
-        made = np.ones((1, len(words)), bool)
+    fed: dict[str, Any] = {}
+    taken, names, found = session.get_inputs(), [one.name for one in session.get_outputs()], {}
+    for one in taken:
         if one.name in about["inputs"]:
-            made = prepare(words, about["inputs"][one.name]["kind"], about["inputs"][one.name]["names"])
-        steps = one.shape[1] if isinstance(one.shape[1], int) else -(-len(words) // MULTIPLE) * MULTIPLE
-        feed[one.name] = np.pad(made, [(0, 0), (0, steps - len(words)), (0, 0)][: made.ndim])
-    names = [one.name for one in session.get_outputs()]
-    values, found = session.run(names, feed), {}
+            made, words = feed(one, about, {one.name: sentence}, Path())
+            fed |= made
+    values = session.run(names, {one.name: fed[one.name] for one in taken})
     for task, what in about["tasks"].items():
         mine = [max((t for t in about["tasks"] if n.startswith(f"{t}_")), key=len) == task for n in names]
         own = {n[len(task) + 1 :]: v[0] for n, v, here in zip(names, values, mine, strict=True) if here}
