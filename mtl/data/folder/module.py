@@ -274,7 +274,8 @@ class FolderDataModule(JointDataModule):
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
         annotations, num = self._contents.annotations[split], len(self._contents.annotations[split])
-        counts = {"boxes": LabelCount(int(annotations.annotated.sum()), num, num, len(annotations.boxes))}
+        learned = int((annotations.labels >= 0).sum())  # ignored boxes teach nothing
+        counts = {"boxes": LabelCount(int(annotations.annotated.sum()), num, num, learned)}
         for name, values in self._contents.targets[split].items():
             counts[name] = LabelCount(int(is_labelled(values).sum()), num, num)
         for name, files in annotations.maps.items():
@@ -289,7 +290,8 @@ class FolderDataModule(JointDataModule):
         if task.name == "boxes":
             ends, known = annotations.offsets.tolist(), annotations.annotated.tolist()
             labels = annotations.labels.tolist()
-            return [labels[ends[i] : ends[i + 1]] if known[i] else [] for i in range(len(annotations))]
+            rows = [labels[ends[i] : ends[i + 1]] if known[i] else [] for i in range(len(annotations))]
+            return [[label for label in of_one if label >= 0] for of_one in rows]  # ignored boxes count for no class
         return super().training_classes(task)
 
     def explain_unlabelled(self, split: str, task: Task) -> str:
