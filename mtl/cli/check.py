@@ -53,7 +53,7 @@ def check(arguments: list[str]) -> None:
         "--suspects", action="store_true", help="with --run: labels that the trained run disagrees with"
     )
     options, rest = parser.parse_known_args(arguments)
-    data = build_data_of_run(config_of("check", rest))
+    data = build_data_of_run(config_of("check", rest, parser))
     found = check_data(data, options.samples)
     if options.suspects:
         found.findings.extend(_suspects(data, read_command_line("check", rest).run, options.samples))

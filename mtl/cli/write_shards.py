@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from mtl.config.command_line import read_command_line
+from mtl.cli.show import refuse_other_flags
+from mtl.config.command_line import CommandLine, read_command_line
 from mtl.config.import_policy import allow_imports
 from mtl.config.merge import read_config
 from mtl.config.papers import import_papers
@@ -41,15 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--png", action="store_true", help="pack the pictures as PNG: smaller, slower to read")
     options, rest = parser.parse_known_args(arguments)
     try:
-        _write(options.to, rest, int(options.shard_mb * 1e6), options.png)
+        line = read_command_line("fit", rest)
+        refuse_other_flags(line, parser)
+        _write(options.to, line, int(options.shard_mb * 1e6), options.png)
     except (ConfigError, ValueError, ImportError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
 
 
-def _write(folder: Path, words: list[str], shard_bytes: int, png: bool) -> None:
+def _write(folder: Path, line: CommandLine, shard_bytes: int, png: bool) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{str(folder)!r} is not empty. Choose another folder, or delete what is in it.")
-    line = read_command_line("fit", words)
     if not line.configs:
         raise ConfigError("--config FILE says which data to write.")
     import_papers()

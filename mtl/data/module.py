@@ -171,6 +171,9 @@ class JointDataModule(LightningDataModule, ABC):
             adapt_inputs(self, parts, self.trainer)
             give_class_counts(self, parts, self.trainer)
 
+    def report_all(self) -> None:
+        """Let `setup` report all faults of single samples in place of an error about the first; `check` calls it."""
+
     def training_values(self, name: str) -> Iterable[Any]:
         """The value of an input in every training sample that has it; override it if reading a sample is slow.
 

@@ -28,7 +28,7 @@ class Finding:
         image: name of the picture, or empty.
         detail: the values concerned.
         action: how it was handled: `skipped`, `clipped`, `kept`, `ignored`, `not labelled`, `matched` (to
-            a different spelling of a name), or `merged`.
+            a different spelling of a name), `merged`, or `refused`: it is an error in `fit`.
     """
 
     kind: str
@@ -48,6 +48,7 @@ class DataReport:
     def __init__(self, name: str) -> None:
         self.name = name
         self.findings: list[Finding] = []
+        self.refused: frozenset[str] = frozenset()  # kinds that are errors in `fit`, and only skipped to go on
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
@@ -65,6 +66,7 @@ class DataReport:
             detail: the values concerned.
             action: how it was handled.
         """
+        action = "refused" if action == "skipped" and kind in self.refused else action
         self.findings.append(Finding(kind, split, image, detail, action))
 
     def images(self, kind: str) -> list[str]:

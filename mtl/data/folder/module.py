@@ -7,6 +7,7 @@ in the data do not stop a run in the middle of training.
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -274,7 +275,8 @@ class FolderDataModule(JointDataModule):
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
         annotations, num = self._contents.annotations[split], len(self._contents.annotations[split])
-        counts = {"boxes": LabelCount(int(annotations.annotated.sum()), num, num, len(annotations.boxes))}
+        learned = int((annotations.labels >= 0).sum())  # ignored boxes teach nothing
+        counts = {"boxes": LabelCount(int(annotations.annotated.sum()), num, num, learned)}
         for name, values in self._contents.targets[split].items():
             counts[name] = LabelCount(int(is_labelled(values).sum()), num, num)
         for name, files in annotations.maps.items():
@@ -289,8 +291,20 @@ class FolderDataModule(JointDataModule):
         if task.name == "boxes":
             ends, known = annotations.offsets.tolist(), annotations.annotated.tolist()
             labels = annotations.labels.tolist()
-            return [labels[ends[i] : ends[i + 1]] if known[i] else [] for i in range(len(annotations))]
+            rows = [labels[ends[i] : ends[i + 1]] if known[i] else [] for i in range(len(annotations))]
+            return [[label for label in of_one if label >= 0] for of_one in rows]  # ignored boxes count for no class
         return super().training_classes(task)
+
+    def report_all(self) -> None:
+        """Let `setup` report every picture and box that it would refuse, as `refused`, in place of the first error."""
+        kinds = {
+            "on_bad_box": ("box_outside", "bad_box"),
+            "on_unknown_class": ("unknown_class",),
+            "on_bad_image": ("bad_image", "bad_map"),
+        }
+        strict = {name: found for name, found in kinds.items() if getattr(self.checks, name) == "error"}
+        self.checks = replace(self.checks, **dict.fromkeys(strict, "skip"))
+        self.data_report.refused = frozenset(kind for found in strict.values() for kind in found)
 
     def explain_unlabelled(self, split: str, task: Task) -> str:
         return self._contents.unlabelled.get((split, task.name), "")

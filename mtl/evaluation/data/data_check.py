@@ -54,10 +54,12 @@ class DataCheck:
     Args:
         counts: by split and task.
         findings: what should be looked at.
+        names: of every sample that was read, with its split.
     """
 
     counts: dict[str, dict[str, TaskCount]]
     findings: list[Finding]
+    names: dict[Place, str] = field(default_factory=dict)
 
     @property
     def has_errors(self) -> bool:
@@ -70,7 +72,14 @@ class DataCheck:
             split: {name: {**vars(count), "classes": dict(count.classes)} for name, count in found.items()}
             for split, found in self.counts.items()
         }
-        return {"counts": counts, "findings": [asdict(finding) for finding in self.findings]}
+        findings = [
+            {
+                **asdict(finding),
+                "samples": [self.names.get(place, f"{place[0]} {place[1]}") for place in finding.places],
+            }
+            for finding in self.findings
+        ]
+        return {"counts": counts, "findings": findings}
 
 
 def check_data(data: JointDataModule, max_samples: int | None = None) -> DataCheck:
@@ -86,6 +95,7 @@ def check_data(data: JointDataModule, max_samples: int | None = None) -> DataChe
     if max_samples is not None and max_samples < 1:
         raise ValueError(f"max_samples={max_samples} must be at least 1.")
     findings: list[Finding] = []
+    data.report_all()
     data.setup("fit")
     try:
         data.setup("test")
@@ -117,7 +127,7 @@ def check_data(data: JointDataModule, max_samples: int | None = None) -> DataChe
     findings += of_numbers(objects, samples, data.tasks, named)
     for name, task in data.tasks.items():
         findings += _of_task(task, {split: found[name] for split, found in counts.items()})
-    return DataCheck(counts, findings)
+    return DataCheck(counts, findings, named)
 
 
 class _Reader:

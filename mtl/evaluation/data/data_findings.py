@@ -22,6 +22,13 @@ _TINY = 4.0  # times smaller than usual
 _COVERS = 0.95  # share of the picture
 # kinds of a loader's report that are wrong, and those that only inform
 _ERRORS = ("in_two_splits",)
+_WAYS_OUT = {
+    "bad_image": "on_bad_image: skip leaves it out",
+    "bad_map": "on_bad_image: skip leaves it out",
+    "box_outside": "on_bad_box: clip keeps the part inside, skip leaves it out",
+    "bad_box": "on_bad_box: skip leaves it out",
+    "unknown_class": "add it to box_classes, or on_unknown_class: skip leaves it out",
+}
 _NOTES = ("name_differs", "no_row", "in_no_split", "not_rgb", "no_objects", "no_annotation", "exif_orientation")
 
 
@@ -65,11 +72,13 @@ def of_report(report: Iterable[Any], tasks: Iterable[str], names: Mapping[str, S
     places = {(split, name): index for split, listed in names.items() for index, name in enumerate(listed)}
     told = (*_NOTES, *(f"no_{task}" for task in tasks))
     for one in report:
-        level: Level = "error" if one.kind in _ERRORS else "note" if one.kind in told else "warning"
+        refused = one.action == "refused"
+        level: Level = "error" if refused or one.kind in _ERRORS else "note" if one.kind in told else "warning"
         splits = [one.split] if one.split else list(names)
         found = tuple((split, places[split, one.image]) for split in splits if (split, one.image) in places)
         where = " ".join(part for part in (one.split, one.image, one.detail) if part)
-        yield Finding(level, one.kind, f"{where} ({one.action})", found)
+        done = f"fit refuses it; {_WAYS_OUT[one.kind]}" if refused else one.action
+        yield Finding(level, one.kind, f"{where} ({done})", found)
 
 
 def of_copies(hashes: Mapping[str, Mapping[int, Tensor]], names: Mapping[str, Sequence[str]]) -> Iterator[Finding]:

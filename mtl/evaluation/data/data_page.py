@@ -18,7 +18,7 @@ from mtl.evaluation.data.data_findings import Finding, Place
 from mtl.evaluation.data.show_batches import picture_of
 from mtl.inputs.image import image_of
 
-_MOST_TEXTS, _MOST_DRAWN = 100, 8  # of a kind
+_MOST_TEXTS, _MOST_DRAWN = 100, 8  # of a kind; and pictures of a finding
 _SIDE_PX = 480
 _ORDER = ("error", "warning", "note")
 _STYLE = """
@@ -83,7 +83,7 @@ def _row(name: str, cells: Sequence[str], bar: str = "") -> str:
 
 
 def _figure(data: JointDataModule, finding: Finding, image: str) -> str:
-    pictures = "".join(_drawn(data, place, image) for place in finding.places[:2])
+    pictures = "".join(_drawn(data, place, image) for place in finding.places[:_MOST_DRAWN])
     return f"<figure>{pictures}<figcaption>{escape(printable(finding.text))}</figcaption></figure>"
 
 

@@ -3,7 +3,8 @@
 import os
 from collections import Counter
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 from mtl.config.schema import find_class
 from mtl.data.deep_pixels import DEEP_MODES, fits_default_range, likely_range
 from mtl.data.folder.annotations import AnnotatedImage
+from mtl.data.folder.decoded import without_undecodable
 from mtl.data.folder.findings import DataReport
 from mtl.data.folder.image_labels import read_tables, tables_of
 from mtl.data.folder.module import FolderDataModule
+from mtl.data.folder.packing import check_and_pack
 from mtl.data.folder.picture_names import match_names
 from mtl.data.folder.splits import SPLITS, read_splits
 from mtl.data.folder.stratify import stratified_splits
@@ -31,6 +34,7 @@ from mtl.evaluation.data.proposal import Proposal, Statistics, propose
 FRACTIONS = (0.7, 0.15, 0.15)
 _MOST_HEADERS = 500
 _MOST_DEEP = 20  # pictures whose pixels are read
+_MOST_NAMED = 5  # files in a note
 _SPLIT_FOLDERS = ("splits", "ImageSets/Main", "ImageSets", ".")
 
 
@@ -79,6 +83,7 @@ def new_config(
         splits = _drawn(found, records, given, fractions, group, seed, notes)
         counts = {split: len(names) for split, names in splits.items()}
     _set_pixel_range(found, records, notes)
+    _set_ways_out(found, data, records, notes)
     statistics = _statistics(records, data, given.get("train") or splits.get("train") or [])
     return NewConfig(found, propose(found, statistics, notes), splits, counts, notes)
 
@@ -117,6 +122,33 @@ def _set_pixel_range(found: Recognised, records: list[AnnotatedImage], notes: li
     if len(ranges) == 1:
         found.init_args["pixel_range"] = ranges[0]
         notes.append(f"pixels of more than 8 bits: black and white are probably {ranges[0][0]:g} and {ranges[0][1]:g}.")
+
+
+def _set_ways_out(found: Recognised, data: FolderDataModule, records: list[AnnotatedImage], notes: list[str]) -> None:
+    """Propose what lets a run start where `fit` would refuse pictures or boxes, and say which."""
+    report = DataReport("new")
+    range_ = found.init_args.get("pixel_range")
+    checks = replace(data.checks, on_bad_box="clip", verify_images=True, pixel_range=range_)
+    copies = [replace(record, boxes=record.boxes.copy(), maps=dict(record.maps)) for record in records]
+    kept = without_undecodable({"train": copies}, data.root, checks, report)["train"]
+    with suppress(ValueError):  # what no setting skips: `fit` and `check` say what to do
+        check_and_pack(kept, "train", checks, report)
+    undecodable = [*report.images("bad_image"), *report.images("bad_map")]
+    outside = [*report.images("box_outside"), *data.data_report.images("bad_box")]
+    for names, what, key, value, done in (
+        (undecodable, "cannot be decoded", "on_bad_image", "skip", "left out"),
+        (
+            outside,
+            "have boxes outside the picture or without numbers",
+            "on_bad_box",
+            "clip",
+            "cut at the edge or left out",
+        ),
+    ):
+        if names:
+            shown = ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+            found.init_args[key] = value
+            notes.append(f"{len(names)} of the files {what}, and are {done} (`{key}: {value}`): {shown}.")
 
 
 def _given_splits(found: Recognised, data: FolderDataModule, pictures: Mapping[str, Path]) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ Objects = Mapping[str, Counter[str]]  # of a sample: objects of each class, by t
 _LEAST_CAP, _FEWEST_AT_CAP = 8, 5
 _PILE = 2.0  # times as many pictures as at the two numbers below
 _SHARE, _FEWEST = 0.95, 20
+_LISTED = 5  # pictures in a message
 
 
 def of_numbers(
@@ -35,13 +36,13 @@ def of_numbers(
     judged = {name: target_of(task).judged_as for name, task in tasks.items()}
     for name in (name for name, as_what in judged.items() if as_what == "boxes"):
         counted = {place: found[name] for place, found in objects.items() if name in found}
-        yield from _capped(name, counted)
+        yield from _capped(name, counted, names)
         for other in (other for other, as_what in judged.items() if as_what == "classes"):
             labelled = [place for place in counted if shown[place][other] is not None]
             yield from _unusual(tasks[name], {place: counted[place] for place in labelled}, other, names)
 
 
-def _capped(task: str, counted: Mapping[Place, Counter[str]]) -> Iterator[Finding]:
+def _capped(task: str, counted: Mapping[Place, Counter[str]], names: Mapping[Place, str]) -> Iterator[Finding]:
     pairs = [(number, place) for place, classes in counted.items() for number in classes.values()]
     pictures = Counter(number for number, _ in pairs)
     cap = max(pictures, default=0)
@@ -52,10 +53,12 @@ def _capped(task: str, counted: Mapping[Place, Counter[str]]) -> Iterator[Findin
         return
     places = tuple(sorted({place for number, place in pairs if number == cap}))
     text = f"no picture has more than {cap} objects of a class, and {len(places)} have exactly {cap}, against {below}"
+    listed = ", ".join(names[place] for place in places[:_LISTED]) + (", ..." if len(places) > _LISTED else "")
     yield Finding(
         "warning",
         "capped",
-        f"task {task!r}: {text} with one or two fewer: labels seem to stop there, the rest unlabelled or in one box",
+        f"task {task!r}: {text} with one or two fewer: labels seem to stop there, the rest unlabelled or in one box "
+        f"({listed})",
         places,
     )
 

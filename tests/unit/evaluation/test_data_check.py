@@ -15,6 +15,7 @@ from mtl.evaluation.data.data_check import check_data
 from mtl.evaluation.data.object_counts import of_numbers
 from mtl.targets.target import target_of
 from mtl.task import Task
+from tests.unit.data.conftest import Writer
 
 TASKS = {"boxes": Task("boxes", "detection", class_names=("a", "b")), "scene": Task("scene", "classification", 2)}
 
@@ -142,6 +143,7 @@ def test_labels_that_stop_at_a_number_are_found() -> None:
     assert finding.kind == "capped"
     assert "no picture has more than 13 objects of a class, and 9 have exactly 13" in finding.text
     assert finding.places == tuple(place(53 + i) for i in range(9))
+    assert finding.text.endswith("(p53, p54, p55, p56, p57, ...)")
     assert counted(tail + [13] * 4) == [], "a tail that ends by itself"
     assert counted([1] * 40 + [4] * 9) == [], "at most four objects are few enough to label all"
     assert counted([9] * 40 + [3] * 5) == [], "nine is how many there are"
@@ -154,3 +156,37 @@ def test_a_picture_with_another_number_of_objects_than_nearly_all_is_noted() -> 
     assert counted([1] * 60 + [2], scene=False) == []
     assert counted([1] * 60 + [2] * 10) == []
     assert counted([1] * 60 + [0]) == [], "said by the check of labels that disagree"
+
+
+def test_everything_that_fit_would_refuse_is_found_at_once(tmp_path: Path, capsys: Any) -> None:
+    voc_root, write = tmp_path, Writer()
+    for i in range(6):
+        write.picture(voc_root / f"images/p{i}.png", seed=i)
+        write.voc(voc_root / f"annotations/p{i}.xml", [("cat", 1, 1, 10, 10), ("dog", 11 + i, 6, 40, 30)])
+    write.splits(voc_root / "splits", train=["p0", "p1", "p2", "p3"], val=["p4"], test=["p5"])
+    (voc_root / "images/p1.png").write_bytes((voc_root / "images/p1.png").read_bytes()[:300])
+    write.voc(voc_root / "annotations/p2.xml", [("cat", 1, 1, 60, 10)])
+    write.voc(voc_root / "annotations/p3.xml", [("cow", 1, 1, 9, 10)])
+    settings = f"root: {voc_root.as_posix()}, box_classes: [cat, dog], image_size: [30, 40]"
+    (voc_root / "mine.yaml").write_text(f"data: {{class_path: VOCFolder, init_args: {{{settings}}}}}\n")
+    words = ["check", "--config", str(voc_root / "mine.yaml"), "--json", str(voc_root / "found.json")]
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 1
+    found = json.loads((voc_root / "found.json").read_text())["findings"]
+    refused = {one["kind"]: one["text"] for one in found if "fit refuses it" in one["text"]}
+    assert sorted(refused) == ["bad_image", "box_outside", "unknown_class"]
+    assert "p1" in refused["bad_image"]
+    assert "on_bad_box: clip" in refused["box_outside"]
+    assert {one["level"] for one in found if one["kind"] in refused} == {"error"}
+    # what the config skips on purpose is a warning
+    capsys.readouterr()
+    lenient = ["--data.on_bad_image=skip", "--data.on_bad_box=skip", "--data.on_unknown_class=skip"]
+    assert main([*words, *lenient]) == 0
+    assert "fit refuses it" not in capsys.readouterr().out
+
+
+def test_the_file_of_findings_names_the_samples() -> None:
+    data = Planted(train=[*clean(0), sample(3)], val=clean(100))
+    (copy,) = [one for one in check_data(data).plain()["findings"] if one["kind"] == "copy_in_split"]
+    assert copy["samples"] == ["train sample 3", "train sample 20"]

@@ -245,3 +245,24 @@ def test_sets_of_others_are_recognised_with_their_own_splits(
     assert found.recognised.tasks == tasks
     assert list(found.counts.values()) == counts
     assert not found.splits
+
+
+def test_pictures_and_boxes_that_fit_would_refuse_do_not_stop_the_new_config(folder: Path) -> None:
+    voc_in_one_folder(folder)
+    whole = (folder / "IMG_3.jpg").read_bytes()
+    (folder / "IMG_3.jpg").write_bytes(whole[: len(whole) // 2])
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>70</xmax><ymax>40</ymax></bndbox>"
+    (folder / "IMG_4.xml").write_text(f"<annotation><object><name>cat</name>{box}</object></annotation>")
+    found = new_config(folder)
+    assert [found.recognised.init_args[key] for key in ("on_bad_image", "on_bad_box")] == ["skip", "clip"]
+    assert "1 of the files cannot be decoded" in " ".join(found.notes)
+    assert "IMG_4" in " ".join(found.notes)
+    data = written(folder)
+    names = [s.name(i) for s in (data.train_set, data.val_set, data.test_set) for i in range(len(s))]
+    assert "IMG_3" not in names
+    assert "IMG_4" in names
+
+
+def test_a_folder_without_faults_needs_no_ways_out(folder: Path) -> None:
+    voc_in_one_folder(folder)
+    assert not {"on_bad_image", "on_bad_box"} & new_config(folder).recognised.init_args.keys()

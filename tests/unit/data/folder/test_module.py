@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mtl.data.class_counts import classes_by_reading, group_of_each
 from mtl.data.folder.voc_folder import VOCFolder
 
 
@@ -269,3 +270,21 @@ def test_boxes_of_a_sideways_picture_of_upright_size_are_taken_as_they_are(voc_r
 def test_classes_that_are_no_list_are_an_error_that_shows_the_list(classes: Any) -> None:
     with pytest.raises(ValueError, match="must be a list: .cat, dog."):
         VOCFolder("x", classes)
+
+
+def test_ignored_boxes_count_for_no_class_of_a_balanced_order(voc_root: Path, write: Any) -> None:
+    write.voc(voc_root / "annotations/p0.xml", [("cat", 1, 1, 10, 10), ("dog", 20, 6, 40, 30)], difficult=1)
+    write.voc(voc_root / "annotations/p1.xml", [("dog", 20, 6, 40, 30)], difficult=1)
+    data = module(voc_root, difficult="skip", balance={"boxes": 1})
+    data.setup("fit")
+    classes = data.training_classes(data.tasks["boxes"])
+    assert classes == classes_by_reading(data.train_set, data.tasks["boxes"]) == [[0], [], [0, 1], [0, 1]]
+    assert group_of_each(classes) == [0, -1, 1, 1]
+
+
+def test_boxes_that_are_all_ignored_teach_nothing(voc_root: Path, write: Any) -> None:
+    for i in range(6):
+        write.voc(voc_root / f"annotations/p{i}.xml", [("dog", 20, 6, 40, 30)], difficult=1)
+    data = module(voc_root, difficult="skip")
+    data.setup("fit")
+    assert data.count_labels("train", data.tasks)["boxes"].boxes == 0

@@ -1,0 +1,43 @@
+"""Commands that build only the data of a config refuse flags that belong to nothing, instead of ignoring them."""
+
+from pathlib import Path
+
+import pytest
+
+from mtl.cli.main import main
+from mtl.cli.write_shards import main as write_shards
+
+CONFIG = "data: {class_path: DigitScenes, init_args: {num_train: 8, num_val: 4, num_test: 4}}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "message"),
+    [
+        ("show", "--output", "`mtl show` has no option --output. It takes --to, --batches, --samples"),
+        ("check", "--strct", "`mtl check` has no option --strct. Did you mean '--strict'?"),
+        ("check", "--dta.seed", "`mtl check` has no option --dta.seed. Did you mean '--data'?"),
+    ],
+)
+def test_an_unknown_flag_is_refused(command: str, flag: str, message: str, tmp_path: Path, capsys: object) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(CONFIG)
+    assert main([command, "--config", str(config), flag, "3"]) == 2
+    assert message in capsys.readouterr().err  # type: ignore[attr-defined]
+
+
+def test_shards_are_not_written_for_an_unknown_flag(tmp_path: Path, capsys: object) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(CONFIG)
+    with pytest.raises(SystemExit) as stopped:
+        write_shards(["--config", str(config), "--to", str(tmp_path / "shards"), "--shards_mb", "1"])
+    assert stopped.value.code == 2
+    assert "has no option --shards_mb. Did you mean '--shard_mb'?" in capsys.readouterr().err  # type: ignore[attr-defined]
+    assert not (tmp_path / "shards").exists()
+
+
+def test_flags_of_other_sections_are_taken(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(CONFIG)
+    words = ["check", "--config", str(config), "--seed_everything", "3", "--trainer.max_steps", "1", "--samples", "2"]
+    with pytest.raises(SystemExit):  # two samples lack classes
+        main(words)
