@@ -100,9 +100,9 @@ def lacks_names(spec: ImageLabels) -> bool:
         spec: what the column means.
     """
     kind = kinds().get(spec.kind)
-    tells = kind is not None and kind.names_in.__func__ is not Target.names_in.__func__  # type: ignore[attr-defined]
-    named = tells and not kind.open_names
-    return named and not (spec.classes or spec.columns or spec.cells or spec.edges)
+    if kind is None or kind.open_names or spec.classes or spec.columns or spec.cells or spec.edges:
+        return False
+    return kind.names_in.__func__ is not Target.names_in.__func__  # type: ignore[attr-defined]
 
 
 def cell_names(tables: Sequence[Path], task: str, spec: ImageLabels) -> list[str]:
