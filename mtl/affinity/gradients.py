@@ -22,7 +22,7 @@ def shared_parameters(model: MultiTaskModel) -> list[torch.nn.Parameter]:
 
 
 def losses_and_rows(model: MultiTaskModel, batch: Batch, names: list[str]) -> tuple[Tensor, Tensor]:
-    """Losses [K] and gradients at the shared parameters [K,P] of one batch; a row of NaN without labels.
+    """Losses [K] and gradients at the shared parameters [K,P] of one batch; both 0 for a task without labels.
 
     Args:
         model: the joint model.

@@ -49,10 +49,12 @@ class RSA(AffinityMeasure):
 
 
 def _features(evidence: Evidence, batch: Batch) -> list[Tensor]:
-    if evidence.singles is None or set(evidence.singles) < set(evidence.tasks):
-        missing = sorted(set(evidence.tasks) - set(evidence.singles or ()))
-        raise ValueError(f"representations are compared between single-task networks; --singles lacks {missing}.")
-    return [_pooled(evidence.singles[name], batch) for name in evidence.tasks]
+    singles = evidence.singles or {}
+    if missing := [name for name in evidence.tasks if name not in singles]:
+        raise ValueError(
+            f"representations are compared between single-task networks; --single lacks {', '.join(missing)}."
+        )
+    return [_pooled(singles[name], batch) for name in evidence.tasks]
 
 
 @torch.no_grad()

@@ -67,5 +67,11 @@ def test_what_is_missing_is_named(cls: type[AffinityMeasure], evidence: Evidence
     if cls.needs == "labels":
         assert cls.example().measure(alone).shape[1:] == (4, 4)
         return
-    with pytest.raises(ValueError, match="--run" if cls.needs == "model" else "--singles"):
+    with pytest.raises(ValueError, match="--run" if cls.needs == "model" else "--single "):
         cls.example().measure(alone)
+    if cls.needs == "singles":
+        assert evidence.singles is not None
+        (first, model), *_ = evidence.singles.items()
+        others = Evidence(TASKS, evidence.batches, None, {first: model, "another": model})
+        with pytest.raises(ValueError, match=f"--single lacks {', '.join(name for name in TASKS if name != first)}"):
+            cls.example().measure(others)

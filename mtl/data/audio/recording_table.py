@@ -95,7 +95,8 @@ class RecordingTable(SequenceTable):
         first = [f"line {rows.lines[place]}: {printable(why)}" for place, why in list(faults.items())[:_MOST_NAMED]]
         shown = "; ".join(first) + (f"; and {len(faults) - len(first)} more" if len(faults) > len(first) else "")
         if faults and (self.on_bad_recording == "error" or not waves):
-            raise ValueError(f"{whole} cannot be used: {shown}. Correct them, or set on_bad_recording: skip.")
+            how = "or set on_bad_recording: skip" if waves else "or `recording` and `folder`, which say where they are"
+            raise ValueError(f"{whole} cannot be used: {shown}. Correct them, {how}.")
         if faults:
             log.warning("%s are left out: %s", whole, shown)
         return rows.at(list(waves)), [{AUDIO: wave} for wave in waves.values()]

@@ -77,7 +77,8 @@ class SequenceTable(CsvTable):
                 if target_of(self.tasks[name]).of_steps and len(value) != lengths[index]:
                     raise ValueError(
                         f"{rows.source}, line {rows.lines[index]}: task {name!r} has {len(value)} tags for "
-                        f"{lengths[index]} words; expected one a word, with spaces between words and between tags."
+                        f"{lengths[index]} steps; expected one a word of a sentence, with spaces between words and "
+                        "between tags."
                     )
                 samples[index][name] = torch.as_tensor(value)
         return SequenceSet(samples, lengths, [self.text_of(row) for row in rows.rows], self.subgroups_of(rows))

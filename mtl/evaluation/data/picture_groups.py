@@ -101,10 +101,13 @@ def _root(first: list[int], index: int) -> int:
 
 
 def _joined(one: Mapping[str, Hashable], other: Mapping[str, Hashable]) -> dict[str, Hashable]:
-    """Groups of both kinds; a group of one that shares a picture with a group of the other is one with it."""
-    joined: dict[str, Hashable] = {name: ("alike", group) for name, group in other.items()}
-    for name, group in one.items():
-        same = [each for each, value in one.items() if value == group]
-        near = next((joined[each] for each in same if each in joined), ("copies", group))
-        joined[name] = near
-    return joined
+    """Groups of both kinds; groups that share a picture, also through a third one, are one."""
+    names = list(dict.fromkeys([*other, *one]))
+    place = {name: index for index, name in enumerate(names)}
+    first = list(range(len(names)))
+    for groups in (one, other):
+        members: dict[Hashable, int] = {}
+        for name, group in groups.items():
+            a, b = _root(first, place[name]), _root(first, members.setdefault(group, place[name]))
+            first[max(a, b)] = min(a, b)
+    return {name: names[_root(first, index)] for name, index in place.items()}
