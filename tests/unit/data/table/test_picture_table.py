@@ -11,6 +11,7 @@ from PIL import Image
 from mtl.backbones.fusion.concat import ConcatFusion
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.backbones.table.mlp import TableMLP
+from mtl.data.augment.augment import Augment
 from mtl.data.table.picture_table import PictureTable
 from mtl.evaluation.data.data_check import check_data
 from mtl.evaluation.predictions.predict_split import predict_split
@@ -167,6 +168,15 @@ def test_a_fusion_learns_from_every_batch_with_absent_inputs(table: Path) -> Non
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     assert len(gradients) > 10
     assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_pictures_are_augmented_and_absent_ones_left_alone(table: Path) -> None:
+    written(table.parent, table.read_text().replace("a.png", "").strip())
+    module = data(table, optional=["image"], augment=Augment(flip_horizontal=0.5, zoom=(0.8, 1.2), brightness=0.5))
+    batch = next(iter(module.train_dataloader()))
+    batch = module.on_after_batch_transfer(batch, 0)
+    assert batch["image"].flatten(1).amax(1).gt(0).tolist() == batch["present/image"].tolist()
+    assert int(batch["present/image"].sum()) == 2
 
 
 def test_check_counts_and_names_the_rows(table: Path) -> None:
