@@ -1,6 +1,5 @@
 """`RecordingTable`: recordings of your own, named by a CSV file, with classes, transcripts or numbers beside them."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,14 +12,13 @@ from mtl.data.audio.audio_file import MAX_SECONDS, SUFFIXES, read_audio
 from mtl.data.audio.noise_file import write_noise
 from mtl.data.csv_rows import Row, Rows
 from mtl.data.folder.image_labels import ImageLabels
+from mtl.data.table.named_files import named_file, usable_rows
 from mtl.data.table.sequence_table import SequenceTable
-from mtl.errors import check_least, printable
+from mtl.errors import check_least
 from mtl.inputs.audio import hop
 from mtl.task import Inputs, InputSpec
 
-log = logging.getLogger(__name__)
 AUDIO = "audio"  # name of the input
-_MOST_NAMED = 10  # recordings in an error
 
 
 class RecordingTable(SequenceTable):
@@ -91,14 +89,9 @@ class RecordingTable(SequenceTable):
 
     def read_sequences(self, rows: Rows, split: str) -> tuple[Rows, list[Sample]]:
         waves, faults = self._read(rows)
-        whole = f"{rows.source}: {len(faults)} of {len(rows.rows)} recordings of split {split!r}"
-        first = [f"line {rows.lines[place]}: {printable(why)}" for place, why in list(faults.items())[:_MOST_NAMED]]
-        shown = "; ".join(first) + (f"; and {len(faults) - len(first)} more" if len(faults) > len(first) else "")
-        if faults and (self.on_bad_recording == "error" or not waves):
-            how = "or set on_bad_recording: skip" if waves else "or `recording` and `folder`, which say where they are"
-            raise ValueError(f"{whole} cannot be used: {shown}. Correct them, {how}.")
-        if faults:
-            log.warning("%s are left out: %s", whole, shown)
+        usable_rows(
+            rows, faults, split, "recordings", "on_bad_recording", self.on_bad_recording, "`recording` and `folder`"
+        )
         return rows.at(list(waves)), [{AUDIO: wave} for wave in waves.values()]
 
     def steps_of(self, sample: Sample) -> int:
@@ -114,18 +107,12 @@ class RecordingTable(SequenceTable):
         waves, faults = {}, {}
         for place, row in enumerate(rows.rows):
             try:
-                waves[place] = read_audio(_file(self.folder, row[self.recording].strip()), rate, self.max_seconds)
+                waves[place] = read_audio(
+                    named_file([self.folder], row[self.recording], SUFFIXES), rate, self.max_seconds
+                )
             except (ValueError, OSError) as error:
                 faults[place] = str(error).split(". ")[0]
         return waves, faults
-
-
-def _file(folder: Path, name: str) -> Path:
-    if not name:
-        raise ValueError("the cell is empty")
-    path = folder / name.replace("\\", "/")
-    files = [path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)]
-    return next((file for file in files if file.is_file()), path if path.suffix.lower() in SUFFIXES else files[1])
 
 
 def _input(bands: int, rate: int) -> Mapping[str, InputSpec]:

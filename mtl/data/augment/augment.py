@@ -24,7 +24,7 @@ COLOR = "augment/color"  # sample and batch key of the colour matrix; no task ca
 
 
 class Augment:
-    """Joint augmentation of training samples.
+    """Joint augmentation of training samples; a sample without a picture stays as it is.
 
     In a mirror image classes and points whose names differ in left and right only, such as `turn_left` and
     `turn_right`, change places.
@@ -36,7 +36,7 @@ class Augment:
         zoom: smallest and largest factor on the size of objects; below 1 adds a grey border, above 1 crops.
         translate: largest shift, as a share of the picture's sides.
         mosaic: probability of combining four pictures in a 2 x 2 grid before the crop. A mosaic has no image-level
-            labels, because no class describes four pictures.
+            labels, because no class describes four pictures. There is none with a sample that has no picture.
         brightness: largest relative change of brightness.
         contrast: largest relative change of contrast.
         saturation: largest relative change of saturation.
@@ -98,12 +98,16 @@ class Augment:
             The sample without `to_original`, because original pixels cannot be recovered.
         """
         sample = dict(dataset[index])
-        size = tuple(sample["image"].shape[-2:])
         sample.pop("to_original", None)
+        if not _has_picture(sample):
+            # every sample of a batch has the same entries
+            return sample | ({COLOR: color_matrix(1, 1, 1, 0)} if any(self.color) else {})
+        size = tuple(sample["image"].shape[-2:])
         targets = [target_of(task) for task in tasks.values()]
         if rng.random() < self.mosaic:
             others = rng.integers(len(dataset), size=3)  # type: ignore[arg-type]
-            sample = _mosaic([sample, *(dataset[int(other)] for other in others)], targets)
+            four = [sample, *(dataset[int(other)] for other in others)]
+            sample = _mosaic(four, targets) if all(map(_has_picture, four)) else sample
         sample, zoom = self._view(sample, size, targets, rng)
         flipped = [False, False]
         for axis in (0, 1):
@@ -215,6 +219,10 @@ def _flip(value: Any, axis: int) -> Any:
 
 def _moves(value: Any) -> bool:
     return isinstance(value, (tv_tensors.Image, tv_tensors.BoundingBoxes, tv_tensors.Mask, tv_tensors.KeyPoints))
+
+
+def _has_picture(sample: Sample) -> bool:
+    return sample.get("image") is not None
 
 
 def _present(targets: Sequence[Target], sample: Sample) -> list[Target]:

@@ -105,6 +105,16 @@ class Columns:
             at += len(categories) + 1
         return values_NC, unknown
 
+    def are_empty(self, values_NC: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which rows have nothing but missing cells, [N].
+
+        Args:
+            values_NC: what `encode` gives, [N,C].
+        """
+        widths = [2] * len(self.numeric) + [len(categories) + 1 for categories in self.categorical.values()]
+        missing = np.cumsum(widths, dtype=int) - 1  # the last number of each column says whether its cell is missing
+        return np.asarray((values_NC[:, missing] == 1).all(1))
+
     def faults(self, rows: Rows, categories: bool = False) -> dict[int, str]:
         """Why rows cannot be read, by their place: cells of numeric columns that are neither numbers nor missing.
 

@@ -53,6 +53,7 @@ class TableDataModule(JointDataModule):
     """
 
     only_numbers: ClassVar[bool] = True  # the numbers of a row are all that a model reads
+    new_tables: ClassVar[bool] = True  # `new_rows` reads other tables
 
     def __init__(
         self,
@@ -216,13 +217,29 @@ class TableDataModule(JointDataModule):
             rows: its rows.
             split: `train`, `val` or `test`.
         """
+        return TableSet(self.encode(rows, split), self.targets_of(rows), self.subgroups_of(rows))
+
+    def new_rows(self, rows: Rows) -> Dataset[Sample]:
+        """Rows of a new table as samples without labels.
+
+        Args:
+            rows: the rows, without the ones that `faults` names.
+        """
+        return TableSet(self.encode(rows), {})
+
+    def targets_of(self, rows: Rows) -> dict[str, NDArray[Any]]:
+        """The labels of every row by task, in arrays as `ImageLabels.empty` makes them.
+
+        Args:
+            rows: the rows.
+        """
         targets = {}
         for name, values in self.labels_of(rows).items():
             targets[name] = self.specs[name].empty(name, len(values))
             for index, value in enumerate(values):
                 if value is not None:
                     targets[name][index] = value
-        return TableSet(self.encode(rows, split), targets, self.subgroups_of(rows))
+        return targets
 
     def subgroups_of(self, rows: Rows) -> dict[str, list[str]]:
         """For each column of `subgroups` the name of each row's group.

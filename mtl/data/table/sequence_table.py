@@ -32,6 +32,7 @@ class SequenceTable(CsvTable):
     """
 
     only_numbers = False
+    new_tables = False
 
     def __init__(
         self, path: str, column_tasks: dict[str, ImageLabels], batch_tokens: int | None = None, **kwargs: Any

@@ -4,12 +4,11 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
+from mtl.batch import Batch, collate
 from mtl.data.csv_rows import read_csv
-from mtl.data.table.module import INPUT, TableDataModule
+from mtl.data.table.module import TableDataModule
 from mtl.errors import printable
 from mtl.evaluation.predictions.row_files import report_skipped
 from mtl.model import MultiTaskModel
@@ -29,9 +28,9 @@ def predict_table(
 ) -> dict[str, Any]:
     """Predict for every row of a file; write its cells, and `predicted_<task>` with its score, to another.
 
-    The file needs the input columns only. A category that the model does not know counts as missing, unless the run
-    says `on_unknown_category: error`. A row that cannot be read costs nothing but itself: its predictions stay empty,
-    and the column `skipped` has the reason.
+    The file needs the input columns only; pictures are beside it, or in the folder of the training. A category that the
+    model does not know counts as missing, unless the run says `on_unknown_category: error`. A row that cannot be read
+    costs nothing but itself: its predictions stay empty, and the column `skipped` has the reason.
 
     Args:
         model: a trained model, on the device to use.
@@ -48,15 +47,15 @@ def predict_table(
             other inputs than the table.
     """
     plain = model if isinstance(model, MultiTaskModel) else model.model
-    if set(plain.inputs) != {INPUT}:
+    if not data.new_tables or not plain.inputs.keys() <= data.inputs.keys():
         raise ValueError(
-            f"this model takes the inputs {', '.join(plain.inputs)}; predict --table gives the numbers of rows only. "
-            "Use --text or --audio, or --split test for the rows of its own data."
+            f"this model takes the inputs {', '.join(plain.inputs)}; predict --table gives the numbers of rows and the "
+            "pictures that they name. Use --text or --audio, or --split test for the rows of its own data."
         )
     if not table.is_file():
         raise ValueError(f"there is no file {str(table)!r}; give a CSV with the input columns of the training.")
-    reasons: dict[int, str] = {}
-    rows = read_csv(table, data.columns.used, "The model needs every input column of its training.", uneven=reasons)
+    columns, reasons = [*data.columns.used, *data.more_columns()], dict[int, str]()
+    rows = read_csv(table, columns, "The model needs every input column of its training.", uneven=reasons)
     if not rows.rows:
         raise ValueError(f"{rows.source} has no row below its header.")
     # a row of which cells are missing has the others in wrong columns: nothing more is said of it
@@ -65,7 +64,7 @@ def predict_table(
     kept = [place for place, line in enumerate(rows.lines) if line not in reasons]
     if not kept:
         raise ValueError(f"none of {len(listed)} rows of {rows.source} can be read; the first: {listed[0]}.")
-    found = dict(zip(kept, _predict(plain, data.encode(rows.at(kept)), batch_size), strict=True))
+    found = dict(zip(kept, _predict(plain, data, data.new_rows(rows.at(kept)), batch_size), strict=True))
     names = [*next(iter(found.values())), _SKIPPED]
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("w", newline="", encoding="utf-8") as file:
@@ -79,7 +78,7 @@ def predict_table(
     return {"rows": len(found), "skipped": len(listed), "skipped_rows": reasons}
 
 
-def _predict(model: MultiTaskModel, values_NC: NDArray[np.float32], batch_size: int) -> list[dict[str, Any]]:
+def _predict(model: MultiTaskModel, data: TableDataModule, samples: Any, batch_size: int) -> list[dict[str, Any]]:
     """The cells of every row's predictions."""
     targets = {name: target_of(model.head(name).task) for name in model.heads}
     device = next(model.parameters()).device
@@ -87,9 +86,11 @@ def _predict(model: MultiTaskModel, values_NC: NDArray[np.float32], batch_size: 
     model.eval()
     found: list[dict[str, Any]] = []
     try:
-        for values_BC in torch.from_numpy(values_NC).split(batch_size):
-            predictions = model.predict({INPUT: values_BC.to(device)})
-            for index in range(len(values_BC)):
+        for start in range(0, len(samples), batch_size):
+            indices = range(start, min(start + batch_size, len(samples)))
+            batch: Batch = collate([dict(samples[index]) for index in indices], {}, data.inputs)
+            predictions = model.predict({k: v.to(device) for k, v in batch.items() if isinstance(v, Tensor)})
+            for index in range(len(indices)):
                 shown = {name: target.row(target.overlay(predictions[name], index)) for name, target in targets.items()}
                 found.append({f"{_PREFIX}{key}": cell for row in shown.values() for key, cell in row.items()})
     finally:

@@ -10,8 +10,9 @@ from torchvision import tv_tensors
 
 from mtl.batch import IGNORE_INDEX, Sample, collate
 from mtl.data.augment.augment import COLOR, Augment
+from mtl.data.augment.color import apply_color
 from mtl.data.resize import FILL
-from mtl.task import Task
+from mtl.task import InputSpec, Task
 
 TASKS = {
     "boxes": Task("boxes", "detection", num_classes=3),
@@ -267,3 +268,39 @@ def test_no_global_random_number_is_drawn() -> None:
 def test_rejects_settings_that_mean_nothing(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Augment(**options)
+
+
+class Lacking(Painted):
+    """Every other sample has no picture, and so no boxes and no mask."""
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = super().__getitem__(index)
+        if index % 2:
+            sample = {name: value for name, value in sample.items() if name in ("image_id", "to_original", "scene")}
+        return sample
+
+
+@pytest.mark.parametrize("settings", [{"flip_horizontal": 1.0, "zoom": (0.5, 2.0), "hue": 0.1}, {"mosaic": 1.0}])
+def test_a_sample_without_a_picture_stays_as_it_is_and_fits_into_a_batch(settings: dict[str, Any]) -> None:
+    augment, dataset = Augment(**settings), Lacking()
+    samples = [augment(dataset, index, TASKS, np.random.default_rng(index)) for index in range(8)]
+    assert [sample["scene"] for sample in samples[1::2]] == [2] * 4
+    assert not any("image" in sample for sample in samples[1::2])
+    # a mosaic would double the picture or lose the class
+    assert all(sample["image"].shape == (3, *SIZE) for sample in samples[::2])
+    inputs = {"image": InputSpec("image", "image", 3, optional=True)}
+    batch = collate(samples, TASKS, inputs)
+    assert batch["present/image"].tolist() == [True, False] * 4
+    assert batch["labelled/boxes"].tolist() == [True, False] * 4
+    if COLOR in batch:
+        blank = apply_color(batch["image"], batch[COLOR])[1::2]
+        torch.testing.assert_close(blank, torch.zeros_like(blank), atol=1e-6, rtol=0)
+
+
+def test_a_sample_whose_mosaic_would_have_an_absent_picture_has_none() -> None:
+    augment, dataset = Augment(mosaic=1.0), Lacking()
+    drawn = [np.random.default_rng(seed) for seed in range(40)]
+    whole = [all(int(i) % 2 == 0 for i in (rng.random(), rng.integers(8, size=3))[1]) for rng in drawn]
+    assert 0 < sum(whole) < 40
+    found = [augment(dataset, 0, TASKS, np.random.default_rng(seed)) for seed in range(40)]
+    assert ["scene" not in sample for sample in found] == whole
