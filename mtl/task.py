@@ -77,6 +77,7 @@ class InputSpec:
         optional: samples may lack it; a batch then says which have it (`present/<name>`), and the backbone must do
             without: a fusion of several inputs does.
         for_teachers: batches carry it for the teachers of `Distill`; the model itself never reads it.
+        tokenizer: a folder with `tokenizer.json`, or such a file, that makes tokens of words; in place of `names`.
 
     Raises:
         ValueError: for a name that cannot be a key, without channels, or for a rate below 0.
@@ -89,6 +90,7 @@ class InputSpec:
     rate: int = 0
     optional: bool = False
     for_teachers: bool = False
+    tokenizer: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))

@@ -90,8 +90,7 @@ def export(arguments: list[str]) -> None:
     if options.format == "onnx":
         for file in files.values():
             without_scopes(file)
-        kinds = [known["kind"] for known in description["inputs"].values()]
-        programs = programs_for(kinds)
+        programs = programs_for(description["inputs"])
         for place, program in enumerate(programs):
             shutil.copyfile(program, folder / (program.name if place else "infer.py"))
     left_out: dict[str, str] = {}
@@ -109,6 +108,9 @@ def export(arguments: list[str]) -> None:
     _show(console, report)
     console.print(f"written: {', '.join(str(file) for file in files.values())}, export.json", soft_wrap=True)
     if options.format == "onnx" and not programs:
+        kinds = [
+            known["kind"] + ("" if known.get("names") else " without names") for known in description["inputs"].values()
+        ]
         console.print(f"no infer.py: no program reads {' and '.join(kinds)} without PyTorch", soft_wrap=True)
 
 

@@ -89,6 +89,15 @@ class Input(nn.Module, ABC):
         """
         raise ValueError(f"input {spec.name!r} of kind {cls.kind!r} is not made of text.")
 
+    @classmethod
+    def begins(cls, spec: InputSpec) -> Callable[[Sequence[str]], Sequence[int]] | None:
+        """What tells at which step each word of a sentence begins; None where every step is a word.
+
+        Args:
+            spec: the input.
+        """
+        return None
+
     def step_names(self, batch: Mapping[str, Tensor], index: int) -> list[str]:
         """The name of every real step of one sample, for pictures; empty for kinds without a vocabulary.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mtl.features import MASK
 from mtl.inputs.input import Input
+from mtl.inputs.tokenizer_file import tokenizer_of
 from mtl.task import InputSpec
 
 PADDING, UNKNOWN = 0, 1  # indices that every vocabulary begins with
@@ -28,7 +29,7 @@ class TokensInput(Input):
     """
 
     kind = "tokens"
-    form = "indices of a vocabulary (int64 [T], each at least 1)"
+    form = "indices of a vocabulary (int64 [T]); 0 is padding, unless a tokenizer numbers its pieces in another way"
 
     @classmethod
     def collate(cls, spec: InputSpec, values: Sequence[Any]) -> dict[str, Tensor]:
@@ -47,6 +48,9 @@ class TokensInput(Input):
 
     @classmethod
     def reader(cls, spec: InputSpec) -> Callable[[Sequence[str]], Tensor]:
+        if spec.tokenizer:
+            pieces_of = tokenizer_of(spec.tokenizer)
+            return lambda words: torch.tensor(pieces_of(words).indices)
         cls.require_names(spec)
         index = {name: number for number, name in enumerate(spec.names) if number > UNKNOWN}
 
@@ -54,6 +58,13 @@ class TokensInput(Input):
             return torch.tensor([next((index[f] for f in forms(word) if f in index), UNKNOWN) for word in words])
 
         return read
+
+    @classmethod
+    def begins(cls, spec: InputSpec) -> Callable[[Sequence[str]], Sequence[int]] | None:
+        if not spec.tokenizer:
+            return None
+        pieces_of = tokenizer_of(spec.tokenizer)
+        return lambda words: pieces_of(words).begins
 
     def step_names(self, batch: Mapping[str, Tensor], index: int) -> list[str]:
         return named_steps(self.spec, batch, index)

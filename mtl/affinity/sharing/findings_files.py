@@ -75,8 +75,9 @@ def _lines(panel: "Axes", measure: type[SharingMeasure], own: Sequence[Finding])
     panel.set_xticks(places, [one.level for one in own], fontsize=7, rotation=25, ha="right")
     panel.tick_params(axis="y", labelsize=7)
     low, high = measure.limits
-    lowest = min([low, *(one.value for one in own)])
-    panel.set_ylim(max(lowest, low - 1) - 0.05, high + 0.05)
+    # what lies far out would press all others flat
+    shown = [value for one in own for value in (one.value, *one.baselines.values()) if low - 1 <= value <= high + 1]
+    panel.set_ylim(min([low, *shown]) - 0.05, max([high, *shown]) + 0.05)
     panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(fontsize=6, frameon=False)

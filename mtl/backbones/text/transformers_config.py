@@ -10,6 +10,7 @@ from typing import Any
 
 from mtl.config.foreign_files import read_small
 from mtl.errors import did_you_mean, import_optional, printable
+from mtl.inputs.tokenizer_file import NAME, TokenizerFile, tokenizer_of
 from mtl.inputs.tokens import PADDING, SPECIAL
 from mtl.task import InputSpec
 
@@ -18,9 +19,9 @@ _UNUSED = {"add_cross_attention", "classifier_dropout", "is_decoder", "tie_word_
 _NOT_OF_FOLDER = {"auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype"}
 _MOST_BYTES = 1 << 20  # of config.json
 _WAY = (
-    "Encode the texts in your data module with `tokenizers.Tokenizer.from_file('tokenizer.json')` of the folder and "
-    "declare InputSpec(name, 'tokens', channels={size}); or give `config` instead, for random weights and the "
-    "vocabulary of the data."
+    "Encode the texts with the tokenizer of the folder: give a SentenceTable `tokenizer`, or declare "
+    "InputSpec(name, 'tokens', channels={size}) in a data module of your own; or give `config` instead, for random "
+    "weights and the vocabulary of the data."
 )
 
 
@@ -51,7 +52,8 @@ def of_settings(settings: Mapping[str, Any], tokens: InputSpec) -> Any:
                 f"TransformersText: `config` has {name}, which changes nothing in an encoder of type {cls.model_type}: "
                 f"{why}.{did_you_mean(name, known)} Rename it, or leave it out; there are {', '.join(sorted(known))}."
             )
-    fixed = dict.fromkeys(marks, PADDING) | {"vocab_size": tokens.channels, "pad_token_id": PADDING}
+    padding = (tokenizer_of(tokens.tokenizer).padding if tokens.tokenizer else None) or PADDING
+    fixed = dict.fromkeys(marks, PADDING) | {"vocab_size": tokens.channels, "pad_token_id": padding}
     try:
         made = cls(**given, **fixed)
     except Exception as error:
@@ -112,6 +114,9 @@ def _check_vocabulary(folder: Path, made: Any, tokens: InputSpec) -> None:
     """Refuse data that numbers its tokens in another way than the folder does."""
     size, way = made.vocab_size, _WAY.format(size=made.vocab_size)
     who = f"TransformersText: folder {str(folder)!r}"
+    if tokens.tokenizer:
+        _check_tokenizer(who, folder, made, tokens)
+        return
     if tokens.channels != size:
         raise ValueError(f"{who} has a vocabulary of {size}; input {tokens.name!r} has one of {tokens.channels}. {way}")
     if not tokens.names:
@@ -135,6 +140,28 @@ def _check_vocabulary(folder: Path, made: Any, tokens: InputSpec) -> None:
                 f"{who} has token {printable(name)!r} at index {index.get(name)} of its tokenizer; input "
                 f"{tokens.name!r} has it at {number}. {way}"
             )
+
+
+def _check_tokenizer(who: str, folder: Path, made: Any, tokens: InputSpec) -> None:
+    """Refuse a tokenizer that is not the one of the folder; a network may have more embeddings than it has tokens."""
+    given, way = tokenizer_of(tokens.tokenizer), "Take the tokenizer and the weights from one folder."
+    own = TokenizerFile(str(folder)) if (folder / NAME).is_file() else None
+    if given.size > made.vocab_size or (own is None and given.size != made.vocab_size):
+        raise ValueError(
+            f"{who} has a vocabulary of {made.vocab_size}; the tokenizer {given.path!r} of input {tokens.name!r} has "
+            f"one of {given.size}. {way}"
+        )
+    if own is not None and own.vocabulary != given.vocabulary:
+        other = next(name for name in {**own.vocabulary, **given.vocabulary} if own.index(name) != given.index(name))
+        raise ValueError(
+            f"{who} has token {printable(other)!r} at index {own.index(other)} of its {NAME}; the tokenizer "
+            f"{given.path!r} of input {tokens.name!r} has it at {given.index(other)}. {way}"
+        )
+    if None not in (given.padding, made.pad_token_id) and given.padding != made.pad_token_id:
+        raise ValueError(
+            f"{who} has padding at index {made.pad_token_id}; its tokenizer pads with {given.padding}. Correct "
+            "pad_token_id in its config.json."
+        )
 
 
 def _class_of(model_type: Any, where: str) -> Any:

@@ -1,10 +1,11 @@
 """`SequenceTable`: base class of tables of which every row holds a sequence, such as a sentence or a recording."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mtl.batch import Sample
 from mtl.data.csv_rows import Row, Rows
@@ -14,8 +15,10 @@ from mtl.data.module import JointDataModule
 from mtl.data.sequence_set import SequenceSet
 from mtl.data.table.csv_table import CsvTable
 from mtl.data.table.module import INPUT
-from mtl.targets.target import target_of
+from mtl.targets.target import IGNORE_INDEX, target_of
 from mtl.task import Task
+
+BEGINS = "/begins"  # of a sample, until its labels are in their places
 
 
 class SequenceTable(CsvTable):
@@ -44,6 +47,8 @@ class SequenceTable(CsvTable):
     def read_sequences(self, rows: Rows, split: str) -> tuple[Rows, list[Sample]]:
         """The inputs of every row that are no numbers of it, and the rows without the ones that are left out.
 
+        Where steps are pieces of words, `BEGINS` has the step at which each word begins.
+
         Args:
             rows: rows of this table, or of another one with the same columns.
             split: their split, for messages.
@@ -71,16 +76,20 @@ class SequenceTable(CsvTable):
             for sample, values in zip(samples, torch.from_numpy(self.encode(rows, split)), strict=True):
                 sample[INPUT] = values
         lengths = [self.steps_of(sample) for sample in samples]
+        begins = [sample.pop(BEGINS, None) for sample in samples]
         for name, values in self.labels_of(rows).items():
             for index, value in enumerate(values):
                 if value is None:
                     continue
-                if target_of(self.tasks[name]).of_steps and len(value) != lengths[index]:
-                    raise ValueError(
-                        f"{rows.source}, line {rows.lines[index]}: task {name!r} has {len(value)} tags for "
-                        f"{lengths[index]} steps; expected one a word of a sentence, with spaces between words and "
-                        "between tags."
-                    )
+                if target_of(self.tasks[name]).of_steps:
+                    words = lengths[index] if begins[index] is None else len(begins[index])
+                    if len(value) != words:
+                        raise ValueError(
+                            f"{rows.source}, line {rows.lines[index]}: task {name!r} has {len(value)} tags for "
+                            f"{words} steps; expected one a word of a sentence, with spaces between words and between "
+                            "tags."
+                        )
+                    value = _at_steps(torch.as_tensor(value), begins[index], lengths[index])
                 samples[index][name] = torch.as_tensor(value)
         return SequenceSet(samples, lengths, [self.text_of(row) for row in rows.rows], self.subgroups_of(rows))
 
@@ -89,3 +98,13 @@ class SequenceTable(CsvTable):
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
         return count_by_reading(self._sets[split], tasks)
+
+
+def _at_steps(values_T: Tensor, begins: Sequence[int] | None, steps: int) -> Tensor:
+    """Labels of words at the first step of each; the other steps carry none."""
+    if begins is None:
+        return values_T
+    none = torch.nan if values_T.is_floating_point() else IGNORE_INDEX
+    placed = values_T.new_full((steps, *values_T.shape[1:]), none)
+    placed[list(begins)] = values_T
+    return placed

@@ -14,11 +14,12 @@ from mtl.data.csv_rows import Row, Rows, read_csv
 from mtl.data.folder.class_names import labelled_cells
 from mtl.data.folder.image_labels import ImageLabels
 from mtl.data.table.csv_table import named
-from mtl.data.table.sequence_table import SequenceTable
+from mtl.data.table.sequence_table import BEGINS, SequenceTable
 from mtl.data.table.splits import check_settings, splits_of
 from mtl.data.text.lines import check_characters, check_length, split_marks, words_of
 from mtl.data.text.vocabulary import Names, fingerprint, vocabulary, written_once
 from mtl.inputs.input import input_kind
+from mtl.inputs.tokenizer_file import tokenizer_of
 from mtl.inputs.tokens import without_digits
 from mtl.targets.target import kinds
 from mtl.task import Inputs, InputSpec, Task
@@ -51,6 +52,9 @@ class SentenceTable(SequenceTable):
         min_count: words that occur less often in training are unknown.
         max_words: longest sentence; a longer one is an error.
         vocabulary: JSON file that keeps the words; written at the first use, beside the table by default.
+        tokenizer: local folder with a `tokenizer.json`, whose pieces `words` are then, as a trained network of that
+            folder reads them (`TransformersText`); words keep the marks at their edges, and a tag stands at the first
+            piece of its word. There are no `characters`. Needs the extra `text`.
         **kwargs: arguments of `SequenceTable` and `TableDataModule`.
     """
 
@@ -65,15 +69,18 @@ class SentenceTable(SequenceTable):
         min_count: int = 1,
         max_words: int = 512,
         vocabulary: str | None = None,
+        tokenizer: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if tokenizer is not None:
+            _refuse_idle(lower=lower, digits=digits, min_count=min_count)
         given = {"sentence": sentence, "lower": lower, "digits": digits, "min_count": min_count, "max_words": max_words}
         tasks = named(column_tasks, path)
         names = _names(path, tasks, vocabulary, given | kwargs)
         super().__init__(path, _with_texts(tasks, names), **kwargs)
-        self.inputs = {**_inputs(names, characters), **self.inputs}
+        self.inputs = {**_inputs(names, characters, tokenizer), **self.inputs}
         self.sentence, self.max_words = sentence, max_words
-        self.whole_words = _whole_words(tasks)
+        self.whole_words = _whole_words(tasks) or tokenizer is not None
 
     @classmethod
     def declare_tasks(
@@ -92,11 +99,12 @@ class SentenceTable(SequenceTable):
         path: str = "",
         column_tasks: Mapping[str, Any] | None = None,
         characters: bool = True,
+        tokenizer: str | None = None,
         **init_args: Any,
     ) -> Inputs:
         tasks = named(column_tasks, path)
         names = _names(path, tasks, init_args.get("vocabulary"), init_args)
-        return {**_inputs(names, characters), **super().declare_inputs(**init_args)}
+        return {**_inputs(names, characters, tokenizer), **super().declare_inputs(**init_args)}
 
     @classmethod
     def example_args(cls, folder: Path) -> dict[str, Any]:
@@ -129,7 +137,11 @@ class SentenceTable(SequenceTable):
             name: input_kind(spec).reader(spec) for name, spec in self.inputs.items() if name in ("words", "characters")
         }
         every = _sentences(rows, self.sentence, self.max_words, self.whole_words)
-        return rows, [{name: read(words) for name, read in readers.items()} for words in every]
+        samples: list[Sample] = [{name: read(words) for name, read in readers.items()} for words in every]
+        begins = input_kind(self.inputs["words"]).begins(self.inputs["words"])
+        if begins is not None:
+            samples = [sample | {BEGINS: begins(words)} for sample, words in zip(samples, every, strict=True)]
+        return rows, samples
 
     def steps_of(self, sample: Sample) -> int:
         return len(sample["words"])
@@ -200,6 +212,17 @@ def _with_texts(tasks: Mapping[str, Any], names: Names) -> dict[str, ImageLabels
     }
 
 
-def _inputs(names: Names, characters: bool) -> Inputs:
+def _refuse_idle(**settings: Any) -> None:
+    """Refuse settings of a vocabulary of words beside a tokenizer, which has its own."""
+    idle = [f"{name}: {value}" for name, value in settings.items() if value != _WORDS[name]]
+    if idle:
+        raise ValueError(
+            f"{', '.join(idle)} has no effect beside `tokenizer`, which splits words itself; leave it out."
+        )
+
+
+def _inputs(names: Names, characters: bool, tokenizer: str | None = None) -> Inputs:
+    if tokenizer is not None:
+        return {"words": InputSpec("words", "tokens", tokenizer_of(tokenizer).size, tokenizer=tokenizer)}
     kinds_of: Sequence[tuple[str, str]] = [("words", "tokens"), *([("characters", "characters")] if characters else [])]
     return {name: InputSpec(name, kind, names=names[name]) for name, kind in kinds_of}

@@ -51,8 +51,9 @@ def predict_text(
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1.")
     inputs = _inputs_of(plain)
+    whole = any(input_kind(spec).begins(spec) is not None for spec in inputs.values())
     known = {name for spec in inputs.values() if not input_kind(spec).steps_of for name in spec.names}
-    lines, skipped = _read(text, known)
+    lines, skipped = _read(text, None if whole else known)
     if not lines:
         raise ValueError(f"{str(text)!r} has no line that can be read as a sentence ({len(skipped)} skipped).")
     tasks = {name: plain.head(name).task for name in plain.heads}
@@ -79,8 +80,8 @@ def _inputs_of(model: MultiTaskModel) -> dict[str, InputSpec]:
     return specs
 
 
-def _read(text: Path, known: Container[str]) -> tuple[list[_Line], dict[int, str]]:
-    """The sentences of a file, and why lines are left out."""
+def _read(text: Path, known: Container[str] | None) -> tuple[list[_Line], dict[int, str]]:
+    """The sentences of a file, and why lines are left out; words are whole where none is known."""
     if not text.is_file():
         raise ValueError(f"there is no file {str(text)!r}; --text takes a file with one sentence a line.")
     content = read_text(text).replace("\r\n", "\n").replace("\r", "\n")
@@ -93,7 +94,9 @@ def _read(text: Path, known: Container[str]) -> tuple[list[_Line], dict[int, str
         except ValueError as error:
             skipped[number] = "empty" if not words else str(error).split(". ")[0]
             continue
-        lines.append(_Line(number, [part for word in words for part in _without_marks(word, known)] or words))
+        if known is not None:
+            words = [part for word in words for part in _without_marks(word, known)] or words
+        lines.append(_Line(number, words))
     return lines, skipped
 
 
@@ -114,6 +117,7 @@ def _predict(
 ) -> Iterator[dict[str, Any]]:
     device = next(model.parameters()).device
     readers = {name: input_kind(spec).reader(spec) for name, spec in inputs.items()}
+    begins = next(filter(None, (input_kind(spec).begins(spec) for spec in inputs.values())), None)
     for start in range(0, len(lines), batch_size):
         part = lines[start : start + batch_size]
         samples = [{name: read(line.words) for name, read in readers.items()} for line in part]
@@ -122,8 +126,10 @@ def _predict(
         for index, line in enumerate(part):
             row: dict[str, Any] = {"line": line.number, "text": " ".join(line.words)}
             for name, found in predictions.items():
-                target = target_of(tasks[name])
-                row |= target.row(target.overlay(found, index))
+                target, here = target_of(tasks[name]), {key: value[index : index + 1] for key, value in found.items()}
+                if target.of_steps and begins is not None:
+                    here = {key: value[:, list(begins(line.words))] for key, value in here.items()}
+                row |= target.row(target.overlay(here, 0))
             yield row
 
 

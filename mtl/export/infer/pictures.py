@@ -14,6 +14,7 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 KINDS = ("image",)  # of inputs that are prepared here
+BY_NAMES = False  # whether these inputs must have names
 ANSWERS = ("detection",)  # kinds of tasks whose answers only this program makes out
 SCORE = 0.3  # boxes below it are left out
 GREY = (114, 114, 114)

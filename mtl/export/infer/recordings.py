@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 
 KINDS = ("audio",)  # of inputs that are prepared here
+BY_NAMES = False  # whether these inputs must have names
 ANSWERS = ("transcript",)  # kinds of tasks whose answers only this program makes out
 RATE = 8000  # values a second, where the data say none
 

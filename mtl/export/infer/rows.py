@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 
 KINDS = ("table",)  # of inputs that are prepared here
+BY_NAMES = True  # whether these inputs must have names
 ANSWERS = ()  # kinds of tasks whose answers only this program makes out
 MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "?")
 SEPARATORS = ";\t|"  # in place of commas, where the header has one of them and no comma

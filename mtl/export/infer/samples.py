@@ -16,6 +16,7 @@ from typing import Any
 import onnxruntime
 
 KINDS = ()  # of inputs that are prepared here: the programs beside this one prepare them
+BY_NAMES = False  # whether these inputs must have names
 
 
 def programs(kinds: set[str]) -> list[Any]:

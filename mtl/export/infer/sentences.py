@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 
 KINDS = ("tokens", "characters", "pieces")  # of inputs that are prepared here
+BY_NAMES = True  # whether these inputs must have names
 ANSWERS = ("tags", "text")  # kinds of tasks whose answers only this program makes out
 UNKNOWN, MULTIPLE = 1, 8  # sentences are padded with 0 to a multiple of steps, as in training
 LETTERS, PIECES, PIECE = 32, 12, "##"  # of a longer word, the first ones are read

@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 
 KINDS = ("series",)  # of inputs that are prepared here
+BY_NAMES = False  # whether these inputs must have names
 ANSWERS = ()  # kinds of tasks whose answers only this program makes out
 
 

@@ -76,7 +76,16 @@ def test_recordings_of_other_widths_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_each_model_gets_the_programs_that_prepare_all_its_inputs(kinds: list[str], stems: list[str]) -> None:
-    assert [path.stem for path in programs_for(kinds)] == stems
+    inputs = {f"input{place}": {"kind": kind, "names": ["a"]} for place, kind in enumerate(kinds)}
+    assert [path.stem for path in programs_for(inputs)] == stems
+
+
+@pytest.mark.parametrize(
+    ("kind", "stems"), [("tokens", []), ("table", []), ("series", ["series"]), ("audio", ["recordings"])]
+)
+def test_words_and_columns_cannot_be_read_without_their_names(kind: str, stems: list[str]) -> None:
+    assert [path.stem for path in programs_for({"one": {"kind": kind}})] == stems
+    assert bool(programs_for({"one": {"kind": kind}, "picture": {"kind": "image"}})) == bool(stems)
 
 
 def test_rows_are_the_numbers_of_training() -> None:
