@@ -8,8 +8,10 @@ Runs are one line where they are called `seed<number>` in one folder.
 
 import argparse
 import math
+import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,8 @@ def groups_of(runs: Sequence[Path], metric: str, each: bool = False) -> dict[str
         ConfigError: if a run or the metric is missing.
         UnsafeFile: if the numbers of a run are damaged.
     """
-    groups: dict[str, list[Curve]] = {}
+    levels: dict[Path, int] = {}
+    curves: dict[Path, list[Curve]] = {}  # by the folder of the seeds, or of the run
     for run in dict.fromkeys(runs):
         file = run / "metrics.csv"
         if not file.is_file():
@@ -81,9 +84,22 @@ def groups_of(runs: Sequence[Path], metric: str, each: bool = False) -> dict[str
             raise ConfigError(f"{str(file)!r} has no column {metric!r:.100}.{near} There are {', '.join(series)}.")
         points = [point for point in zip(*series[metric], strict=True) if math.isfinite(point[1])]
         seed = _SEED.fullmatch(run.name) is not None and not each
-        name = run.parent.name if seed else f"{run.parent.name}/{run.name}"
-        groups.setdefault(printable(name, 60), []).append(([step for step, _ in points], [y for _, y in points]))
-    return groups
+        group = Path(os.path.abspath(run.parent if seed else run))
+        curves.setdefault(group, []).append(([step for step, _ in points], [y for _, y in points]))
+        levels[group] = 1 if seed else 2
+    return dict(zip(_names(levels), curves.values(), strict=True))
+
+
+def _names(levels: Mapping[Path, int]) -> list[str]:
+    """A name of its own for each folder: its last folders, as many as given, and more where two are called alike."""
+    named = {folder: "/".join(folder.parts[-number:]) for folder, number in levels.items()}
+    more = 1
+    while len(set(named.values())) < len(named):
+        twice = {name for name, count in Counter(named.values()).items() if count > 1}
+        for folder in [folder for folder, name in named.items() if name in twice]:
+            named[folder] = "/".join(folder.parts[-levels[folder] - more :])
+        more += 1
+    return [printable(name, 60) for name in named.values()]
 
 
 def add_format_flag(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ python -m mtl runs rm RUN ...                delete them, after a question
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,9 +65,10 @@ def _run(folder: Path, root: Path) -> RunSummary:
 def _show(console: Console, found: Sequence[RunSummary], options: argparse.Namespace) -> None:
     lowest = options.lowest or lowest_is_best(found, options.metric)
 
-    def rank(run: RunSummary) -> tuple[bool, float, str]:
+    def rank(run: RunSummary) -> tuple[bool, bool, float, str]:
         number = run.score if options.metric == "score" else run.metrics.get(options.metric)
-        return number is None, (number or 0.0) * (1 if lowest else -1), run.name
+        missing = number is None or not math.isfinite(number)  # a NaN has no place in an order
+        return missing, run.in_part, 0.0 if missing else number * (1 if lowest else -1), run.name
 
     shown = sorted(found, key=rank)
     if not shown:
@@ -83,7 +85,8 @@ def _show(console: Console, found: Sequence[RunSummary], options: argparse.Names
         columns = [options.metric, *columns]
     table = Table("run", "state", "score", *columns, "steps", "time", "MB", "differs in", box=None, pad_edge=False)
     for run in shown:
-        score = "" if run.score is None else f"{run.score:.3f}{'' if run.tested else ' (val)'}"
+        origin = " (part)" if run.in_part else "" if run.tested else " (val)"
+        score = "" if run.score is None else f"{run.score:.3f}{origin}"
         numbers = [f"{run.metrics[key]:.3f}" if key in run.metrics else "" for key in columns]
         cost = [_or_empty(run.steps, "{:,}"), _time(run.train_seconds), _or_empty(run.peak_memory_mb, "{:,.0f}")]
         cells = [run.name, run.state, score, *numbers, *cost, _settings(run.own)]

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import rgb_to_grayscale, to_image
 
+from mtl.data.deep_pixels import DEEP_MODES, PixelRange
 from mtl.data.resize import FitMode, fit_image, read_fitted
 from mtl.evaluation.predictions.predictor import predictor_of
 from mtl.module import MultiTaskLightningModule
@@ -22,11 +23,13 @@ Picture = str | Path | Image.Image | np.ndarray[Any, Any] | Tensor
 class TrainedModel(MultiTaskLightningModule):
     """A trained model that predicts pictures.
 
-    `image_size` (height and width of the network's input) and `fit` are as in training, where the run says them.
+    `image_size` (height and width of the network's input), `fit` and `pixel_range` are as in training, where the run
+    says them.
     """
 
     image_size: tuple[int, int] | None = None
     fit: FitMode = "letterbox"
+    pixel_range: PixelRange | None = None
 
     def predict(
         self, images: Picture | Sequence[Picture], min_score: float = 0.3, batch_size: int = 16
@@ -77,7 +80,12 @@ class TrainedModel(MultiTaskLightningModule):
     def _read(self, image: Picture, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """The picture on the canvas of the network, its height and width, and `to_original`."""
         if isinstance(image, str | Path):
-            return read_fitted(image, size, self.fit)
+            return read_fitted(image, size, self.fit, None, self.pixel_range)
+        if isinstance(image, Image.Image) and image.mode in DEEP_MODES:
+            raise ValueError(
+                f"a PIL picture of mode {image.mode!r} has more than 8 bits, which a conversion to RGB would cut off. "
+                "Give its file, which is read as in training, or uint8 pixels."
+            )
         pixels = image.convert("RGB") if isinstance(image, Image.Image) else image
         values = torch.as_tensor(pixels) if isinstance(pixels, Tensor) else to_image(pixels).as_subclass(Tensor)
         if values.dtype != torch.uint8 or values.ndim != 3 or values.shape[0] != 3:

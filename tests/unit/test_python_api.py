@@ -51,6 +51,22 @@ def test_a_dict_trains_and_its_run_predicts_pictures_of_any_size(folder: Path) -
         model.predict(torch.zeros(3, 8, 8))
 
 
+def test_pictures_of_more_than_8_bits_are_read_as_in_training(folder: Path) -> None:
+    config = load_yaml(Path("tiny.yaml"))[0]
+    run = mtl.fit(config, {"trainer.max_steps": 1, "test_after_fit": False}, name="deep")
+    model = mtl.load_run(run.folder, "last")
+    model.pixel_range = (0.0, 4095.0)  # as `load_run` sets it from the run's config
+    light = np.random.default_rng(0).integers(0, 255, (32, 32), np.uint8)
+    deep = Image.fromarray((light.astype(np.float64) * 4095 / 255).round().astype(np.uint16))
+    deep.save(folder / "deep.png")
+    from_file, from_pixels = model.predict([folder / "deep.png", np.stack([light] * 3, -1)], 0.0)
+    assert from_file["largest"].answer is not None
+    assert from_pixels["largest"].answer is not None
+    assert from_file["largest"].answer.score == pytest.approx(from_pixels["largest"].answer.score, abs=1e-6)
+    with pytest.raises(ValueError, match="more than 8 bits"):
+        model.predict(deep)
+
+
 def test_a_wrong_key_of_a_dict_is_an_error_of_the_config(folder: Path) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'trainer'"):
         mtl.fit({**load_yaml(Path("tiny.yaml"))[0], "trainr": {}})

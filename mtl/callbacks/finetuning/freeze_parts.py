@@ -19,7 +19,8 @@ class FreezeParts(Callback):
     A frozen parameter gets no gradient, no step and no weight decay, and balancing methods leave it out. When it
     learns, it has the learning rate that the schedule and `optim.lr_factors` give it at that step. A resumed run is
     frozen and learns as the run that was not interrupted. DDP knows only what learns at the start: the gradients of
-    what learns later are averaged over ranks here.
+    what learns later are averaged over ranks here. A parameter in the parts of several of these callbacks learns when
+    all of them have let it go.
 
     Args:
         parts: what to freeze, by the start of the parameters' names as in `lr_factors`, such as `backbone` or
@@ -47,6 +48,8 @@ class FreezeParts(Callback):
         self.norms = norms
         self._frozen: list[nn.Parameter] = []
         self._norms: list[nn.Module] = []
+        self._holds = False
+        self._others: list[FreezeParts] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
@@ -66,8 +69,12 @@ class FreezeParts(Callback):
                     f"FreezeParts: no parameter is in part {part!r}.{did_you_mean(part, known)} Parts are "
                     f"{', '.join(known)}."
                 )
-        # what is frozen already, such as the trunk below adapters, stays frozen
-        self._frozen = [p for name, p in places.items() if self._is_in(name) and p.requires_grad]
+        found = getattr(trainer, "callbacks", [])
+        self._others = [one for one in found if isinstance(one, FreezeParts) and one is not self]
+        # what is frozen already, such as the trunk below adapters, stays frozen; what another of these callbacks has
+        # frozen is held by both
+        held = {id(p) for other in self._others for p in other._frozen if other._holds}
+        self._frozen = [p for name, p in places.items() if self._is_in(name) and (p.requires_grad or id(p) in held)]
         self._norms = [
             module
             for name, module in model.named_modules()
@@ -105,7 +112,7 @@ class FreezeParts(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
             self._freeze(False)
-            self._frozen, self._norms = [], []
+            self._frozen, self._norms, self._others = [], [], []
 
     @property
     def learns_later(self) -> bool:
@@ -125,7 +132,7 @@ class FreezeParts(Callback):
             self._freeze(False)
 
     def _is_frozen(self) -> bool:
-        return bool(self._frozen) and not self._frozen[0].requires_grad
+        return self._holds
 
     def _is_over(self, trainer: Trainer) -> bool:
         if self.steps is not None:
@@ -136,10 +143,14 @@ class FreezeParts(Callback):
         return any(f"{name}.".startswith(f"{part}.") for part in self.parts)
 
     def _freeze(self, frozen: bool) -> None:
+        self._holds = frozen and bool(self._frozen)
+        still = [other for other in self._others if other._holds]
+        held = {id(one) for other in still for one in (*other._frozen, *other._norms)}
         for parameter in self._frozen:
-            parameter.requires_grad_(not frozen)
+            parameter.requires_grad_(not frozen and id(parameter) not in held)
         for norm in self._norms if not frozen else ():
-            norm.train()
+            if id(norm) not in held:
+                norm.train()
 
 
 def may_learn_later(trainer: Trainer) -> bool:

@@ -41,6 +41,13 @@ def test_seeds_of_one_folder_are_a_group_and_what_is_not_finite_is_left_out(tmp_
         groups_of([tmp_path], "val/score")
 
 
+def test_seeds_of_two_comparisons_are_two_groups_also_where_their_folders_are_called_alike(tmp_path: Path) -> None:
+    runs = [write(tmp_path / data / "Equal" / "seed0", {1: value}) for data, value in (("digits", 0.0), ("rooms", 1.0))]
+    assert groups_of(runs, "val/score") == {"digits/Equal": [([1], [0.0])], "rooms/Equal": [([1], [1.0])]}
+    more = [write(tmp_path / data / "x" / "first", {1: 0.5}) for data in ("digits", "rooms")]
+    assert list(groups_of(more, "val/score")) == ["digits/x/first", "rooms/x/first"]
+
+
 @pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.pdf", b"%PDF"), ("a.svg", b"<?xml")])
 def test_the_suffix_chooses_the_format(tmp_path: Path, name: str, start: bytes) -> None:
     assert draw_run_curves({"$x": [([1, 2], [0.0, 1.0]), ([1, 2], [1.0, 1.0])]}, "val/score", tmp_path / name)

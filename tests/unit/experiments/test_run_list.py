@@ -164,3 +164,34 @@ def test_a_command_takes_latest_for_the_folder_of_a_run(
     assert "latest run: runs/a/b" in capsys.readouterr().err
     Path("latest").mkdir()
     assert _with_latest(["--run", "latest"]) == ["--run", "latest"], "a folder of that name is meant"
+
+
+def test_a_run_that_was_tested_on_a_part_is_not_the_best_of_others(tmp_path: Path, capsys: Any) -> None:
+    for name, score, limit in (
+        ("a/whole", 0.5, "1.0"),
+        ("a/few", 0.9, "4"),
+        ("a/one", 0.8, "1"),
+        ("a/third", 0.7, "0.3"),
+    ):
+        config = make(tmp_path, name, score=score) / "config.yaml"
+        config.write_text(config.read_text() + f"trainer: {{limit_test_batches: {limit}}}\n")
+    found = list_runs(tmp_path)
+    assert {run.name: run.in_part for run in found} == {
+        "a/whole": False,
+        "a/few": True,
+        "a/one": True,
+        "a/third": True,
+    }
+    assert best_run(found).name == "a/whole"
+    assert best_run([run for run in found if run.in_part]).name == "a/few"
+    assert main(["runs", "--runs_root", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[0] for line in shown] == ["a/whole", "a/few", "a/one", "a/third"]
+    assert "0.900 (part)" in shown[1]
+
+
+def test_a_number_that_is_no_number_comes_last_in_the_table(tmp_path: Path, capsys: Any) -> None:
+    for name, last in (("a/b", "0.25"), ("a/c", "nan"), ("a/d", "0.75"), ("a/e", "0.5")):
+        make(tmp_path, name, metrics__csv=f"step,val/x/acc\n1,{last}\n")
+    assert main(["runs", "--runs_root", str(tmp_path), "--metric", "x/acc"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["a/d", "a/e", "a/b", "a/c"]

@@ -112,6 +112,27 @@ def test_frozen_parts_and_their_statistics_stand_still_and_then_move(tiny: Any) 
     assert all(not torch.equal(later[name], start[name]) for name in trunk if "running" in name or "conv" in name)
 
 
+@pytest.mark.parametrize("inner_first", [True, False])
+def test_a_part_within_a_part_may_learn_later_in_any_order(tiny: Any, inner_first: bool) -> None:
+    moved: dict[str, list[int]] = {"stem": [], "blocks": []}
+
+    class Watch(Callback):
+        def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+            self.before = {name: value.clone() for name, value in pl_module.model.state_dict().items()}
+
+        def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+            now = {name: value.clone() for name, value in pl_module.model.state_dict().items()}
+            for part, steps in moved.items():
+                names = [name for name in now if name.startswith(f"trunk.backbone.{part}.")]
+                if any(not torch.equal(now[name], self.before[name]) for name in names):
+                    steps.append(trainer.global_step)
+            self.before = now
+
+    inner, outer = FreezeParts(["backbone.stem"], steps=4), FreezeParts(["backbone"], steps=LEARNS_AT)
+    weights_after(tiny, [*((inner, outer) if inner_first else (outer, inner)), Watch()])
+    assert moved == {"stem": [5], "blocks": [3, 4, 5]}
+
+
 @pytest.mark.parametrize("freeze", [thawing, lambda: FreezeParts(["backbone"], epochs=1), Thaw])
 @pytest.mark.parametrize("at_step", [1, LEARNS_AT, 4])
 def test_a_resumed_run_freezes_and_learns_as_the_one_that_was_not_stopped(
