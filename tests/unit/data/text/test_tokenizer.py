@@ -79,7 +79,7 @@ def test_a_tag_stands_at_the_first_piece_of_its_word(table: Path, folder: Path) 
 @pytest.mark.parametrize(
     ("change", "settings", "message"),
     [
-        (("O O B-city,", "O B-city,"), {}, "line 2: task 'slots' has 2 tags for 3 words"),
+        (("O O B-city,", "O B-city,"), {}, "line 2: task 'slots' has 2 tags for 3 steps"),
         (("", ""), {"lower": False}, "lower: False has no effect beside `tokenizer`"),
         (("", ""), {"digits": True, "min_count": 2}, "digits: True, min_count: 2 has no effect"),
     ],
