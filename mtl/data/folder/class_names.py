@@ -99,10 +99,9 @@ def lacks_names(spec: ImageLabels) -> bool:
     Args:
         spec: what the column means.
     """
-    kind = kinds().get(spec.kind)
-    if kind is None or kind.open_names or spec.classes or spec.columns or spec.cells or spec.edges:
-        return False
-    return kind.names_in.__func__ is not Target.names_in.__func__  # type: ignore[attr-defined]
+    kind = kinds().get(spec.kind, Target)
+    tells = kind.names_in.__func__ is not Target.names_in.__func__  # type: ignore[attr-defined]
+    return tells and not kind.open_names and not (spec.classes or spec.columns or spec.cells or spec.edges)
 
 
 def cell_names(tables: Sequence[Path], task: str, spec: ImageLabels) -> list[str]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from mtl.config.paths import expanded
 from mtl.data.csv_rows import Rows, read_csv
-from mtl.data.folder.class_names import with_classes
+from mtl.data.folder.class_names import lacks_names, with_classes
 from mtl.data.folder.image_labels import ImageLabels
+from mtl.data.sources.fetch import how_to_fetch
 from mtl.data.table.module import TableDataModule
 from mtl.task import Task
 
@@ -24,7 +25,7 @@ class CsvTable(TableDataModule):
 
     def __init__(self, path: str, column_tasks: dict[str, ImageLabels], **kwargs: Any) -> None:
         super().__init__(named(column_tasks, path), **kwargs)
-        self.path = Path(path)
+        self.path = Path(expanded(path))
 
     @classmethod
     def declare_tasks(
@@ -55,12 +56,24 @@ class CsvTable(TableDataModule):
         }
 
     def read(self, required: Sequence[str]) -> Rows:
-        if not self.path.is_file():
-            raise ValueError(
-                f"table {str(self.path)!r} is not a file (working directory {str(Path.cwd())!r}). "
-                "Set data.init_args.path to the CSV, or put the data there."
-            )
+        check_table(self.path)
         return read_csv(self.path, required, "Correct the name, or remove the column from the arguments of the data.")
+
+
+def check_table(path: Path) -> None:
+    """Refuse a table that is not there.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: saying what to set.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"table {str(path)!r} is not a file (working directory {str(Path.cwd())!r}). Set data.init_args.path to "
+            f"the CSV, or put the data there.{how_to_fetch(path)}"
+        )
 
 
 def named(column_tasks: Mapping[str, Any] | None, path: str) -> dict[str, Any]:
@@ -69,5 +82,10 @@ def named(column_tasks: Mapping[str, Any] | None, path: str) -> dict[str, Any]:
     Args:
         column_tasks: the tasks, or their settings, by name.
         path: the file.
+
+    Raises:
+        ValueError: if the file is needed and not there.
     """
+    if any(lacks_names(ImageLabels.of(spec)) for spec in (column_tasks or {}).values()):
+        check_table(Path(expanded(path)))
     return dict(with_classes(column_tasks, [Path(expanded(path))]) or {})

@@ -13,7 +13,7 @@ from mtl.config.paths import expanded
 from mtl.data.csv_rows import Row, Rows, read_csv
 from mtl.data.folder.class_names import labelled_cells
 from mtl.data.folder.image_labels import ImageLabels
-from mtl.data.table.csv_table import named
+from mtl.data.table.csv_table import check_table, named
 from mtl.data.table.sequence_table import BEGINS, SequenceTable
 from mtl.data.table.splits import check_settings, splits_of
 from mtl.data.text.lines import check_characters, check_length, split_marks, words_of
@@ -170,6 +170,7 @@ def _whole_words(tasks: Mapping[str, Any]) -> bool:
 def _names(path: str, tasks: Mapping[str, Any], file: str | None, given: Mapping[str, Any]) -> Names:
     """Words and letters of the training sentences, and the words of the texts to write."""
     table = Path(expanded(path))
+    check_table(table)
     settings = {name: given.get(name, default) for name, default in {**_WORDS, **_SPLITS}.items()}
     check_settings(**{name: settings[name] for name in _SPLITS})
     texts = {name: spec for name, spec in ((n, ImageLabels.of(s)) for n, s in tasks.items()) if _is_text(spec)}

@@ -142,6 +142,8 @@ def test_classes_that_are_left_out_are_the_cells_of_the_column(tmp_path: Path) -
     assert CsvTable.read_arguments(**arguments)["column_tasks"]["grade"]["classes"] == ["9", "10", "low"]
     arguments["column_tasks"] = {"grade": {"classes": ["9"]}}
     assert CsvTable.read_arguments(**arguments) == {}
+    with pytest.raises(ValueError, match=r"table 'no\.csv' is not a file"):
+        CsvTable.declare_tasks(path="no.csv", column_tasks={"grade": {}})
 
 
 def test_classes_are_read_from_labelled_rows_and_numbers_go_by_value(tmp_path: Path) -> None:

@@ -133,3 +133,13 @@ def test_mistakes_are_named_with_their_line(
 )
 def test_marks_at_the_edges_are_split_off(word: str, parts: list[str]) -> None:
     assert split_marks(word) == parts
+
+
+def test_a_table_that_is_not_there_is_named_with_the_setting(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments: dict[str, Any] = {"column_tasks": {"topic": {}}, "sentence": "text", "split_column": "split"}
+    with pytest.raises(ValueError, match=r"table 'no\.csv' is not a file .*Set data\.init_args\.path"):
+        SentenceTable.declare_inputs(path="no.csv", **arguments)
+    monkeypatch.setenv("HOME", str(table.parent))
+    module = SentenceTable("~/own.csv", **arguments)
+    module.setup("fit")
+    assert len(module.train_set) == 3  # type: ignore[arg-type]
