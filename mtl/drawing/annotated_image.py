@@ -1,6 +1,7 @@
-"""An annotated picture in its own size: predicted boxes, masks and points, answers in a strip on top."""
+"""An annotated picture in its own size: predicted boxes, masks and points; sentence and answers in a strip on top."""
 
 from collections.abc import Mapping
+from textwrap import wrap
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,6 +11,7 @@ from mtl.drawing.sample import Picture, class_colour
 from mtl.targets.overlay import Boxes, ClassMap, Points
 from mtl.task import Task
 
+_TEXT = "#1d4e89"  # of the sentence, which is no answer
 _SMALLEST_PX = 480  # a smaller picture is enlarged, or its labels would cover it
 
 
@@ -21,7 +23,7 @@ def annotate(picture: Picture, tasks: Mapping[str, Task]) -> Image.Image:
         tasks: the tasks, by name.
 
     Returns:
-        An RGB picture, enlarged by a whole factor if it is small, with a strip on top if there are answers.
+        An RGB picture, enlarged by a whole factor if it is small, with a strip on top for its sentence and answers.
     """
     pixels = picture.image
     for overlay in picture.overlays.values():
@@ -36,12 +38,15 @@ def annotate(picture: Picture, tasks: Mapping[str, Task]) -> Image.Image:
     text_px = max(11, round(max(image.size) / 45))
     font = ImageFont.load_default(text_px)
     _boxes(image, picture, tasks, zoom, font, line_px=max(2, round(max(image.size) / 320)))
-    if not picture.answers:
-        return image
-    words = "    ".join(f"{name}: {_with_score(name, picture)}" for name in picture.answers)
-    canvas = Image.new("RGB", (image.width, image.height + round(1.6 * text_px)), "white")
+    lines = [(words, _TEXT) for words in wrap(picture.text, max(10, round(1.8 * image.width / text_px)))]
+    if picture.answers:
+        lines.append(("    ".join(f"{name}: {_with_score(name, picture)}" for name in picture.answers), "black"))
+    line_px = round(1.6 * text_px)
+    canvas = Image.new("RGB", (image.width, image.height + len(lines) * line_px), "white")
     canvas.paste(image, (0, canvas.height - image.height))
-    ImageDraw.Draw(canvas).text((text_px // 2, round(0.25 * text_px)), words, fill="black", font=font)
+    for number, (words, colour) in enumerate(lines):
+        place = text_px // 2, number * line_px + round(0.25 * text_px)
+        ImageDraw.Draw(canvas).text(place, words, fill=colour, font=font)
     return canvas
 
 

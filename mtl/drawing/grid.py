@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import shorten
+from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
 
 _WRONG = "#c1121f"
+_TEXT = "#1d4e89"  # of the sentence, which is no answer
 _LINE = 40  # letters above a picture
+_MOST_LINES = 4  # of a sentence
 _GAP_PX = 2  # between a picture and its maps
 
 
@@ -56,14 +58,14 @@ def draw_grid(
     columns = 1 if maps else min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     height, width = pictures[0].image.shape[-2:]
-    lines = max(1, max(len(picture.answers) for picture in pictures))
+    lines = max(1, max(len(picture.answers) + len(_text(picture, maps > 0)) for picture in pictures))
     tile = 1.6 if maps else 2.6
     size = (columns * tile * (1 + maps), rows * (tile * height / width + 0.14 * lines + 0.02) + 0.3)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis, picture in zip(axes.flat, pictures, strict=False):
-        _draw(axis, picture, tasks, only_true)
+        _draw(axis, picture, tasks, only_true, _text(picture, maps > 0))
         if name_true:
             _name_true(axis, picture, tasks)
     for axis in axes.flat[len(pictures) :]:
@@ -77,7 +79,12 @@ def draw_grid(
     save_figure(figure, path)
 
 
-def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task], only_true: bool) -> None:
+def _text(picture: Picture, narrow: bool) -> list[str]:
+    """The lines of what belongs to the picture; a picture beside maps is narrow."""
+    return wrap(picture.text, _LINE // 2 if narrow else _LINE, max_lines=_MOST_LINES, placeholder=" ...")
+
+
+def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task], only_true: bool, text: Sequence[str]) -> None:
     pixels, captions = _with_maps(picture, only_true)
     axis.imshow(pixels.permute(1, 2, 0).numpy(), interpolation="nearest")
     height, width = picture.image.shape[-2:]
@@ -97,6 +104,8 @@ def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task], only_true: 
         # a long list of classes would squeeze the picture away
         words = shorten(f"{name}: {answer}", _LINE, placeholder=" ...")
         _caption(axis, width / 2, words, line, _WRONG if answer.correct is False else "0.15")
+    for line, words in enumerate(reversed(text), len(picture.answers)):
+        _caption(axis, width / 2, words, line, _TEXT)
     for spine in axis.spines.values():
         spine.set(color=_WRONG if wrong else "0.6", linewidth=1.6 if wrong else 0.6)
 

@@ -5,13 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl.batch import Batch, labelled
+from mtl.inputs.image import ImageInput
+from mtl.inputs.input import Input, input_kind
 from mtl.metrics.task_metrics import Predictions
 from mtl.targets.overlay import Answer, Overlay
 from mtl.targets.target import target_of
-from mtl.task import Task
+from mtl.task import InputSpec, Task
+
+AnyInputs = nn.ModuleDict | Mapping[str, InputSpec]
 
 # Tableau's ten, made for telling classes apart
 _COLOURS = [
@@ -35,10 +39,12 @@ class Picture:
     Args:
         image: uint8, [3,H,W].
         overlays: what each task has to show, by its name, in pixels of the image.
+        text: what belongs to the picture, such as the sentence that is asked about it.
     """
 
     image: Tensor
     overlays: dict[str, Overlay]
+    text: str = ""
 
     @property
     def answers(self) -> dict[str, Answer]:
@@ -66,6 +72,7 @@ def take_picture(
     tasks: Mapping[str, Task],
     min_score: float = 0.3,
     image: str = "image",
+    inputs: AnyInputs | None = None,
 ) -> Picture:
     """One sample of a batch, copied to the CPU.
 
@@ -76,13 +83,41 @@ def take_picture(
         tasks: the tasks, by name.
         min_score: what is less certain is left out.
         image: batch key of the pictures.
+        inputs: inputs whose sentences are written above the picture, by name.
     """
     overlays = {}
     for name, found in predictions.items():
         task = tasks[name]
         known = name in batch and bool(labelled(batch, task)[index])
         overlays[name] = target_of(task).overlay(found, index, batch if known else None, min_score)
-    return Picture(as_rgb(batch[image][index]), overlays)
+    return Picture(as_rgb(batch[image][index]), overlays, text_of(inputs or {}, batch, index))
+
+
+def text_of(inputs: AnyInputs, batch: Mapping[str, Tensor], index: int) -> str:
+    """The sentence of a sample as the network reads it, and whether its picture is absent.
+
+    Args:
+        inputs: the inputs of a model or of a data module, by name.
+        batch: a batch.
+        index: which sample.
+    """
+    parts = []
+    for name, part in inputs.items():
+        if isinstance(part, Input):
+            spec, kind = part.spec, type(part)
+        elif isinstance(part, InputSpec):
+            spec, kind = part, input_kind(part)
+        else:
+            continue
+        is_text = kind.step_names is not Input.step_names and not kind.steps_of
+        if not is_text and kind is not ImageInput:
+            continue
+        if spec.optional and not bool(batch[spec.present_field][index]):
+            parts.append(f"(no {name})")
+        elif is_text:
+            reader = part if isinstance(part, Input) else kind(spec)
+            parts.append(" ".join(reader.step_names(batch, index)))
+    return " ".join(parts)
 
 
 def as_rgb(image: Tensor) -> Tensor:

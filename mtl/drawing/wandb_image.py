@@ -38,7 +38,8 @@ def wandb_image(picture: Picture, tasks: Mapping[str, Task]) -> Any:
                 unknown = min(255, tasks[name].num_classes)
                 data = shape.labels.where(shape.labels >= 0, unknown).clamp(max=255).byte().numpy()
                 masks[key] = {"mask_data": data, "class_labels": {**names, unknown: "not annotated"}}
-    caption = "  ".join(f"{name}: {answer}" for name, answer in picture.answers.items())
+    answers = [f"{name}: {answer}" for name, answer in picture.answers.items()]
+    caption = "  ".join([picture.text, *answers] if picture.text else answers)
     pixels = picture.image.permute(1, 2, 0).numpy()
     return wandb.Image(pixels, boxes=boxes or None, masks=masks or None, caption=caption or None)
 

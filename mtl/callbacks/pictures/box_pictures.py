@@ -92,12 +92,14 @@ class BoxPictures(Callback):
 
     def _collect(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any) -> None:
         room = self.num_pictures - len(self._pictures)
-        image = image_of(model_of(pl_module).inputs)
+        inputs = model_of(pl_module).inputs
+        image = image_of(inputs)
         if room <= 0 or not trainer.is_global_zero or image is None:
             return
         with not_costing("pictures of samples"):
             for index in range(min(room, len(batch[image]))):
-                self._pictures.append(take_picture(batch, outputs, index, _tasks(pl_module), self.min_score, image))
+                taken = take_picture(batch, outputs, index, _tasks(pl_module), self.min_score, image, inputs)
+                self._pictures.append(taken)
 
     def _send(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._pictures:

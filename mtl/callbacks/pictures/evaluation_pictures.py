@@ -139,14 +139,15 @@ class EvaluationPictures(Callback):
     def _keep_worst(
         self, pl_module: LightningModule, outputs: Any, batch: Any, badness: Tensor, tasks: dict[str, Task]
     ) -> None:
-        image = image_of(model_of(pl_module).inputs)
+        inputs = model_of(pl_module).inputs
+        image = image_of(inputs)
         if image is None or not self.num_worst:
             return
         for index, value in enumerate(badness.tolist()):
             full = len(self._worst) >= self.num_worst
             if value <= 0 or (full and value <= self._worst[0][0]):
                 continue
-            picture = take_picture(batch, outputs, index, tasks, self.min_score, image)
+            picture = take_picture(batch, outputs, index, tasks, self.min_score, image, inputs)
             entry = (value, self._seen + index, picture)  # the number decides among equals
             if full:
                 heapq.heapreplace(self._worst, entry)

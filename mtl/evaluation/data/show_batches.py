@@ -14,7 +14,7 @@ from mtl.batch import Batch, labelled
 from mtl.config.foreign_files import own_folder
 from mtl.data.module import JointDataModule
 from mtl.drawing.grid import draw_grid
-from mtl.drawing.sample import Picture, as_rgb
+from mtl.drawing.sample import Picture, as_rgb, text_of
 from mtl.inputs.image import image_of
 from mtl.targets.overlay import Answer, Overlay
 from mtl.targets.target import target_of
@@ -79,7 +79,7 @@ def picture_of(data: JointDataModule, batch: Batch, index: int, image: str) -> P
         image: batch key of the pictures.
     """
     overlays = {name: _target(task, batch, index, len(batch[image])) for name, task in data.tasks.items()}
-    return Picture(as_rgb(batch[image][index]), overlays)
+    return Picture(as_rgb(batch[image][index]), overlays, text_of(data.inputs, batch, index))
 
 
 def _target(task: Task, batch: Batch, index: int, count: int) -> Overlay:

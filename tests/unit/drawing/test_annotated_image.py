@@ -1,5 +1,7 @@
 """Boxes on an annotated picture lie where they belong."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -55,3 +57,15 @@ def test_a_class_map_is_laid_over_the_picture_and_the_unknown_is_left_as_it_is()
     drawn = np.asarray(annotate(Picture(image, {"mask": Overlay(ClassMap(labels))}), {}))
     assert tuple(drawn[300, 100]) == (40, 40, 40)
     assert tuple(drawn[300, 700]) == tuple(round((40 + value) / 2) for value in ORANGE)
+
+
+def test_a_sentence_stands_in_lines_above_the_answers() -> None:
+    plain = picture((600, 800), [1.0, 1.0, 2.0, 2.0])
+    heights = []
+    for words in (0, 5, 40):
+        shown = annotate(replace(plain, text=" ".join(["word"] * words)), TASKS)
+        heights.append(shown.height)
+        assert (np.asarray(shown)[-400:] == 40).all(), "the picture stays below the words"
+    line = heights[1] - heights[0]
+    assert line == heights[0] - 600
+    assert heights[2] - heights[0] == line * (-(-40 * 5 // round(1.8 * 800 / 18)))

@@ -1,5 +1,6 @@
 """The grid of samples: its size and its colours."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,19 @@ def test_predicted_boxes_have_the_colour_of_their_class(tmp_path: Path) -> None:
     draw_grid([picture(with_boxes=False)], TASKS, tmp_path / "without.png")
     assert (0xFF, 0x7F, 0x0E) in colours(tmp_path / "with.png")
     assert (0xFF, 0x7F, 0x0E) not in colours(tmp_path / "without.png")
+
+
+def test_a_sentence_stands_above_its_picture_in_lines_that_fit(tmp_path: Path) -> None:
+    heights = []
+    for words in (0, 4, 14, 500):
+        shown = replace(picture(), text=" ".join(["word"] * words))
+        draw_grid([shown, picture()], TASKS, tmp_path / f"{words}.png")
+        with Image.open(tmp_path / f"{words}.png") as image:
+            heights.append(image.height)
+    assert heights == sorted(set(heights)), "a line more each time"
+    assert heights[3] - heights[0] == pytest.approx(4 * 0.14 * 130, abs=2), "four lines at most"
+    assert (0x1D, 0x4E, 0x89) in colours(tmp_path / "4.png")
+    assert (0x1D, 0x4E, 0x89) not in colours(tmp_path / "0.png")
 
 
 def test_rejects_a_grid_of_nothing(tmp_path: Path) -> None:

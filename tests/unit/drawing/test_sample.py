@@ -5,11 +5,13 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
-from mtl.drawing.sample import as_rgb, class_colour, take_picture
+from mtl.drawing.sample import as_rgb, class_colour, take_picture, text_of
+from mtl.inputs.input import input_kind
 from mtl.targets.overlay import Answer, Boxes
 from mtl.targets.target import target_of
-from mtl.task import Task
+from mtl.task import InputSpec, Task
 
 TASKS = {
     "boxes": Task("boxes", "detection", class_names=("cat", "dog")),
@@ -104,3 +106,24 @@ def test_classes_that_follow_each_other_differ_in_colour() -> None:
     hues = [colorsys.rgb_to_hsv(*(int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)))[0] for c in colours[10:]]
     gaps = [min(abs(a - b), 1 - abs(a - b)) for a, b in itertools.pairwise(hues)]
     assert min(gaps) > 0.3
+
+
+def test_the_sentence_of_a_sample_and_what_it_lacks() -> None:
+    words = ("<padding>", "<unknown>", "where", "is", "it")
+    inputs = {
+        "image": InputSpec("image", "image", 3, optional=True),
+        "words": InputSpec("words", "tokens", names=words, optional=True),
+        "letters": InputSpec("letters", "characters", names=("<padding>", "<unknown>", *"abc")),
+        "row": InputSpec("row", "table", names=("age", "age missing")),
+    }
+    batch = {
+        "words": torch.tensor([[2, 3, 4], [2, 1, 0], [0, 0, 0]]),
+        "letters": torch.ones(3, 3, 2, dtype=torch.long),
+        "present/words": torch.tensor([True, True, False]),
+        "present/image": torch.tensor([True, False, True]),
+    }
+    found = [text_of(inputs, batch, index) for index in range(3)]
+    assert found == ["where is it", "(no image) where <unknown>", "(no words)"]
+    prepared = nn.ModuleDict({name: input_kind(spec)(spec) for name, spec in inputs.items()})
+    assert [text_of(prepared, batch, index) for index in range(3)] == found
+    assert text_of({"image": InputSpec("image", "image", 3)}, batch, 1) == ""

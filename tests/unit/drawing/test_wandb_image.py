@@ -57,3 +57,8 @@ def test_masks_are_bytes_with_a_class_for_what_nobody_annotated() -> None:
     assert image._masks is not None
     assert set(image._masks) == {"predictions", "ground_truth"}
     assert image._masks["ground_truth"]._val["class_labels"] == {0: "road", 1: "sky", 2: "not annotated"}
+
+
+def test_a_sentence_is_in_the_caption() -> None:
+    shown = {"scene": Overlay(answer=Answer("in", "out", 0.5, False))}
+    assert wandb_image(Picture(IMAGE, shown, "where is it"), TASKS)._caption == "where is it  scene: in, is out"
