@@ -18,6 +18,7 @@ from mtl.data.audio.audio_file import read_audio
 from mtl.data.csv_rows import Rows
 from mtl.data.resize import read_fitted
 from mtl.data.table.columns import Columns
+from mtl.evaluation.predictions.predict_text import _read
 from mtl.inputs.input import input_kind
 from mtl.task import InputSpec
 
@@ -38,6 +39,30 @@ def test_sentences_have_the_indices_of_training(kind: str, words: list[str]) -> 
     spec = InputSpec("input", kind, names=NAMES[kind])
     wanted = input_kind(spec).reader(spec)(words)
     assert np.array_equal(sentences.prepare(words, kind, list(NAMES[kind]))[0], wanted.numpy())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rain in Zürich?",
+        "(oslo), x.",
+        "it's 'x' ... ?",
+        "a.m. 7:30!",
+        "\t want,  Room? ",
+        "¿qué?!",
+        "-- / --",
+        "x,y ,",
+        "12.",
+    ],
+)
+@pytest.mark.parametrize(
+    "known", [set(), {"?", ",", "want"}, {"oslo),", "00.", "x."}], ids=lambda known: str(len(known))
+)
+def test_sentences_are_split_as_predict_does(line: str, known: set[str], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(line, encoding="utf-8")
+    (wanted,), skipped = _read(tmp_path / "a.txt", known)
+    assert not skipped
+    assert sentences.split(line, known) == wanted.words
 
 
 @pytest.mark.parametrize(("own_rate", "channels"), [(8000, 1), (16000, 2), (6000, 1)])
