@@ -17,31 +17,26 @@ BY_NAMES = True  # whether these inputs must have names
 ANSWERS = ("tags", "text")  # kinds of tasks whose answers only this program makes out
 UNKNOWN, MULTIPLE = 1, 8  # sentences are padded with 0 to a multiple of steps, as in training
 LETTERS, PIECES, PIECE = 32, 12, "##"  # of a longer word, the first ones are read
-
-
 MARKS = re.compile(r"(['\"(¿¡]*)(.*?\w.*?)([.,;:!?'\")]*)")  # at the edges of a word
-
-
-def split(sentence: str, known: set[str]) -> list[str]:
-    """The words; a mark at the edge of an unknown one is a word of its own if it is known, and else left out."""
-    found: list[str] = []
-    for text in re.split("[ \t]+", sentence.strip(" \t")):
-        edges = MARKS.fullmatch(text)
-        if edges is None or any(form in known for form in forms(text)):
-            found.append(text)
-            continue
-        parts = [*edges[1], edges[2], *edges[3]]
-        found += [part for part in parts if part in known or any(map(str.isalnum, part))] or parts
-    return found
 
 
 def forms(text: str) -> tuple[str, ...]:
     """A word as it is, in lower case, and with 0 for every digit."""
-    return text, text.lower(), re.sub(r"\d", "0", text), re.sub(r"\d", "0", text.lower())
+    return (text, text.lower(), re.sub(r"\d", "0", text), re.sub(r"\d", "0", text.lower()))
+
+
+def split(sentence: str, known: set[str]) -> list[str]:
+    """The words of a sentence; marks at the edges of an unknown one are words of their own, or left out if unknown."""
+    found: list[str] = []
+    for text in re.split("[ \t]+", sentence.strip(" \t")):
+        marked = None if any(form in known for form in forms(text)) else MARKS.fullmatch(text)
+        parts = [text] if marked is None else [*marked[1], marked[2], *marked[3]]
+        found += [part for part in parts if part in known or any(letter.isalnum() for letter in part)] or parts
+    return found
 
 
 def word(text: str, known: dict[str, int]) -> list[int]:
-    """The index of the first form of a word that is known."""
+    """The index of a word as training knew it."""
     return [next((known[form] for form in forms(text) if form in known), UNKNOWN)]
 
 
@@ -77,7 +72,7 @@ def feed(one: Any, about: dict[str, Any], cells: dict[str, str], _: Path) -> tup
     """What the network takes of a sentence, and its words; inputs of one sentence may share a column."""
     of_words = {name: given for name, given in about["inputs"].items() if given["kind"] in KINDS}
     sentence = next(cells[name] for name in (one.name, *of_words) if name in cells)
-    known = {name for given in of_words.values() if given["kind"] != "characters" for name in given["names"]}
+    known = {name for known in about["inputs"].values() if known["kind"] == "tokens" for name in known["names"]}
     words, what = split(sentence, known), about["inputs"][one.name]
     steps = one.shape[1] if isinstance(one.shape[1], int) else -(-len(words) // MULTIPLE) * MULTIPLE
     made = {one.name: prepare(words, what["kind"], what["names"]), f"{one.name}_mask": np.ones((1, len(words)), bool)}

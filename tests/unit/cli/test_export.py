@@ -150,7 +150,7 @@ def test_a_sentence_has_the_answers_of_predict_without_pytorch(tmp_path: Path, c
     assert "left out: int8: weights of embeddings and recurrent layers stay float" in capsys.readouterr().out
     assert not (run / "export/model.int8.onnx").exists()
 
-    sentences = ["wake me at 7:30!", "Turn the LIGHT on in the zzz", "a"]
+    sentences = ["wake me at 7:30", "Turn the LIGHT on, in the 'zzz'!", "a"]
     (tmp_path / "a.txt").write_text("\n".join(sentences))
     options = ["--ckpt_path", str(run / "checkpoints" / "last.ckpt"), "--text", str(tmp_path / "a.txt")]
     assert main(["predict", "--run", str(run), *options, "--output", str(tmp_path)]) == 0

@@ -9,6 +9,7 @@ import torch
 
 from mtl.backbones.text.transformers_text import TransformersText
 from mtl.batch import collate
+from mtl.cli.main import main
 from mtl.data.text.sentence_table import SentenceTable
 from mtl.evaluation.predictions.predict_text import predict_text
 from mtl.heads.sequence.tagging import TaggingHead
@@ -25,6 +26,7 @@ ROWS = [
     "underground to New York,travel,O O B-city I-city,train",
     "zzz,fare,,val",
     "to York,fare,O B-city,test",
+    "fly to York,fare,O O B-city,val",
 ]
 TASKS: dict[str, Any] = {"topic": {}, "slots": {"kind": "tags"}}
 
@@ -191,3 +193,29 @@ def saved(folder: Path, vocab_size: int = len(PIECES), pad_token_id: int = 0) ->
         intermediate_size=16, max_position_embeddings=40,
     )  # fmt: skip
     transformers.AutoModel.from_config(config).save_pretrained(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_reads_the_folder_again_when_it_predicts(table: Path, folder: Path) -> None:
+    pytest.importorskip("transformers", reason='needs pip install "mtl[transformers]"')
+    saved(folder)
+    source = {"path": str(table), "column_tasks": TASKS, "sentence": "text", "split_column": "split"}
+    config = {
+        "data": {"class_path": "SentenceTable", "init_args": source | {"tokenizer": str(folder), "batch_size": 2}},
+        "model": {
+            "backbone": {"class_path": "TransformersText", "init_args": {"folder": str(folder)}},
+            "heads": {"topic": {"class_path": "ClassificationHead"}, "slots": {"class_path": "TaggingHead"}},
+            "optim": {"optimizer": {"class_path": "AdamW", "init_args": {"lr": 1e-3}}},
+        },
+        "trainer": {"max_steps": 2, "accelerator": "cpu"},
+    }
+    (folder / "own.yaml").write_text(json.dumps(config), "utf-8")
+    words = ["fit", "--config", str(folder / "own.yaml"), "--name", "a", "--runs_root", str(folder / "runs")]
+    assert main([*words, "--tracking.wandb", "off"]) == 0
+    run = folder / "runs" / "own" / "a"
+    (folder / "lines.txt").write_text("underground to Oslo?\n", "utf-8")
+    last = ["--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
+    assert main(["predict", "--run", str(run), *last, "--text", str(folder / "lines.txt")]) == 0
+    (row,) = json.loads((run / "predictions" / "predictions.json").read_text("utf-8"))["sentences"]
+    assert len(row["slots"].split()) == 3

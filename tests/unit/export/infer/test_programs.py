@@ -19,8 +19,7 @@ from mtl.data.csv_rows import Rows, read_csv
 from mtl.data.images import read_image
 from mtl.data.resize import read_fitted
 from mtl.data.table.columns import Columns
-from mtl.data.text.lines import words_of
-from mtl.evaluation.predictions.predict_text import _without_marks
+from mtl.evaluation.predictions.predict_text import _read
 from mtl.inputs.input import input_kind
 from mtl.task import InputSpec
 
@@ -41,6 +40,30 @@ def test_sentences_have_the_indices_of_training(kind: str, words: list[str]) -> 
     spec = InputSpec("input", kind, names=NAMES[kind])
     wanted = input_kind(spec).reader(spec)(words)
     assert np.array_equal(sentences.prepare(words, kind, list(NAMES[kind]))[0], wanted.numpy())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rain in Zürich?",
+        "(oslo), x.",
+        "it's 'x' ... ?",
+        "a.m. 7:30!",
+        "\t want,  Room? ",
+        "¿qué?!",
+        "-- / --",
+        "x,y ,",
+        "12.",
+    ],
+)
+@pytest.mark.parametrize(
+    "known", [set(), {"?", ",", "want"}, {"oslo),", "00.", "x."}], ids=lambda known: str(len(known))
+)
+def test_sentences_are_split_as_predict_does(line: str, known: set[str], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(line, encoding="utf-8")
+    (wanted,), skipped = _read(tmp_path / "a.txt", known)
+    assert not skipped
+    assert sentences.split(line, known) == wanted.words
 
 
 @pytest.mark.parametrize(("own_rate", "channels"), [(8000, 1), (16000, 2), (6000, 1)])
@@ -155,13 +178,6 @@ def test_outputs_belong_to_the_task_with_the_longest_name() -> None:
     about = {"inputs": {"row": {"names": ["age", "age missing"]}}, "tasks": tasks}
     found = rows.predict(Answers(dose_values=2.5, dose_high_labels=1, dose_high_scores=0.75), about, {"age": "3"})
     assert found == {"dose": {"values": 2.5}, "dose_high": {"class": "yes", "score": 0.75}}
-
-
-@pytest.mark.parametrize("known", [{"rome", "?", "00", "u.s."}, {"rome", "...", '"'}, set()])
-def test_marks_at_the_edges_of_words_are_those_of_predict(known: set[str]) -> None:
-    sentence = 'To "Rome"? (at 17. U.S., ... \t ?!'
-    wanted = [part for word in words_of(sentence) for part in _without_marks(word, known)]
-    assert sentences.split(sentence, known) == wanted
 
 
 @pytest.mark.parametrize("pixel_range", [None, [0.0, 4095.0]])
