@@ -143,7 +143,7 @@ def best_run(runs: Sequence[RunSummary], metric: str = "score", lowest: bool | N
         ConfigError: if no tested run has this metric.
     """
     have = [run for run in runs if run.tested and metric in run.metrics]
-    have = [run for run in have if not run.in_part] or have  # a few samples are easily all right
+    have = [run for run in have if not run.in_part] or have  # the score of a few samples is mostly chance
     if not have:
         known = sorted({key for run in runs if run.tested for key in run.metrics})
         near = did_you_mean(metric, known) + (f" There are {', '.join(known[:20])}." if known else "")

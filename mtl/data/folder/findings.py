@@ -48,7 +48,7 @@ class DataReport:
     def __init__(self, name: str) -> None:
         self.name = name
         self.findings: list[Finding] = []
-        self.refused: frozenset[str] = frozenset()  # kinds that are errors in `fit`, and only skipped to go on
+        self.refused: frozenset[str] = frozenset()  # kinds that are errors in `fit`, reported here in place of it
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)

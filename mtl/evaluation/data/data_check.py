@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtl.config.yaml_lines import ConfigError
 from mtl.data.label_check import has_label
 from mtl.data.module import JointDataModule
 from mtl.data.picture_hash import difference_hash, grey
@@ -93,7 +94,7 @@ def check_data(data: JointDataModule, max_samples: int | None = None) -> DataChe
         ValueError: for what `fit` would refuse, and for a number below 1.
     """
     if max_samples is not None and max_samples < 1:
-        raise ValueError(f"max_samples={max_samples} must be at least 1.")
+        raise ConfigError(f"max_samples={max_samples} must be at least 1.")
     findings: list[Finding] = []
     data.report_all()
     data.setup("fit")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtl.batch import Batch, labelled
 from mtl.config.foreign_files import own_folder
+from mtl.config.yaml_lines import ConfigError
 from mtl.data.module import JointDataModule
 from mtl.drawing.grid import draw_grid
 from mtl.drawing.sample import Picture, as_rgb, text_of
@@ -20,7 +21,7 @@ from mtl.targets.overlay import Answer, Overlay
 from mtl.targets.target import target_of
 from mtl.task import Task
 
-_NOT_ANNOTATED = Overlay(answer=Answer("not annotated"))
+_NOT_ANNOTATED, _OR_CROPPED = "not annotated", "not annotated, or lost in the crop"
 
 
 def show_batches(data: JointDataModule, folder: Path, num_batches: int = 2, num_samples: int = 16) -> list[Path]:
@@ -40,7 +41,7 @@ def show_batches(data: JointDataModule, folder: Path, num_batches: int = 2, num_
         ValueError: if a number is below 1, or the samples hold no picture.
     """
     if min(num_batches, num_samples) < 1:
-        raise ValueError(f"num_batches={num_batches} and num_samples={num_samples} must be at least 1.")
+        raise ConfigError(f"num_batches={num_batches} and num_samples={num_samples} must be at least 1.")
     own_folder(folder)
     files = []
     for number, pictures in enumerate(islice(target_pictures(data, num_samples), num_batches), 1):
@@ -66,10 +67,12 @@ def target_pictures(data: JointDataModule, num_samples: int) -> Iterator[list[Pi
     data.setup("fit")
     for batch in data.train_dataloader():
         batch = data.on_after_batch_transfer(batch, 0)  # colours change there
-        yield [picture_of(data, batch, index, image) for index in range(min(num_samples, len(batch[image])))]
+        # an augmentation that cuts a box off leaves out the answers for the whole picture (`lost_box`)
+        absent = _NOT_ANNOTATED if data.augment is None else _OR_CROPPED
+        yield [picture_of(data, batch, index, image, absent) for index in range(min(num_samples, len(batch[image])))]
 
 
-def picture_of(data: JointDataModule, batch: Batch, index: int, image: str) -> Picture:
+def picture_of(data: JointDataModule, batch: Batch, index: int, image: str, absent: str = _NOT_ANNOTATED) -> Picture:
     """A sample of a batch with its targets in the place of predictions.
 
     Args:
@@ -77,15 +80,16 @@ def picture_of(data: JointDataModule, batch: Batch, index: int, image: str) -> P
         batch: the batch.
         index: which sample.
         image: batch key of the pictures.
+        absent: what stands in the place of a target that the sample does not have.
     """
-    overlays = {name: _target(task, batch, index, len(batch[image])) for name, task in data.tasks.items()}
+    overlays = {name: _target(task, batch, index, len(batch[image]), absent) for name, task in data.tasks.items()}
     return Picture(as_rgb(batch[image][index]), overlays, text_of(data.inputs, batch, index))
 
 
-def _target(task: Task, batch: Batch, index: int, count: int) -> Overlay:
+def _target(task: Task, batch: Batch, index: int, count: int, absent: str) -> Overlay:
     """The annotation in the place of a prediction."""
     if not bool(labelled(batch, task)[index]):
-        return _NOT_ANNOTATED
+        return Overlay(answer=Answer(absent))
     # `perfect` needs a batch in which every sample is labelled
     sample = {k: v[index : index + 1] for k, v in batch.items() if isinstance(v, Tensor) and len(v.shape or ()) > 0}
     sample = {k: v for k, v in sample.items() if len(batch[k]) == count}

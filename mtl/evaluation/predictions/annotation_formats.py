@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 from xml.sax.saxutils import escape
 
+from mtl.config.yaml_lines import ConfigError
 from mtl.discovery import concrete_subclasses
 from mtl.errors import did_you_mean
 from mtl.evaluation.predictions.prediction_files import Found
@@ -129,17 +130,17 @@ def annotation_formats(words: list[str], output: Path, tasks: Mapping[str, Task]
         tasks: the tasks, by name.
 
     Raises:
-        ValueError: for a word that is no format, or files of boxes for a model without boxes.
+        ConfigError: for a word that is no format, or files of boxes for a model without boxes.
     """
     known = {cls.word: cls for cls in concrete_subclasses(AnnotationFormat)}  # type: ignore[type-abstract]
     always = ("coco", "csv")
     for word in words:
         if word not in known and word not in always:
             listed = [*always, *known]
-            raise ValueError(f"--format {word!r}: there are {', '.join(listed)}.{did_you_mean(word, listed)}")
+            raise ConfigError(f"--format {word!r}: there are {', '.join(listed)}.{did_you_mean(word, listed)}")
     of_boxes = [word for word in words if word in known]
     if of_boxes and not any(target_of(task).judged_as == "boxes" for task in tasks.values()):
-        raise ValueError(
+        raise ConfigError(
             f"--format {of_boxes[0]} is for boxes, and the model has none: its files would say that nothing is there. "
             f"What it finds ({', '.join(tasks)}) is in the CSV. Leave {' and '.join(of_boxes)} out."
         )

@@ -41,3 +41,10 @@ def test_flags_of_other_sections_are_taken(tmp_path: Path) -> None:
     words = ["check", "--config", str(config), "--seed_everything", "3", "--trainer.max_steps", "1", "--samples", "2"]
     with pytest.raises(SystemExit):  # two samples lack classes
         main(words)
+
+
+@pytest.mark.parametrize(("command", "flag"), [("show", "--batches"), ("check", "--samples")])
+def test_a_number_below_one_is_a_fault_of_the_command_line(command: str, flag: str, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(CONFIG)
+    assert main([command, "--config", str(config), flag, "0"]) == 2

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mtl.config.yaml_lines import ConfigError
 from mtl.data.folder.voc_folder import VOCFolder
 from mtl.data.folder.yolo_folder import YOLOFolder
 from mtl.evaluation.predictions.annotation_formats import annotation_formats
@@ -66,10 +67,10 @@ def test_two_pictures_of_one_file_are_told_apart(found: Found, tmp_path: Path) -
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"there are coco, csv, voc, yolo\. Did you mean 'yolo'\?"):
+    with pytest.raises(ConfigError, match=r"there are coco, csv, voc, yolo\. Did you mean 'yolo'\?"):
         annotation_formats(["yol"], tmp_path, TASKS)
     scene = {"scene": Task("scene", "classification", 2)}
-    with pytest.raises(ValueError, match=r"yolo is for boxes.*\(scene\) is in the CSV"):
+    with pytest.raises(ConfigError, match=r"yolo is for boxes.*\(scene\) is in the CSV"):
         annotation_formats(["csv", "yolo"], tmp_path, scene)
     assert annotation_formats(["csv", "coco"], tmp_path, scene) == []
     two = TASKS | {"far": Task("far", "detection", class_names=("a cat",))}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mtl.cli.main import main
+from mtl.data.augment.augment import Augment
 from mtl.data.folder.voc_folder import VOCFolder
 from mtl.evaluation.data.show_batches import show_batches, target_pictures
 from mtl.targets.overlay import Boxes
@@ -38,7 +39,11 @@ def test_every_picture_shows_its_own_annotation(data: VOCFolder) -> None:
     assert found <= known  # without augmentation
 
 
-def test_an_unlabelled_sample_says_so(data: VOCFolder) -> None:
+@pytest.mark.parametrize(
+    ("augment", "words"), [(None, "not annotated"), (Augment(zoom=(0.5, 2.0)), "not annotated, or lost in the crop")]
+)
+def test_an_unlabelled_sample_says_so(data: VOCFolder, augment: Augment | None, words: str) -> None:
+    data.augment = augment
     batch = {"image": torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "light": torch.tensor([-100, 1])}
     batch["labelled/light"] = torch.tensor([False, True])
     data.tasks = {"light": data.tasks["light"]}
@@ -46,7 +51,7 @@ def test_an_unlabelled_sample_says_so(data: VOCFolder) -> None:
     data.train_dataloader = lambda: [batch]  # type: ignore[method-assign, assignment, return-value]
     (pictures,) = target_pictures(data, 5)
     said = [picture.answers["light"].predicted for picture in pictures]
-    assert said == ["not annotated", "dusk"]
+    assert said == [words, "dusk"]
 
 
 def test_one_file_a_batch_and_other_inputs_are_refused(data: VOCFolder, tmp_path: Path) -> None:
