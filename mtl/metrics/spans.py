@@ -16,7 +16,7 @@ from mtl.batch import Batch, labelled
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.task import Task
 
-_CONTINUE, _END = ("I", "E", "L"), ("E", "L", "S", "U")  # marks that go on with a span, and that are its last
+_CONTINUE, _END = ("I", "E", "L"), ("E", "L", "S", "U")  # marks that continue a span, and marks of its last step
 
 
 class TagMetrics(TaskMetrics):
