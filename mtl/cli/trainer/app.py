@@ -28,7 +28,7 @@ from mtl.callbacks.tracking.logger_guard import guard
 from mtl.callbacks.tracking.loggers import make_loggers
 from mtl.callbacks.tracking.wandb_run import WandbRun
 from mtl.cli.trainer.parser import Settings
-from mtl.cli.trainer.start_checks import check_monitors, check_shares, check_trainer
+from mtl.cli.trainer.start_checks import check_monitors, check_shares, check_trainer, tell_unread_inputs
 from mtl.cli.trainer.stopped_runs import end_other_ranks, say_how_to_go_on, say_what_is_saved
 from mtl.cli.weights import check_fits, choose_checkpoint
 from mtl.config.command_line import CommandLine
@@ -125,6 +125,7 @@ class Run:
         options: dict[str, Any] = {"datamodule": self.data, "ckpt_path": self.checkpoint, "weights_only": True}
         if self.line.command == "fit":
             check_shares(self.data, self.trainer, self.config.test_after_fit, self.settings.merged)
+            tell_unread_inputs(self.model.model)
             try:
                 self.trainer.fit(self.model, **options)
             except TrainingStopped as stop:

@@ -10,11 +10,14 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
+from mtl.backbones.backbone import Backbone
 from mtl.config.merge import Config
 from mtl.config.yaml_lines import ConfigError, KeyPath
 from mtl.data.module import JointDataModule
 from mtl.errors import did_you_mean
 from mtl.evaluation.log_keys import monitored_keys, what_is_wrong
+from mtl.features import MASK
+from mtl.model import MultiTaskModel
 from mtl.module import MultiTaskLightningModule
 
 _log = logging.getLogger(__name__)
@@ -118,6 +121,20 @@ def check_shares(data: JointDataModule, trainer: Trainer, tests: bool, config: C
                 f"trainer.{given} is {share}, and that is less than one of the {number} {split} batches. Give at least "
                 f"{math.ceil(100 / number) / 100}, or a number of batches.", config.origin(("trainer", given)),
             )  # fmt: skip
+
+
+def tell_unread_inputs(model: MultiTaskModel) -> None:
+    """Log a warning for inputs that the data give and no part of the model reads: it trains, without what they say.
+
+    Args:
+        model: the model.
+    """
+    read = {name.removesuffix(MASK) for part in model.modules() if isinstance(part, Backbone) for name in part.inputs}
+    if idle := [name for name in model.inputs if name not in read]:
+        _log.warning(
+            "no part of the model reads the input %s. A backbone that joins several inputs does (`python -m mtl list "
+            "backbones`, mtl/backbones/fusion); or leave it out of the data.", ", ".join(map(repr, idle)),
+        )  # fmt: skip
 
 
 def check_monitors(
