@@ -67,8 +67,9 @@ def _show(console: Console, found: Sequence[RunSummary], options: argparse.Names
 
     def rank(run: RunSummary) -> tuple[bool, bool, float, str]:
         number = run.score if options.metric == "score" else run.metrics.get(options.metric)
-        missing = number is None or not math.isfinite(number)  # a NaN has no place in an order
-        return missing, run.in_part, 0.0 if missing else number * (1 if lowest else -1), run.name
+        value = math.nan if number is None else number * (1 if lowest else -1)
+        missing = not math.isfinite(value)  # a NaN has no place in an order
+        return missing, run.in_part, 0.0 if missing else value, run.name
 
     shown = sorted(found, key=rank)
     if not shown:
