@@ -303,7 +303,8 @@ class FolderDataModule(JointDataModule):
             "on_bad_image": ("bad_image", "bad_map"),
         }
         strict = {name: found for name, found in kinds.items() if getattr(self.checks, name) == "error"}
-        self.checks = replace(self.checks, **dict.fromkeys(strict, "skip"))
+        skip: dict[str, Any] = dict.fromkeys(strict, "skip")
+        self.checks = replace(self.checks, **skip)
         self.data_report.refused = frozenset(kind for found in strict.values() for kind in found)
 
     def explain_unlabelled(self, split: str, task: Task) -> str:
