@@ -152,7 +152,8 @@ class Answer:
 
     def __str__(self) -> str:
         """`7`, or `1, is 7` where it is wrong."""
-        return self.predicted if self.true is None or self.correct else f"{self.predicted}, is {self.true}"
+        right = self.true is None or self.correct or self.predicted == self.true
+        return self.predicted if right else f"{self.predicted}, is {self.true}"
 
 
 Shape = Boxes | ClassMap | ValueMap | Directions | Points

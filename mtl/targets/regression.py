@@ -35,7 +35,7 @@ class Regression(Target):
         batch: Mapping[str, Tensor] | None = None,
         min_score: float = 0.0,
     ) -> Overlay:
-        value = f"{float(predictions['values'][index]):.2f}"
+        value = f"{float(predictions['values'][index]):g}"  # of any unit: six digits, as of the annotation
         true = float(batch[self.task.name][index]) if batch is not None else torch.nan
         return Overlay(answer=Answer(value, f"{true:g}" if np.isfinite(true) else None))
 
