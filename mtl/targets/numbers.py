@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 
 _COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 
 
 def number(cell: str, where: str) -> float | None:
@@ -22,6 +23,8 @@ def number(cell: str, where: str) -> float | None:
         value = float("" if "_" in cell else cell)
     except ValueError as error:
         comma = " Write a decimal point in place of the comma." if _COMMA.fullmatch(cell) else ""
+        if _THOUSANDS.fullmatch(cell):  # 1,234 is two numbers, a thousand times apart
+            comma = " Leave the comma out if it stands between thousands; if it is a decimal one, write a point."
         raise ValueError(
             f"{where}: {cell!r} is not a number.{comma} Correct the cell, or list it in `missing`."
         ) from error
