@@ -2,7 +2,9 @@
 
 Record them again after a change that means to change numerics, and say in the commit why:
     MTL_RECORD_GOLDEN=1 OMP_NUM_THREADS=1 python -m pytest tests/golden/test_golden_runs.py
-On the machine and torch that recorded them they must be equal bit by bit; elsewhere the first steps to 1e-4.
+On the machine and torch that recorded them they must be equal bit by bit; elsewhere the first step to
+0.1 % and two more to 2 %: one processor without its vector instructions moves the first norm by 0.04 % and the fourth by
+7 %, since the first steps of Adam divide small gradients by their size.
 """
 
 import json
@@ -26,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNS = Path(__file__).parent / "runs"
 RECORD = os.environ.get("MTL_RECORD_GOLDEN") == "1"
 STEPS = 60
-FIRST = 5  # steps that another machine repeats
+TOLERANCES = (1e-3, 0.02, 0.02)  # of the first steps on another machine
 SMALL = [
     *("--data.num_train", "1600", "--data.num_val", "32", "--data.num_test", "32", "--data.num_workers", "0"),
     *("--trainer.max_steps", str(STEPS), "--trainer.log_every_n_steps", "1", "--trainer.accelerator", "cpu"),
@@ -70,7 +72,8 @@ def assert_as_recorded(name: str, found: dict[str, list[float]], start: int = 0)
         if fingerprint() == golden["fingerprint"]:
             assert found[key] == values, key
         elif not start:
-            assert found[key][:FIRST] == pytest.approx(values[:FIRST], rel=1e-4, abs=1e-4), key
+            for step, (own, other, tolerance) in enumerate(zip(found[key], values, TOLERANCES, strict=False)):
+                assert own == pytest.approx(other, rel=tolerance, abs=1e-4), (key, step)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -43,6 +43,7 @@ def test_a_missing_flag_is_the_share_of_ones_in_the_file_and_in_its_program(tmp_
     torch.testing.assert_close(answers(missing), model.predict({"row": missing})["dose"]["values"].flatten())
     about = {"inputs": {"row": {"names": list(names)}}, "tasks": {"dose": {"classes": []}}}
     session = SimpleNamespace(
+        get_inputs=lambda: [SimpleNamespace(name="row")],
         get_outputs=lambda: [SimpleNamespace(name="dose_values")],
         run=lambda _, values: [answers(torch.from_numpy(values["row"])).numpy()],
     )
