@@ -3,8 +3,8 @@
 Record them again after a change that means to change numerics, and say in the commit why:
     MTL_RECORD_GOLDEN=1 OMP_NUM_THREADS=1 python -m pytest tests/golden/test_golden_runs.py
 On the machine and torch that recorded them they must be equal bit by bit; on other machines with AVX2 or AVX512 the
-first step to 0.1 % and two more to 2 %. The first steps of Adam divide small gradients by their size: between these two on
-one processor the fifth norm differs by 0.2 %, without vector instructions the fourth by 7 %.
+first step to 0.1 % and two more to 2 %. The first steps of Adam divide small gradients by their size: another processor
+moved the fifth norm by 0.2 %, and one without vector instructions the fourth by 7 %.
 """
 
 import json
