@@ -63,7 +63,7 @@ def test_what_is_not_annotated_is_neither_true_nor_wrong() -> None:
     assert picture.overlays["boxes"].true is None
     assert picture.answers == {
         "scene": Answer("outdoor", score=pytest.approx(0.7)),
-        "count": Answer("0.00"),
+        "count": Answer("0"),
     }
 
 
@@ -71,7 +71,7 @@ def test_right_and_wrong_answers_are_told_apart() -> None:
     right, wrong = (take_picture(batch(), predictions(), index, TASKS).answers for index in (0, 1))
     assert right["scene"].correct is True
     assert wrong["scene"] == Answer("outdoor", "indoor", pytest.approx(0.8), False)
-    assert wrong["count"] == Answer("1.00", "3")
+    assert wrong["count"] == Answer("1", "3")
     assert (str(right["scene"]), str(wrong["scene"])) == ("outdoor", "outdoor, is indoor")
 
 
