@@ -7,11 +7,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mtl.drawing.maps import blend, dots
-from mtl.drawing.sample import Picture, class_colour
+from mtl.drawing.sample import TEXT_COLOUR, Picture, class_colour
 from mtl.targets.overlay import Boxes, ClassMap, Points
 from mtl.task import Task
 
-_TEXT = "#1d4e89"  # of the sentence, which is no answer
 _SMALLEST_PX = 480  # a smaller picture is enlarged, or its labels would cover it
 
 
@@ -38,7 +37,7 @@ def annotate(picture: Picture, tasks: Mapping[str, Task]) -> Image.Image:
     text_px = max(11, round(max(image.size) / 45))
     font = ImageFont.load_default(text_px)
     _boxes(image, picture, tasks, zoom, font, line_px=max(2, round(max(image.size) / 320)))
-    lines = [(words, _TEXT) for words in wrap(picture.text, max(10, round(1.8 * image.width / text_px)))]
+    lines = [(words, TEXT_COLOUR) for words in wrap(picture.text, max(10, round(1.8 * image.width / text_px)))]
     if picture.answers:
         lines.append(("    ".join(f"{name}: {_with_score(name, picture)}" for name in picture.answers), "black"))
     line_px = round(1.6 * text_px)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtl.drawing.figure_file import save_figure
 from mtl.drawing.maps import map_panels
-from mtl.drawing.sample import Picture, class_colour
+from mtl.drawing.sample import TEXT_COLOUR, Picture, class_colour
 from mtl.targets.overlay import Boxes
 from mtl.task import Task
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
 
 _WRONG = "#c1121f"
-_TEXT = "#1d4e89"  # of the sentence, which is no answer
 _LINE = 40  # letters above a picture
 _MOST_LINES = 4  # of a sentence
 _GAP_PX = 2  # between a picture and its maps
@@ -105,7 +104,7 @@ def _draw(axis: "Axes", picture: Picture, tasks: Mapping[str, Task], only_true: 
         words = shorten(f"{name}: {answer}", _LINE, placeholder=" ...")
         _caption(axis, width / 2, words, line, _WRONG if answer.correct is False else "0.15")
     for line, words in enumerate(reversed(text), len(picture.answers)):
-        _caption(axis, width / 2, words, line, _TEXT)
+        _caption(axis, width / 2, words, line, TEXT_COLOUR)
     for spine in axis.spines.values():
         spine.set(color=_WRONG if wrong else "0.6", linewidth=1.6 if wrong else 0.6)
 

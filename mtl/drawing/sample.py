@@ -15,6 +15,7 @@ from mtl.targets.overlay import Answer, Overlay
 from mtl.targets.target import target_of
 from mtl.task import InputSpec, Task
 
+TEXT_COLOUR = "#1d4e89"  # of a sentence, which is no answer
 AnyInputs = nn.ModuleDict | Mapping[str, InputSpec]
 
 # Tableau's ten, made for telling classes apart

@@ -92,13 +92,13 @@ class FreezeParts(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._follow(trainer)  # where a run resumes between two epochs, the second has no other hook
-        if self._is_frozen():  # at each batch: `module.train()` wakes them
+        if self._holds:  # at each batch: `module.train()` wakes them
             for norm in self._norms:
                 norm.eval()
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # a mean of what DDP or a balancing method has averaged already changes nothing
-        if trainer.world_size > 1 and self.learns_later and not self._is_frozen():
+        if trainer.world_size > 1 and self.learns_later and not self._holds:
             for parameter in self._frozen:
                 if parameter.grad is not None:
                     average_over_ranks_(parameter.grad)
@@ -128,11 +128,8 @@ class FreezeParts(Callback):
         return self.learns_later and any(parameter is mine for mine in self._frozen)
 
     def _follow(self, trainer: Trainer) -> None:
-        if self._is_frozen() and self._is_over(trainer):
+        if self._holds and self._is_over(trainer):
             self._freeze(False)
-
-    def _is_frozen(self) -> bool:
-        return self._holds
 
     def _is_over(self, trainer: Trainer) -> bool:
         if self.steps is not None:
