@@ -41,12 +41,14 @@ class Finding:
         kind: type of finding, one word such as `near_duplicate`.
         text: what was found.
         places: the samples concerned, as split and index.
+        said: the box that a run says instead of the labels: `task`, `label`, `score`, and `box` in px of the input.
     """
 
     level: Level
     kind: str
     text: str
     places: tuple[Place, ...] = ()
+    said: Mapping[str, Any] | None = None
 
 
 def names_of(dataset: Any) -> list[str]:

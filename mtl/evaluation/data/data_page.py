@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+import torch
+
 from mtl.batch import collate
 from mtl.data.module import JointDataModule
 from mtl.drawing.annotated_image import annotate
@@ -17,9 +19,11 @@ from mtl.evaluation.data.data_check import DataCheck
 from mtl.evaluation.data.data_findings import Finding, Place
 from mtl.evaluation.data.show_batches import picture_of
 from mtl.inputs.image import image_of
+from mtl.targets.overlay import Boxes, Overlay
 
 _MOST_TEXTS, _MOST_DRAWN = 100, 8  # of a kind; and pictures of a finding
 _SIDE_PX = 480
+_RUN = "what the run says"  # drawn on top of the labels, with its score; no task can be called so
 _ORDER = ("error", "warning", "note")
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222 }
@@ -27,7 +31,7 @@ table { border-collapse: collapse } td, th { padding: .15rem .8rem .15rem 0; tex
 td.n { text-align: right; font-variant-numeric: tabular-nums } .bar { background: #4c78a8; height: .7rem }
 h2 { margin-top: 2rem } .error { color: #b00020 } .warning { color: #8a5a00 } .note { color: #555 }
 figure { display: inline-block; margin: .4rem .8rem .4rem 0; max-width: 30rem; vertical-align: top }
-figure img { max-width: 14.5rem } figcaption { font-size: 13px; overflow-wrap: anywhere } ul { padding-left: 1.2rem }
+figure img { max-width: 14.5rem } figure img:only-of-type { max-width: 22rem } figcaption { font-size: 13px; overflow-wrap: anywhere } ul { padding-left: 1.2rem }
 """
 
 
@@ -83,17 +87,21 @@ def _row(name: str, cells: Sequence[str], bar: str = "") -> str:
 
 
 def _figure(data: JointDataModule, finding: Finding, image: str) -> str:
-    pictures = "".join(_drawn(data, place, image) for place in finding.places[:_MOST_DRAWN])
+    pictures = "".join(_drawn(data, place, image, finding.said) for place in finding.places[:_MOST_DRAWN])
     return f"<figure>{pictures}<figcaption>{escape(printable(finding.text))}</figcaption></figure>"
 
 
-def _drawn(data: JointDataModule, place: Place, image: str) -> str:
+def _drawn(data: JointDataModule, place: Place, image: str, said: Mapping[str, Any] | None) -> str:
     split, index = place
     sample: Mapping[str, Any] = getattr(data, f"{split}_set")[index]
     batch = collate([dict(sample)], data.tasks, data.inputs)
-    picture = annotate(picture_of(data, batch, 0, image), data.tasks)
-    picture.thumbnail((_SIDE_PX, _SIDE_PX))
+    picture, tasks = picture_of(data, batch, 0, image), dict(data.tasks)
+    if said is not None:
+        box = Boxes(*(torch.tensor([said[part]]) for part in ("box", "label", "score")))
+        picture.overlays[_RUN], tasks[_RUN] = Overlay(box), tasks[said["task"]]
+    drawn = annotate(picture, tasks)
+    drawn.thumbnail((_SIDE_PX, _SIDE_PX))
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
+    drawn.save(buffer, "JPEG", quality=80)
     text = base64.b64encode(buffer.getvalue()).decode()
     return f"<img alt='{escape(f'{split} {index}')}' src='data:image/jpeg;base64,{text}'>"

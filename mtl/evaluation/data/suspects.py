@@ -2,12 +2,13 @@
 
 Source of the rule for classes: Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset
 Labels", JAIR 2021: a class is meant seriously where its probability is at least the mean over samples labelled so.
+The same for boxes: a score is meant seriously from the mean over boxes that lie on a label of their class.
 Labels of the training samples may have been learned by heart; labels of val and test have not.
 Shapes: N samples, C classes, P predicted boxes, M true boxes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,12 +23,24 @@ from mtl.targets.detection import best_boxes
 from mtl.targets.target import target_of
 from mtl.task import Task
 
-_SURE = 0.7  # least score of a box that a label is doubted for
 _LIKELY = 0.5  # least probability of a class; a run that knows little doubts everything
-_SAME, _APART = 0.7, 0.1  # IoU with a box: at least one object, at most another
+_SEEN = 0.05  # least score of a box that is looked at
+_RIGHT, _SAME, _APART = 0.5, 0.7, 0.1  # IoU with a box: found; certainly one object; at most another one
 _BATCH = 32
-_MOST = 200  # findings of a kind
+_MOST = 200  # doubted labels of a task, and boxes of a class
 Doubt = tuple[float, Finding]  # how sure the run is
+
+
+class _Box(NamedTuple):
+    """A predicted box beside the labels: `kind` is "right", what it casts doubt on, or "" for neither."""
+
+    place: Place
+    title: str
+    label: int
+    score: float
+    box: Tensor
+    kind: str
+    labelled: int  # class of the box that it lies on, where that is doubted
 
 
 def suspects(data: JointDataModule, model: MultiTaskModel, max_samples: int | None = None) -> list[Finding]:
@@ -41,6 +54,7 @@ def suspects(data: JointDataModule, model: MultiTaskModel, max_samples: int | No
     model.eval()
     doubts: dict[str, list[Doubt]] = {}
     seen: dict[str, list[tuple[Place, str, int, Tensor]]] = {}  # by task: where, its name, the label, probabilities
+    boxes: dict[str, list[_Box]] = {}
     for split in ("train", "val", "test"):
         dataset: Any = getattr(data, f"{split}_set", None)
         if dataset is None or not hasattr(dataset, "__len__"):
@@ -60,15 +74,17 @@ def suspects(data: JointDataModule, model: MultiTaskModel, max_samples: int | No
                     if not has_label(sample, target):
                         continue
                     if target.judged_as == "boxes":
-                        for kind, doubt in _boxes(task, found, row, batch, place, title):
-                            doubts.setdefault(kind, []).append(doubt)
+                        boxes.setdefault(name, []).extend(_beside_labels(task, found, row, batch, place, title))
                     elif "probabilities" in found and batch[name].ndim == 1 and found["probabilities"].ndim == 2:
                         label = int(batch[name][row])
                         seen.setdefault(name, []).append((place, title, label, found["probabilities"][row].float()))
     for name, rows in seen.items():
-        doubts.setdefault("suspect_label", []).extend(_labels(data.tasks[name], rows))
-    listed = {kind: sorted(found, key=lambda doubt: -doubt[0])[:_MOST] for kind, found in doubts.items()}
-    return [finding for found in listed.values() for _, finding in found]
+        surest = sorted(_labels(data.tasks[name], rows), key=lambda doubt: -doubt[0])
+        doubts.setdefault("suspect_label", []).extend(surest[:_MOST])
+    for name, predicted in boxes.items():
+        for kind, doubt in _boxes(data.tasks[name], predicted):
+            doubts.setdefault(kind, []).append(doubt)
+    return [finding for found in doubts.values() for _, finding in sorted(found, key=lambda doubt: -doubt[0])]
 
 
 def doubted(probabilities_NC: Tensor, labels_N: Tensor) -> Tensor:
@@ -99,22 +115,42 @@ def _labels(task: Task, rows: Sequence[tuple[Place, str, int, Tensor]]) -> Itera
             yield sure - float(probabilities[label]), finding
 
 
-def _boxes(
+def _beside_labels(
     task: Task, found: Mapping[str, Tensor], row: int, batch: Mapping[str, Tensor], place: Place, title: str
-) -> Iterator[tuple[str, Doubt]]:
-    sure = best_boxes(found, row, _SURE)
-    assert sure.scores is not None
+) -> Iterator[_Box]:
+    predicted = best_boxes(found, row, _SEEN)
+    assert predicted.scores is not None
     boxes_M4, labels_M = batch[task.name][row].float(), batch[task.labels_field][row]
     there_M = (boxes_M4[:, 2:] > boxes_M4[:, :2]).all(1)  # ignored boxes among them, and no padding
     boxes_M4, labels_M = boxes_M4[there_M], labels_M[there_M]
-    overlaps_PM = box_iou(sure.boxes, boxes_M4)
-    for box, label, score, overlap_M in zip(sure.boxes, sure.labels, sure.scores, overlaps_PM, strict=True):
+    overlaps_PM = box_iou(predicted.boxes, boxes_M4)
+    for box, label, score, overlap_M in zip(
+        predicted.boxes, predicted.labels, predicted.scores, overlaps_PM, strict=True
+    ):
         most, which = overlap_M.max(0) if len(overlap_M) else (torch.tensor(0.0), torch.tensor(-1))
-        where = " ".join(f"{value:.0f}" for value in box.tolist())
-        said = f"the run says {task.class_name(int(label))} ({float(score):.2f}) at {where} px of its input"
-        if float(most) <= _APART:
-            text = f"{title}: no box of {task.name}, and {said}"
-            yield "suspect_missing", (float(score), Finding("note", "suspect_missing", text, (place,)))
-        elif float(most) >= _SAME and 0 <= int(labels_M[which]) != int(label):
-            text = f"{title}: {task.name} has {task.class_name(int(labels_M[which]))}, and {said}"
-            yield "suspect_class", (float(score), Finding("note", "suspect_class", text, (place,)))
+        labelled, kind = int(labels_M[which]) if len(labels_M) else -1, ""
+        if bool((overlap_M[labels_M == label] >= _RIGHT).any()):
+            kind = "right"
+        elif float(most) <= _APART:
+            kind = "suspect_missing"
+        elif float(most) >= _SAME and labelled >= 0:
+            kind = "suspect_class"
+        yield _Box(place, title, int(label), float(score), box, kind, labelled)
+
+
+def _boxes(task: Task, predicted: Sequence[_Box]) -> Iterator[tuple[str, Doubt]]:
+    for label in sorted({one.label for one in predicted}):
+        of_class = [one for one in predicted if one.label == label]
+        right = [one.score for one in of_class if one.kind == "right"]
+        usual = sum(right) / len(right) if right else 2.0  # a class that is never right is never meant seriously
+        serious = [one for one in of_class if one.score >= usual]
+        doubted = [one for one in serious if one.kind.startswith("suspect")]
+        if sum(one.kind == "right" for one in serious) <= len(doubted):
+            continue  # a run that does not know the class doubts everything
+        for one in sorted(doubted, key=lambda one: -one.score)[:_MOST]:
+            where = " ".join(f"{value:.0f}" for value in one.box.tolist()) + " px of its input"
+            said = f"the run says {task.class_name(label)} ({one.score:.2f}, labelled ones {usual:.2f})"
+            there = "no box of {}" if one.kind == "suspect_missing" else f"{{}} has {task.class_name(one.labelled)}"
+            text = f"{one.title}: {there.format(task.name)}, and {said} at {where}"
+            drawn = {"task": task.name, "label": label, "score": round(one.score, 4), "box": one.box.tolist()}
+            yield one.kind, (one.score / usual, Finding("note", one.kind, text, (one.place,), drawn))

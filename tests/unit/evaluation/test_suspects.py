@@ -1,5 +1,6 @@
 """Labels that a run disagrees with: planted ones are found, right ones are left alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from torch import Tensor
 
 from mtl.cli.main import main
 from mtl.data.module import JointDataModule
+from mtl.evaluation.data.data_check import check_data
+from mtl.evaluation.data.data_page import data_page
 from mtl.evaluation.data.suspects import doubted, suspects
 from mtl.task import Task
 
@@ -39,8 +42,8 @@ def sample(box: list[float] | None = BOX, label: int = 0, scene: int | None = 0)
 class Model:
     """Says of every sample the same: a box of class a, and scene 0 with this probability."""
 
-    def __init__(self, probability: list[float], score: float = 0.9) -> None:
-        self.probability, self.score, self.done = probability, score, 0
+    def __init__(self, probability: list[float], scores: list[float]) -> None:
+        self.probability, self.scores, self.done = probability, scores, 0
 
     def eval(self) -> None:
         pass
@@ -48,9 +51,10 @@ class Model:
     def predict(self, batch: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         number = len(batch["image"])
         first = torch.tensor(self.probability[self.done : self.done + number])
+        scores = torch.tensor(self.scores[self.done : self.done + number])[:, None]
         self.done += number
         boxes = torch.tensor(BOX).expand(number, 1, 4)
-        scores, labels = torch.full((number, 1), self.score), torch.zeros(number, 1, dtype=torch.long)
+        labels = torch.zeros(number, 1, dtype=torch.long)
         return {
             "boxes": {"boxes": boxes, "scores": scores, "labels": labels},
             "scene": {"probabilities": torch.stack((first, 1 - first), -1), "labels": (first < 0.5).long()},
@@ -58,7 +62,7 @@ class Model:
 
 
 def found(samples: list[dict[str, Any]], **settings: Any) -> list[tuple[str, int]]:
-    settings.setdefault("probability", [1.0] * len(samples))
+    settings = {"probability": [1.0] * len(samples), "scores": [0.9] * len(samples), **settings}
     listed = suspects(Given(samples), Model(**settings))  # type: ignore[arg-type]
     return [(one.kind, place[1]) for one in listed for place in one.places]
 
@@ -78,11 +82,35 @@ def test_a_planted_label_of_the_whole_is_found_and_an_unlabelled_sample_is_not()
     assert found(samples, probability=[0.9, 0.9, 0.1, 0.95, 0.0]) == [("suspect_label", 3)]
 
 
-def test_a_missing_box_and_a_box_of_another_class_are_found() -> None:
-    samples = [sample(), sample(None), sample(label=1), sample([0.0, 0.0, 5.0, 5.0]), sample(label=-2)]
-    assert sorted(found(samples)) == [("suspect_class", 2), ("suspect_missing", 1), ("suspect_missing", 3)]
-    assert found(samples, score=0.5) == [], "what the run is not sure of says nothing"
-    assert found([sample([10.0, 10.0, 20.0, 15.0], label=1)]) == [], "half of it may be another object"
+def test_a_missing_box_and_a_box_of_another_class_are_found_the_surest_first() -> None:
+    right = [sample()] * 6
+    wrong = [sample(None), sample(label=1), sample([0.0, 0.0, 5.0, 5.0])]
+    found_now = found([*right, *wrong], scores=[0.2, 0.2, 0.4, 0.4, 0.4, 0.4, 0.35, 0.35, 0.38])  # right ones 0.33
+    assert found_now == [("suspect_missing", 8), ("suspect_missing", 6), ("suspect_class", 7)]
+    assert found([*right, *wrong], scores=[0.2, 0.2, 0.4, 0.4, 0.4, 0.4, 0.3, 0.3, 0.3]) == [], "less sure than usual"
+
+
+def test_a_class_that_the_run_does_not_know_is_not_doubted() -> None:
+    assert found([sample(None)] * 3) == [], "it is never right"
+    assert found([sample()] * 3 + [sample(None)] * 3) == [], "as often wrong as right"
+    assert found([sample()] * 3 + [sample(None)] * 2) == [("suspect_missing", 3), ("suspect_missing", 4)]
+
+
+def test_boxes_to_be_ignored_and_parts_of_objects_cast_no_doubt() -> None:
+    assert found([sample(), sample(), sample(label=-2), sample([10.0, 10.0, 20.0, 14.0], label=1)]) == []
+
+
+def test_the_page_draws_the_box_that_the_run_says() -> None:
+    samples = [sample(), sample(), sample(None)]
+    data = Given(samples)
+    data.val_set = data.test_set = []
+    (missing,) = suspects(data, Model([1.0] * 3, [0.9] * 3))  # type: ignore[arg-type]
+    assert missing.said == {"task": "boxes", "label": 0, "score": 0.9, "box": BOX}
+    found_now = check_data(data)
+    found_now.findings = [missing]
+    with_box = data_page(data, found_now, "x")
+    found_now.findings = [replace(missing, said=None)]
+    assert with_box.count("<img") == 1 and with_box != data_page(data, found_now, "x")
 
 
 def test_suspects_need_a_run(capsys: pytest.CaptureFixture[str]) -> None:
