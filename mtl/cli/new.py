@@ -1,6 +1,7 @@
 """`python -m mtl new`: a config for a folder of your pictures, which trains at once.
 
     python -m mtl new my_data --to configs/mine.yaml
+    python -m mtl new my_data --to configs/mine.yaml --trunk resnet18   # or the folder of a run of yours
     python -m mtl fit --config configs/mine.yaml
 
 The folder may hold VOC XML files, COCO JSON, YOLO text files, a folder for each class, masks, and a CSV of labels.
@@ -18,6 +19,7 @@ from mtl.config.paths import path
 from mtl.config.yaml_lines import ConfigError
 from mtl.errors import printable
 from mtl.evaluation.data.new_config import FRACTIONS, NewConfig, new_config, write_new
+from mtl.evaluation.data.trunk import SCRATCH, trunk_of
 
 _MOST_CLASSES = 12  # in a line
 
@@ -40,13 +42,17 @@ def new(arguments: list[str]) -> None:
     )
     parser.add_argument("--group", help="regular expression: pictures whose names share its match stay in one split")
     parser.add_argument("--seed", type=int, default=0, help="of the splits [0]")
+    parser.add_argument(
+        "--trunk", help="with trained weights: a network of torchvision, or the folder of a run [small, from scratch]"
+    )
     options = parser.parse_args(arguments)
     to = options.to or Path("configs") / f"{options.folder.resolve().name}.yaml"
     if to.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"--to {str(to)!r} must be the name of a config: it ends with .yaml.")
     try:
         found = new_config(options.folder, tuple(options.fractions), options.group, options.seed)
-        files = write_new(found, to, options.folder)
+        trunk = SCRATCH if options.trunk is None else trunk_of(options.trunk)
+        files = write_new(found, to, options.folder, trunk)
     except UnsafeFile:
         raise
     except (ValueError, FileExistsError) as error:

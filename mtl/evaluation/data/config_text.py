@@ -9,13 +9,14 @@ import yaml
 
 from mtl.data.formats.recognise import Recognised
 from mtl.evaluation.data.proposal import Proposal
+from mtl.evaluation.data.trunk import SCRATCH, Trunk
 
 _WIDTH = 116
 _MOST_CLASSES = 200  # written down; more are read from the data by every run
 
 
 def config_text(
-    found: Recognised, chosen: Proposal, root: Path, splits: str | None, notes: Sequence[str], to: Path
+    found: Recognised, chosen: Proposal, root: Path, splits: str | None, notes: Sequence[str], to: Path, trunk: Trunk
 ) -> str:
     """A config as text.
 
@@ -26,6 +27,7 @@ def config_text(
         splits: folder of the written splits, relative to `root`; None where the data define them.
         notes: comments for the head of the file.
         to: file of the config, for the commands in the comment.
+        trunk: the backbone, and whose weights it starts from.
     """
     lines = [
         *_comment(f"{', '.join(found.formats)} in {root.as_posix()}: written by `python -m mtl new`."),
@@ -40,13 +42,12 @@ def config_text(
     ]
     lines += _data(found, chosen, splits)
     lines += _augment(chosen)
-    lines += ["model:", "  backbone:", "    class_path: ResidualFPN # from scratch; small enough for a CPU"]
-    lines += ["    init_args: {width: 16, pyramid_width: 32, blocks: 2}"]
-    lines += _comment("A trained trunk, downloaded once; with it lr 1e-3 is usual:", "    # ")
-    lines += _comment("class_path: TorchvisionBackbone", "    # ")
-    lines += _comment("init_args: {name: resnet18, weights: DEFAULT, levels: [c3, c4, c5]}", "    # ")
+    lines += ["model:", "  backbone:", f"    class_path: {trunk.class_path} # {trunk.remark}"]
+    lines += _long("    init_args: ", dict(trunk.init_args)) if trunk.init_args else []
+    lines += ["  # a trained one: `new --trunk resnet18`, or `--trunk RUN` of your own"] if trunk is SCRATCH else []
+    lines += [f"  init_from: {{run: {_flow(trunk.run.as_posix())}}}"] if trunk.run is not None else []
     lines += ["  heads:"]
-    for name, (head, arguments) in chosen.heads.items():
+    for name, (head, arguments) in trunk.heads(chosen.heads).items():
         lines += [f"    {name}:", f"      class_path: {head}"]
         lines += [f"      init_args: {_flow(arguments)}"] if arguments else []
     if len(chosen.heads) > 1:
@@ -56,7 +57,7 @@ def config_text(
         "  optim:",
         "    optimizer:",
         "      class_path: AdamW",
-        "      init_args: {lr: 4e-3, weight_decay: 0.05, betas: [0.9, 0.99]}",
+        f"      init_args: {{lr: {trunk.learning_rate}, weight_decay: 0.05, betas: [0.9, 0.99]}}",
         "trainer:",
         f"  max_steps: {chosen.max_steps}",
         "  gradient_clip_val: 5.0",

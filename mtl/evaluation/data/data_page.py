@@ -31,7 +31,8 @@ table { border-collapse: collapse } td, th { padding: .15rem .8rem .15rem 0; tex
 td.n { text-align: right; font-variant-numeric: tabular-nums } .bar { background: #4c78a8; height: .7rem }
 h2 { margin-top: 2rem } .error { color: #b00020 } .warning { color: #8a5a00 } .note { color: #555 }
 figure { display: inline-block; margin: .4rem .8rem .4rem 0; max-width: 30rem; vertical-align: top }
-figure img { max-width: 14.5rem } figure img:only-of-type { max-width: 22rem } figcaption { font-size: 13px; overflow-wrap: anywhere } ul { padding-left: 1.2rem }
+figure img { max-width: 14.5rem } figure img:only-of-type { max-width: 22rem }
+figcaption { font-size: 13px; overflow-wrap: anywhere } ul { padding-left: 1.2rem }
 """
 
 

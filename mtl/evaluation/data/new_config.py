@@ -30,6 +30,7 @@ from mtl.data.module import JointDataModule
 from mtl.evaluation.data.config_text import config_text
 from mtl.evaluation.data.picture_groups import picture_groups
 from mtl.evaluation.data.proposal import Proposal, Statistics, propose
+from mtl.evaluation.data.trunk import SCRATCH, Trunk
 
 FRACTIONS = (0.7, 0.15, 0.15)
 _MOST_HEADERS = 500
@@ -293,13 +294,14 @@ def sample_of(records: list[AnnotatedImage]) -> list[AnnotatedImage]:
     return [record for record in records if record.name in chosen]
 
 
-def write_new(found: NewConfig, to: Path, root: Path) -> list[Path]:
+def write_new(found: NewConfig, to: Path, root: Path, trunk: Trunk = SCRATCH) -> list[Path]:
     """Write the config, and files of splits where the data define none, in a folder beside it.
 
     Args:
         found: what `new_config` proposes.
         to: the config.
         root: folder of the data, as the config is to name it.
+        trunk: the backbone of the config.
 
     Returns:
         The files.
@@ -313,7 +315,8 @@ def write_new(found: NewConfig, to: Path, root: Path) -> list[Path]:
         if os.path.lexists(file):
             raise FileExistsError(f"{str(file)!r} is there already. Give --to another name, or remove it.")
     place = os.path.abspath(folder) if root.is_absolute() else Path(os.path.relpath(folder, root)).as_posix()
-    text = config_text(found.recognised, found.proposal, root, place if found.splits else None, found.notes, to)
+    splits = place if found.splits else None
+    text = config_text(found.recognised, found.proposal, root, splits, found.notes, to, trunk)
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(text, encoding="utf-8")
     for split, names in found.splits.items():

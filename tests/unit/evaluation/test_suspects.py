@@ -110,7 +110,8 @@ def test_the_page_draws_the_box_that_the_run_says() -> None:
     found_now.findings = [missing]
     with_box = data_page(data, found_now, "x")
     found_now.findings = [replace(missing, said=None)]
-    assert with_box.count("<img") == 1 and with_box != data_page(data, found_now, "x")
+    assert with_box.count("<img") == 1
+    assert with_box != data_page(data, found_now, "x")
 
 
 def test_suspects_need_a_run(capsys: pytest.CaptureFixture[str]) -> None:
