@@ -18,6 +18,7 @@ from mtl.export.exportable import ExportableModel
 from mtl.export.file_model import FileModel
 from mtl.inputs.image import ImageInput
 from mtl.inputs.input import Input
+from mtl.inputs.tokenizer_file import tokenizer_of
 from mtl.model import MultiTaskModel
 
 Runs = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]  # inputs by name -> outputs by name
@@ -239,6 +240,7 @@ def describe(model: ExportableModel, run: str, **more: Any) -> dict[str, Any]:
         spec = part.spec
         inputs[name] = {"kind": spec.kind, "channels": spec.channels}
         inputs[name] |= {"names": list(spec.names)} if spec.names else {}
+        inputs[name] |= {"tokenizer": tokenizer_of(spec.tokenizer).text} if spec.tokenizer else {}
         inputs[name] |= {"rate": spec.rate} if spec.rate else {}
         lengths = part.open_dimensions(spec)
         inputs[name] |= {"multiple": next(iter(lengths.values()))} if lengths else {}

@@ -66,6 +66,11 @@ class TokenizerFile:
         if self.padding is None:
             self.padding = next((self.vocabulary[name] for name in _PADDING if name in self.vocabulary), None)
 
+    @property
+    def text(self) -> str:
+        """The tokenizer as its file has it, without padding and cutting."""
+        return str(self.tokenizer.to_str())
+
     def index(self, name: str) -> int | None:
         """The index of a token; None if there is no such token.
 

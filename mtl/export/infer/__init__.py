@@ -17,10 +17,10 @@ def programs_for(inputs: Mapping[str, Mapping[str, Any]]) -> list[Path]:
     """The program that prepares these inputs, and the files that it needs beside it; none where there is none.
 
     Args:
-        inputs: what `describe` says of each: its `kind`, and `names` where it has some.
+        inputs: what `describe` says of each: its `kind`, and `names` or a `tokenizer` where it has some.
     """
     wanted = {str(known["kind"]) for known in inputs.values()}
-    unnamed = {str(known["kind"]) for known in inputs.values() if not known.get("names")}
+    unnamed = {str(known["kind"]) for known in inputs.values() if not {"names", "tokenizer"} & known.keys()}
     found: dict[Path, set[str]] = {}
     for module in pkgutil.iter_modules(__path__):
         program = importlib.import_module(f"{__name__}.{module.name}")

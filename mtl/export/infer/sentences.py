@@ -1,8 +1,10 @@
 """Run an exported model on sentences without PyTorch: python infer.py model.onnx "one sentence" ...
 
-Needs onnxruntime and numpy. Prints a line of JSON for each sentence; without any, lines of standard input are read.
+Needs onnxruntime and numpy, and the package tokenizers where the model reads pieces of one. Prints a line of JSON for
+each sentence; without any, lines of standard input are read.
 """
 
+import functools
 import json
 import re
 import sys
@@ -13,7 +15,7 @@ import numpy as np
 import onnxruntime
 
 KINDS = ("tokens", "characters", "pieces")  # of inputs that are prepared here
-BY_NAMES = True  # whether these inputs must have names
+BY_NAMES = True  # whether these inputs must have names, or a tokenizer
 ANSWERS = ("tags", "text")  # kinds of tasks whose answers only this program makes out
 UNKNOWN, MULTIPLE = 1, 8  # sentences are padded with 0 to a multiple of steps, as in training
 LETTERS, PIECES, PIECE = 32, 12, "##"  # of a longer word, the first ones are read
@@ -53,6 +55,27 @@ def pieces(text: str, known: dict[str, int]) -> list[int]:
     return found[:PIECES]
 
 
+@functools.cache
+def tokenizer_of(text: str) -> Any:
+    """The tokenizer that the file of the model holds."""
+    import tokenizers
+
+    return tokenizers.Tokenizer.from_str(text)
+
+
+def tokenized(words: list[str], text: str) -> tuple[list[int], list[int]]:
+    """The indices of a sentence's pieces, and the step at which each word begins."""
+    found = tokenizer_of(text).encode(" ".join(words), add_special_tokens=True)
+    ends = np.cumsum([len(one) + 1 for one in words]) - 1
+    begins: dict[int, int] = {}
+    for step, ((start, end), special) in enumerate(zip(found.offsets, found.special_tokens_mask, strict=True)):
+        if not special:  # the last letter of a piece says of which word it is
+            begins.setdefault(int(np.searchsorted(ends, max(end, start + 1))), step)
+    if lost := [one for number, one in enumerate(words) if number not in begins]:
+        raise ValueError(f"the tokenizer makes nothing of the word {lost[0]!r}")
+    return list(found.ids), [begins[number] for number in range(len(words))]
+
+
 def prepare(words: list[str], kind: str, names: list[str]) -> Any:
     """A sentence as one input of the network, [1,T] or [1,T,L]."""
     known = {name: index for index, name in enumerate(names) if index > UNKNOWN}
@@ -68,19 +91,30 @@ def prepare(words: list[str], kind: str, names: list[str]) -> Any:
     return made[..., 0] if kind == "tokens" else made
 
 
-def feed(one: Any, about: dict[str, Any], cells: dict[str, str], _: Path) -> tuple[dict[str, Any], list[str]]:
-    """What the network takes of a sentence, and its words; inputs of one sentence may share a column."""
+def feed(
+    one: Any, about: dict[str, Any], cells: dict[str, str], _: Path
+) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+    """What the network takes of a sentence, and its words with their steps; inputs of one may share a column."""
     of_words = {name: given for name, given in about["inputs"].items() if given["kind"] in KINDS}
     sentence = next(cells[name] for name in (one.name, *of_words) if name in cells)
-    known = {name for known in about["inputs"].values() if known["kind"] == "tokens" for name in known["names"]}
-    words, what = split(sentence, known), about["inputs"][one.name]
-    steps = one.shape[1] if isinstance(one.shape[1], int) else -(-len(words) // MULTIPLE) * MULTIPLE
-    made = {one.name: prepare(words, what["kind"], what["names"]), f"{one.name}_mask": np.ones((1, len(words)), bool)}
-    rest = [(0, 0), (0, steps - len(words)), (0, 0)]
-    return {name: np.pad(values, rest[: values.ndim]) for name, values in made.items()}, words
+    names = [given.get("names") for given in about["inputs"].values() if given["kind"] == "tokens"]
+    words, what = re.split("[ \t]+", sentence.strip(" \t")), about["inputs"][one.name]
+    if None not in names:  # a tokenizer splits marks off itself
+        words = split(sentence, {name for known in names for name in known})
+    if "tokenizer" in what:
+        pieces_of, begins = tokenized(words, what["tokenizer"])
+        values = np.array([pieces_of], np.int64)
+    else:
+        values, begins = prepare(words, what["kind"], what["names"]), list(range(len(words)))
+    length = values.shape[1]
+    steps = one.shape[1] if isinstance(one.shape[1], int) else -(-length // MULTIPLE) * MULTIPLE
+    made = {one.name: values, f"{one.name}_mask": np.ones((1, length), bool)}
+    rest = [(0, 0), (0, steps - length), (0, 0)]
+    padded = {name: np.pad(values, rest[: values.ndim]) for name, values in made.items()}
+    return padded, list(zip(words, begins, strict=True))
 
 
-def answer(what: dict[str, Any], own: dict[str, Any], words: list[str]) -> Any:
+def answer(what: dict[str, Any], own: dict[str, Any], words: list[tuple[str, int]]) -> Any:
     """The answer of one task as people read it."""
     labels = own.get("labels", own.get("tokens"))
     if labels is None or not what["classes"]:
@@ -89,7 +123,7 @@ def answer(what: dict[str, Any], own: dict[str, Any], words: list[str]) -> Any:
     if labels.ndim == 0:
         return {"class": names[0], "score": round(float(own["scores"]), 4)}
     if what["kind"] != "text":
-        return [[text, name] for text, name in zip(words, names, strict=True)]
+        return [[text, names[step]] for text, step in words]
     text = " ".join(names).replace(f" {PIECE}", "").removeprefix(PIECE)
     return re.sub(r" (?=[.,!?;:%)])", "", text)
 

@@ -86,6 +86,18 @@ def test_indices_and_beginnings_of_words_are_those_of_the_package(kind: str, tmp
     assert ours.size == theirs.get_vocab_size() == 1 + max(theirs.get_vocab().values())
 
 
+@pytest.mark.parametrize("kind", MADE)
+def test_the_program_of_an_exported_file_finds_the_same_pieces(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason='needs pip install "mtl[export]"')
+    from mtl.export.infer import sentences
+
+    MADE[kind]().save(str(tmp_path / NAME))
+    ours = TokenizerFile(str(tmp_path))
+    for words in SENTENCES:
+        expected = ours(words)
+        assert sentences.tokenized(words, ours.text) == (expected.indices, expected.begins)
+
+
 def test_padding_is_what_the_file_says_or_the_usual_name(tmp_path: Path) -> None:
     made = byte_level(False)
     made.save(str(tmp_path / "named.json"))

@@ -1,6 +1,8 @@
 """Sentences of a table in the pieces of a local folder's tokenizer, from the CSV to the predicted tags."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +192,7 @@ def saved(folder: Path, vocab_size: int = len(PIECES), pad_token_id: int = 0) ->
     torch.manual_seed(5)
     config = transformers.BertConfig(
         vocab_size=vocab_size, pad_token_id=pad_token_id, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=16, max_position_embeddings=40,
+        intermediate_size=16, max_position_embeddings=128,
     )  # fmt: skip
     transformers.AutoModel.from_config(config).save_pretrained(folder)
 
@@ -219,3 +221,10 @@ def test_a_run_reads_the_folder_again_when_it_predicts(table: Path, folder: Path
     assert main(["predict", "--run", str(run), *last, "--text", str(folder / "lines.txt")]) == 0
     (row,) = json.loads((run / "predictions" / "predictions.json").read_text("utf-8"))["sentences"]
     assert len(row["slots"].split()) == 3
+    pytest.importorskip("onnxscript", reason='needs pip install "mtl[export]"')
+    assert main(["export", "--run", str(run), "--checkpoint", "last"]) == 0
+    infer = [sys.executable, "infer.py", "model.onnx", "underground to Oslo?"]
+    answer = json.loads(subprocess.run(infer, cwd=run / "export", check=True, capture_output=True, text=True).stdout)
+    assert answer["topic"]["class"] == row["topic"]
+    assert [tag for _, tag in answer["slots"]] == row["slots"].split()
+    assert [word for word, _ in answer["slots"]] == ["underground", "to", "Oslo?"]

@@ -111,6 +111,10 @@ def test_words_and_columns_cannot_be_read_without_their_names(kind: str, stems: 
     assert bool(programs_for({"one": {"kind": kind}, "picture": {"kind": "image"}})) == bool(stems)
 
 
+def test_words_without_names_are_read_by_their_tokenizer() -> None:
+    assert [path.stem for path in programs_for({"one": {"kind": "tokens", "tokenizer": "{}"}})] == ["sentences"]
+
+
 def test_rows_are_the_numbers_of_training() -> None:
     columns = Columns(("age", "a=b"), {"sex": ["f", "m"], "site": ["x missing", "y"]})
     table = [
@@ -221,10 +225,11 @@ def test_answers_are_what_people_read() -> None:
         "score": 0.75,
     }
     slots = {"labels": np.array([0, 1, -1]), "scores": np.ones(3)}
-    assert sentences.answer({"kind": "tags", "classes": ["O", "B-x"]}, slots, ["to", "rome"]) == [
+    assert sentences.answer({"kind": "tags", "classes": ["O", "B-x"]}, slots, [("to", 0), ("rome", 1)]) == [
         ["to", "O"],
         ["rome", "B-x"],
     ]
+    assert sentences.answer({"kind": "tags", "classes": ["O", "B-x"]}, slots, [("rome", 1)]) == [["rome", "B-x"]]
     text = {"tokens": np.array([2, 3, 4, -1]), "scores": np.array(1.0)}
     names = ["<end>", "<unknown>", "ro", "##me", "!"]
     assert sentences.answer({"kind": "text", "classes": names}, text, []) == "rome!"
