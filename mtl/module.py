@@ -12,17 +12,18 @@ from typing import Any, Protocol, Self
 import torch
 from lightning.pytorch import Callback, LightningModule
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from mtl.architectures.architecture import Architecture
 from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
 from mtl.batch import Batch, labelled
 from mtl.config.described import described
+from mtl.distributed.normaliser import counts_taken
 from mtl.errors import check_loss_weights, check_names
 from mtl.features import FeatureSpec
 from mtl.heads.head import Head
 from mtl.inputs.input import Input, input_kind
+from mtl.metrics.eval_loss import EvalLoss
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.model import MultiTaskModel
 from mtl.optim import Optim
@@ -100,7 +101,7 @@ class MultiTaskLightningModule(LightningModule):
         self.optim = optim or Optim()
         self.init_from = init_from
         self.metrics = nn.ModuleDict({name: head.metrics() for name, head in built.items()})
-        self.eval_losses = nn.ModuleDict({name: MeanMetric() for name in built})
+        self.eval_losses = nn.ModuleDict({name: EvalLoss() for name in built})
         if compile:
             self.model.compile()
 
@@ -204,23 +205,22 @@ class MultiTaskLightningModule(LightningModule):
             assert isinstance(metrics, TaskMetrics)
             yield name, metrics
 
-    def eval_loss(self, name: str) -> MeanMetric:
-        """The mean loss of one task over an evaluation.
+    def eval_loss(self, name: str) -> EvalLoss:
+        """The loss of one task over an evaluation.
 
         Args:
             name: the task's name.
         """
         metric = self.eval_losses[name]
-        assert isinstance(metric, MeanMetric)
+        assert isinstance(metric, EvalLoss)
         return metric
 
     def _eval_step(self, batch: Batch) -> dict[str, Predictions]:
         outputs = self.model(batch)
-        for name, loss in self.model.losses(outputs, batch).items():
-            # weight 0 for a batch without labels, so the mean is over what was labelled
-            count = labelled(batch, self.tasks[name]).sum()  # below: a mean leaves NaN out, but not infinity
-            seen = torch.where(count > 0, loss.nan_to_num(float("inf"), float("inf"), float("-inf")), 0.0)
-            self.eval_loss(name).update(seen, count)
+        for name, out in outputs.items():
+            with counts_taken() as counts:
+                loss = self.model.loss(name, out, batch)
+            self.eval_loss(name).add(loss, counts, labelled(batch, self.tasks[name]).sum())
         predictions = self.model.decode(outputs)
         for name, metrics in self.task_metrics():
             metrics.update(predictions[name], batch)
@@ -238,9 +238,8 @@ class MultiTaskLightningModule(LightningModule):
             values = metrics.compute(per_class=stage == "test")
             # the values already cover all ranks
             self.log_dict({f"{stage}/{name}/{key}": value.to(self.device) for key, value in values.items()})
-            loss = self.eval_loss(name).compute()
-            if not torch.isnan(loss):  # NaN: no sample had a label
-                self.log(f"{stage}/loss/{name}", loss)
+            if (loss := self.eval_loss(name).mean()) is not None:
+                self.log(f"{stage}/loss/{name}", loss.to(self.device))
             monitor, mode = self.model.head(name).monitor
             if monitor in values:
                 scores.append(values[monitor].cpu() if mode == "max" else 1 / (1 + values[monitor].cpu()))

@@ -5,13 +5,13 @@ root is a power of 0.5 here.
 Shapes: N samples, P groups.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mtl.data.mixed.plan import Numbers, draws_of, spread_draws
-from mtl.data.sampling import Draw, EpochSampler
+from mtl.data.sampling import EpochSampler
 from mtl.errors import check_names
 
 
@@ -55,12 +55,8 @@ class BalancedSampler(EpochSampler):
             wanted_P[classes_P] *= sizes_P[classes_P].sum() / wanted_P[classes_P].sum()
         self.draws_P = draws_of(wanted_P / wanted_P.sum(), len(groups_N))
 
-    def __iter__(self) -> Iterator[Draw]:
-        order = spread_draws(self.seed, self.epoch, self.members, self.draws_P)
-        order = np.resize(order, self.total_size)[self.rank :: self.num_replicas]
-        done = self.skipped[1] if self.skipped[0] == self.epoch else 0
-        for index in order[done:]:
-            yield self.epoch, int(index)
+    def order(self) -> Numbers:
+        return spread_draws(self.seed, self.epoch, self.members, self.draws_P)
 
 
 def check_balance(balance: Mapping[str, float] | None, tasks: Mapping[str, Any]) -> None:

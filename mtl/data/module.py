@@ -240,9 +240,8 @@ class JointDataModule(LightningDataModule, ABC):
             loader = ResumableLoader(view, None, sampler=sampler, **options)
         else:
             sampler = self._training_sampler(num_replicas, rank)
-            # a data set smaller than one batch gives one small batch
-            drop_last = len(sampler) >= self.batch_size
-            loader = ResumableLoader(view, self.batch_size, sampler=sampler, drop_last=drop_last, **options)
+            sampler.only_full_batches(self.batch_size)  # but a data set smaller than one batch gives one small batch
+            loader = ResumableLoader(view, self.batch_size, sampler=sampler, **options)
         if self.balance and not isinstance(sampler, BalancedSampler):
             raise ValueError(
                 f"balance={self.balance} has no effect: {type(self).__name__} draws its samples in an order of its "

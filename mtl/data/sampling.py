@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
@@ -20,7 +21,7 @@ Draw = tuple[int, int]  # epoch, index
 Drawn = tuple[int, int, bool]  # epoch, index, whether the sample counts: its labels are hidden where not
 
 
-class EpochSampler(DistributedSampler[Draw]):
+class EpochSampler(DistributedSampler[Draw | Drawn]):
     """Every sample once per epoch, in an order that depends on (seed, epoch), distributed to the ranks in turn.
 
     So step k of N ranks has the same samples as step k of one rank with an N times larger batch. The class is a
@@ -31,19 +32,60 @@ class EpochSampler(DistributedSampler[Draw]):
         seed: seed of the order.
         num_replicas: number of ranks.
         rank: this rank.
+        num_draws: draws of an epoch on all ranks; as many as samples by default.
     """
 
-    def __init__(self, dataset: Dataset[Any], seed: int = 0, num_replicas: int = 1, rank: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        seed: int = 0,
+        num_replicas: int = 1,
+        rank: int = 0,
+        num_draws: int | None = None,
+    ) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=True, seed=seed)
+        self.num_draws = len(dataset) if num_draws is None else num_draws  # type: ignore[arg-type]
+        self.num_samples = -(-self.num_draws // num_replicas)
+        self.total_size = self.num_samples * num_replicas
         self.skipped: Draw = (0, 0)  # epoch, items of this sampler done in it: samples, or whole batches
 
-    def __iter__(self) -> Iterator[Draw]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.dataset))  # type: ignore[arg-type]
-        # pad the last round from the start, so that all ranks have the same number of samples
-        order = np.resize(order, self.total_size)[self.rank :: self.num_replicas]
+    def only_full_batches(self, batch_size: int) -> bool:
+        """Leave out the last draws that fill no batch on all ranks; returns whether there are batches without them.
+
+        A rank by itself cannot: dealt in turn, the draws may fill its last batch and not that of the next rank.
+
+        Args:
+            batch_size: of a rank.
+        """
+        batches = self.num_draws // (batch_size * self.num_replicas)
+        if batches:
+            self.num_samples = batches * batch_size
+            self.total_size = self.num_samples * self.num_replicas
+        return batches > 0
+
+    def order(self) -> NDArray[np.int64]:
+        """The samples of an epoch on all ranks, as many as draws."""
+        return np.random.default_rng([self.seed, self.epoch]).permutation(self.num_draws)
+
+    def places(self) -> range:
+        """The places in the order that this rank draws; beyond its end the order begins again."""
         done = self.skipped[1] if self.skipped[0] == self.epoch else 0
-        for index in order[done:]:
-            yield self.epoch, int(index)
+        return range(self.rank + done * self.num_replicas, self.total_size, self.num_replicas)
+
+    def draw(self, order: NDArray[np.int64], place: int) -> Draw | Drawn:
+        """One draw; so that all ranks have as many, some come again, without labels: they would count twice.
+
+        Args:
+            order: what `order` gives.
+            place: one of `places`.
+        """
+        index = int(order[place % len(order)])
+        return (self.epoch, index) if place < self.num_draws else (self.epoch, index, False)
+
+    def __iter__(self) -> Iterator[Draw | Drawn]:
+        order = self.order()
+        for place in self.places():
+            yield self.draw(order, place)
 
 
 class TrainingView(Dataset[Any]):

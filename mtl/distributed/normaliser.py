@@ -4,9 +4,25 @@ DDP averages the gradients of the ranks. A sum divided by the *mean count per ra
 of one process with the whole batch, whatever the spread of the labels.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+_lists: list[list[Tensor]] = []  # of the open `counts_taken`
+
+
+@contextmanager
+def counts_taken() -> Iterator[list[Tensor]]:
+    """The counts of this rank that losses inside are divided by, in the order in which they are asked for."""
+    counts: list[Tensor] = []
+    _lists.append(counts)
+    try:
+        yield counts
+    finally:
+        _lists.pop()
 
 
 def global_count(count: Tensor) -> Tensor:
@@ -19,6 +35,8 @@ def global_count(count: Tensor) -> Tensor:
         Float scalar without gradient; equal on every rank. One process: `max(count, 1)`.
     """
     total = count.detach().to(torch.float32, copy=True)
+    for counts in _lists:
+        counts.append(count.detach())
     ranks = 1
     # validation needs no common normaliser, and its ranks may hold unequal numbers of batches: a collective would hang
     if torch.is_grad_enabled() and dist.is_available() and dist.is_initialized():

@@ -59,7 +59,8 @@ class Head(nn.Module, ABC):
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Mean loss over the labelled samples of all ranks, a scalar.
 
-        A batch without labels of the task gives an exact 0 with a gradient for every parameter of the head.
+        A batch without labels of the task gives an exact 0 with a gradient for every parameter of the head. One sum
+        divided by one `global_count` gives a validation loss that no size of batches changes.
 
         Args:
             outputs: result of `forward`.

@@ -28,6 +28,7 @@ from mtl.task import Task
 
 _OF_DETECTIONS = ("detections", "detection_labels", "detection_counts")
 _OF_TRUTHS = ("truths", "truth_labels", "truth_counts", "crowds")
+_OF_IMAGES = ("places",)
 _VALUES = {"map": "map", "map50": "map_50", "map75": "map_75"}
 # COCO's, in float64: torchmetrics' own are float32, and a recall or an IoU that equals one falls on the other side
 _IOUS, _RECALLS = np.linspace(0.5, 0.95, 10).tolist(), np.linspace(0, 1, 101).tolist()
@@ -35,6 +36,9 @@ _IOUS, _RECALLS = np.linspace(0.5, 0.95, 10).tolist(), np.linspace(0, 1, 101).to
 
 class DetectionMAP(Metric):
     """Mean average precision; equal on all ranks and equal to a single process's, also with empty ranks.
+
+    Of detections with equal scores, as 16 bits make many, the earlier image counts first. So the images of all ranks,
+    which were dealt in turn, are sorted into the order of one process.
 
     Args:
         num_classes: number of classes C.
@@ -52,6 +56,7 @@ class DetectionMAP(Metric):
     truth_labels: Tensor
     truth_counts: Tensor
     crowds: Tensor
+    places: Tensor | list[Tensor]
 
     def __init__(self, num_classes: int, max_detections: int = 100) -> None:
         if max_detections < 1:
@@ -61,7 +66,7 @@ class DetectionMAP(Metric):
         self.max_detections = max_detections
         # 1-D float32 states only: an empty rank joins torchmetrics' gather with a 1-D float32 placeholder, and ranks
         # that disagree on rank or type abort there
-        for name in (*_OF_DETECTIONS, *_OF_TRUTHS):
+        for name in (*_OF_DETECTIONS, *_OF_TRUTHS, *_OF_IMAGES):
             self.add_state(name, default=[], dist_reduce_fx="cat")
         self.compute_on_cpu = True
 
@@ -72,6 +77,7 @@ class DetectionMAP(Metric):
         boxes: list[Tensor],
         truths: list[Tensor],
         crowds: list[Tensor] | None = None,
+        places: list[int] | None = None,
     ) -> None:
         """Take in the detections and true boxes of some images.
 
@@ -82,6 +88,8 @@ class DetectionMAP(Metric):
             truths: their classes, [N] for each image.
             crowds: which of them are ignored, as COCO's crowds: a detection on one is neither right nor wrong, and one
                 that is not found is no miss; bool [N] for each image, none by default.
+            places: how many images this rank saw before each image, also unlabelled ones; by default how many were
+                taken in.
         """
         if not detections:
             return
@@ -93,6 +101,10 @@ class DetectionMAP(Metric):
             ("crowds", crowds or [torch.zeros(len(truth)) for truth in truths]),
         ):
             getattr(self, name).append(torch.cat(values).flatten().float().cpu())
+        before = sum(len(counts) for counts in self.truth_counts)
+        places = places or list(range(before, before + len(truths)))
+        assert isinstance(self.places, list)
+        self.places.append(torch.tensor(places, dtype=torch.float32))
         for name, values in (("detection_counts", labels), ("truth_counts", truths)):
             getattr(self, name).append(torch.tensor([float(len(value)) for value in values]))
 
@@ -119,7 +131,10 @@ class DetectionMAP(Metric):
             sync_on_compute=False,
         )
         metric.warn_on_many_detections = False
-        metric.update(list(self._predictions()), list(self._targets()))
+        predictions, targets = list(self._predictions()), list(self._targets())
+        # states lie rank after rank; stable: at equal places the image of the first rank comes first
+        order = _cat(self.places).argsort(stable=True).tolist()
+        metric.update([predictions[image] for image in order], [targets[image] for image in order])
         with redirect_stdout(StringIO()):
             result = metric.compute()
         values = {name: result[key].float() for name, key in _VALUES.items() if key in result}
@@ -160,6 +175,7 @@ class DetectionMetrics(TaskMetrics):
     def __init__(self, task: Task, max_detections: int = 100) -> None:
         super().__init__(task)
         self.average_precision = DetectionMAP(task.num_classes, max(100, max_detections))
+        self.seen = 0  # images of this rank, also unlabelled ones
 
     def update(self, predictions: Predictions, batch: Batch) -> None:
         predictions = boxes_inside(predictions, batch)
@@ -180,7 +196,9 @@ class DetectionMetrics(TaskMetrics):
             [truth[i][real[i]] for i in rows],
             [truth_labels[i][real[i]] for i in rows],
             [crowds[i][real[i]] for i in rows],
+            [self.seen + i for i in rows],
         )
+        self.seen += len(labels)
 
     def compute(self, per_class: bool = False) -> dict[str, Tensor]:
         values = self.average_precision.compute()
@@ -193,6 +211,7 @@ class DetectionMetrics(TaskMetrics):
 
     def reset(self) -> None:
         self.average_precision.reset()
+        self.seen = 0
 
 
 def _gather(tensor: Tensor, group: Any = None) -> list[Tensor]:

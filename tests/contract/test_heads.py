@@ -13,8 +13,10 @@ from torch import Tensor
 
 from mtl.batch import Batch
 from mtl.discovery import concrete_subclasses
+from mtl.distributed.normaliser import counts_taken
 from mtl.features import Features
 from mtl.heads.head import Head
+from mtl.metrics.eval_loss import EvalLoss
 from mtl.targets.detection import PADDING_LABEL
 from mtl.task import Task
 from tests.contract.kit.batches import (
@@ -199,6 +201,21 @@ def test_metrics_without_a_labelled_sample_are_left_out(cls: type[Head], kind: s
     metrics.reset()
     metrics.update(predictions, without_labels(kind, place))
     assert metrics.compute(per_class=True) == {}
+
+
+@every_head
+def test_the_loss_of_an_evaluation_does_not_depend_on_its_batches(cls: type[Head], kind: str, place: str) -> None:
+    """`loss` divides one sum by one `global_count`; what it divides in another way depends on who shares a batch."""
+    head, features, batch = build(cls, kind, place).eval(), random_features(place), uneven(kind, place)
+    measured = EvalLoss()
+    with torch.no_grad():
+        for rows in (slice(0, 1), slice(1, 4), slice(4, 6)):
+            part = {key: value[rows] for key, value in batch.items()}
+            with counts_taken() as counts:
+                loss = head.loss(head({level: value[rows] for level, value in features.items()}), part)
+            measured.add(loss, counts, part["labelled/target"].sum())
+        whole = head.loss(head(features), batch)
+    torch.testing.assert_close(measured.mean(), whole.float(), rtol=1e-4, atol=1e-6)
 
 
 @every_head

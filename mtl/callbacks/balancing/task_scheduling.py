@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from mtl.balancing.engine.gradients_before_backward import BeforeBackward
 from mtl.balancing.engine.partition import trainable
 from mtl.balancing.engine.plain_sum import PlainSum
-from mtl.batch import Batch
+from mtl.batch import Batch, labelled_tasks
 from mtl.callbacks.logging_steps import is_logging_step
 from mtl.distributed.dtensor import is_sharded
 from mtl.distributed.ranks import num_ranks, sum_over_ranks
@@ -50,7 +50,8 @@ class TaskScheduling(Callback):
         self._module: MultiTaskLightningModule | None = None
         self._sum = PlainSum()  # records the Gramian where no method on gradients does
         self._seen: Tensor | None = None  # the Gramian that was added last
-        self._losses: Tensor | None = None  # [2,K]: sum since the last window, and of how many batches
+        self._labelled: list[bool] = []  # whether this rank has a label of each task in the batch
+        self._losses: Tensor | None = None  # [2,K]: sum since the last window, and of how many batches; of all ranks
         self._cosines: Tensor | None = None  # [2,K,K]: sum over watched steps, and how many
         self._turns: list[list[bool]] = []  # since the last logging step
         self._steps_before = 0
@@ -84,6 +85,7 @@ class TaskScheduling(Callback):
         self.watching = self.schedule.watched(step)
         self.active = [True] * len(self.names) if everyone or self.watching else self.schedule.active(step)
         assert self._module is not None
+        self._labelled = labelled_tasks(batch, {name: self._module.tasks[name] for name in self.names})
         junction = self._module.model.junction
         junction.active = [name for name, active in zip(self.names, self.active, strict=True) if active]
         if junction.node in (None, self._sum):
@@ -121,7 +123,7 @@ class TaskScheduling(Callback):
         if step == self._steps_before:
             return
         if self.schedule.window and step % self.schedule.window == 0 and self._losses is not None:
-            total_2K = sum_over_ranks(self._losses).cpu()
+            total_2K = self._losses.cpu()
             self.schedule.observe_losses(total_2K[0] / total_2K[1])
             self._losses = None
         if self._cosines is not None and not self.schedule.watched(step):
@@ -169,8 +171,13 @@ class TaskScheduling(Callback):
     def _add(self, losses: dict[str, Tensor]) -> None:
         nothing = next(iter(losses.values())).new_zeros(())
         values_K = torch.stack([losses[name].detach() if name in losses else nothing for name in self.names]).float()
-        here_K = numbers_on(values_K.device, [name in losses for name in self.names]) & values_K.isfinite()
-        both = torch.stack((torch.where(here_K, values_K, 0.0), here_K.to(values_K)))
+        # the exact 0 of a task without labels is no loss
+        known = [name in losses and here for name, here in zip(self.names, self._labelled, strict=True)]
+        here_K = numbers_on(values_K.device, known)
+        # at every batch, so that a checkpoint of the first rank holds what all ranks continue from
+        total_K, ranks_K = sum_over_ranks(torch.stack((torch.where(here_K, values_K, 0.0), here_K.to(values_K))))
+        counted_K = (ranks_K > 0) & total_K.isfinite()
+        both = torch.stack((torch.where(counted_K, total_K / num_ranks(), 0.0), counted_K.to(total_K)))
         self._losses = both if self._losses is None else self._losses.to(both) + both
 
     def _zero(self) -> Tensor | float:

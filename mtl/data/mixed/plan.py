@@ -5,13 +5,13 @@ whatever its share. Any stretch of an epoch holds the parts in about their share
 Shapes: P parts, L draws of an epoch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl.data.sampling import Draw, EpochSampler
+from mtl.data.sampling import EpochSampler
 
 Numbers = NDArray[np.int64]
 
@@ -63,20 +63,11 @@ class MixedSampler(EpochSampler):
     def __init__(
         self, dataset: Any, sizes_P: Sequence[int], draws_P: Sequence[int], seed: int, num_replicas: int, rank: int
     ) -> None:
-        super().__init__(dataset, seed, num_replicas, rank)
+        super().__init__(dataset, seed, num_replicas, rank, num_draws=sum(draws_P))
         self.sizes_P = np.array(sizes_P, np.int64)
         self.draws_P = np.array(draws_P, np.int64)
-        self.num_samples = -(-int(self.draws_P.sum()) // num_replicas)
-        self.total_size = self.num_samples * num_replicas
 
-    def __iter__(self) -> Iterator[Draw]:
-        order = np.resize(self._order(), self.total_size)[self.rank :: self.num_replicas]
-        done = self.skipped[1] if self.skipped[0] == self.epoch else 0
-        for index in order[done:]:
-            yield self.epoch, int(index)
-
-    def _order(self) -> Numbers:
-        """Indices in the concatenation, [L]."""
+    def order(self) -> Numbers:
         starts = np.cumsum(self.sizes_P) - self.sizes_P
         members = [start + np.arange(size) for start, size in zip(starts, self.sizes_P, strict=True)]
         return spread_draws(self.seed, self.epoch, members, self.draws_P)

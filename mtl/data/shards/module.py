@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl.data.module import JointDataModule
-from mtl.data.sampling import Draw, EpochSampler
+from mtl.data.sampling import Draw, Drawn, EpochSampler
 from mtl.data.shards.shard_set import ShardSet, fetch_text
 from mtl.errors import did_you_mean
 from mtl.task import Task
@@ -137,21 +137,21 @@ class ShardSampler(EpochSampler):
         self.shards = shards
         self.group = group
 
-    def __iter__(self) -> Iterator[Draw]:
-        groups, orders = self._order()
-        order = np.resize(np.concatenate(orders), self.total_size)
-        group_of = np.resize(np.repeat(np.arange(len(orders)), [len(part) for part in orders]), self.total_size)
-        done = self.skipped[1] if self.skipped[0] == self.epoch else 0
-        mine = slice(self.rank + done * self.num_replicas, None, self.num_replicas)
+    def __iter__(self) -> Iterator[Draw | Drawn]:
+        groups, orders = self._groups()
+        order, group_of = np.concatenate(orders), np.repeat(np.arange(len(orders)), [len(part) for part in orders])
         entered = -1
-        for index, group in zip(order[mine], group_of[mine], strict=True):
-            if group > entered:
-                entered = int(group)
+        for place in self.places():
+            if (group := int(group_of[place % len(order)])) > entered:
+                entered = group
                 for ahead in groups[entered : entered + 2]:
                     self.shards.fetch_ahead(ahead.tolist())
-            yield self.epoch, int(index)
+            yield self.draw(order, place)
 
-    def _order(self) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+    def order(self) -> NDArray[np.int64]:
+        return np.concatenate(self._groups()[1])
+
+    def _groups(self) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
         """The shards of each group, and its samples in reading order."""
         rng = np.random.default_rng([self.seed, self.epoch])
         sizes = self.shards.shard_sizes

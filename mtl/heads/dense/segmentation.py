@@ -31,7 +31,8 @@ class SegmentationHead(DenseHead):
         decoder: decoder class with its own arguments; `FPNDecoder` by default.
         class_weights: weight of each class in the loss; 1 by default.
         hard_share: share of each picture's pixels that the loss averages: the ones with the largest cross-entropy.
-        dice: weight of the Dice loss beside the cross-entropy.
+        dice: weight of the Dice loss beside the cross-entropy; with it the validation loss is a mean over batches,
+            and depends a little on `eval_batch_size`.
         max_f: also measure the maximum F-measure of the second class; for tasks of two classes, such as saliency.
 
     Raises:

@@ -21,7 +21,7 @@ class Numbers(Dataset[Any]):
 
 def order(sampler: EpochSampler, epoch: int) -> list[int]:
     sampler.set_epoch(epoch)
-    return [index for _, index in sampler]
+    return [draw[1] for draw in sampler]
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
@@ -51,6 +51,29 @@ def test_every_rank_has_as_many_samples() -> None:
     ranks = [order(EpochSampler(Numbers(), num_replicas=4, rank=rank), 0) for rank in range(4)]
     assert [len(rank) for rank in ranks] == [3] * 4
     assert set().union(*ranks) == set(range(10))
+
+
+@pytest.mark.parametrize("num", [15, 16, 17, 23, 5, 3])
+def test_an_epoch_of_ranks_has_the_steps_of_one_process(num: int) -> None:
+    """15 samples deal 8 and 7 to two ranks; two batches of 4 on one of them would be a step that one process lacks."""
+    steps = []
+    for ranks in (1, 2):
+        samplers = [EpochSampler(range(num), 0, ranks, rank) for rank in range(ranks)]  # type: ignore[arg-type]
+        size = 8 // ranks
+        full = [sampler.only_full_batches(size) for sampler in samplers]
+        assert set(full) == {num >= 8}
+        draws = [list(sampler) for sampler in samplers]
+        assert [len(sampler) for sampler in samplers] == [len(own) for own in draws]
+        of_ranks = [[own[start : start + size] for start in range(0, len(own), size)] for own in draws]
+        # a draw that makes the ranks equally long has no labels
+        steps.append(
+            [
+                sorted(draw[1] for batch in together for draw in batch if draw[2:] != (False,))
+                for together in zip(*of_ranks, strict=True)
+            ]
+        )
+    assert steps[0] == steps[1]
+    assert sum(map(len, steps[0])) == (num // 8 * 8 if num >= 8 else num)
 
 
 def loader(workers: int = 0) -> ResumableLoader:

@@ -13,6 +13,7 @@ from mtl.balancing.transformed import TransformedWeighting
 from mtl.balancing.uncertainty import Uncertainty
 from mtl.callbacks.balancing.loss_balancing import LossBalancing
 from mtl.callbacks.balancing.task_scheduling import TaskScheduling
+from mtl.data.sampling import EpochSampler
 from mtl.functional.gradient_similarity import gradient_similarity
 from mtl.scheduling.affinity_groups import AffinityGroups
 from mtl.scheduling.loss_progress import LossProgress
@@ -97,6 +98,20 @@ def test_a_schedule_is_told_mean_losses_and_mean_cosines(balancing: list[Callbac
     assert len(schedule.cosines) == 1
     cosines = torch.stack(seen.cosines[:2]).mean(0).float()
     torch.testing.assert_close(schedule.cosines[0], cosines, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_without_labels_of_a_task_is_no_step_without_loss() -> None:
+    schedule, seen = Told(), Seen()
+    order = [index for _, index in EpochSampler(range(16))]  # type: ignore[arg-type]
+    kept = {**labelled_everywhere(), "count": set(order[:4]), "parity": set(order[8:])}  # four samples in a batch
+    run = trainer([seen, TaskScheduling(schedule)], max_epochs=1)
+    run.fit(module(Norms()), Scenes(num_train=16, kept=kept))
+    first, second = seen.losses[:2]
+    count, parity = list(HEADS).index("count"), list(HEADS).index("parity")
+    assert first[count] > 0
+    assert second[count] == first[parity] == second[parity] == 0
+    assert schedule.losses[0][count] == pytest.approx(float(first[count]), rel=1e-5)
+    assert schedule.losses[0][parity].isnan()
 
 
 def test_the_share_of_active_steps_is_logged() -> None:

@@ -37,7 +37,7 @@ def sampler(sizes: list[int], draws: list[int], ranks: int = 1, rank: int = 0, e
 
 
 def indices(*arguments: object, **options: object) -> list[int]:
-    return [index for _, index in sampler(*arguments, **options)]  # type: ignore[arg-type]
+    return [draw[1] for draw in sampler(*arguments, **options)]  # type: ignore[arg-type]
 
 
 def test_by_size_every_sample_comes_once_an_epoch() -> None:

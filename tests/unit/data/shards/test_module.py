@@ -112,8 +112,8 @@ def order(shards: ShardSet, epoch: int = 0, group: int = 2, **options: int) -> l
     sampler = ShardSampler(shards, group, seed=1, **options)
     sampler.set_epoch(epoch)
     drawn = list(sampler)
-    assert {drawn_epoch for drawn_epoch, _ in drawn} == {epoch}
-    return [index for _, index in drawn]
+    assert {draw[0] for draw in drawn} == {epoch}
+    return [draw[1] for draw in drawn]
 
 
 def test_the_order_is_drawn_anew_each_epoch_and_holds_every_sample_once(written: Path) -> None:
