@@ -13,7 +13,7 @@ from mtl.data.folder.class_names import coco_names
 from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH, write_example_pictures
 from mtl.data.folder.files.coco_json import read_coco
 from mtl.data.folder.files.listed_picture import ListedPicture
-from mtl.data.folder.listed_folder import ListedFolder
+from mtl.data.folder.listed.listed_folder import ListedFolder
 from mtl.data.folder.picture_names import is_file, match_names, picture_index, plain_name
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH, write_example_pictures
+from mtl.data.folder.files.shares import in_pixels
 from mtl.data.folder.files.yolo_files import YoloDescription, describe_yolo, label_file, listed_pictures, read_objects
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import find_pictures
-from mtl.data.folder.shares import in_pixels
 from mtl.data.folder.splits import SPLITS
 
 

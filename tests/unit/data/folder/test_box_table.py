@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtl.data.folder.box_table import BoxTable
 from mtl.data.folder.files.box_rows import find_columns, guess_unit
 from mtl.data.folder.labelme_folder import LabelMeFolder
+from mtl.data.folder.listed.box_table import BoxTable
 from mtl.data.formats.recognise import recognise
 
 HEIGHT, WIDTH = 40, 60

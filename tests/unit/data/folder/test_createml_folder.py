@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtl.data.folder.createml_folder import CreateMLFolder
+from mtl.data.folder.listed.createml_folder import CreateMLFolder
 from mtl.data.formats.recognise import recognise
 
 SIDES = {"x": 20, "y": 15, "width": 10, "height": 6}

@@ -10,9 +10,9 @@ import numpy as np
 
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.files.listed_picture import ListedPicture
+from mtl.data.folder.files.shares import in_pixels
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import Match, find_pictures, match_names, plain_name
-from mtl.data.folder.shares import in_pixels
 from mtl.data.folder.splits import SPLITS
 
 NotListed = Literal["not_annotated", "no_objects"]

@@ -17,7 +17,7 @@ from mtl.data.folder.files.box_rows import (
     read_box_rows,
 )
 from mtl.data.folder.files.listed_picture import ListedPicture
-from mtl.data.folder.listed_folder import ListedFolder
+from mtl.data.folder.listed.listed_folder import ListedFolder
 from mtl.errors import did_you_mean, printable
 
 

@@ -8,7 +8,7 @@ from mtl.data.folder.example_pictures import write_example_pictures
 from mtl.data.folder.files.box_rows import BoxUnit
 from mtl.data.folder.files.createml_json import Origin, createml_entries, label_of, read_createml
 from mtl.data.folder.files.listed_picture import ListedPicture
-from mtl.data.folder.listed_folder import ListedFolder
+from mtl.data.folder.listed.listed_folder import ListedFolder
 
 
 class CreateMLFolder(ListedFolder):
