@@ -39,7 +39,13 @@ class Rows:
         return Rows(self.source, self.columns, [self.rows[i] for i in places], [self.lines[i] for i in places])
 
 
-def read_csv(path: Path, required: Sequence[str], advice: str = "", uneven: dict[int, str] | None = None) -> Rows:
+def read_csv(
+    path: Path,
+    required: Sequence[str],
+    advice: str = "",
+    uneven: dict[int, str] | None = None,
+    header: Sequence[str] | None = None,
+) -> Rows:
     """All rows of a file that are not empty.
 
     Args:
@@ -49,6 +55,7 @@ def read_csv(path: Path, required: Sequence[str], advice: str = "", uneven: dict
         advice: end of the message about a column that is not there.
         uneven: where to write what is wrong with rows of more or fewer cells than the header, by line; such rows stay
             then, with empty cells at the end.
+        header: names of the columns of a file without a header, whose first line is a row.
 
     Raises:
         ValueError: if the file is missing, a column is missing or occurs twice, or, without `uneven`, a row's number of
@@ -62,7 +69,8 @@ def read_csv(path: Path, required: Sequence[str], advice: str = "", uneven: dict
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     rows, lines = [], []
     try:
-        columns = _columns(next((cells for cells in reader if any(cell.strip() for cell in cells)), []), path)
+        first = header or next((cells for cells in reader if any(cell.strip() for cell in cells)), [])
+        columns = _columns(first, path)
         for column in required:
             _require(column, columns, path, advice)
         for cells in reader:

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.class_names import coco_names
 from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH, write_example_pictures
-from mtl.data.folder.files.coco_json import ListedPicture, read_coco
-from mtl.data.folder.module import FolderDataModule
+from mtl.data.folder.files.coco_json import read_coco
+from mtl.data.folder.files.listed_picture import ListedPicture
+from mtl.data.folder.listed.listed_folder import ListedFolder
 from mtl.data.folder.picture_names import is_file, match_names, picture_index, plain_name
-from mtl.data.folder.splits import SPLITS
 
 
-class COCOFolder(FolderDataModule):
+class COCOFolder(ListedFolder):
     """Pictures described by COCO JSON: one file for all pictures, or one per split.
 
     Category ids may have gaps; categories are matched to `box_classes` by name. As in COCO, a listed picture without
@@ -33,7 +31,7 @@ class COCOFolder(FolderDataModule):
             split to folder sets one folder per JSON file of `annotations`.
         annotations: the JSON file, relative to `root`, or a mapping of split to file. With a mapping, the files define
             the splits, unless `fractions` is given or the folder `splits` exists.
-        **kwargs: arguments of `FolderDataModule`.
+        **kwargs: arguments of `ListedFolder`.
     """
 
     def __init__(
@@ -46,16 +44,11 @@ class COCOFolder(FolderDataModule):
     ) -> None:
         if box_classes is None:
             box_classes = self.read_class_names(Path(root), annotations)
-        super().__init__(root, box_classes, **kwargs)
-        self.annotations: dict[str, str] = {"": annotations} if isinstance(annotations, str) else dict(annotations)
-        for split in self.annotations:
-            if split not in ("", *SPLITS):
-                raise ValueError(f"annotations has an unknown split {split!r}; splits are {', '.join(SPLITS)}.")
+        one = images if isinstance(images, str) else "images"
+        super().__init__(root, box_classes, one, annotations, **kwargs)
         self.images: dict[str, str] = dict.fromkeys(self.annotations, "") | (
             dict.fromkeys(self.annotations, images) if isinstance(images, str) else dict(images)
         )
-        self._records: dict[str, AnnotatedImage] = {}
-        self._listed: dict[str, list[str]] = {}
         self._on_disk: dict[str, dict[str, Path]] = {}  # pictures by folder and name; read if a file is missing
         self._others: dict[str, dict[str, Path]] = {}  # the subset that no JSON lists
 
@@ -76,19 +69,20 @@ class COCOFolder(FolderDataModule):
     def read_class_names(
         cls, root: Path, annotations: str | dict[str, str] = "annotations.json", **_: Any
     ) -> list[str]:
-        files = [annotations] if isinstance(annotations, str) else list(annotations.values())
-        return coco_names([root / file for file in files])
+        return coco_names(cls.files_of(root, annotations))
+
+    def read_list(self, file: Path) -> list[ListedPicture]:
+        return read_coco(file, self.checks, self.data_report)
 
     def names(self) -> list[str]:
         entries: list[_Entry] = []
         for split, file in self.annotations.items():
-            listed = read_coco(self.root / file, self.checks, self.data_report)
+            listed = self.read_list(self.root / file)
             paths = self._files(self.images[split], [picture.file_name for picture in listed])
             entries += [_Entry(split, self.images[split], *pair) for pair in zip(listed, paths, strict=True)]
         names = _distinct_names(entries, self.root)
         for entry, name in zip(entries, names, strict=True):
-            self._keep(entry, name)
-            self._listed.setdefault(entry.split, []).append(name)
+            self.keep(name, entry.path, entry.picture, entry.split)
         return list(self._records)
 
     def other_names(self) -> list[str]:
@@ -103,43 +97,15 @@ class COCOFolder(FolderDataModule):
         return f"The list `images` of {files} contains none of its pictures, for example {name!r}{first}."
 
     def release(self) -> None:
-        self._records.clear()
+        super().release()
         self._on_disk.clear()
         self._others.clear()
-
-    def read_splits(self, names: list[str]) -> dict[str, list[str]]:
-        if "" not in self.annotations and self.fractions is None and not (self.root / self.splits).is_dir():
-            return {split: self._listed.get(split, []) for split in SPLITS if split in self.annotations}
-        return super().read_splits(names)
 
     def _unlisted(self, name: str) -> AnnotatedImage:
         folders = list(dict.fromkeys(self.images.values()))
         paths = [pictures[name] for folder in folders if name in (pictures := self._not_listed(folder))]
-        return AnnotatedImage(name, paths[0] if paths else self.root / folders[0] / name, annotated=False)
-
-    def _keep(self, entry: "_Entry", name: str) -> None:
-        picture, earlier = entry.picture, self._records.get(name)
-        record = AnnotatedImage(
-            name,
-            entry.path,
-            np.array(picture.boxes).reshape(-1, 4),
-            picture.classes,
-            ignored=frozenset(picture.ignored),
-            declared=picture.declared,
-            source=str(self.root / self.annotations[entry.split]),
-        )
-        if earlier is not None:
-            # the JSON files of two splits may list the same picture
-            file = self.annotations[entry.split]
-            self.data_report.add("listed_twice", "", name, file, "kept the first")
-            if len(record.boxes) and len(earlier.boxes) and _box_list(record) != _box_list(earlier):
-                raise ValueError(
-                    f"picture {name!r} is listed twice with different boxes, so the right boxes are unknown; the "
-                    f"second entry is id {picture.id!r} in {str(self.root / file)!r}. Keep one entry in `images`, and "
-                    "use its id in the annotations that are right."
-                )
-        if earlier is None or not len(earlier.boxes):
-            self._records[name] = record
+        path = paths[0] if paths else self.root / folders[0] / name
+        return AnnotatedImage(name, path, annotated=bool(paths) and self.not_listed == "no_objects")
 
     def _files(self, folder: str, file_names: Sequence[str]) -> list[Path]:
         """The file of each `file_name`; if no such file exists, the one picture that matches the name."""
@@ -147,7 +113,7 @@ class COCOFolder(FolderDataModule):
         missing = [name for name, path in paths.items() if not is_file(path)]
         if missing:
             taken = set(paths.values())
-            free = {name: path for name, path in self._pictures(folder).items() if path not in taken}
+            free = {name: path for name, path in self._pictures_in(folder).items() if path not in taken}
             matches = match_names(missing, free)
             claims = Counter(match.name for match in matches.values())
             for text, match in matches.items():
@@ -159,11 +125,11 @@ class COCOFolder(FolderDataModule):
     def _not_listed(self, folder: str) -> dict[str, Path]:
         if folder not in self._others:
             listed = {record.path for record in self._records.values()}
-            pictures = self._pictures(folder)
+            pictures = self._pictures_in(folder)
             self._others[folder] = {name: path for name, path in pictures.items() if path not in listed}
         return self._others[folder]
 
-    def _pictures(self, folder: str) -> dict[str, Path]:
+    def _pictures_in(self, folder: str) -> dict[str, Path]:
         if folder not in self._on_disk:
             self._on_disk[folder] = picture_index(self.root / folder)
         return self._on_disk[folder]
@@ -200,7 +166,3 @@ def _straight(path: Path) -> Path:
     """The path without `..`, if that is the same file."""
     straight = Path(os.path.normpath(path)) if ".." in path.parts else path
     return straight if is_file(straight) else path
-
-
-def _box_list(record: AnnotatedImage) -> list[tuple[str, ...]]:
-    return sorted((name, *box) for name, box in zip(record.classes, record.boxes.tolist(), strict=True))

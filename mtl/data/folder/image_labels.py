@@ -4,7 +4,7 @@ Shapes: N pictures, C classes.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -172,15 +172,17 @@ def from_spec(cls: type[T], spec: Any, what: str) -> T:
     return cls(**values)
 
 
-def read_rows(path: Path, key: str) -> dict[str, Row]:
-    """Rows of a CSV by picture name.
+def read_rows(path: Path, key: str, columns: Collection[str] | None = None) -> dict[str, Row]:
+    """Rows of a CSV by picture name; of several rows of one picture that agree, the first.
 
     Args:
         path: the CSV file, with a header.
         key: column with the picture's name, with or without the extension of the file.
+        columns: columns in which rows of one picture must agree; all by default. A table of boxes has several rows of
+            one picture.
 
     Raises:
-        ValueError: if the file or the column is missing, two rows have the same name, or a row's number of cells
+        ValueError: if the file or the column is missing, two rows of one picture disagree, or a row's number of cells
             differs from the header's.
     """
     if not path.is_file():
@@ -188,9 +190,13 @@ def read_rows(path: Path, key: str) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for row in read_csv(path, [key], "Set labels_key to the column with the names of the pictures.").rows:
         name = row[key].strip()
-        if name in rows:
-            raise ValueError(f"{str(path)!r} has two rows for {name!r}; keep one of them.")
-        rows[name] = row
+        first = rows.setdefault(name, row)
+        for column in row if columns is None else columns:
+            if column != key and row.get(column, "").strip() != first.get(column, "").strip():
+                raise ValueError(
+                    f"{str(path)!r} has two rows for {name!r}, with {first[column]!r} and {row[column]!r} in column "
+                    f"{column!r}; keep one of them."
+                )
     return rows
 
 
@@ -204,26 +210,28 @@ def tables_of(root: Path, labels_csv: str | Sequence[str] | None) -> list[Path]:
     return [root / file for file in ([labels_csv] if isinstance(labels_csv, str) else labels_csv or [])]
 
 
-def read_tables(paths: Sequence[Path], key: str) -> dict[str, Row]:
+def read_tables(paths: Sequence[Path], key: str, columns: Collection[str] | None = None) -> dict[str, Row]:
     """Rows of one or more CSVs by picture name; rows of one picture in several files are joined.
 
     Args:
         paths: the files: other pictures in each, or other columns.
         key: column with the picture's name in all of them.
+        columns: columns in which rows of one picture must agree; all by default.
 
     Raises:
         ValueError: as `read_rows`, and if two files have different values in a column for one picture.
     """
     if len(paths) == 1:
-        return read_rows(paths[0], key)
+        return read_rows(paths[0], key, columns)
     joined: dict[str, Row] = {}
     for path in paths:
-        for text, row in read_rows(path, key).items():
+        for text, row in read_rows(path, key, columns).items():
             # a name beside its file, as in train/labels.csv and test/labels.csv
             folder = f"{path.parent.name}/" if is_file(path.parent / text) else ""
             known = joined.setdefault(folder + without_extension(plain_name(text)), {})
             for column, cell in row.items():
-                if column != key and known.get(column, cell).strip() != cell.strip():
+                matters = column != key and (columns is None or column in columns)
+                if matters and known.get(column, cell).strip() != cell.strip():
                     raise ValueError(
                         f"{str(path)!r} has {cell!r} in column {column!r} for picture {text!r}, another file of "
                         f"labels_csv has {known[column]!r}. Correct one of them, or rename the column."

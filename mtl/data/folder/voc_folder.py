@@ -1,19 +1,16 @@
 """`VOCFolder`: a data set of pictures and Pascal VOC XML files in a folder."""
 
-from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from mtl.data.files_below import files_below
+from mtl.data.folder.annotation_files import AnnotationFiles
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.class_names import voc_names
 from mtl.data.folder.example_pictures import write_example_pictures
 from mtl.data.folder.files.voc_xml import Difficult, read_voc
-from mtl.data.folder.module import FolderDataModule
-from mtl.data.folder.picture_names import find_pictures, match_names, nearest_pictures
 
 
-class VOCFolder(FolderDataModule):
+class VOCFolder(AnnotationFiles):
     """Pictures with one VOC XML file each (`.xml` in any case); a picture without an XML file is not annotated.
 
     Args:
@@ -28,6 +25,8 @@ class VOCFolder(FolderDataModule):
         **kwargs: arguments of `FolderDataModule`.
     """
 
+    suffix: ClassVar[str] = ".xml"
+
     def __init__(
         self,
         root: str,
@@ -38,16 +37,9 @@ class VOCFolder(FolderDataModule):
         difficult: Difficult = "keep",
         **kwargs: Any,
     ) -> None:
-        if box_classes is None:
-            box_classes = self.read_class_names(Path(root), annotations)
-        super().__init__(root, box_classes, **kwargs)
-        self.images = self.root / images
-        self.annotations = self.root / annotations
+        super().__init__(root, box_classes, images, annotations, **kwargs)
         self.one_based = one_based
         self.difficult = difficult
-        self._pictures: dict[str, Path] = {}
-        self._files: dict[str, Path] = {}  # annotation file by picture name
-        self._all_files: list[Path] = []  # all annotation files, also without a picture
 
     @classmethod
     def example_args(cls, folder: Path) -> dict[str, Any] | None:
@@ -63,52 +55,5 @@ class VOCFolder(FolderDataModule):
     def read_class_names(cls, root: Path, annotations: str = "annotations", **_: Any) -> list[str]:
         return voc_names(root / annotations)
 
-    def names(self) -> list[str]:
-        self._pictures = find_pictures(self.images)
-        if not self.annotations.is_dir():
-            raise ValueError(
-                f"no folder of annotations {str(self.annotations)!r}. Correct `root`, or set it in `annotations`."
-            )
-        files: dict[str, Path] = {}
-        for path in files_below(self.annotations):
-            if path.suffix.lower() == ".xml":
-                name = path.relative_to(self.annotations).with_suffix("").as_posix()
-                _refuse_second(name, files.setdefault(name, path), path)
-        matches = match_names(files, self._pictures)
-        beside = nearest_pictures([path for name, path in files.items() if name not in matches], self._pictures)
-        for name, path in files.items():
-            match = matches.get(name) or beside.get(path)
-            if match is None:
-                self.data_report.add("annotation_without_image", "", name, path.name, "skipped")
-            else:
-                _refuse_second(match.name, self._files.setdefault(match.name, path), path)
-                if not match.sure:
-                    self.data_report.add("name_differs", "", match.name, f"annotation {path.name}", "matched")
-        self._all_files = list(files.values())
-        return list(self._pictures)
-
-    def record(self, name: str) -> AnnotatedImage:
-        path = self._pictures.get(name, self.images / name)
-        return read_voc(
-            name, path, self._files.get(name), self.one_based, self.difficult, self.checks, self.data_report
-        )
-
-    def explain_source(self, name: str) -> str:
-        if self._all_files:
-            first = self._all_files[0]
-            return (
-                f"{str(self.annotations)!r} has {len(self._all_files)} files *{first.suffix}, the first is "
-                f"{first.name!r}, but none matches its pictures: {name!r} needs {name + '.xml'!r}."
-            )
-        suffixes = Counter(path.suffix or path.name for path in files_below(self.annotations))
-        counts = ", ".join(f"{number} x *{suffix}" for suffix, number in suffixes.most_common(3)) or "no file at all"
-        return f"{str(self.annotations)!r} has no *.xml, but {counts}."
-
-    def release(self) -> None:
-        self._files.clear()
-        self._all_files.clear()
-
-
-def _refuse_second(name: str, first: Path, second: Path) -> None:
-    if first != second:
-        raise ValueError(f"picture {name!r} has two annotation files, {str(first)!r} and {str(second)!r}; keep one.")
+    def read_annotation(self, name: str, picture: Path, file: Path | None) -> AnnotatedImage:
+        return read_voc(name, picture, file, self.one_based, self.difficult, self.checks, self.data_report)

@@ -7,11 +7,11 @@ import numpy as np
 
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.example_pictures import CLASSES, HEIGHT, WIDTH, write_example_pictures
+from mtl.data.folder.files.shares import in_pixels
 from mtl.data.folder.files.yolo_files import YoloDescription, describe_yolo, label_file, listed_pictures, read_objects
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.picture_names import find_pictures
 from mtl.data.folder.splits import SPLITS
-from mtl.data.images import SIDEWAYS, read_header
 
 
 class YOLOFolder(FolderDataModule):
@@ -101,22 +101,16 @@ class YOLOFolder(FolderDataModule):
             if name in self._pictures:
                 self.data_report.add("no_label_file", "", name, "", action)
             return AnnotatedImage(name, path, annotated=absent and name in self._pictures)
-        objects = read_objects(file)
-        if not objects:
-            return AnnotatedImage(name, path)
-        header = read_header(path, self.checks.max_pixels)
-        height, width = header.height, header.width
-        if self.checks.boxes_on == "stored" and header.orientation in SIDEWAYS:
-            height, width = width, height
         boxes, classes = [], []
-        for index, box in objects:
+        for index, box in read_objects(file):
             if isinstance(box, str):
                 self.checks.refuse_box(box, name, self.data_report)
                 continue
-            boxes.append([value * side for value, side in zip(box, (width, height) * 2, strict=True)])
+            boxes.append(box)
             known = 0 <= index < len(self.checks.box_classes)
             classes.append(self.checks.box_classes[index] if known else f"class {index}{self._of_names()}")
-        return AnnotatedImage(name, path, boxes=np.array(boxes).reshape(-1, 4), classes=classes)
+        shares = AnnotatedImage(name, path, boxes=np.array(boxes).reshape(-1, 4), classes=classes)
+        return in_pixels(shares, self.checks)
 
     def _of_names(self) -> str:
         file = self._described.file

@@ -12,7 +12,7 @@ class PicturesByClass(FolderFormat):
     """Pictures in folders whose names are the classes."""
 
     gives = "folders"
-    order = 3
+    order = 5
 
     def hint(self, files: Listing) -> str:
         inside = {PurePosixPath(name).parts[0] for name in files.pictures if "/" in name}

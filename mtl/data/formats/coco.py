@@ -7,7 +7,16 @@ from typing import Any
 
 from mtl.data.folder.files.text_files import read_text
 from mtl.data.folder.picture_names import plain_name
-from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, common_folder, sample, split_of
+from mtl.data.formats.format import (
+    FolderFormat,
+    Listing,
+    Part,
+    common_folder,
+    file_of_each_split,
+    sample,
+    split_of,
+    splits_text,
+)
 
 _KEYS = ("images", "annotations", "categories")
 _TRIED = 50
@@ -19,32 +28,13 @@ class COCO(FolderFormat):
     gives = "objects"
     order = 1
 
-    def hint(self, files: Listing) -> str:
-        for name in files.of_type(".json")[:_TRIED]:
-            try:
-                document = json.loads(read_text(files.root / name))
-            except (ValueError, RecursionError):
-                continue
-            kind = "labelme" if isinstance(document, dict) and "shapes" in document else ""
-            if isinstance(document, list) and document and isinstance(document[0], dict) and "image" in document[0]:
-                kind = "CreateML"
-            if kind:
-                return f"{name} is a {kind} file: export or convert the annotations to COCO JSON, VOC or YOLO."
-        return ""
-
     def find(self, files: Listing) -> Part | None:
         documents = {name: found for name in files.of_type(".json") if (found := _read(files, name)) is not None}
         if not documents:
             return None
         # keypoints of persons lie beside instances; the file with the most classes is meant
         ranked = sorted(documents, key=lambda name: (-len(documents[name]["categories"]), name))
-        splits: dict[str, str] = {}
-        for name in ranked:
-            if (split := split_of(name)) is not None:
-                splits.setdefault(split, name)
-        if "train" in splits and len(splits) > 1:
-            chosen = {split: splits[split] for split in SPLIT_WORDS if split in splits}
-        else:
+        if len(chosen := file_of_each_split({name: -place for place, name in enumerate(ranked)})) == 1:
             chosen = {"": max(ranked, key=lambda name: len(documents[name]["images"]))}
         notes = tuple(f"{name} is another COCO file; it is not used." for name in ranked if name not in chosen.values())
         folders = {split: _folder(documents[name], name, files) for split, name in chosen.items()}
@@ -54,7 +44,7 @@ class COCO(FolderFormat):
         }
         if arguments["images"] == "images":
             del arguments["images"]
-        text = "COCO JSON" if "" in chosen else f"COCO JSON files for {', '.join(chosen)}"
+        text = splits_text("COCO JSON", "COCO JSON files", chosen)
         return Part(text, arguments, {"boxes": "detection"}, "COCOFolder", notes=notes)
 
 

@@ -4,11 +4,11 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from mtl.data.images import SUFFIXES
 from mtl.discovery import concrete_subclasses
@@ -23,6 +23,7 @@ PLAIN_FOLDERS = {word for words in SPLIT_WORDS.values() for word in words}
 PLAIN_FOLDERS |= {"images", "image", "imgs", "img", "pictures", "photos", "data", "jpegimages", "labels", "masks"}
 _LEFT_OUT = ("__MACOSX", "node_modules")
 _MOST_FILES = 2_000_000
+T = TypeVar("T")
 _WORD = re.compile(r"[a-z]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 
@@ -167,6 +168,33 @@ def split_of(name: str) -> str | None:
     return None
 
 
+def file_of_each_split(numbers: Mapping[str, int]) -> dict[str, str]:
+    """The annotation file of each split by its path, or, as split `""`, the one that counts for all.
+
+    Args:
+        numbers: how many pictures each file lists; a file with more of them comes first.
+    """
+    ranked = sorted(numbers, key=lambda name: (-numbers[name], name))
+    splits: dict[str, str] = {}
+    for name in ranked:
+        if (split := split_of(name)) is not None:
+            splits.setdefault(split, name)
+    if "train" in splits and len(splits) > 1:
+        return {split: splits[split] for split in SPLIT_WORDS if split in splits}
+    return {"": ranked[0]}
+
+
+def splits_text(one: str, several: str, chosen: Iterable[str]) -> str:
+    """A format and its splits, for people.
+
+    Args:
+        one: what one file is.
+        several: what several files are.
+        chosen: the splits that have a file, or `""` for one file.
+    """
+    return one if "" in chosen else f"{several} for {', '.join(chosen)}"
+
+
 def is_plain(folder: str) -> bool:
     """Whether the name of a folder says nothing about its pictures: `train`, `Images`, `train_images`, `val2017`.
 
@@ -193,7 +221,7 @@ def splits_by_folder(names: Iterable[str]) -> dict[str, list[str]]:
     return found if "train" in found else {}
 
 
-def sample(items: Iterable[str], most: int) -> list[str]:
+def sample(items: Iterable[T], most: int) -> list[T]:
     """At most so many items, spread evenly.
 
     Args:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mtl.data.formats.format import Listing, Part, common_folder, formats, list_files
+from mtl.data.formats.format import FolderFormat, Listing, Part, common_folder, formats, list_files
 
 _WAYS = (
-    "VOC XML files, COCO JSON, YOLO text files, a folder for each class, masks named as the pictures, or a CSV with a "
-    "column of picture names"
+    "VOC XML files, COCO, CreateML or LabelMe JSON, YOLO text files, a CSV with the boxes or the labels of pictures, a "
+    "folder for each class, or masks named as the pictures"
 )
 
 
@@ -54,6 +54,7 @@ def recognise(root: Path) -> Recognised:
     notes: list[str] = []
     for one in formats():
         if one.gives in ("objects", "folders") and any(part.class_path for part in parts):
+            notes += _not_used(one, files)
             continue
         try:
             part = one.find(files)
@@ -65,7 +66,7 @@ def recognise(root: Path) -> Recognised:
         if part is not None:
             parts.append(part)
             files = _without_maps(files, part)
-    if not parts:
+    if not any(part.tasks for part in parts):
         first = ", ".join(repr(name) for name in (*files.others[:3], *files.pictures[:2]))
         hints = [hint for one in formats() if (hint := one.hint(files))]
         raise ValueError(
@@ -73,6 +74,15 @@ def recognise(root: Path) -> Recognised:
             f"holds {first}, ...{''.join(f' {hint}' for hint in hints)}"
         )
     return _joined(root, files, parts, notes)
+
+
+def _not_used(one: FolderFormat, files: Listing) -> list[str]:
+    """A note about boxes that are there in a second format."""
+    try:
+        part = one.find(files) if one.gives == "objects" else None
+    except ValueError:
+        return []
+    return [] if part is None else [f"{part.format} (read by {part.class_path}) are there as well; they are not used."]
 
 
 def _without_maps(files: Listing, part: Part) -> Listing:

@@ -5,15 +5,16 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mtl.data.csv_rows import Rows, read_csv
+from mtl.data.csv_rows import Row, Rows, read_csv
+from mtl.data.folder.files.box_rows import find_columns
 from mtl.data.folder.image_labels import read_tables
-from mtl.data.folder.picture_names import plain_name, without_extension
-from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, sample
+from mtl.data.formats.box_table import header_of
+from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part
+from mtl.data.formats.picture_column import last_part, picture_column, pictures_by_name
 
 MISSING = ("", "NONE", "None", "none", "nan", "NaN", "NA", "N/A", "null", "?")
 _GROUPS = ("group", "sequence", "patient", "patient_id", "subject", "subject_id", "video", "clip", "track", "series")
 _MOST_CLASSES = 100
-_TRIED = 500
 _FEWEST_FLAGS = 3  # columns of 0 and 1 that are the classes of one task
 _SEPARATORS = ("|", ";")
 
@@ -22,52 +23,73 @@ class LabelsTable(FolderFormat):
     """CSVs of which one column names the pictures; of several, those that call it alike."""
 
     gives = "labels"
-    order = 4
+    order = 6
 
     def find(self, files: Listing) -> Part | None:
-        names = {without_extension(PurePosixPath(name).name) for name in files.pictures}
+        names = set(pictures_by_name(files))
         found: dict[str, tuple[str, Rows]] = {}
         for name in sorted(files.of_type(".csv", ".tsv"), key=lambda name: (name.count("/"), name)):
             try:
                 table = read_csv(files.root / name, [])
+                if header_of(files, name, names):
+                    continue  # rows of boxes, and no name of a column
             except ValueError:
                 continue  # no table
-            if (key := _key(table, names)) is not None:
-                if _last(key) in names and not key.isalpha():
+            key = picture_column(table, names, once=True)
+            key = key or picture_column(table, names)
+            of_boxes = set() if key is None else _of_boxes(table, key)
+            if key is not None and not of_boxes and len({row[key] for row in table.rows}) < len(table.rows):
+                continue  # several rows of one picture
+            if key is not None:
+                table = _of_pictures(table, key, of_boxes)
+                if last_part(key) in names and not key.isalpha():
                     raise ValueError(
                         f"{name} has no header: its first line names the picture {key!r}. Write a line with the names "
                         "of the columns above it, such as image,label."
                     )
-                found[name] = key, table
+                if len(table.columns) > 1:
+                    found[name] = key, table
         if not found:
             return None
         key = next(iter(found.values()))[0]
         used = [name for name, (own, _) in found.items() if own == key]
         try:
-            rows = list(read_tables([files.root / name for name in used], key).values())
+            columns = [column for name in used for column in found[name][1].columns]
+            rows = list(read_tables([files.root / name for name in used], key, columns).values())
         except ValueError:  # they disagree
             used = used[:1]
             rows = found[used[0]][1].rows
-        columns = dict.fromkeys(column for name in used for column in found[name][1].columns)
-        part = _part(used, key, {column: [row.get(column, "").strip() for row in rows] for column in columns})
+        columns = list(dict.fromkeys(column for name in used for column in found[name][1].columns))
+        cells = {column: [row.get(column, "").strip() for row in rows] for column in columns}
+        part = _part(used, key, cells)
+        if part and (needed := [name for name in used if _columns_of(part) & {*found[name][1].columns}]) != used:
+            used, part = needed, _part(needed, key, cells)
         others = [f"{name} names pictures as well; it is not used." for name in found if name not in used]
         return part and replace(part, notes=tuple(others))
 
 
-def _key(table: Rows, names: set[str]) -> str | None:
-    """The column that names pictures in at least half of its rows, each once."""
-    for column in table.columns:
-        cells = [row[column].strip() for row in table.rows]
-        if len(set(cells)) < len(cells) or not cells:
-            continue
-        tried = sample(cells, _TRIED)
-        if sum(_last(cell) in names for cell in tried) >= len(tried) / 2:
-            return column
-    return None
+def _columns_of(part: Part) -> set[str]:
+    """The columns that a part reads."""
+    specs = part.init_args.get("image_tasks", {})
+    names = {name for task, spec in specs.items() for name in spec.get("columns", [spec.get("column", task)])}
+    return {*names, *(column for column in (part.split_column, part.group_column) if column)}
 
 
-def _last(cell: str) -> str:
-    return without_extension(plain_name(cell)).rsplit("/", 1)[-1]
+def _of_boxes(table: Rows, key: str) -> set[str]:
+    """The columns of a table that are of boxes, such as `xmin`; they are no labels of pictures."""
+    columns = find_columns(table.columns, key)
+    return set() if columns is None else columns.all() - {key}
+
+
+def _of_pictures(table: Rows, key: str, of_boxes: set[str]) -> Rows:
+    """The first row of each picture, and the columns that are not of boxes and agree in all its rows."""
+    first: dict[str, Row] = {}
+    agree = dict.fromkeys(column for column in table.columns if column not in of_boxes)
+    for row in table.rows:
+        known = first.setdefault(row[key].strip(), row)
+        for column in [column for column in agree if column != key and row[column].strip() != known[column].strip()]:
+            del agree[column]
+    return replace(table, columns=tuple(agree), rows=list(first.values()))
 
 
 def _part(names: list[str], key: str, table: dict[str, list[str]]) -> Part | None:
@@ -80,7 +102,7 @@ def _part(names: list[str], key: str, table: dict[str, list[str]]) -> Part | Non
     for column, cells in columns.items():
         if column not in (split, group, *flags) and (spec := _spec(cells)) is not None:
             tasks[_task_name(column, tasks)] = {**spec, "column": column}
-    if not tasks:
+    if not tasks and split is None:
         return None
     for task, spec in tasks.items():
         if spec.get("column") == task and spec["kind"] in ("classification", "multilabel", "regression"):
@@ -90,9 +112,11 @@ def _part(names: list[str], key: str, table: dict[str, list[str]]) -> Part | Non
     arguments: dict[str, Any] = {"labels_csv": names[0] if len(names) == 1 else names}
     if key != "image":
         arguments["labels_key"] = key
-    arguments["image_tasks"] = {task: tasks[task] for task in ranked}
+    if ranked:
+        arguments["image_tasks"] = {task: tasks[task] for task in ranked}
     kinds = {task: tasks[task]["kind"] for task in ranked}
-    text = f"labels of {' and '.join(dict.fromkeys(PurePosixPath(name).name for name in names))}"
+    held = " and ".join(dict.fromkeys(PurePosixPath(name).name for name in names))
+    text = f"{'labels' if ranked else 'splits'} of {held}"
     return Part(text, arguments, kinds, open_tasks=tuple(ranked[1:]), split_column=split, group_column=group)
 
 
@@ -162,7 +186,7 @@ def splits_of_table(files: list[Path], key: str, column: str) -> dict[str, list[
         column: column with the splits.
     """
     found: dict[str, list[str]] = {}
-    for name, row in read_tables(files, key).items():
+    for name, row in read_tables(files, key, [column]).items():
         for split, words in SPLIT_WORDS.items():
             if row.get(column, "").strip().lower() in words:
                 found.setdefault(split, []).append(name)

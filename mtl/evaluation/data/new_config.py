@@ -83,6 +83,9 @@ def new_config(
     else:
         splits = _drawn(found, records, given, fractions, group, seed, notes)
         counts = {split: len(names) for split, names in splits.items()}
+    if not found.init_args.get("image_tasks"):  # the table only held the splits
+        for key in ("labels_csv", "labels_key"):
+            found.init_args.pop(key, None)
     _set_pixel_range(found, records, notes)
     _set_ways_out(found, data, records, notes)
     statistics = _statistics(records, data, given.get("train") or splits.get("train") or [])
@@ -241,7 +244,7 @@ def _drawn(
 def _group_cells(found: Recognised) -> dict[str, str]:
     if found.group_column is None:
         return {}
-    rows = read_tables(*_tables(found))
+    rows = read_tables(*_tables(found), [found.group_column])
     return {name: row.get(found.group_column, "").strip() for name, row in rows.items()}
 
 

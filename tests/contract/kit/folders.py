@@ -260,6 +260,81 @@ def tables_as_roboflow(root: Path) -> None:
         (root / split / "_classes.csv").write_text("\n".join(rows) + "\n")
 
 
+def boxes_as_tensorflow(root: Path) -> None:
+    """A table beside the pictures of each split; a picture in no row was not annotated."""
+    head = "filename,width,height,class,xmin,ymin,xmax,ymax"
+    for split, seeds in (("train", range(8)), ("valid", range(8, 10)), ("test", range(10, 12))):
+        rows = [head]
+        for seed in seeds:
+            picture(root / split / f"a{seed}.jpg", seed)
+            rows.append(f"a{seed}.jpg,{WIDTH},{HEIGHT},{CLASSES[seed % 2]},{','.join(map(str, BOXES[seed % 2]))}")
+        (root / split / "_annotations.csv").write_text("\n".join(rows) + "\n")
+
+
+def boxes_as_open_images(root: Path) -> None:
+    """Shares, and names without extension."""
+    rows = ["ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsGroupOf"]
+    for seed in range(12):
+        picture(root / f"validation/{seed:08x}p{seed}.jpg", seed)
+        x0, y0, x1, y1 = (v / s for v, s in zip(BOXES[seed % 2], (WIDTH, HEIGHT) * 2, strict=True))
+        rows.append(f"{seed:08x}p{seed},xclick,{CLASSES[seed % 2]},1,{x0},{x1},{y0},{y1},0")
+    (root / "validation-annotations-bbox.csv").write_text("\n".join(rows) + "\n")
+
+
+def boxes_without_a_header(root: Path) -> None:
+    """As RetinaNet takes them."""
+    rows = []
+    for seed in range(12):
+        picture(root / f"pictures/p{seed}.JPG", seed)
+        rows.append(f"pictures/p{seed}.JPG,{','.join(map(str, BOXES[seed % 2]))},{CLASSES[seed % 2]}")
+    (root / "annotations.csv").write_text("\n".join(rows) + "\n")
+
+
+def boxes_in_one_column(root: Path) -> None:
+    """Corner and sides in brackets, as competitions have them, in a table of semicolons with a BOM."""
+    rows = ["Bild;bbox;Klasse;Wetter"]
+    for seed in range(12):
+        picture(root / f"Bilder/p {seed}.jpg", seed)
+        x0, y0, x1, y1 = BOXES[seed % 2]
+        box = f"[{x0}.0, {y0}.0, {x1 - x0}.0, {y1 - y0}.0]"
+        rows.append(f"p {seed};{box};{CLASSES[seed % 2]};{('Sonne', 'Regen')[seed // 6]}")
+    (root / "Rahmen.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
+
+
+def labelme_beside_pictures(root: Path) -> None:
+    """Polygons and rectangles."""
+    for seed in range(12):
+        picture(root / f"photos {seed % 2}/p{seed}.jpeg", seed)
+        x0, y0, x1, y1 = BOXES[seed % 2]
+        points = [[x0, y0], [x1, y1]] if seed % 4 > 1 else [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
+        shapes = [{"label": CLASSES[seed % 2], "points": points, "shape_type": "rectangle" if seed % 4 > 1 else None}]
+        document = {"shapes": shapes, "imagePath": f"p{seed}.jpeg", "imageHeight": HEIGHT, "imageWidth": WIDTH}
+        (root / f"photos {seed % 2}/p{seed}.json").write_text(json.dumps(document))
+
+
+def create_ml_as_roboflow(root: Path) -> None:
+    for split, seeds in (("train", range(8)), ("valid", range(8, 10)), ("test", range(10, 12))):
+        entries = []
+        for seed in seeds:
+            picture(root / split / f"a{seed}.jpg", seed)
+            x0, y0, x1, y1 = BOXES[seed % 2]
+            box = {"x": (x0 + x1) / 2, "y": (y0 + y1) / 2, "width": x1 - x0, "height": y1 - y0}
+            boxes = [{"label": CLASSES[seed % 2], "coordinates": box}]
+            entries.append({"image": f"a{seed}.jpg", "annotations": boxes})
+        (root / split / "_annotations.createml.json").write_text(json.dumps(entries))
+
+
+def create_ml_of_corners(root: Path) -> None:
+    """As some tools write it: x and y are the corner at the top left."""
+    entries = []
+    for seed in range(12):
+        picture(root / f"images/a{seed}.jpg", seed)
+        x0, y0, x1, y1 = BOXES[seed % 2]
+        boxes = [{"label": CLASSES[seed % 2], "coordinates": {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0}}]
+        entries.append({"imagefilename": f"a{seed}.jpg", "annotation": boxes})
+    (root / "boxes.json").write_text(json.dumps(entries))
+
+
 def voc_with_a_table(root: Path) -> None:
     """The main job: boxes and a class for each picture."""
     voc_in_one_folder(root)
@@ -290,6 +365,13 @@ LAYOUTS: dict[Layout, str] = {
     masks_as_camvid: "PictureFolder",
     masks_as_cityscapes: "PictureFolder",
     masks_beside_pictures: "PictureFolder",
+    boxes_as_tensorflow: "BoxTable",
+    boxes_as_open_images: "BoxTable",
+    boxes_without_a_header: "BoxTable",
+    boxes_in_one_column: "BoxTable",
+    labelme_beside_pictures: "LabelMeFolder",
+    create_ml_as_roboflow: "CreateMLFolder",
+    create_ml_of_corners: "CreateMLFolder",
     table_of_labels: "PictureFolder",
     table_of_semicolons: "PictureFolder",
     tables_as_roboflow: "PictureFolder",

@@ -121,6 +121,30 @@ def test_a_table_without_a_header_is_an_error_unless_there_is_more(folder: Path)
         new_config(folder)
 
 
+def test_a_table_that_only_names_splits_defines_them(folder: Path) -> None:
+    voc_in_one_folder(folder)
+    rows = [f"IMG_{seed},{('train', 'val', 'test')[seed % 3]}" for seed in range(12)]
+    (folder / "parts.csv").write_text("\n".join(["image,split", *rows]) + "\n")
+    found = new_config(folder)
+    assert found.splits["val"] == ["IMG_1", "IMG_10", "IMG_4", "IMG_7"]
+    assert "labels_csv" not in found.recognised.init_args
+    for file in folder.glob("*.xml"):
+        file.unlink()
+    with pytest.raises(ValueError, match="no annotation that is known here"):
+        new_config(folder)
+
+
+@pytest.mark.parametrize("layout", [folders.yolo_as_ultralytics, folders.boxes_as_open_images])
+def test_a_file_that_is_no_picture_does_not_stop_shares_from_becoming_pixels(layout: Layout, folder: Path) -> None:
+    layout(folder)
+    first = min(folder.rglob("*1.jpg"))
+    first.write_bytes(b"no picture")
+    found = new_config(folder)
+    assert found.recognised.init_args["on_bad_image"] == "skip"
+    data = written(folder)
+    assert [Path(name).name for name in data.data_report.images("bad_image")] == [first.stem]
+
+
 def test_splits_of_several_folders_are_joined(folder: Path) -> None:
     folders.voc_of_two_years(folder)
     assert new_config(folder).counts == {"train": 10, "val": 2, "test": 2}
@@ -140,16 +164,6 @@ def yolo_in_folders_of_other_names(root: Path) -> None:
     folders.text(root / "annos/a.txt", 0)
 
 
-def labelme(root: Path) -> None:
-    folders.picture(root / "a.jpg", 0)
-    (root / "a.json").write_text('{"version": "5.0", "shapes": [], "imagePath": "a.jpg"}')
-
-
-def create_ml(root: Path) -> None:
-    folders.picture(root / "a.jpg", 0)
-    (root / "all.json").write_text('[{"image": "a.jpg", "annotations": []}]')
-
-
 def one_class(root: Path) -> None:
     folders.picture(root / "cat/a.jpg", 0)
 
@@ -163,8 +177,6 @@ def folders_in_folders_of_classes(root: Path) -> None:
     ("layout", "hint"),
     [
         (yolo_in_folders_of_other_names, "annos/a.txt looks like YOLO.*called labels beside.*called images"),
-        (labelme, "a.json is a labelme file"),
-        (create_ml, "all.json is a CreateML file"),
         (one_class, "One folder of a class, 'cat'"),
         (folders_in_folders_of_classes, "If 'cat' and 'dog' are classes.* cat/a.jpg"),
     ],

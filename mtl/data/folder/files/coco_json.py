@@ -9,38 +9,17 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mtl.data.folder.annotations import Checks
+from mtl.data.folder.files.listed_picture import ListedPicture
 from mtl.data.folder.files.text_files import read_text
 from mtl.data.folder.findings import DataReport
 from mtl.errors import did_you_mean
 
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 _MOST_NAMED = 5  # duplicate ids shown in one message
-
-
-@dataclass
-class ListedPicture:
-    """One entry of `images` with its boxes.
-
-    Args:
-        id: its id.
-        file_name: `file_name` in the JSON.
-        declared: height and width stated in the JSON.
-        boxes: xyxy px.
-        classes: class names of the boxes.
-        ignored: rows of boxes around crowds.
-    """
-
-    id: Any
-    file_name: str
-    declared: tuple[int, int] | None = None
-    boxes: list[list[float]] = field(default_factory=list)
-    classes: list[str] = field(default_factory=list)
-    ignored: list[int] = field(default_factory=list)
 
 
 def read_coco(file: Path, checks: Checks, report: DataReport) -> list[ListedPicture]:

@@ -47,7 +47,8 @@ class CsvLabels:
             ValueError: as `read_tables`; if two rows match one picture; or if no row matches and `annotated_column` is
                 set.
         """
-        rows = read_tables(self.paths, self.key)
+        used = {column for task, spec in self.tasks.items() for column in (*spec.read_columns(task), *spec.only_where)}
+        rows = read_tables(self.paths, self.key, {*used, *([self.annotated_column] if self.annotated_column else [])})
         self._first = next(iter(rows), "")
         self._columns = {column for row in rows.values() for column in row}
         matches = match_names(rows, names)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mtl.data.folder.annotations import Checks
-from mtl.data.folder.files.coco_json import ListedPicture, read_coco
+from mtl.data.folder.files.coco_json import read_coco
+from mtl.data.folder.files.listed_picture import ListedPicture
 from mtl.data.folder.findings import DataReport
 
 CONTENT: dict[str, Any] = {

@@ -1,0 +1,1 @@
+"""Data sets whose files list many pictures with their boxes."""
