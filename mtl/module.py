@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mtl.architectures.architecture import Architecture
 from mtl.architectures.hard_sharing import HardSharing
 from mtl.backbones.backbone import Backbone
+from mtl.backbones.pretrained import pretrained_wanted
 from mtl.batch import Batch, labelled
 from mtl.config.described import described
 from mtl.distributed.normaliser import counts_taken
@@ -27,7 +28,7 @@ from mtl.metrics.eval_loss import EvalLoss
 from mtl.metrics.task_metrics import Predictions, TaskMetrics
 from mtl.model import MultiTaskModel
 from mtl.optim import Optim
-from mtl.runs.initial_weights import InitialWeights
+from mtl.runs.initial_weights import InitialWeights, load_start
 from mtl.runs.trainer_limits import adds_groups, refuse_optimizer, refuse_settings, stepping_batches
 from mtl.task import IMAGE, InputSpec, Task
 
@@ -62,7 +63,7 @@ class MultiTaskLightningModule(LightningModule):
             example `image: {class_path: ImageInput, init_args: {mean: [0.5], std: [0.2]}}`.
         loss_weights: fixed weight of each task's loss; 1 where none is given.
         optim: optimiser, learning rates and schedule; AdamW with warm-up and cosine by default.
-        init_from: weights of another run to start from; a checkpoint that training resumes from comes after them.
+        init_from: weights of another run to start from; not read where a checkpoint replaces all weights.
         compile: run the model through `torch.compile`.
 
     Raises:
@@ -89,17 +90,18 @@ class MultiTaskLightningModule(LightningModule):
         check_loss_weights(loss_weights or {}, heads)
         check_names("prepare", prepare or {}, "data.inputs", inputs)
         backbone = backbone if isinstance(backbone, Backbone) else backbone(inputs)
+        load_rest = load_start(init_from if pretrained_wanted() else None, backbone, inputs)
         trunk = (architecture or HardSharing)(backbone, list(heads))
         built = {name: make(tasks[name], trunk.spec) for name, make in heads.items()}
         ready = {name: (prepare or {}).get(name, input_kind(spec))(spec) for name, spec in inputs.items()}
         self.model = MultiTaskModel(trunk, built, ready)
+        load_rest(self.model)
         self.tasks = {name: tasks[name] for name in built}
         self.loss_weights = {name: (loss_weights or {}).get(name, 1.0) for name in built}
         self.objective_steps: dict[str, ObjectiveStep] = {}
         self.more_parameter_groups: list[dict[str, Any]] = []  # for the optimiser: task weights that a method learns
         self.latest_scores: dict[str, Tensor] = {}  # of the last evaluation: monitored metrics, higher is better
         self.optim = optim or Optim()
-        self.init_from = init_from
         self.metrics = nn.ModuleDict({name: head.metrics() for name, head in built.items()})
         self.eval_losses = nn.ModuleDict({name: EvalLoss() for name in built})
         if compile:
@@ -117,8 +119,6 @@ class MultiTaskLightningModule(LightningModule):
         return []
 
     def setup(self, stage: str) -> None:
-        if stage == "fit" and self.init_from is not None:
-            self.init_from.load_into(self.model)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         # a data module of others may lack both; labels that no file name leads to look like a perfect run
         if (check_labels := getattr(data, "check_labels", None)) is not None:

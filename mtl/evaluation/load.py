@@ -89,7 +89,6 @@ def load_checkpoint(path: str | Path, allow: Sequence[str] = ()) -> TrainedModel
             f"checkpoint {str(path)!r} ({written_by(state)}) does not fit the model it describes: {told}."
         )
     model.load_state_dict(state["state_dict"])
-    model.init_from = None  # the other run may be gone
     return model.eval()
 
 
@@ -109,7 +108,7 @@ def load_untrained(path: str | Path, seed: int = 0) -> MultiTaskLightningModule:
     trained, settings = load_checkpoint(path), _settings(read_checkpoint(path).get("hyper_parameters"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build_model(settings, MultiTaskLightningModule)
+        model = build_model(settings | {"init_from": None}, MultiTaskLightningModule)  # the other run may be gone
     model.model.inputs.load_state_dict(trained.model.inputs.state_dict())
     return model.eval()
 

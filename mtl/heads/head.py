@@ -31,6 +31,7 @@ class Head(nn.Module, ABC):
     wants_class_counts: bool = False  # whether `take_class_counts` is to be called before training
     attends: bool = False  # whether `attention` says what a prediction looked at
     scale: ClassVar[tuple[str, ...]] = ()  # settings that raw outputs are to be read with; a teacher must have the same
+    class_by_class: ClassVar[tuple[str, ...]] = ()  # parameters whose rows and columns are both classes
     decodes_in_steps: bool = False  # whether `decode` loops over the steps of a sequence
     exportable: bool = True  # whether `decode` is one graph; a search step by step has no graph
 

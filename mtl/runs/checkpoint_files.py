@@ -133,10 +133,20 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     else:
         _check_bytes(path)
         state = _load_values(path)
-    for key in ("state_dict", "model"):  # of Lightning, and of many training scripts
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            return _weights(path, state[key], f"its {key!r}"), {k: v for k, v in state.items() if k != key}
-    return _weights(path, state, "it"), {}
+    inside = [key for key, value in state.items() if _is_weights(value)] if isinstance(state, dict) else []
+    if not inside:
+        return _weights(path, state, "it"), {}
+    # of Lightning, and of many training scripts; other scripts have words of their own, such as `model_state_dict`
+    key = next((key for key in ("state_dict", "model") if key in inside), inside[0])
+    if len(inside) > 1:
+        if key not in ("state_dict", "model"):
+            raise UnsafeFile(
+                f"{str(path)!r} holds several sets of weights: {printable(', '.join(map(str, inside)), 200)}. Save the "
+                "one that you want in a file of its own: torch.save(content[KEY], 'weights.pth')."
+            )
+        others = printable(", ".join(str(other) for other in inside if other != key), 200)
+        _log.info("%s: its %r is taken, and not %s", path, key, others)
+    return state[key], {k: v for k, v in state.items() if k != key}
 
 
 def newest_good(folder: Path, but: Path | None = None, complete: bool = False) -> tuple[Path, int] | None:
@@ -230,6 +240,11 @@ def _weights(path: Path, weights: Any, what: str) -> dict[str, Tensor]:
     return weights
 
 
+def _is_weights(value: Any) -> bool:
+    named = isinstance(value, dict) and value
+    return bool(named) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
+
+
 class _NoNames(UnsafeFile):
     """A file that does not hold tensors by name."""
 
@@ -274,7 +289,8 @@ def _unpickle(path: Path, mmap: bool) -> Any:
 def _refused(path: Path, detail: str) -> UnsafeFile:
     return UnsafeFile(
         f"checkpoint {str(path)!r} is damaged, or holds Python objects that could run code; only plain values are "
-        f"read. {detail} Give a file of a run, such as runs/EXPERIMENT/NAME/checkpoints/best.ckpt."
+        f"read. {detail} Give a file of a run, such as runs/EXPERIMENT/NAME/checkpoints/best.ckpt; of a network "
+        "of your own save the weights alone: torch.save(network.state_dict(), 'weights.pth')."
     )
 
 

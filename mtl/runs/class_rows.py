@@ -3,10 +3,53 @@
 Shapes: C classes here, D classes there.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
+
+_log = logging.getLogger(__name__)
+_LISTED = 4  # names in a message
+
+
+def rows_of_heads(
+    model: nn.Module,
+    ours: Mapping[str, Tensor],
+    theirs: Mapping[str, Tensor],
+    classes: Mapping[str, Sequence[str]],
+) -> dict[str, Tensor]:
+    """Tensors of heads whose classes have other names or another order there, matched by name.
+
+    Args:
+        model: the model, with its `heads`.
+        ours: its tensors by name, those that are to be taken.
+        theirs: tensors there.
+        classes: class names there, by task.
+    """
+    found: dict[str, Tensor] = {}
+    heads: dict[str, nn.Module] = dict(getattr(model, "heads", nn.ModuleDict()).items())
+    for task, head in heads.items():
+        own, other = list(getattr(getattr(head, "task", None), "class_names", ())), list(classes.get(task, ()))
+        tensors = {name: ours[name] for name in ours if name.startswith(f"heads.{task}.") and name in theirs}
+        if not own or not other or own == other or not tensors:
+            continue
+        squares = {f"heads.{task}.{name}" for name in getattr(head, "class_by_class", ())}
+        if not can_be_matched({name: value for name, value in tensors.items() if name not in squares}, own):
+            _log.warning(
+                "init_from: head %r has a layer as wide as its classes, so its rows are taken by number, not by name.",
+                task,
+            )
+            continue
+        if not set(own) & set(other):
+            _log.warning(
+                "init_from: head %r has no class of the same name there (%s).", task, ", ".join(other[:_LISTED])
+            )
+        for name, value in tensors.items():
+            match = square_by_name if name in squares else rows_by_name
+            if (rows := match(value, theirs[name], own, other)) is not None:
+                found[name] = rows
+    return found
 
 
 def class_names_of(state: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -49,6 +92,28 @@ def rows_by_name(ours: Tensor, theirs: Tensor, own: Sequence[str], other: Sequen
                 taken[-1] = theirs[-1].to(taken.dtype)
             return taken
     return None
+
+
+def square_by_name(ours_CC: Tensor, theirs_DD: Tensor, own: Sequence[str], other: Sequence[str]) -> Tensor | None:
+    """A matrix of classes by classes with the entries of classes that both heads have; the others stay as they are.
+
+    Args:
+        ours_CC: the matrix here, [C,C].
+        theirs_DD: the matrix there, [D,D].
+        own: names of the classes here, C.
+        other: names of the classes there, D.
+
+    Returns:
+        The matrix; None if a matrix has another shape.
+    """
+    if ours_CC.shape != (len(own),) * 2 or theirs_DD.shape != (len(other),) * 2:
+        return None
+    here = [row for row, name in enumerate(own) if name in other]
+    there = [other.index(own[row]) for row in here]
+    taken_CC = ours_CC.clone()
+    for row, from_row in zip(here, there, strict=True):
+        taken_CC[row, here] = theirs_DD[from_row, there].to(taken_CC.dtype)
+    return taken_CC
 
 
 def can_be_matched(tensors: Mapping[str, Tensor], own: Sequence[str]) -> bool:

@@ -43,7 +43,7 @@ class ResumedOptimizer(Callback):
                         )
 
 
-_WAYS = "Leave optim.optimizer as it was, or start a new run with these weights: --model.init_from CHECKPOINT."
+_WAYS = "Leave optim.optimizer as it was, or start a new run with these weights: --model.init_from.run CHECKPOINT."
 
 
 def _settings(group: Group) -> dict[str, Any]:

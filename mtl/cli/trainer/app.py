@@ -121,7 +121,6 @@ class Run:
         start = -1
         if self.checkpoint is not None:
             start = check_fits(self.checkpoint, self.model)
-            self.model.init_from = None  # the checkpoint has all weights; the other run may be gone
         options: dict[str, Any] = {"datamodule": self.data, "ckpt_path": self.checkpoint, "weights_only": True}
         if self.line.command == "fit":
             check_shares(self.data, self.trainer, self.config.test_after_fit, self.settings.merged)

@@ -32,6 +32,8 @@ class CRFTaggingHead(TaggingHead):
         legal: of tags with IOB names, predict no `I-` tag that lacks its beginning.
     """
 
+    class_by_class = ("steps",)
+
     def __init__(
         self,
         task: Task,

@@ -74,7 +74,7 @@ def test_a_run_starts_from_it_and_a_resumed_run_does_not(trained: Path, monkeypa
     first, started = load_run(trained).model, load_run(second, "last").model
     torch.testing.assert_close(first.trunk.backbone.lateral[0].weight, started.trunk.backbone.lateral[0].weight)  # type: ignore[union-attr,index]
     loaded: list[str] = []
-    monkeypatch.setattr(InitialWeights, "load_into", lambda self, model: loaded.append(self.run))
+    monkeypatch.setattr(InitialWeights, "read", lambda self: loaded.append(self.run))
     assert main(["fit", "--resume", str(second), "--trainer.max_steps=2"]) == 0
     assert not loaded
 
@@ -145,15 +145,28 @@ def test_a_plain_file_of_weights_finds_the_part_it_belongs_to(tmp_path: Path, ca
     with caplog.at_level(logging.INFO, "mtl"):
         InitialWeights(str(tmp_path / "backbone.pt")).load_into(own)
     assert torch.equal(own["trunk"]["backbone"].weight, backbone.weight)
-    assert "2 of 2 names of the file belong to trunk.backbone" in caplog.text
+    assert "2 of 2 tensors of 'trunk' taken" in caplog.text
     torch.save({"model": {f"module.{name}": v for name, v in whole.state_dict().items()}}, tmp_path / "whole.pth")
     InitialWeights(str(tmp_path / "whole.pth"), ["heads.kind"]).load_into(own)
     assert torch.equal(last_layer(own)[0], last_layer(whole)[0])
 
 
+def test_the_weights_of_a_training_script_are_found_under_its_own_word(tmp_path: Path) -> None:
+    whole, own = with_head("a", "b"), with_head("a", "b")
+    weights = whole["trunk"]["backbone"].state_dict()  # type: ignore[index]
+    torch.save({"model_state_dict": weights, "optimizer": {"state": {}}, "epoch": 3}, tmp_path / "script.pth")
+    InitialWeights(str(tmp_path / "script.pth")).load_into(own)
+    assert torch.equal(own["trunk"]["backbone"].weight, weights["weight"])
+    torch.save({"teacher": weights, "student": weights}, tmp_path / "two.pth")
+    with pytest.raises(UnsafeFile, match=r"several sets of weights: teacher, student. Save the one that you want"):
+        InitialWeights(str(tmp_path / "two.pth")).load_into(own)
+
+
 def test_a_file_that_holds_code_or_no_tensors_is_refused(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2), tmp_path / "module.pt")
-    with pytest.raises(UnsafeFile, match="could run code"):
+    with pytest.raises(
+        UnsafeFile, match=r"could run code.* save the weights alone: torch.save\(network.state_dict\(\)"
+    ):
         InitialWeights(str(tmp_path / "module.pt")).load_into(with_head("a", "b"))
     torch.save([torch.zeros(2)], tmp_path / "list.pt")
     with pytest.raises(UnsafeFile, match="does not hold tensors by name"):
