@@ -4,7 +4,7 @@
     python -m mtl new my_data --to configs/mine.yaml --trunk resnet18   # or the folder of a run of yours
     python -m mtl fit --config configs/mine.yaml
 
-The folder may hold VOC XML files, COCO, LabelMe or CreateML JSON, YOLO text files, a CSV of boxes, a folder for each
+The folder may hold VOC or CVAT XML, COCO, LabelMe or CreateML JSON, YOLO text files, a CSV of boxes, a folder for each
 class, masks, and a CSV of labels.
 Splits that it defines are kept; others are drawn and written beside the config.
 """

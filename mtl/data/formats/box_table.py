@@ -9,19 +9,13 @@ from typing import Any
 from mtl.data.csv_rows import OTHER_SEPARATORS, Rows, read_csv
 from mtl.data.folder.files.box_rows import BoxColumns, boxes_of, find_columns
 from mtl.data.folder.files.text_files import read_text
-from mtl.data.formats.format import (
-    FolderFormat,
-    Listing,
-    Part,
-    common_folder,
-    file_of_each_split,
-    sample,
-    splits_text,
-)
+from mtl.data.formats.format import FolderFormat, Listing, Part, file_of_each_split, sample
+from mtl.data.formats.lists import part_of_lists
 from mtl.data.formats.picture_column import last_part, picture_column, pictures_by_name
 from mtl.data.images import read_header
 
 _TRIED = 500
+_DEFAULTS = {"annotations": "annotations.csv", "images": "images"}
 _MOST_CLASSES = 1000
 # columns of files without a line of names: `#` stands for a number
 _HEADERS = (
@@ -58,25 +52,12 @@ class RowsOfBoxes(FolderFormat):
         chosen = file_of_each_split({name: len(table.names) for name, table in found.items()})
         if len({str(found[name].arguments) for name in chosen.values()}) > 1:  # they call their columns differently
             chosen = {"": max(chosen.values(), key=lambda name: len(found[name].names))}
-        used = [found[name] for name in chosen.values()]
-        notes = [f"{name} is another table of boxes; it is not used." for name in found if name not in chosen.values()]
-        if used[0].columns.label is None:
-            notes.append("no column of the table names classes: all boxes are of one class, `object`.")
-        listed = {name for table in used for name in table.names}
-        pictures = [name for name in files.pictures if last_part(name) in listed]
-        folder = common_folder(pictures)
-        inside = [name for name in files.pictures if folder == "." or name.startswith(f"{folder}/")]
-        if others := len(inside) - len(pictures):
-            notes.append(
-                f"{others} pictures stand in no row and count as not annotated; `not_listed: no_objects` says that "
-                "they have no objects."
-            )
-        arguments = {"annotations": chosen.get("", chosen), "images": folder, **used[0].arguments}
-        for key, value in (("annotations", "annotations.csv"), ("images", "images")):
-            if arguments[key] == value:
-                del arguments[key]
-        text = splits_text("CSV of boxes", "CSVs of boxes", chosen)
-        return Part(text, arguments, {"boxes": "detection"}, "BoxTable", notes=tuple(notes))
+        first = found[next(iter(chosen.values()))]
+        without = "no column of the table names classes: all boxes are of one class, `object`."
+        notes = [without] if first.columns.label is None else []
+        lists = {name: table.names for name, table in found.items()}
+        words = ("CSV of boxes", "CSVs of boxes")
+        return part_of_lists(files, lists, chosen, words, _DEFAULTS, "BoxTable", first.arguments, notes)
 
 
 def header_of(files: Listing, name: str, known: Collection[str]) -> list[str] | None:

@@ -15,8 +15,8 @@ class PicturesByClass(FolderFormat):
     order = 5
 
     def hint(self, files: Listing) -> str:
-        inside = {PurePosixPath(name).parts[0] for name in files.pictures if "/" in name}
-        names = sorted(name for name in inside if not is_plain(name))
+        inside = [[part for part in PurePosixPath(name).parent.parts if not is_plain(part)] for name in files.pictures]
+        names = sorted({parts[0] for parts in inside if parts})
         if len(names) == 1 and len({PurePosixPath(name).parent for name in files.pictures}) == 1:
             return f"One folder of a class, {names[0]!r}, leaves nothing to tell apart: add a folder of other pictures."
         if len(names) < 2:

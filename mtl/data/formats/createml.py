@@ -6,19 +6,13 @@ from typing import Any
 from mtl.data.folder.annotations import Checks
 from mtl.data.folder.files.createml_json import Origin, createml_entries, read_createml
 from mtl.data.folder.findings import DataReport
-from mtl.data.formats.format import (
-    FolderFormat,
-    Listing,
-    Part,
-    common_folder,
-    file_of_each_split,
-    sample,
-    splits_text,
-)
+from mtl.data.formats.format import FolderFormat, Listing, Part, file_of_each_split, sample
+from mtl.data.formats.lists import part_of_lists
 from mtl.data.formats.picture_column import last_part, pictures_by_name
 from mtl.data.images import read_header
 
 _TRIED = 200
+_DEFAULTS = {"annotations": "annotations.json", "images": "images"}
 
 
 class CreateML(FolderFormat):
@@ -40,17 +34,10 @@ class CreateML(FolderFormat):
         if not found:
             return None
         chosen = file_of_each_split({name: len(entries) for name, entries in found.items()})
-        listed = {last_part(picture) for name in chosen.values() for picture, _ in found[name]}
-        pictures = [name for name in files.pictures if last_part(name) in listed]
-        arguments: dict[str, Any] = {"annotations": chosen.get("", chosen), "images": common_folder(pictures)}
-        if _origin(files, list(chosen.values()), known) == "top_left":
-            arguments["origin"] = "top_left"
-        for key, value in (("annotations", "annotations.json"), ("images", "images")):
-            if arguments[key] == value:
-                del arguments[key]
-        notes = [f"{name} is another CreateML file; it is not used." for name in found if name not in chosen.values()]
-        text = splits_text("CreateML JSON", "CreateML JSON files", chosen)
-        return Part(text, arguments, {"boxes": "detection"}, "CreateMLFolder", notes=tuple(notes))
+        more = {"origin": "top_left"} if _origin(files, list(chosen.values()), known) == "top_left" else {}
+        lists = {name: [last_part(picture) for picture, _ in entries] for name, entries in found.items()}
+        words = ("CreateML JSON", "CreateML JSON files")
+        return part_of_lists(files, lists, chosen, words, _DEFAULTS, "CreateMLFolder", more)
 
 
 def _origin(files: Listing, names: Sequence[str], known: Mapping[str, str]) -> Origin:

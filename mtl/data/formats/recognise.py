@@ -8,9 +8,10 @@ from typing import Any
 from mtl.data.formats.format import FolderFormat, Listing, Part, common_folder, formats, list_files
 
 _WAYS = (
-    "VOC XML files, COCO, CreateML or LabelMe JSON, YOLO text files, a CSV with the boxes or the labels of pictures, a "
+    "VOC or CVAT XML, COCO, CreateML or LabelMe JSON, YOLO text files, a CSV with the boxes or the labels of pictures, a "
     "folder for each class, or masks named as the pictures"
 )
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def recognise(root: Path) -> Recognised:
     if not any(part.tasks for part in parts):
         first = ", ".join(repr(name) for name in (*files.others[:3], *files.pictures[:2]))
         hints = [hint for one in formats() if (hint := one.hint(files))]
+        if packed := next((name for name in files.others if name.lower().endswith(_ARCHIVES)), None):
+            hints.append(f"{packed} is an archive: unpack it, if the annotations are in it.")
         raise ValueError(
             f"{str(root)!r} holds {len(files.pictures)} pictures, and no annotation that is known here: {_WAYS}. It "
             f"holds {first}, ...{''.join(f' {hint}' for hint in hints)}"

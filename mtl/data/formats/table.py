@@ -17,6 +17,7 @@ _GROUPS = ("group", "sequence", "patient", "patient_id", "subject", "subject_id"
 _MOST_CLASSES = 100
 _FEWEST_FLAGS = 3  # columns of 0 and 1 that are the classes of one task
 _SEPARATORS = ("|", ";")
+_ANSWERS = "submission"  # a form of competitions, filled with the same answer for every picture
 
 
 class LabelsTable(FolderFormat):
@@ -28,7 +29,11 @@ class LabelsTable(FolderFormat):
     def find(self, files: Listing) -> Part | None:
         names = set(pictures_by_name(files))
         found: dict[str, tuple[str, Rows]] = {}
+        answers: list[str] = []
         for name in sorted(files.of_type(".csv", ".tsv"), key=lambda name: (name.count("/"), name)):
+            if _ANSWERS in PurePosixPath(name).name.lower():
+                answers.append(name)
+                continue
             try:
                 table = read_csv(files.root / name, [])
                 if header_of(files, name, names):
@@ -51,6 +56,8 @@ class LabelsTable(FolderFormat):
                     found[name] = key, table
         if not found:
             return None
+        # where tables disagree the largest counts: an example of answers has few rows
+        found = dict(sorted(found.items(), key=lambda item: -len(item[1][1].rows)))
         key = next(iter(found.values()))[0]
         used = [name for name, (own, _) in found.items() if own == key]
         try:
@@ -65,6 +72,7 @@ class LabelsTable(FolderFormat):
         if part and (needed := [name for name in used if _columns_of(part) & {*found[name][1].columns}]) != used:
             used, part = needed, _part(needed, key, cells)
         others = [f"{name} names pictures as well; it is not used." for name in found if name not in used]
+        others += [f"{name} is taken for a form of answers, not for labels; it is not used." for name in answers]
         return part and replace(part, notes=tuple(others))
 
 

@@ -77,6 +77,7 @@ def new_config(
     if not records:
         raise ValueError(f"{root!s} has annotations ({', '.join(found.formats)}), but none of their pictures is there.")
     notes = list(found.notes)
+    _say_what_is_not_there(data, notes)
     given = _given_splits(found, data, {record.name: record.path for record in records})
     if all(given.get(split) for split in SPLITS):
         splits, counts = _own_way(found, data, given), {split: len(given[split]) for split in SPLITS}
@@ -100,13 +101,29 @@ def _read(found: Recognised) -> tuple[FolderDataModule, list[AnnotatedImage]]:
     skip: dict[str, Any] = {"on_bad_box": "skip", "on_unknown_class": "skip", "on_bad_image": "skip"}
     data = cls(root=str(found.root), **found.init_args, **skip)
     names = data.names()
-    records = [record for record in map(data.record, names) if record.path.is_file()]
+    records = []
+    for record in map(data.record, names):
+        if record.path.is_file():
+            records.append(record)
+        else:
+            data.data_report.add("missing_image", "", record.name, f"no file {record.path.name}", "skipped")
     if data.csv_labels:
         data.csv_labels.read(names, DataReport("new"))
         data.csv_labels.add_to(records, "", DataReport("new"))
     for record in records:
         record.maps = {task: files.file(data.root, record.name) for task, files in data.map_tasks.items()}
     return data, records
+
+
+def _say_what_is_not_there(data: FolderDataModule, notes: list[str]) -> None:
+    """Annotations without a picture: half a data set may be missing, and the other half trains without a word."""
+    report = data.data_report
+    if names := [*report.images("missing_image"), *report.images("annotation_without_image")]:
+        notes.append(f"annotations of {len(names)} pictures are left out, as no file fits: {_shown(names)}.")
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
 
 
 def _set_pixel_range(found: Recognised, records: list[AnnotatedImage], notes: list[str]) -> None:
@@ -150,9 +167,8 @@ def _set_ways_out(found: Recognised, data: FolderDataModule, records: list[Annot
         ),
     ):
         if names:
-            shown = ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
             found.init_args[key] = value
-            notes.append(f"{len(names)} of the files {what}, and are {done} (`{key}: {value}`): {shown}.")
+            notes.append(f"{len(names)} of the files {what}, and are {done} (`{key}: {value}`): {_shown(names)}.")
 
 
 def _given_splits(found: Recognised, data: FolderDataModule, pictures: Mapping[str, Path]) -> dict[str, list[str]]:

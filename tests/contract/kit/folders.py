@@ -335,6 +335,21 @@ def create_ml_of_corners(root: Path) -> None:
     (root / "boxes.json").write_text(json.dumps(entries))
 
 
+def cvat_for_images(root: Path) -> None:
+    """Boxes and polygons, and a form of answers that is no table of labels."""
+    lines = ["<annotations>", "<version>1.1</version>"]
+    for seed in range(12):
+        picture(root / f"images/frame {seed}.PNG", seed)
+        x0, y0, x1, y1 = BOXES[seed % 2]
+        label = f'label="{CLASSES[seed % 2]}" occluded="0"'
+        box = f'<box {label} xtl="{x0}.0" ytl="{y0}.0" xbr="{x1}.0" ybr="{y1}.0" z_order="0"></box>'
+        polygon = f'<polygon {label} points="{x0},{y0};{x1},{y0};{x1},{y1}" />'
+        line = f'<image id="{seed}" name="frame {seed}.PNG" width="{WIDTH}" height="{HEIGHT}">'
+        lines += [line, box if seed % 4 > 1 else polygon, "</image>"]
+    (root / "annotations.xml").write_text("\n".join([*lines, "</annotations>"]))
+    (root / "sample_submission.csv").write_text("id,label\n" + "\n".join(f"frame {seed},cat" for seed in range(12)))
+
+
 def voc_with_a_table(root: Path) -> None:
     """The main job: boxes and a class for each picture."""
     voc_in_one_folder(root)
@@ -370,6 +385,7 @@ LAYOUTS: dict[Layout, str] = {
     boxes_without_a_header: "BoxTable",
     boxes_in_one_column: "BoxTable",
     labelme_beside_pictures: "LabelMeFolder",
+    cvat_for_images: "CVATFolder",
     create_ml_as_roboflow: "CreateMLFolder",
     create_ml_of_corners: "CreateMLFolder",
     table_of_labels: "PictureFolder",

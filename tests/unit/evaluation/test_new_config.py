@@ -145,6 +145,41 @@ def test_a_file_that_is_no_picture_does_not_stop_shares_from_becoming_pixels(lay
     assert [Path(name).name for name in data.data_report.images("bad_image")] == [first.stem]
 
 
+def test_annotations_without_a_picture_are_counted(folder: Path) -> None:
+    for layout, name in ((voc_in_one_folder, "IMG_1"), (folders.coco_in_one_file, "000000000001")):
+        root = folder / layout.__name__
+        layout(root)
+        next(root.rglob(f"{name}.jpg")).unlink()
+        notes = new_config(root).notes
+        assert any(f"annotations of 1 pictures are left out, as no file fits: {name}" in note for note in notes), notes
+
+
+def test_of_tables_that_disagree_the_largest_counts_and_a_form_of_answers_never(folder: Path) -> None:
+    table_of_labels(folder)
+    (folder / "a_few.csv").write_text("file,species\np0.jpg,dog\np1.jpg,dog\n")
+    (folder / "Sample_Submission.csv").write_text("file,color\np0.jpg,red\np1.jpg,red\np2.jpg,blue\np3.jpg,blue\n")
+    found = new_config(folder)
+    assert found.recognised.init_args["labels_csv"] == "labels.csv"
+    assert {"species", "color"} & found.recognised.tasks.keys() == {"species"}
+    for name in ("a_few.csv names pictures as well; it is not used", "Sample_Submission.csv is taken for a form"):
+        assert any(name in note for note in found.notes)
+
+
+def packed(root: Path) -> None:
+    folders.picture(root / "a.jpg", 0)
+    (root / "task_1.ZIP").write_bytes(b"PK")
+
+
+def cvat_of_a_video(root: Path) -> None:
+    folders.picture(root / "a.jpg", 0)
+    (root / "a.xml").write_text('<annotations><track id="0" label="cat"></track></annotations>')
+
+
+def splits_of_folders_in_folders_of_classes(root: Path) -> None:
+    for name in ("Train/cat/red/a", "Train/cat/grey/b", "Test/dog/red/c", "Test/dog/grey/d"):
+        folders.picture(root / f"{name}.jpg", 0)
+
+
 def test_splits_of_several_folders_are_joined(folder: Path) -> None:
     folders.voc_of_two_years(folder)
     assert new_config(folder).counts == {"train": 10, "val": 2, "test": 2}
@@ -178,6 +213,9 @@ def folders_in_folders_of_classes(root: Path) -> None:
     [
         (yolo_in_folders_of_other_names, "annos/a.txt looks like YOLO.*called labels beside.*called images"),
         (one_class, "One folder of a class, 'cat'"),
+        (packed, "task_1.ZIP is an archive: unpack it"),
+        (cvat_of_a_video, "holds tracks of a video. Export it as CVAT for images"),
+        (splits_of_folders_in_folders_of_classes, "If 'cat' and 'dog' are classes.* cat/a.jpg"),
         (folders_in_folders_of_classes, "If 'cat' and 'dog' are classes.* cat/a.jpg"),
     ],
 )
@@ -236,7 +274,7 @@ def test_a_folder_without_pictures_says_what_it_holds(held: tuple[str, ...], fol
 
 def test_pictures_alone_name_the_known_formats(folder: Path) -> None:
     folders.picture(folder / "a.jpg", 0)
-    with pytest.raises(ValueError, match="no annotation that is known here: VOC XML.*'a.jpg'"):
+    with pytest.raises(ValueError, match="no annotation that is known here: VOC or CVAT XML.*'a.jpg'"):
         new_config(folder)
 
 

@@ -85,16 +85,17 @@ def read_voc(
     )
 
 
-def parse_xml(annotation: Path) -> ElementTree.Element:
+def parse_xml(annotation: Path, most_bytes: int = _MOST_BYTES) -> ElementTree.Element:
     """The tree of an XML file, read in its declared encoding.
 
     Args:
         annotation: the file.
+        most_bytes: a larger file is an error.
 
     Raises:
         ValueError: if it is no XML.
     """
-    content = read_small(annotation, _MOST_BYTES, follow=True)
+    content = read_small(annotation, most_bytes, follow=True)
     try:
         try:
             return ElementTree.fromstring(content)

@@ -1,0 +1,39 @@
+"""CVAT XML: one file for all pictures, or one for each split."""
+
+from mtl.data.folder.files.cvat_xml import cvat_images
+from mtl.data.formats.format import FolderFormat, Listing, Part, file_of_each_split
+from mtl.data.formats.lists import part_of_lists
+from mtl.data.formats.picture_column import last_part, pictures_by_name
+
+_DEFAULTS = {"annotations": "annotations.xml", "images": "images"}
+
+
+class CVAT(FolderFormat):
+    """XML files with `<annotations>` and `<image>`, as "CVAT for images" is."""
+
+    gives = "objects"
+    order = 3
+
+    def hint(self, files: Listing) -> str:
+        for name in files.of_type(".xml"):
+            try:
+                cvat_images(files.root / name)
+            except ValueError as error:
+                if "tracks of a video" in str(error):
+                    return str(error)
+        return ""
+
+    def find(self, files: Listing) -> Part | None:
+        known = pictures_by_name(files)
+        found: dict[str, list[str]] = {}
+        for name in files.of_type(".xml"):
+            try:
+                listed = [last_part(image.get("name") or "") for image in cvat_images(files.root / name)]
+            except ValueError:
+                continue
+            if any(one in known for one in listed):
+                found[name] = listed
+        if not found:
+            return None
+        chosen = file_of_each_split({name: len(listed) for name, listed in found.items()})
+        return part_of_lists(files, found, chosen, ("CVAT XML", "CVAT XML files"), _DEFAULTS, "CVATFolder", {})
