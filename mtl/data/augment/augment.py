@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
+from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from mtl.data.augment.color import color_matrix
@@ -204,7 +205,14 @@ def _window(value: Any, top: int, left: int, height: int, width: int, size: tupl
             if value.dtype == torch.uint8:  # which takes -100 for 156
                 value = tv_tensors.wrap(value.to(torch.int16), like=value)
         value = F.pad(value, [*before, *after], fill=fill)
-    return value if (height, width) == size else F.resize(value, list(size), antialias=True)
+    if (height, width) == size:
+        return value
+    if isinstance(value, tv_tensors.Mask):
+        # torchvision takes the nearest pixel of the upper left corner, which moves a map by half a pixel
+        values = value.as_subclass(torch.Tensor)[None]
+        resized = F.resize(values, list(size), interpolation=InterpolationMode.NEAREST_EXACT)[0]
+        return tv_tensors.wrap(resized, like=value)
+    return F.resize(value, list(size), antialias=True)
 
 
 def _flip(value: Any, axis: int) -> Any:

@@ -189,7 +189,10 @@ class FCOSHead(Head):
             return keep_BN.flatten().index_fill(0, kept, True).view_as(keep_BN)
         rows = (scores_BN.flatten() >= self.score_threshold).nonzero().flatten()
         groups = (image_BN * self.task.num_classes + labels_BN).flatten()[rows]
-        kept = batched_nms(boxes_BN4.flatten(0, 1)[rows], scores_BN.flatten()[rows], groups, self.nms_iou)
+        # in 64 bits: groups are moved apart by up to images x classes x pixels, where 32 bits keep a tenth of a pixel;
+        # other images of the batch would change what is kept
+        boxes_R4, scores_R = boxes_BN4.flatten(0, 1)[rows].double(), scores_BN.flatten()[rows].double()
+        kept = batched_nms(boxes_R4, scores_R, groups, self.nms_iou)
         return keep_BN.flatten().index_fill(0, rows[kept], True).view_as(keep_BN)
 
 

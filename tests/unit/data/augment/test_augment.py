@@ -111,6 +111,20 @@ def test_boxes_and_masks_follow_the_pixels(augment: Augment) -> None:
     assert seen > 20
 
 
+def test_maps_lie_on_the_pixels_after_a_zoom() -> None:
+    """Over many zooms a rectangle of a map has the centre of its box; rounding to whole pixels has no direction."""
+    shifts = []
+    for seed in range(200):
+        sample = draw(Augment(zoom=(0.6, 1.6), min_visible=1.0), seed % 8, seed=seed, num_boxes=1)
+        if not len(sample["boxes"]):
+            continue
+        rows, columns = (sample["regions"] == 1).nonzero().double().add(0.5).mean(0).tolist()
+        x0, y0, x1, y1 = sample["boxes"][0].tolist()
+        shifts.append([columns - (x0 + x1) / 2, rows - (y0 + y1) / 2])
+    assert len(shifts) > 100
+    assert np.abs(np.mean(shifts, 0)).max() < 0.1
+
+
 def test_a_mirrored_picture_is_exact() -> None:
     plain, mirrored = Painted()[3], draw(Augment(flip_horizontal=1.0), 3)
     assert torch.equal(mirrored["image"], plain["image"].flip(-1))

@@ -133,6 +133,29 @@ def test_suppression_is_torchvisions_for_every_image_and_class() -> None:
         assert (found["boxes"][image][~kept] == 0).all()
 
 
+def test_suppression_does_not_depend_on_the_other_images() -> None:
+    """Small boxes in large images, many of them near the threshold, and many images and classes: 1280 groups."""
+    torch.manual_seed(0)
+    images, objects, copies, classes = 16, 40, 10, 80
+    head = FCOSHead(Task("boxes", "detection", classes), SPEC, ["p3"])
+    centers = (torch.rand(images, objects, 2) * 600 + 20).repeat_interleave(copies, 1)
+    sizes = (torch.rand(images, objects, 2) * 8 + 6).repeat_interleave(copies, 1)
+    centers, sizes = centers + 4 * torch.rand_like(centers), sizes + torch.rand_like(sizes)
+    labels = torch.randint(classes - 10, classes, (images, objects)).repeat_interleave(copies, 1)
+    logits = torch.full((images, objects * copies, classes), -9.0)
+    outputs = {
+        "logits": logits.scatter(2, labels[..., None], 4 * torch.rand_like(centers[..., :1])),
+        "boxes": torch.cat((centers - sizes / 2, centers + sizes / 2), -1),
+        "centerness": torch.full(labels.shape, 3.0),
+        "cells": torch.tensor([[636.0, 636.0, 8.0]]).expand(images, objects * copies, 3),
+    }
+    together = head.decode(outputs)
+    for image in range(images):
+        alone = head.decode({name: value[image : image + 1] for name, value in outputs.items()})
+        for name, value in alone.items():
+            assert torch.equal(value[0], together[name][image]), f"{name} of image {image}"
+
+
 def test_an_image_without_good_candidates_is_all_padding() -> None:
     head = FCOSHead(TASK, SPEC, levels=["p3"], score_threshold=0.5, max_detections=7)
     found = head.decode(known_outputs(torch.full((2, 16, 3), 0.1), torch.rand(2, 16, 4)))
