@@ -8,8 +8,8 @@ from typing import Any
 from mtl.data.formats.format import FolderFormat, Listing, Part, common_folder, formats, list_files
 
 _WAYS = (
-    "VOC or CVAT XML, COCO, CreateML or LabelMe JSON, YOLO text files, a CSV with the boxes or the labels of pictures, a "
-    "folder for each class, or masks named as the pictures"
+    "VOC or CVAT XML, COCO, CreateML or LabelMe JSON, YOLO text files, a CSV with the boxes or the labels of pictures, "
+    "a folder for each class, or masks named as the pictures"
 )
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 
