@@ -21,9 +21,11 @@ class PicturesByClass(FolderFormat):
             return f"One folder of a class, {names[0]!r}, leaves nothing to tell apart: add a folder of other pictures."
         if len(names) < 2:
             return ""
+        if alone := [name for name, parts in zip(files.pictures, inside, strict=True) if not parts]:
+            return f"If {names[0]!r} and {names[1]!r} are classes, {alone[0]} must not lie beside them: move it away."
         return (
             f"If {names[0]!r} and {names[1]!r} are classes, their pictures must lie in them without folders between: "
-            f"{names[0]}/a.jpg."
+            f"{names[0]}/a.jpg. If they hold the classes, give one of them."
         )
 
     def find(self, files: Listing) -> Part | None:

@@ -8,9 +8,11 @@ from typing import Any
 from mtl.data.formats.format import FolderFormat, Listing, Part, common_folder, formats, list_files
 
 _WAYS = (
-    "VOC or CVAT XML, COCO, CreateML or LabelMe JSON, YOLO text files, a CSV with the boxes or the labels of pictures, a "
-    "folder for each class, or masks named as the pictures"
+    "VOC or CVAT XML, COCO, CreateML or LabelMe JSON, YOLO text files, a CSV with the boxes or the labels of pictures, "
+    "a folder for each class, or masks named as the pictures"
 )
+_SHEETS = (".xlsx", ".xls", ".ods", ".parquet", ".jsonl")
+_FOREIGN = (".heic", ".heif", ".avif", ".jfif", ".jpe", ".jp2", ".jxl", ".dng", ".cr2", ".nef")
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 
 
@@ -69,14 +71,16 @@ def recognise(root: Path) -> Recognised:
             files = _without_maps(files, part)
     if not any(part.tasks for part in parts):
         first = ", ".join(repr(name) for name in (*files.others[:3], *files.pictures[:2]))
-        hints = [hint for one in formats() if (hint := one.hint(files))]
+        hints = [*_foreign_pictures(files), *(hint for one in formats() if (hint := one.hint(files)))]
         if packed := next((name for name in files.others if name.lower().endswith(_ARCHIVES)), None):
             hints.append(f"{packed} is an archive: unpack it, if the annotations are in it.")
+        if sheet := next((name for name in files.others if name.lower().endswith(_SHEETS)), None):
+            hints.append(f"{sheet} cannot be read here: save it as CSV, if the annotations are in it.")
         raise ValueError(
             f"{str(root)!r} holds {len(files.pictures)} pictures, and no annotation that is known here: {_WAYS}. It "
             f"holds {first}, ...{''.join(f' {hint}' for hint in hints)}"
         )
-    return _joined(root, files, parts, notes)
+    return _joined(root, files, parts, [*notes, *_foreign_pictures(files)])
 
 
 def _not_used(one: FolderFormat, files: Listing) -> list[str]:
@@ -86,6 +90,14 @@ def _not_used(one: FolderFormat, files: Listing) -> list[str]:
     except ValueError:
         return []
     return [] if part is None else [f"{part.format} (read by {part.class_path}) are there as well; they are not used."]
+
+
+def _foreign_pictures(files: Listing) -> list[str]:
+    """A note about pictures that cannot be read."""
+    found = [name for name in files.others if name.lower().endswith(_FOREIGN)]
+    if not found:
+        return []
+    return [f"{len(found)} pictures such as {found[0]} cannot be read here: convert them to JPEG or PNG."]
 
 
 def _without_maps(files: Listing, part: Part) -> Listing:
@@ -118,7 +130,7 @@ def _joined(root: Path, files: Listing, parts: Iterable[Part], more: list[str]) 
         arguments,
         tasks,
         open_tasks,
-        tuple(part.format for part in parts),
+        tuple(part.format for part in parts if part.format),
         (*(note for part in parts for note in part.notes), *more),
         next((part.split_column for part in parts if part.split_column), None),
         next((part.group_column for part in parts if part.group_column), None),

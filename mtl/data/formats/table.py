@@ -6,17 +6,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mtl.data.csv_rows import Row, Rows, read_csv
-from mtl.data.folder.files.box_rows import find_columns
+from mtl.data.folder.files.box_rows import find_columns, is_class_column
 from mtl.data.folder.image_labels import read_tables
 from mtl.data.formats.box_table import header_of
 from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part
 from mtl.data.formats.picture_column import last_part, picture_column, pictures_by_name
+from mtl.errors import printable
 
 MISSING = ("", "NONE", "None", "none", "nan", "NaN", "NA", "N/A", "null", "?")
 _GROUPS = ("group", "sequence", "patient", "patient_id", "subject", "subject_id", "video", "clip", "track", "series")
 _MOST_CLASSES = 100
 _FEWEST_FLAGS = 3  # columns of 0 and 1 that are the classes of one task
 _SEPARATORS = ("|", ";")
+_WEAK_SEPARATORS = (",", " ")
+_LONGEST = 80  # letters of a row in a message
 _ANSWERS = "submission"  # a form of competitions, filled with the same answer for every picture
 
 
@@ -30,6 +33,7 @@ class LabelsTable(FolderFormat):
         names = set(pictures_by_name(files))
         found: dict[str, tuple[str, Rows]] = {}
         answers: list[str] = []
+        unread: list[str] = []
         for name in sorted(files.of_type(".csv", ".tsv"), key=lambda name: (name.count("/"), name)):
             if _ANSWERS in PurePosixPath(name).name.lower():
                 answers.append(name)
@@ -38,8 +42,10 @@ class LabelsTable(FolderFormat):
                 table = read_csv(files.root / name, [])
                 if header_of(files, name, names):
                     continue  # rows of boxes, and no name of a column
-            except ValueError:
-                continue  # no table
+            except ValueError as error:
+                if "UTF-8" in str(error):  # a table, saved by a program that asks nobody; all others may be no tables
+                    unread.append(f"{name} is left out: {error}")
+                continue
             key = picture_column(table, names, once=True)
             key = key or picture_column(table, names)
             of_boxes = set() if key is None else _of_boxes(table, key)
@@ -55,7 +61,7 @@ class LabelsTable(FolderFormat):
                 if len(table.columns) > 1:
                     found[name] = key, table
         if not found:
-            return None
+            return Part("", {}, {}, notes=tuple(unread)) if unread else None
         # where tables disagree the largest counts: an example of answers has few rows
         found = dict(sorted(found.items(), key=lambda item: -len(item[1][1].rows)))
         key = next(iter(found.values()))[0]
@@ -73,7 +79,24 @@ class LabelsTable(FolderFormat):
             used, part = needed, _part(needed, key, cells)
         others = [f"{name} names pictures as well; it is not used." for name in found if name not in used]
         others += [f"{name} is taken for a form of answers, not for labels; it is not used." for name in answers]
-        return part and replace(part, notes=tuple(others))
+        return part and replace(part, notes=(*others, *unread))
+
+    def hint(self, files: Listing) -> str:
+        names = pictures_by_name(files)
+        for name in files.of_type(".csv", ".tsv"):
+            try:
+                table = read_csv(files.root / name, [])
+            except ValueError as error:
+                return str(error)
+            if any(column.startswith("region_shape") for column in table.columns):
+                return f"{name} is a file of VIA: export the annotations as COCO JSON."
+            if table.rows and names and picture_column(table, names) is None:
+                row = printable(", ".join(table.rows[0].values()), _LONGEST)
+                return (
+                    f"No column of {name} names the pictures: its first row is {row!r}, a picture is called "
+                    f"{next(iter(names))!r}. Write the names as the files have them."
+                )
+        return ""
 
 
 def _columns_of(part: Part) -> set[str]:
@@ -108,7 +131,7 @@ def _part(names: list[str], key: str, table: dict[str, list[str]]) -> Part | Non
     flags = flags if len(flags) >= _FEWEST_FLAGS else []
     tasks: dict[str, dict[str, Any]] = {"classes": {"kind": "multilabel", "columns": flags}} if flags else {}
     for column, cells in columns.items():
-        if column not in (split, group, *flags) and (spec := _spec(cells)) is not None:
+        if column not in (split, group, *flags) and (spec := _spec(cells, is_class_column(column))) is not None:
             tasks[_task_name(column, tasks)] = {**spec, "column": column}
     if not tasks and split is None:
         return None
@@ -147,15 +170,19 @@ def _is_split(cells: list[str]) -> bool:
     return len(set(cells)) > 1 and {cell.lower() for cell in cells} <= words | {""}
 
 
-def _spec(cells: list[str]) -> dict[str, Any] | None:
-    """What a column may mean; None for names, constants and free text."""
+def _spec(cells: list[str], of_classes: bool) -> dict[str, Any] | None:
+    """What a column may mean; None for names, constants, JSON and free text.
+
+    Whole numbers are classes where the column is called so (`of_classes`), as in `label`: 0, 1, 2, ...
+    """
     missing = sorted({cell for cell in cells if cell in MISSING})
     known = Counter(cell for cell in cells if cell not in MISSING)
     more: dict[str, Any] = {"missing": missing} if set(missing) - {"", "NONE"} else {}
-    if len(known) < 2:
+    if len(known) < 2 or all(cell.startswith(("{", "[")) for cell in known):
         return None
+    repeated = len(known) <= min(_MOST_CLASSES, len(cells) // 2)
     if all(_is_number(cell) for cell in known):
-        if len(known) == 2 and set(known) <= {"0", "1"}:
+        if set(known) <= {"0", "1"} or (of_classes and repeated and all(cell.isdecimal() for cell in known)):
             return {"kind": "classification", **more}
         return {"kind": "regression", **more}
     for mark in _SEPARATORS:
@@ -165,7 +192,11 @@ def _spec(cells: list[str]) -> dict[str, Any] | None:
                 other = {} if mark == "|" else {"separator": mark}
                 return {"kind": "multilabel", **other, **more}
             return None
-    repeated = len(known) <= min(_MOST_CLASSES, len(cells) // 2)
+    for mark in _WEAK_SEPARATORS:
+        parts = Counter(part.strip() for cell, number in known.items() for part in cell.split(mark) * number)
+        # blanks and commas are in names of classes, too: parts must be few, and in several combinations
+        if len(parts) <= _MOST_CLASSES and len(parts) < len(known) and (mark == "," or not repeated):
+            return {"kind": "multilabel", "separator": mark, **more}
     return {"kind": "classification", **more} if repeated else None
 
 

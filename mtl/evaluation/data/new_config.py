@@ -87,6 +87,9 @@ def new_config(
     if not found.init_args.get("image_tasks"):  # the table only held the splits
         for key in ("labels_csv", "labels_key"):
             found.init_args.pop(key, None)
+    used = {name for chosen in (given, splits) for names in chosen.values() for name in names}
+    if left := [record.name for record in records if record.name not in used]:
+        notes.append(f"{len(left)} of {len(records)} pictures are in no split, and are left out: {_shown(left)}.")
     _set_pixel_range(found, records, notes)
     _set_ways_out(found, data, records, notes)
     statistics = _statistics(records, data, given.get("train") or splits.get("train") or [])

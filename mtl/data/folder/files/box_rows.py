@@ -105,6 +105,15 @@ def find_columns(
     return BoxColumns(image, found, form, label, size, _first(plain, _IGNORED, found))
 
 
+def is_class_column(column: str) -> bool:
+    """Whether a column is called as columns of classes are: `label`, `class_id`.
+
+    Args:
+        column: its name.
+    """
+    return re.sub(r"[^a-z0-9]", "", column.lower()) in _CLASSES
+
+
 def _boxes_in(plain: dict[str, str]) -> tuple[tuple[str, ...], BoxForm | None]:
     """The columns of boxes and their form, by the names in small letters."""
     for form, starts in _CORNERS.items():

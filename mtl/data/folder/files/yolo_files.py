@@ -18,6 +18,7 @@ from mtl.errors import printable
 SPLIT_KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 _NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt")
 _USUAL = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+_LABELS = ("labels", "Labels", "LABELS")
 _BOX = 5  # numbers of a line
 
 
@@ -101,10 +102,12 @@ def label_file(picture: Path, root: Path) -> Path:
     """
     inside = picture.relative_to(root) if picture.is_relative_to(root) else PurePosixPath(picture.name)
     parts = list(inside.parts)
-    if "images" in parts[:-1]:
-        last = len(parts) - 2 - parts[-2::-1].index("images")
-        parts[last] = "labels"
-        return root.joinpath(*parts).with_suffix(".txt")
+    folders = [part.lower() for part in parts[:-1]]
+    if "images" in folders:
+        last = len(folders) - 1 - folders[::-1].index("images")
+        # `Images` and `Labels`, too
+        forms = [root.joinpath(*parts[:last], form, *parts[last + 1 :]) for form in _LABELS]
+        return next((form for form in forms if form.parent.is_dir()), forms[0]).with_suffix(".txt")
     beside = picture.with_suffix(".txt")
     under = (root / "labels" / Path(*parts)).with_suffix(".txt")
     return under if under.is_file() and not beside.is_file() else beside
