@@ -36,6 +36,7 @@ from mtl.export.quantize import quantize
 from mtl.runs.checkpoint_files import find_checkpoint
 
 COMPARED = 64  # samples whose outputs are compared
+MEASURED = 1000  # test samples that metrics are computed on, by the model and by every file
 WORTH = 0.8  # an int8 file that is larger than this share of the float file has no use
 
 
@@ -54,6 +55,8 @@ def export(arguments: list[str]) -> None:
         raise ConfigError("--quantize works with --format onnx and --output decoded; leave one of them out.")
     if options.dynamic == "size" and options.resize_inside:
         raise ConfigError("--resize-inside brings every image to one size, so --dynamic size has no effect; keep one.")
+    if options.samples < 1:
+        raise ConfigError(f"--samples {options.samples} must be at least 1: test samples that metrics are computed on.")
     if options.format == "onnx":
         require_onnx()
     allow_imports(options.allow.split(",") if options.allow else ())
@@ -100,7 +103,7 @@ def export(arguments: list[str]) -> None:
             f"{files['int8'].stat().st_size:,} bytes in place of {path.stat().st_size:,}; the file was removed"
         )
         files.pop("int8").unlink()
-    report = _report(ready, data, files) | {"skipped": left_out}
+    report = _report(ready, data, files, options.samples) | {"skipped": left_out}
     if options.benchmark:
         measured = _benchmark(ready, data, files, checkpoint)
         report |= measured | {"skipped": left_out | measured["skipped"]}
@@ -130,7 +133,7 @@ def _calibration(data: JointDataModule, model: ExportableModel, most: int) -> It
             yield {name: value[index : index + 1] for name, value in batch.items()}
 
 
-def _report(model: ExportableModel, data: JointDataModule, files: dict[str, Path]) -> dict[str, Any]:
+def _report(model: ExportableModel, data: JointDataModule, files: dict[str, Path], most: int) -> dict[str, Any]:
     loader = data.test_dataloader()
     runs: dict[str, exported.Runs] = {"eager": exported.eager(model)}
     report: dict[str, Any] = {"files": {}}
@@ -149,8 +152,11 @@ def _report(model: ExportableModel, data: JointDataModule, files: dict[str, Path
         }
     if model.output == "decoded":
         report["metrics"] = {
-            name: exported.metrics(model.model, model.tasks, run, data.test_dataloader()) for name, run in runs.items()
+            name: exported.metrics(model.model, model.tasks, run, exported.first_samples(model, loader, most))
+            for name, run in runs.items()
         }
+        whole = len(data.test_set)  # type: ignore[arg-type]
+        report["samples"] = {"measured": min(whole, most), "of": whole}
     return report
 
 
@@ -189,6 +195,8 @@ def _benchmark(
 def _show(console: Console, report: dict[str, Any]) -> None:
     head, rows = export_table(report)
     table = Table(*head, title="the file beside the model")
+    if (counted := report.get("samples")) and counted["measured"] < counted["of"]:
+        table.caption = f"metrics of {counted['measured']:,} of {counted['of']:,} test samples; --samples takes more"
     for row in rows:
         table.add_row(*row)
     console.print(table)
@@ -221,6 +229,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resize-inside", dest="resize_inside", action="store_true", help="stretch images in the file")
     parser.add_argument("--quantize", choices=("int8",), help="also write a file of 8-bit integers")
     parser.add_argument("--calibrate", type=int, default=128, help="training samples that ranges are taken from [128]")
+    parser.add_argument(
+        "--samples", type=int, default=MEASURED, help=f"most test samples that metrics are computed on [{MEASURED}]"
+    )
     parser.add_argument("--benchmark", action="store_true", help="measure time and memory of a call, on one thread")
     parser.add_argument("--allow", help="module that the checkpoint may import beside mtl, torch, torchvision, ...")
     parser.add_argument("--traceback", action="store_true", help="show the whole traceback of an error")

@@ -243,15 +243,25 @@ def _lay(config: Config, path: Path, chain: tuple[Path, ...], sizes: list[int]) 
         )
     base, origin = values.pop("base", None), origins.get(("base",))
     for name in [] if base is None else base if isinstance(base, list) else [base]:
-        if not isinstance(name, str) or not _is_file(path.parent / name):
+        file = _base_file(path.parent, name) if isinstance(name, str) else None
+        if file is None:
             raise ConfigError(
-                f"`base` must name a file, or a list of files, beside this config; there is no {name!r:.200} in "
-                f"{str(path.parent)!r}.",
+                f"`base` must name a file, or a list of files, beside this config, or a config that comes with the "
+                f"package (`python -m mtl list configs`); there is no {name!r:.200} in {str(path.parent)!r}.",
                 origin,
             )
-        _lay(config, path.parent / name, (*chain, here), sizes)
+        _lay(config, file, (*chain, here), sizes)
     _Merge(config.origins, origins).into(config.values, values)
     config.files.append(path)
+
+
+def _base_file(folder: Path, name: str) -> Path | None:
+    """The file beside a config, or the one of that name which comes with the package."""
+    if _is_file(folder / name):
+        return folder / name
+    shipped = own_or_shipped(Path(name))
+    # a file of the working directory is neither
+    return shipped if shipped.is_absolute() and not Path(name).is_absolute() else None
 
 
 def _is_file(path: Path) -> bool:

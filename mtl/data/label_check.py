@@ -19,6 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch.utils.data import IterableDataset
 
+from mtl.data.split_leaks import split_leaks
 from mtl.targets.target import Target, target_of
 from mtl.task import Task
 
@@ -85,6 +86,17 @@ def check_labels(data: "JointDataModule", tasks: Mapping[str, Task], trainer: Tr
         raise ValueError("\n".join([*(fault.text for fault in refused), _WAYS_OUT]))
     for fault in faults:
         rank_zero_only(log.warning)(fault.text)
+    rank_zero_only(_warn_of_leaks)(data)
+
+
+def _warn_of_leaks(data: "JointDataModule") -> None:
+    """Warn once of samples that two splits have in common, as far as the splits are read."""
+    splits = {split: getattr(data, f"{split}_set", None) for split in ("train", "val", "test")}
+    splits |= getattr(data, "all_sets", {})  # a table reads all at once
+    for leak in split_leaks({split: samples for split, samples in splits.items() if samples is not None}, data.inputs):
+        if leak.text not in data.leaks_told:
+            log.warning(leak.text)
+            data.leaks_told.append(leak.text)
 
 
 def count_by_reading(dataset: Any, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:

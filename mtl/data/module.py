@@ -93,6 +93,7 @@ class JointDataModule(LightningDataModule, ABC):
         self.seed = seed
         self.augment = augment
         self.on_unlabelled = on_unlabelled
+        self.leaks_told: list[str] = []  # warnings of samples in two splits
         self._groups: dict[str, list[int]] = {}  # class of every training sample, for `balance`
         self._train_loader: ResumableLoader | None = None
         self._resumed: dict[str, int] = {}  # how far the training loader of a checkpoint was

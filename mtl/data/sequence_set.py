@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from torch.utils.data import Dataset
 
 from mtl.batch import Sample
+from mtl.data.split_leaks import SampleSource, source_of
+from mtl.task import Inputs
 
 
 class SequenceSet(Dataset[Sample]):
@@ -42,3 +44,11 @@ class SequenceSet(Dataset[Sample]):
             index: which one; `sample_id` in a batch.
         """
         return self.texts[index]
+
+    def sample_sources(self, inputs: Inputs) -> list[SampleSource]:
+        """What each sample is told by: its words or its sound.
+
+        Args:
+            inputs: of the samples.
+        """
+        return [source_of(sample, inputs, text) for sample, text in zip(self.samples, self.texts, strict=True)]

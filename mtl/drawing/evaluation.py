@@ -5,6 +5,7 @@ Shapes: C classes.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from mtl.metrics.detection_matching import Curve
 
 _MOST_CLASSES = 40  # in one matrix: more cannot be read
 _MOST_LINES = 10
+_MOST_INSIDE = 4  # names inside the panel of a picture of this height
 _MOST_NUMBERS = 16
 
 
@@ -96,7 +98,9 @@ def draw_detection_curves(
     f1.set_title(f"mean F1 is best at score {float(grid[best]):.2f}: {float(mean[best]):.2f}", fontsize=9)
     precision.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
     f1.set(xlabel="score", ylabel="F1", xlim=(0, 1.02), ylim=(0, 1.02))
-    legend = precision.legend(fontsize=7, loc="lower left", title="AP at IoU 0.5", title_fontsize=7)
+    many = len(shown) > _MOST_INSIDE  # a long list would lie over the curves
+    place: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (-0.2, 1.0)} if many else {"loc": "lower left"}
+    legend = precision.legend(fontsize=7, title="AP at IoU 0.5", title_fontsize=7, **place)
     for label in legend.get_texts():
         label.set_parse_math(False)
     known = {size: value for size, value in by_size.items() if value is not None}

@@ -128,11 +128,11 @@ def metrics(model: MultiTaskModel, tasks: Sequence[str], run: Runs, batches: Ite
     return {f"{name}/{key}": float(value) for name, found in sets.items() for key, value in found.compute().items()}
 
 
-def inputs_of(model: ExportableModel, batches: Iterable[Batch], most: int) -> Iterable[dict[str, Tensor]]:
-    """Inputs alone of the first samples.
+def first_samples(model: ExportableModel, batches: Iterable[Batch], most: int) -> Iterable[Batch]:
+    """The first samples, with their labels.
 
     Args:
-        model: names them.
+        model: names its inputs.
         batches: labelled batches.
         most: number of samples at most.
     """
@@ -141,8 +141,20 @@ def inputs_of(model: ExportableModel, batches: Iterable[Batch], most: int) -> It
         size = min(left, len(batch[model.input_names[0]]))
         if size < 1:
             return
-        yield {name: batch[name][:size] for name in model.input_names}
+        yield {key: value[:size] if isinstance(value, Tensor) else value for key, value in batch.items()}
         left -= size
+
+
+def inputs_of(model: ExportableModel, batches: Iterable[Batch], most: int) -> Iterable[dict[str, Tensor]]:
+    """Inputs alone of the first samples.
+
+    Args:
+        model: names them.
+        batches: labelled batches.
+        most: number of samples at most.
+    """
+    for batch in first_samples(model, batches, most):
+        yield {name: batch[name] for name in model.input_names}
 
 
 def latency(runs: Mapping[str, Runs], inputs: Mapping[str, Tensor], rounds: int) -> dict[str, dict[str, float]]:

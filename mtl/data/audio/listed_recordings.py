@@ -67,15 +67,22 @@ def read_table(root: Path, columns: Sequence[str]) -> list[Recording]:
         columns: columns that must be there beside `recording` and `split`.
 
     Raises:
-        ValueError: if a column is missing, or a split is not train, val or test.
+        ValueError: if a column is missing, a split is not train, val or test, or a recording is in two splits.
     """
     table = read_csv(root / "recordings.csv", ["recording", "split", *columns])
     recordings = [
         Recording(row, f"{table.source!r}, line {line}", _file(root / "recordings", row["recording"]))
         for row, line in zip(table.rows, table.lines, strict=True)
     ]
+    first: dict[str, Recording] = {}
     for recording in recordings:
         recording.index("split", SPLITS)
+        other = first.setdefault(recording.name, recording)
+        if other.row["split"] != recording.row["split"]:
+            raise ValueError(
+                f"{recording.where}: recording {recording.name!r} is in split {recording.row['split']!r}, and in "
+                f"{other.row['split']!r} in line {other.where.rpartition(' ')[2]}. Keep it in one split."
+            )
     return recordings
 
 

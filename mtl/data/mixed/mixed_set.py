@@ -1,6 +1,7 @@
 """`MixedSet`: several data sets one after the other, with samples in the form of the mix."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -8,6 +9,8 @@ from torch.utils.data import Dataset
 from mtl.batch import Sample
 from mtl.data.mixed.unify import Translation
 from mtl.data.sampling import TrainingView
+from mtl.data.split_leaks import SampleSource
+from mtl.task import Inputs
 
 PART = "mixed/part"  # sample and batch key: which part a sample comes from; no task can have that name
 ABOUT_PICTURES = ("orig_size", "to_original")  # sample keys that are neither inputs nor labels
@@ -67,6 +70,19 @@ class MixedSet(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         part, own = self.locate(index)
         return part[own]
+
+    def sample_sources(self, inputs: Inputs) -> list[SampleSource | None]:
+        """What the samples of each part are made from, as far as the parts say it.
+
+        Args:
+            inputs: of the samples.
+        """
+        found: list[SampleSource | None] = []
+        for name, part in self.parts.items():
+            sources_of = getattr(part.dataset, "sample_sources", None)
+            own = [None] * len(part) if sources_of is None else sources_of(inputs)
+            found += [one and replace(one, key=(name, one.key)) for one in own]
+        return found
 
     def locate(self, index: int) -> tuple[PartSet, int]:
         """The part of a sample, and its index there.

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from mtl.batch import Sample
 from mtl.config.import_policy import find_class
+from mtl.data.folder.findings import Finding
 from mtl.data.mixed.mixed_set import ABOUT_PICTURES, MixedSet, MixedTrainingView, PartSet
 from mtl.data.mixed.plan import MixedSampler, draws_of, shares_of
 from mtl.data.mixed.unify import unify
@@ -118,11 +119,31 @@ class MixedData(JointDataModule):
             part.prepare_data()
 
     def setup(self, stage: str) -> None:
-        for part in self.parts.values():
-            part.setup(stage)
+        refused: dict[str, ValueError] = {}
+        for name, part in self.parts.items():
+            try:
+                part.setup(stage)
+            except ValueError as error:  # the other parts are read too: one message names all that is wrong
+                refused[name] = error
+        if refused:
+            told = "\n".join(f"part {name!r}: {error}" for name, error in refused.items())
+            raise ValueError(told) from next(iter(refused.values()))
         for split in _STAGES[stage]:
             if not hasattr(self, f"{split}_set"):
                 setattr(self, f"{split}_set", self._mixed(split))
+
+    def report_all(self) -> None:
+        for part in self.parts.values():
+            part.report_all()
+
+    @property
+    def data_report(self) -> list[Finding]:
+        """What the parts report about their files, with the part before each name."""
+        return [
+            replace(one, image=f"{name}/{one.image}" if one.image else name)
+            for name, part in self.parts.items()
+            for one in getattr(part, "data_report", ())
+        ]
 
     def _mixed(self, split: str) -> MixedSet:
         sets = {name: getattr(part, f"{split}_set") for name, part in self.parts.items()}

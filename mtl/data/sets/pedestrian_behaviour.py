@@ -64,7 +64,7 @@ class PedestrianBehaviour(JointDataModule):
             raise ValueError(f"frames={frames} must be at least 1.")
         self.root, self.frames, self.traffic = Path(root), frames, traffic
         self.inputs = self.declare_inputs(traffic)
-        self._sets: dict[str, SeriesSet] = {}
+        self.all_sets: dict[str, SeriesSet] = {}
 
     @classmethod
     def declare_tasks(cls, **_: Any) -> dict[str, Task]:
@@ -98,11 +98,11 @@ class PedestrianBehaviour(JointDataModule):
         return {"root": str(folder)}
 
     def setup(self, stage: str) -> None:
-        self._sets = self._sets or self._read()
+        self.all_sets = self.all_sets or self._read()
         for split in ("train", "val") if stage == "fit" else ("val",) if stage == "validate" else ("test",):
-            if split not in self._sets:
+            if split not in self.all_sets:
                 raise ValueError(f"windows.csv in {str(self.root)!r} has no row of split {split!r}.")
-            setattr(self, f"{split}_set", self._sets[split])
+            setattr(self, f"{split}_set", self.all_sets[split])
 
     def _read(self) -> "dict[str, SeriesSet]":
         windows = read_csv(self.root / "windows.csv", _WINDOW_COLUMNS)

@@ -100,7 +100,7 @@ class TableDataModule(JointDataModule):
                     )
         self.subgroups = dict(subgroups or {})
         self.on_unknown_category = on_unknown_category
-        self._sets: dict[str, Any] = {}
+        self.all_sets: dict[str, Any] = {}
 
     @classmethod
     def declare_tasks(cls, *, column_tasks: Mapping[str, Any] | None = None, **_: Any) -> dict[str, Task]:
@@ -171,21 +171,22 @@ class TableDataModule(JointDataModule):
         return self.columns.faults(rows, categories=self.on_unknown_category == "error")
 
     def setup(self, stage: str) -> None:
-        if not self._sets:
-            self._sets = self._read_sets()
+        if not self.all_sets:
+            self.all_sets = self._read_sets()
         for split in _STAGES[stage]:
-            if split not in self._sets:
+            if split not in self.all_sets:
                 raise ValueError(
                     f"{type(self).__name__} has no split {split!r}, which stage {stage!r} needs; it has "
-                    f"{', '.join(self._sets)}. Name rows {split!r} in the split column, or add a share to `fractions`."
+                    f"{', '.join(self.all_sets)}. Name rows {split!r} in the split column, or add a share to "
+                    "`fractions`."
                 )
-            setattr(self, f"{split}_set", self._sets[split])
+            setattr(self, f"{split}_set", self.all_sets[split])
 
     def training_values(self, name: str) -> Iterator[Any]:
-        yield from self._sets["train"].values
+        yield from self.all_sets["train"].values
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
-        rows = self._sets[split]
+        rows = self.all_sets[split]
         counted = {name: int(is_labelled(rows.targets[name]).sum()) for name in tasks}
         return {name: LabelCount(count, len(rows), len(rows)) for name, count in counted.items()}
 

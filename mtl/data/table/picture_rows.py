@@ -16,7 +16,9 @@ from mtl.batch import Sample
 from mtl.data.folder.annotations import Annotations
 from mtl.data.folder.folder_set import FolderSet
 from mtl.data.images import read_header
+from mtl.data.split_leaks import SampleSource
 from mtl.data.table.module import INPUT
+from mtl.task import Inputs
 
 
 class PictureRows(FolderSet):
@@ -70,6 +72,15 @@ class PictureRows(FolderSet):
         if self.values is not None and not self.empty[index]:
             sample[INPUT] = self.values[index]
         return sample
+
+    def sample_sources(self, inputs: Inputs) -> list[SampleSource | None]:
+        """The picture file of each row, None where there is none.
+
+        Args:
+            inputs: of the samples.
+        """
+        paths = [file.decode() for file in self.annotations.paths]
+        return [SampleSource(path, Path(path).name, exact=True) if path else None for path in paths]
 
     def _read(self, index: int) -> Tensor:
         if not self.path(index):

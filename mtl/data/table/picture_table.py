@@ -140,14 +140,14 @@ class PictureTable(CsvTable):
         return self._set(rows, [files[place] for place in kept], targets, split)
 
     def training_values(self, name: str) -> Iterator[Any]:
-        train = self._sets["train"]
+        train = self.all_sets["train"]
         if name != INPUT:
             yield from JointDataModule.training_values(self, name)
         else:  # without a look at the pictures
             yield from (values for values, empty in zip(train.values, train.empty, strict=True) if not empty)
 
     def training_classes(self, task: Task) -> Classes:
-        values, target = self._sets["train"].targets[task.name], target_of(task)
+        values, target = self.all_sets["train"].targets[task.name], target_of(task)
         known = zip(values, is_labelled(values), strict=True)
         return [target.class_indices({task.name: value}) if labelled else [] for value, labelled in known]
 

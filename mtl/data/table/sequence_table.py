@@ -97,7 +97,7 @@ class SequenceTable(CsvTable):
         return iter(JointDataModule.training_values(self, name))
 
     def count_labels(self, split: str, tasks: Mapping[str, Task]) -> dict[str, LabelCount]:
-        return count_by_reading(self._sets[split], tasks)
+        return count_by_reading(self.all_sets[split], tasks)
 
 
 def _at_steps(values_T: Tensor, begins: Sequence[int] | None, steps: int) -> Tensor:

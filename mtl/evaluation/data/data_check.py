@@ -16,7 +16,7 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.data.label_check import has_label
 from mtl.data.module import JointDataModule
 from mtl.data.picture_hash import difference_hash, grey
-from mtl.evaluation.data.data_findings import Finding, Place, names_of, of_copies, of_report, of_sizes
+from mtl.evaluation.data.data_findings import Finding, Place, names_of, of_copies, of_leaks, of_report, of_sizes
 from mtl.evaluation.data.label_agreement import Shown, disagreements
 from mtl.evaluation.data.object_counts import Objects, of_numbers
 from mtl.inputs.image import image_of
@@ -122,6 +122,7 @@ def check_data(data: JointDataModule, max_samples: int | None = None) -> DataChe
         objects |= read.objects
         findings += of_sizes(dataset, split)
     findings += of_copies(hashes, names)
+    findings += of_leaks({split: getattr(data, f"{split}_set") for split in counts}, data.inputs)
     findings += of_report(getattr(data, "data_report", ()), data.tasks, names)
     named = {(split, i): f"{split} {names[split][i] if names[split] else f'sample {i}'}" for split, i in samples}
     findings += disagreements(samples, data.tasks, named)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from mtl.data.picture_hash import near_pairs
+from mtl.data.split_leaks import split_leaks
+from mtl.task import Inputs
 
 Place = tuple[str, int]  # split, index of the sample
 Level = Literal["error", "warning", "note"]
@@ -106,6 +108,18 @@ def of_copies(hashes: Mapping[str, Mapping[int, Tensor]], names: Mapping[str, Se
                 yield Finding("error", "near_duplicate", text, places)
             else:
                 yield Finding("warning", "similar", text, places)
+
+
+def of_leaks(splits: Mapping[str, Any], inputs: Inputs) -> Iterator[Finding]:
+    """Recordings, sentences and picture files that are in two splits.
+
+    Args:
+        splits: data sets by split.
+        inputs: of their samples.
+    """
+    for leak in split_leaks(splits, inputs):
+        places = [place for here, there in leak.pairs for place in ((leak.first, here), (leak.second, there))]
+        yield Finding("error" if leak.exact else "warning", "in_two_splits", leak.text, tuple(places))
 
 
 def of_sizes(dataset: Any, split: str) -> Iterator[Finding]:

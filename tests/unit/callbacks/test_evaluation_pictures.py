@@ -1,12 +1,14 @@
 """After the test the run has confusion matrices, curves, calibration and its worst samples."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
 from mtl.callbacks.pictures.evaluation_pictures import EvaluationPictures
+from mtl.drawing import evaluation
 from mtl.drawing.evaluation import draw_confusion, draw_detection_curves
 from mtl.metrics.detection_matching import SIZES, Matched, curve_of, match_all
 from mtl.task import Task
@@ -47,6 +49,18 @@ def test_matrices_and_curves_are_drawn_also_of_many_classes_and_strange_names(tm
     curve = curve_of(Matched([0.9, 0.8, 0.3], [True, False, True], 3))
     none = curve_of(Matched([], [], 2))
     assert draw_detection_curves({"a$b": curve, "b": none}, {"small": None, "large": 0.5}, "x", tmp_path / "c.png")
+
+
+def test_names_of_many_classes_do_not_cover_the_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(evaluation, "save_figure", lambda figure, path: drawn.append(figure) or True)
+    curve = curve_of(Matched([0.9, 0.8, 0.3], [True, False, True], 3))
+    assert draw_detection_curves({f"class {i}": curve for i in range(10)}, {"large": 0.5}, "x", tmp_path / "c.png")
+    (figure,) = drawn
+    figure.canvas.draw()
+    legend = figure.axes[0].get_legend().get_window_extent()
+    assert not any(axis.get_window_extent().overlaps(legend) for axis in figure.axes)
+    assert min(legend.x0, legend.y0) >= 0
 
 
 def test_numbers_out_of_range_are_refused() -> None:

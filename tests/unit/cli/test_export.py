@@ -92,6 +92,19 @@ def test_one_task_alone_is_a_smaller_file(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_metrics_are_of_as_many_samples_as_asked_for(run: Path, tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("onnxruntime")
+    words = ["export", "--run", str(run), "--checkpoint", "last", "--to", str(tmp_path), "--tasks", "largest"]
+    assert main([*words, "--samples", "3"]) == 0
+    assert "metrics of 3 of 8 test samples" in " ".join(capsys.readouterr().out.split())
+    known = json.loads((tmp_path / "export.json").read_text())
+    assert known["samples"] == {"measured": 3, "of": 8}
+    assert (3 * known["metrics"]["eager"]["largest/accuracy"]).is_integer()
+    assert main([*words, "--samples", "0"]) == 2
+    assert "--samples 0 must be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused(run: Path, capsys: Any) -> None:
     assert main(["export", "--run", str(run), "--checkpoint", "last", "--tasks", "box"]) == 1
     assert "the model has no task 'box'" in capsys.readouterr().err

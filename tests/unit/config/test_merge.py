@@ -121,6 +121,19 @@ def test_bases_lie_below_in_order_and_reach_further_bases(tmp_path: Path) -> Non
     ]
 
 
+def test_a_base_may_come_with_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/exp.yaml").write_text("base: digits.yaml\nname: x\n")
+    assert read_config([tmp_path / "mine/exp.yaml"]).get(("data", "class_path")) == "DigitScenes"
+    (tmp_path / "mine/digits.yaml").write_text("name: beside\n")  # what lies beside the config comes first
+    assert read_config([tmp_path / "mine/exp.yaml"]).values == {"name": "x"}
+    (tmp_path / "other.yaml").write_text("name: of the working directory\n")
+    (tmp_path / "mine/exp.yaml").write_text("base: other.yaml\n")
+    with pytest.raises(ConfigError, match="beside this config, or a config that comes with the package"):
+        read_config([tmp_path / "mine/exp.yaml"])
+
+
 def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("base: b.yaml\n")
     (tmp_path / "b.yaml").write_text("base: a.yaml\n")
