@@ -53,7 +53,7 @@ class EpochSampler(DistributedSampler[Draw | Drawn]):
     def only_full_batches(self, batch_size: int) -> bool:
         """Leave out the last draws that fill no batch on all ranks; returns whether there are batches without them.
 
-        A rank by itself cannot: dealt in turn, the draws may fill its last batch and not that of the next rank.
+        A rank by itself cannot: draws that are dealt in turn may fill the last batch of one rank and not of the next.
 
         Args:
             batch_size: of a rank.
