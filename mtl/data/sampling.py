@@ -1,8 +1,8 @@
 """Order and random numbers of training samples as pure functions of (seed, epoch, index).
 
 They do not depend on the number of workers, on earlier runs, or on interruptions: the order depends on (seed, epoch),
-the augmentation of a sample on (seed, epoch, index), and a loader restored in the middle of an epoch skips the batches
-that are done.
+the augmentation of a sample on (seed, epoch, index) and on how often it came before in the epoch, and a loader restored
+in the middle of an epoch skips the batches that are done.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,8 @@ from mtl.batch import Batch, Sample
 from mtl.data.augment.augment import Augment
 from mtl.task import Task
 
-Draw = tuple[int, int]  # epoch, index
+_AGAIN = 2**32  # more than there are epochs
+Draw = tuple[int, int]  # epoch, and _AGAIN for each time that the sample came before in it; index
 Drawn = tuple[int, int, bool]  # epoch, index, whether the sample counts: its labels are hidden where not
 
 
@@ -52,7 +53,7 @@ class EpochSampler(DistributedSampler[Draw | Drawn]):
     def only_full_batches(self, batch_size: int) -> bool:
         """Leave out the last draws that fill no batch on all ranks; returns whether there are batches without them.
 
-        A rank by itself cannot: dealt in turn, the draws may fill its last batch and not that of the next rank.
+        A rank by itself cannot: draws that are dealt in turn may fill the last batch of one rank and not of the next.
 
         Args:
             batch_size: of a rank.
@@ -72,20 +73,35 @@ class EpochSampler(DistributedSampler[Draw | Drawn]):
         done = self.skipped[1] if self.skipped[0] == self.epoch else 0
         return range(self.rank + done * self.num_replicas, self.total_size, self.num_replicas)
 
-    def draw(self, order: NDArray[np.int64], place: int) -> Draw | Drawn:
+    def draw(self, order: NDArray[np.int64], place: int, again: int = 0) -> Draw | Drawn:
         """One draw; so that all ranks have as many, some come again, without labels: they would count twice.
 
         Args:
             order: what `order` gives.
             place: one of `places`.
+            again: how often the sample came before in this epoch; each time it is augmented in another way.
         """
-        index = int(order[place % len(order)])
-        return (self.epoch, index) if place < self.num_draws else (self.epoch, index, False)
+        epoch, index = self.epoch + again * _AGAIN, int(order[place % len(order)])
+        return (epoch, index) if place < self.num_draws else (epoch, index, False)
 
     def __iter__(self) -> Iterator[Draw | Drawn]:
         order = self.order()
+        again = times_before(order)
         for place in self.places():
-            yield self.draw(order, place)
+            yield self.draw(order, place, int(again[place % len(order)]))
+
+
+def times_before(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each place of an order how often its sample comes before that place.
+
+    Args:
+        order: indices of samples.
+    """
+    places = np.argsort(order, kind="stable")
+    starts = np.flatnonzero(np.diff(order[places], prepend=-1))
+    before = np.empty(len(order), np.int64)
+    before[places] = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    return before
 
 
 class TrainingView(Dataset[Any]):

@@ -7,7 +7,8 @@ import torch
 from torch.utils.data import Dataset
 
 from mtl.batch import Sample, collate
-from mtl.data.augment.augment import Augment
+from mtl.data.augment.augment import COLOR, Augment
+from mtl.data.balanced import BalancedSampler
 from mtl.data.sampling import EpochSampler, ResumableLoader, TrainingView
 
 
@@ -74,6 +75,18 @@ def test_an_epoch_of_ranks_has_the_steps_of_one_process(num: int) -> None:
         )
     assert steps[0] == steps[1]
     assert sum(map(len, steps[0])) == (num // 8 * 8 if num >= 8 else num)
+
+
+def test_a_sample_that_comes_again_in_an_epoch_is_augmented_in_another_way() -> None:
+    """Else the only picture of a rare class would be learned by heart: an epoch holds it many times."""
+    data, both = Numbers(), []
+    for rank in range(2):
+        sampler = BalancedSampler(data, [0] * 9 + [1], num_replicas=2, rank=rank)
+        sampler.set_epoch(2)
+        both += [draw for draw in sampler if draw[1] == 9]
+    views = TrainingView(data, {}, Augment(hue=0.5), seed=0)
+    colors = [tuple(views[draw][COLOR].flatten().tolist()) for draw in both]  # type: ignore[call-overload]
+    assert len(colors) == len(set(colors)) == 5
 
 
 def loader(workers: int = 0) -> ResumableLoader:
