@@ -33,7 +33,10 @@ def interval(
 
 
 def paired_p(values: Sequence[float], others: Sequence[float]) -> float:
-    """Two-sided p of a paired t-test over seeds: same seed, same data, same order. NaN below 2 pairs.
+    """Two-sided p of a paired t-test over seeds: same seed, same data, same order.
+
+    NaN below 2 pairs, and where all differences are the same: a metric of few steps, such as an accuracy of 60 pictures,
+    then says nothing about the spread that the test compares with.
 
     Args:
         values: one for each seed.
@@ -42,8 +45,9 @@ def paired_p(values: Sequence[float], others: Sequence[float]) -> float:
     if len(values) < 2 or len(values) != len(others):
         return math.nan
     differences = [value - other for value, other in zip(values, others, strict=True)]
-    if max(differences) == min(differences):
-        return 1.0 if differences[0] == 0 else 0.0
+    rounding = 1e-12 * max(map(abs, (*values, *others)))
+    if max(differences) - min(differences) <= rounding:
+        return 1.0 if abs(differences[0]) <= rounding else math.nan
     return float(ttest_rel(values, others).pvalue)
 
 

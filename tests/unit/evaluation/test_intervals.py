@@ -51,6 +51,8 @@ def test_a_paired_test_by_hand() -> None:
 
 def test_equal_runs_are_not_different_and_one_pair_says_nothing() -> None:
     assert paired_p([1.0, 2.0], [1.0, 2.0]) == 1.0
+    assert math.isnan(paired_p([0.7, 0.8], [0.6, 0.7])), "equal differences, but for rounding"
+    assert paired_p([0.7, 0.8], [0.6, 0.69]) > 0.01
     assert math.isnan(paired_p([1.0], [2.0]))
     assert math.isnan(paired_p([1.0, 2.0], [1.0]))
 
