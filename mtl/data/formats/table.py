@@ -193,7 +193,7 @@ def _spec(cells: list[str], of_classes: bool) -> dict[str, Any] | None:
                 return {"kind": "multilabel", **other, **more}
             return None
     for mark in _WEAK_SEPARATORS:
-        parts = Counter(part.strip() for cell, number in known.items() for part in cell.split(mark) * number)
+        parts = {part.strip() for cell in known for part in cell.split(mark)}
         # blanks and commas are in names of classes, too: parts must be few, and in several combinations
         if len(parts) <= _MOST_CLASSES and len(parts) < len(known) and (mark == "," or not repeated):
             return {"kind": "multilabel", "separator": mark, **more}
