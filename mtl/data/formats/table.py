@@ -49,8 +49,6 @@ class LabelsTable(FolderFormat):
             key = picture_column(table, names, once=True)
             key = key or picture_column(table, names)
             of_boxes = set() if key is None else _of_boxes(table, key)
-            if key is not None and not of_boxes and len({row[key] for row in table.rows}) < len(table.rows):
-                continue  # several rows of one picture
             if key is not None:
                 table = _of_pictures(table, key, of_boxes)
                 if last_part(key) in names and not key.isalpha():
