@@ -189,7 +189,7 @@ def read_box_rows(file: Path, header: Sequence[str] | None) -> Rows:
         ValueError: if it is missing, or no table.
     """
     if not file.is_file():
-        raise ValueError(f"no table {str(file)!r}. Correct `root`, or name the file in `annotations`.")
+        raise ValueError(f"no table {str(file)!r}. Correct `annotations` or `root`.")
     return read_csv(file, [], header=header)
 
 

@@ -176,7 +176,7 @@ def test_names_without_a_picture_are_reported_and_explained(root: Path) -> None:
 
 
 def test_a_missing_table_says_what_to_set(root: Path) -> None:
-    with pytest.raises(ValueError, match=r"no table '.*nowhere.csv'. Correct `root`, or name the file"):
+    with pytest.raises(ValueError, match=r"no table '.*nowhere.csv'. Correct `annotations` or `root`"):
         BoxTable(str(root), annotations="nowhere.csv")
 
 
