@@ -7,7 +7,7 @@ from mtl.data.folder.annotations import Checks
 from mtl.data.folder.files.createml_json import Origin, createml_entries, read_createml
 from mtl.data.folder.findings import DataReport
 from mtl.data.formats.format import FolderFormat, Listing, Part, file_of_each_split, sample
-from mtl.data.formats.lists import part_of_lists
+from mtl.data.formats.lists import files_of_all, part_of_lists
 from mtl.data.formats.picture_column import last_part, pictures_by_name
 from mtl.data.images import read_header
 
@@ -24,7 +24,7 @@ class CreateML(FolderFormat):
     def find(self, files: Listing) -> Part | None:
         known = pictures_by_name(files)
         found: dict[str, list[tuple[str, Any]]] = {}
-        for name in files.of_type(".json"):
+        for name in files_of_all(files, ".json", known):
             try:
                 entries = createml_entries(files.root / name)
             except ValueError:

@@ -2,7 +2,7 @@
 
 from mtl.data.folder.files.cvat_xml import cvat_images
 from mtl.data.formats.format import FolderFormat, Listing, Part, file_of_each_split
-from mtl.data.formats.lists import part_of_lists
+from mtl.data.formats.lists import files_of_all, part_of_lists
 from mtl.data.formats.picture_column import last_part, pictures_by_name
 
 _DEFAULTS = {"annotations": "annotations.xml", "images": "images"}
@@ -26,7 +26,7 @@ class CVAT(FolderFormat):
     def find(self, files: Listing) -> Part | None:
         known = pictures_by_name(files)
         found: dict[str, list[str]] = {}
-        for name in files.of_type(".xml"):
+        for name in files_of_all(files, ".xml", known):
             try:
                 listed = [last_part(image.get("name") or "") for image in cvat_images(files.root / name)]
             except ValueError:

@@ -7,6 +7,17 @@ from mtl.data.formats.format import Listing, Part, common_folder, splits_text
 from mtl.data.formats.picture_column import last_part
 
 
+def files_of_all(files: Listing, suffix: str, known: Collection[str]) -> list[str]:
+    """Files that may list many pictures: all but those that are called as a picture, which may be thousands.
+
+    Args:
+        files: the files of the folder.
+        suffix: of the files, with the dot, in small letters.
+        known: names of pictures, without folders and extensions.
+    """
+    return [name for name in files.of_type(suffix) if last_part(name) not in known]
+
+
 def part_of_lists(
     files: Listing,
     lists: Mapping[str, Collection[str]],

@@ -1,7 +1,7 @@
 """Which column of a table names the pictures, and which picture a written name is likely to mean."""
 
 from collections.abc import Collection
-from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from mtl.data.csv_rows import Rows
 from mtl.data.folder.picture_names import plain_name, without_extension
@@ -18,7 +18,7 @@ def pictures_by_name(files: Listing) -> dict[str, str]:
     """
     known: dict[str, str] = {}
     for name in files.pictures:
-        known.setdefault(without_extension(PurePosixPath(name).name), name)
+        known.setdefault(last_part(name), name)
     return known
 
 
@@ -26,9 +26,9 @@ def last_part(cell: str) -> str:
     """The name of a picture without folders and extension.
 
     Args:
-        cell: as written.
+        cell: as written; in an address `%20` is a blank.
     """
-    return without_extension(plain_name(cell)).rsplit("/", 1)[-1]
+    return unquote(without_extension(plain_name(cell)).rsplit("/", 1)[-1])
 
 
 def picture_column(rows: Rows, known: Collection[str], once: bool = False) -> str | None:

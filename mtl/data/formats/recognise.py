@@ -71,11 +71,12 @@ def recognise(root: Path) -> Recognised:
             files = _without_maps(files, part)
     if not any(part.tasks for part in parts):
         first = ", ".join(repr(name) for name in (*files.others[:3], *files.pictures[:2]))
-        hints = [*_foreign_pictures(files), *(hint for one in formats() if (hint := one.hint(files)))]
+        hints = [*_foreign_pictures(files), *_hints(files, folders=False)]
         if packed := next((name for name in files.others if name.lower().endswith(_ARCHIVES)), None):
             hints.append(f"{packed} is an archive: unpack it, if the annotations are in it.")
         if sheet := next((name for name in files.others if name.lower().endswith(_SHEETS)), None):
             hints.append(f"{sheet} cannot be read here: save it as CSV, if the annotations are in it.")
+        hints = hints or _hints(files, folders=True)  # with nothing else, folders may be meant as classes
         raise ValueError(
             f"{str(root)!r} holds {len(files.pictures)} pictures, and no annotation that is known here: {_WAYS}. It "
             f"holds {first}, ...{''.join(f' {hint}' for hint in hints)}"
@@ -90,6 +91,11 @@ def _not_used(one: FolderFormat, files: Listing) -> list[str]:
     except ValueError:
         return []
     return [] if part is None else [f"{part.format} (read by {part.class_path}) are there as well; they are not used."]
+
+
+def _hints(files: Listing, folders: bool) -> list[str]:
+    """What is nearly right, of the formats that are folders or of all others."""
+    return [hint for one in formats() if (one.gives == "folders") == folders and (hint := one.hint(files))]
 
 
 def _foreign_pictures(files: Listing) -> list[str]:

@@ -49,8 +49,6 @@ class LabelsTable(FolderFormat):
             key = picture_column(table, names, once=True)
             key = key or picture_column(table, names)
             of_boxes = set() if key is None else _of_boxes(table, key)
-            if key is not None and not of_boxes and len({row[key] for row in table.rows}) < len(table.rows):
-                continue  # several rows of one picture
             if key is not None:
                 table = _of_pictures(table, key, of_boxes)
                 if last_part(key) in names and not key.isalpha():
@@ -193,7 +191,7 @@ def _spec(cells: list[str], of_classes: bool) -> dict[str, Any] | None:
                 return {"kind": "multilabel", **other, **more}
             return None
     for mark in _WEAK_SEPARATORS:
-        parts = Counter(part.strip() for cell, number in known.items() for part in cell.split(mark) * number)
+        parts = {part.strip() for cell in known for part in cell.split(mark)}
         # blanks and commas are in names of classes, too: parts must be few, and in several combinations
         if len(parts) <= _MOST_CLASSES and len(parts) < len(known) and (mark == "," or not repeated):
             return {"kind": "multilabel", "separator": mark, **more}

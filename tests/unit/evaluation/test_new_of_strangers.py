@@ -75,6 +75,14 @@ def test_commas_and_blanks_separate_labels_that_are_combined(
     assert all("tags" in record.labels for record in records)
 
 
+def test_rows_of_one_picture_that_agree_are_one_label(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    rows = [f"{seed}.jpg,{CLASSES[seed % 2]},{score}" for seed in range(NUMBER) for score in (1, 2)]
+    table(tmp_path, ["file,label,score", *rows])
+    found = new_config(tmp_path).recognised
+    assert (found.tasks, found.open_tasks) == ({"label": "classification"}, {})
+
+
 def test_a_table_of_another_encoding_is_left_out_with_a_word(tmp_path: Path) -> None:
     pictures(tmp_path)
     rows = ["Datei;Farbe", *(f"{seed}.jpg;{('grün', 'rot')[seed % 2]}" for seed in range(NUMBER))]
@@ -113,6 +121,11 @@ def via(root: Path) -> None:
     table(root, ["filename,region_shape_attributes", *(f'{seed}.jpg,"{{}}"' for seed in range(NUMBER))], "via.csv")
 
 
+def broken_row(root: Path) -> None:
+    pictures(root / "set")
+    table(root, ["file,label", *(f"{seed}.jpg,{CLASSES[seed % 2]}" for seed in range(NUMBER)), "sum"])
+
+
 def spreadsheet(root: Path) -> None:
     pictures(root)
     (root / "labels.xlsx").write_bytes(b"PK")
@@ -137,6 +150,7 @@ def folders_of_classes_in_two_folders(root: Path) -> None:
             "No column of labels.csv names the pictures: its first row is '0, cat', a picture is called '00000'",
         ),
         (via, "via.csv is a file of VIA: export the annotations as COCO JSON"),
+        (broken_row, r"\.\.\. '.*labels.csv', line 14: the row has 1 cells, the header 2"),
         (spreadsheet, "labels.xlsx cannot be read here: save it as CSV"),
         (one_beside_classes, "If 'cat' and 'dog' are classes, example.png must not lie beside them: move it away"),
         (folders_of_classes_in_two_folders, "If they hold the classes, give one of them"),

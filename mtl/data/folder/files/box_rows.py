@@ -189,7 +189,7 @@ def read_box_rows(file: Path, header: Sequence[str] | None) -> Rows:
         ValueError: if it is missing, or no table.
     """
     if not file.is_file():
-        raise ValueError(f"no table {str(file)!r}. Correct `root`, or name the file in `annotations`.")
+        raise ValueError(f"no table {str(file)!r}. Correct `annotations` or `root`.")
     return read_csv(file, [], header=header)
 
 
@@ -204,7 +204,9 @@ def boxes_of(row: Row, columns: BoxColumns) -> Iterator[list[float] | str]:
     if all(cell.lower() in _NO_BOX for cell in cells):
         return
     if len(cells) > 1:
-        yield _corners(cells, columns.form) or ", ".join(cells)
+        box = _corners(cells, columns.form)
+        if box is None or any(box):  # four zeros stand for no box
+            yield box or ", ".join(cells)
         return
     for part in _BETWEEN.split(cells[0]):
         numbers = [] if _LETTERS.search(part) else _NUMBER.findall(part)

@@ -32,7 +32,7 @@ def createml_entries(file: Path) -> list[tuple[str, list[Mapping[str, Any]]]]:
         ValueError: if it is missing or no CreateML JSON.
     """
     if not file.is_file():
-        raise ValueError(f"no CreateML file {str(file)!r}. Correct `root`, or name the file in `annotations`.")
+        raise ValueError(f"no CreateML file {str(file)!r}. Correct `annotations` or `root`.")
     text = read_text(file)
     try:
         document = json.loads(text)

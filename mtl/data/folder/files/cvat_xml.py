@@ -29,7 +29,7 @@ def cvat_images(file: Path) -> list[ElementTree.Element]:
         ValueError: if it is missing, no XML, or lists no picture.
     """
     if not file.is_file():
-        raise ValueError(f"no CVAT file {str(file)!r}. Correct `root`, or name the file in `annotations`.")
+        raise ValueError(f"no CVAT file {str(file)!r}. Correct `annotations` or `root`.")
     tree = parse_xml(file, _MOST_BYTES)
     images = tree.findall("image") if tree.tag == "annotations" else []
     if not images:

@@ -10,7 +10,9 @@ from PIL import Image
 from mtl.data.folder.files.box_rows import find_columns, guess_unit
 from mtl.data.folder.labelme_folder import LabelMeFolder
 from mtl.data.folder.listed.box_table import BoxTable
+from mtl.data.folder.splits import SPLITS
 from mtl.data.formats.recognise import recognise
+from mtl.evaluation.data.new_config import new_config
 
 HEIGHT, WIDTH = 40, 60
 BOX = (6.0, 4.0, 36.0, 24.0)  # of every form below, xyxy in pixels
@@ -87,6 +89,11 @@ def test_a_cell_may_hold_several_boxes_or_say_that_there_is_none(root: Path) -> 
     assert data.box_classes == ("object",)
     assert [data.record(name).boxes.tolist() for name in "abc"] == [[[1, 1, 9, 9], [2, 2, 20, 20]], [], [[1, 1, 5, 5]]]
     assert data.record("b").annotated
+
+
+def test_four_zeros_stand_for_no_box(root: Path) -> None:
+    data = table(root, "image,x1,y1,x2,y2,class", "a,0,0,0,0,nothing", "b,0,0,9,9,cat")
+    assert (data.box_classes, len(data.record("a").boxes), data.record("a").annotated) == (("cat",), 0, True)
 
 
 def test_a_file_without_a_line_of_names_has_the_columns_that_are_given(root: Path) -> None:
@@ -169,7 +176,7 @@ def test_names_without_a_picture_are_reported_and_explained(root: Path) -> None:
 
 
 def test_a_missing_table_says_what_to_set(root: Path) -> None:
-    with pytest.raises(ValueError, match=r"no table '.*nowhere.csv'. Correct `root`, or name the file"):
+    with pytest.raises(ValueError, match=r"no table '.*nowhere.csv'. Correct `annotations` or `root`"):
         BoxTable(str(root), annotations="nowhere.csv")
 
 
@@ -268,3 +275,15 @@ def test_sizes_of_pictures_are_no_labels_and_a_table_that_adds_nothing_is_not_re
     assert found.tasks == {"boxes": "detection", "late": "classification"}
     assert not found.open_tasks
     assert found.init_args["labels_csv"] == "boxes.csv"
+
+
+def test_addresses_name_pictures_and_a_column_names_their_splits(root: Path) -> None:
+    for name in "abc":
+        (root / f"images/{name}.jpg").rename(root / f"images/{name} 1.jpg")
+    rows = [f"https://x.org/{name}%201.jpg,cat,1,1,9,9,{split}" for name, split in zip("abc", SPLITS, strict=True)]
+    write_lines(root, "annotations.csv", ["file,class,xmin,ymin,xmax,ymax,split", *rows])
+    found = new_config(root)
+    assert found.recognised.class_path == "BoxTable"
+    assert found.splits == {"train": ["a 1"], "val": ["b 1"], "test": ["c 1"]}
+    data = BoxTable(str(root), **found.recognised.init_args)
+    assert [len(data.record(name).boxes) for name in data.names()] == [1, 1, 1]

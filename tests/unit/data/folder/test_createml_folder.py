@@ -71,7 +71,7 @@ def test_a_file_of_another_kind_says_what_it_needs(tmp_path: Path, content: Any,
 def test_a_file_without_labels_or_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no box with a label, so there are no class names"):
         folder(tmp_path, [entry("a.jpg")])
-    with pytest.raises(ValueError, match="no CreateML file .*name the file in `annotations`"):
+    with pytest.raises(ValueError, match="no CreateML file .*Correct `annotations` or `root`"):
         folder(tmp_path, [], annotations="x.json")
 
 

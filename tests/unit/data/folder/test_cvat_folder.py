@@ -68,7 +68,7 @@ def test_files_of_another_kind_say_what_to_export(tmp_path: Path) -> None:
         (tmp_path / "annotations.xml").write_text(text)
         with pytest.raises(ValueError, match=f"holds {held}. Export it as CVAT for images"):
             CVATFolder(str(tmp_path))
-    with pytest.raises(ValueError, match="no CVAT file .*name the file in `annotations`"):
+    with pytest.raises(ValueError, match="no CVAT file .*Correct `annotations` or `root`"):
         CVATFolder(str(tmp_path), annotations="x.xml")
     (tmp_path / "annotations.xml").write_text("<annotations><image/></annotations>")
     with pytest.raises(ValueError, match="<image> 1 has no name"):
