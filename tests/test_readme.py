@@ -162,6 +162,17 @@ def test_example_of_a_config_is_yaml(code: str) -> None:
     assert isinstance(yaml.safe_load(code), dict)
 
 
+@pytest.mark.parametrize("code", [text for _, text in blocks("yaml") if re.search("^base:", text, re.M)])
+def test_example_on_a_config_of_the_package_trains(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(code)
+    fit = f"fit --config mine.yaml --name=first --tracking.wandb=off --test_after_fit=false {SMALL}"
+    assert main(fit.split()) == 0, capsys.readouterr().err
+    assert (tmp_path / "runs/mine/first/checkpoints/last.ckpt").is_file()
+
+
 def run(words: list[str]) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
     return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)

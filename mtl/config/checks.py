@@ -7,6 +7,7 @@ an anchor, a merge, a flag or a default.
 
 import inspect
 import typing
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,8 @@ class _Walk:
             return
         if at.bases:
             if "/" in value or "\\" in value or value.endswith((".yaml", ".yml", ".json")):
+                if is_dataclass(at.bases[0]):  # no class to choose: its keys are given
+                    raise self.wrong(value, at, path)
                 hint = "To merge a file, name it in `base:`"
                 raise self.error(path, f"`{dotted(path)}` takes a class, found {value!r:.200}. {hint}.")
             self.built({"class_path": value}, at, path, depth)
@@ -194,6 +197,14 @@ class _Walk:
         hint = did_you_mean(f"{word!s:.100}", at.literals)
         if at.annotation is str and isinstance(value, bool | int | float):  # YAML reads 7, no and on as something else
             hint = " Put the word in quotes."
+        if at.bases and is_dataclass(at.bases[0]):
+            keys = [one.name for one in fields(at.bases[0])]
+            hint = f" Give its keys: `{dotted((*path, keys[0]))}: VALUE`" + (
+                f", and {', '.join(keys[1:])} if needed." if keys[1:] else "."
+            )
+            return self.error(
+                path, f"`{dotted(path)}` has keys of its own, and is no single value; found {value!r:.200}.{hint}"
+            )
         return self.error(path, f"`{dotted(path)}` must be {describe(at.annotation)}; found {value!r:.200}.{hint}")
 
     def error(self, path: KeyPath, message: str) -> ConfigError:

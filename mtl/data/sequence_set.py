@@ -46,7 +46,7 @@ class SequenceSet(Dataset[Sample]):
         return self.texts[index]
 
     def sample_sources(self, inputs: Inputs) -> list[SampleSource]:
-        """What each sample is told by: its words or its sound.
+        """The source of each sample: its words or its sound.
 
         Args:
             inputs: of the samples.

@@ -83,7 +83,7 @@ def split_leaks(splits: Mapping[str, Any], inputs: Inputs) -> Iterator[SplitLeak
 
 
 def source_of(sample: Mapping[str, Any], inputs: Inputs, name: str) -> SampleSource:
-    """The source of a sample that is told by its inputs, byte for byte.
+    """The source of a sample, which its inputs identify, byte for byte.
 
     Args:
         sample: the sample.

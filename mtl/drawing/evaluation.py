@@ -99,8 +99,8 @@ def draw_detection_curves(
     precision.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
     f1.set(xlabel="score", ylabel="F1", xlim=(0, 1.02), ylim=(0, 1.02))
     many = len(shown) > _MOST_INSIDE  # a long list would lie over the curves
-    place: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (-0.2, 1.0)} if many else {"loc": "lower left"}
-    legend = precision.legend(fontsize=7, title="AP at IoU 0.5", title_fontsize=7, **place)
+    beside: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (-0.2, 1.0)} if many else {"loc": "lower left"}
+    legend = precision.legend(fontsize=7, title="AP at IoU 0.5", title_fontsize=7, **beside)
     for label in legend.get_texts():
         label.set_parse_math(False)
     known = {size: value for size, value in by_size.items() if value is not None}

@@ -76,11 +76,11 @@ def predict_folder(
     size = _size(image_size)
     if video is not None and pictures == 0:
         raise ValueError("a video is made of annotated copies; --pictures none leaves them out.")
-    if not 0 <= score_threshold <= 1 or batch_size < 1 or (pictures is not None and pictures < 0):
-        raise ValueError(
-            f"score_threshold={score_threshold} must lie within 0..1, batch_size={batch_size} be at least 1, and "
-            f"pictures={pictures} at least 0."
-        )
+    if not 0 <= score_threshold <= 1:
+        raise ValueError(f"score_threshold={score_threshold} must lie within 0..1 (--score).")
+    for name, number, least in (("batch_size", batch_size, 1), ("pictures", pictures, 0)):
+        if number is not None and number < least:
+            raise ValueError(f"{name}={number} must be at least {least} (--{name}).")
     images, output = [Path(images)] if isinstance(images, str | Path) else list(images), Path(output)
     unreadable: dict[str, str] = {}
     paths = _files(images, output, unreadable)

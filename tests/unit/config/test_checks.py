@@ -96,3 +96,10 @@ def test_a_path_of_the_parser_is_expanded_and_the_one_that_is_recorded_is_not(mo
     built = expand(written, Config(), Schema({"root": Path, "name": str}))
     assert (built.root, built.name) == (Path("there/x"), "$WHERE")
     assert written.root == Path("$WHERE/x")
+
+
+@pytest.mark.parametrize("value", ["runs/digits/first", [{"run": "runs/digits/first"}]])
+def test_a_value_in_place_of_keys_is_told_the_keys(value: Any) -> None:
+    message = r"`model.init_from` has keys of its own.*Give its keys: `model.init_from.run: VALUE`, and parts if needed"
+    with pytest.raises(ConfigError, match=message):
+        check(Config(values(init_from=value)), make_schema())

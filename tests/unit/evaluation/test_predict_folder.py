@@ -188,7 +188,8 @@ def test_results_inside_the_folder_are_no_input_the_next_time(folder: Path) -> N
         ({"image_size": None}, "image_size=None must be the height and width.*trained with"),
         ({"image_size": (64, 64, 3)}, "image_size="),
         ({"image_size": 64, "score_threshold": 2.0}, "score_threshold=2.0 must lie within 0..1"),
-        ({"image_size": 64, "batch_size": 0}, "batch_size=0 be at least 1"),
+        ({"image_size": 64, "batch_size": 0}, r"^batch_size=0 must be at least 1 \(--batch_size\)\.$"),
+        ({"image_size": 64, "pictures": -1}, r"^pictures=-1 must be at least 0 \(--pictures\)\.$"),
     ],
 )
 def test_rejects_settings(folder: Path, tmp_path: Path, options: dict[str, Any], message: str) -> None:
