@@ -87,12 +87,13 @@ def source_of(sample: Mapping[str, Any], inputs: Inputs, name: str) -> SampleSou
 
     Args:
         sample: the sample.
-        inputs: the inputs.
+        inputs: the inputs; a sample of a mix may lack some.
         name: what people know it by.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    for key in inputs:
+    digest, exact = hashlib.blake2b(digest_size=16), False
+    for key, spec in inputs.items():
         value = sample.get(key)
         if isinstance(value, Tensor):
             digest.update(key.encode() + value.contiguous().numpy().tobytes())
-    return SampleSource(digest.digest(), name, any(spec.kind == "audio" for spec in inputs.values()))
+            exact |= spec.kind == "audio"
+    return SampleSource(digest.digest(), name, exact)

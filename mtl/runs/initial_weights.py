@@ -27,10 +27,17 @@ class InitialWeights:
             `.pth`, `.safetensors`), of a whole model or of what stands inside one of its parts, such as a backbone of
             torchvision.
         parts: parts of the model by their dotted names: `trunk`, `heads`, `heads.depth`.
+
+    Raises:
+        ValueError: if there are no parts.
     """
 
     run: str
     parts: list[str] = field(default_factory=lambda: ["trunk"])
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise ValueError("init_from.parts is empty, so nothing would be taken. Name parts, or leave init_from out.")
 
     def read(self) -> WeightsToTake:
         """The weights, read from the file.

@@ -36,7 +36,7 @@ class WeightsToTake:
         settings = state.get("hyper_parameters")
         self.settings = settings if isinstance(settings, Mapping) else {}
         self.weights, self.is_of_run = _unwrapped(stored)
-        self.in_backbone = False  # whether the backbone has its weights
+        self.in_backbone: set[str] = set()  # parts that the backbone has taken
 
     def load_backbone(self, backbone: nn.Module, image_channels: Collection[int] = ()) -> bool:
         """Copy the weights of a trunk into a backbone, before an architecture copies it and changes its names.
@@ -58,13 +58,13 @@ class WeightsToTake:
                 inside = (part + ".").removeprefix(_BACKBONE) if part != _TRUNK[:-1] else ""
                 there = {name: names[name] for name in own if name in names and (name + ".").startswith(inside)}
                 if there:
-                    wanted = {_BACKBONE + name: value for name, value in own.items() if name.startswith(inside)}
+                    wanted = {_BACKBONE + name: own[name] for name in own if (name + ".").startswith(inside)}
                     found = {_BACKBONE + name: self.weights[other] for name, other in there.items()}
                     left = [] if inside or self.is_of_run else sorted(self.weights.keys() - set(there.values()))
                     taken = self._taken(part, wanted, found, {}, left, image_channels)
                     backbone.load_state_dict({n.removeprefix(_BACKBONE): v for n, v in taken.items()}, strict=False)
-                    self.in_backbone = True
-        return self.in_backbone
+                    self.in_backbone.add(part)
+        return bool(self.in_backbone)
 
     def load_into(self, model: nn.Module) -> None:
         """Copy every weight and buffer of the parts that has the same name and shape in both models.
@@ -78,7 +78,7 @@ class WeightsToTake:
         ours, taken = model.state_dict(), dict[str, Tensor]()
         for part in self.parts:
             own = {name: ours[name] for name in _of(part, ours)}
-            if self.in_backbone and (part + ".").startswith(_TRUNK):
+            if part in self.in_backbone:
                 # what an architecture of the same class has beside the backbone
                 same = [name for name in own if name in self.weights and not name.startswith(_BACKBONE)]
                 taken |= {name: self.weights[name] for name in same if self.weights[name].shape == own[name].shape}

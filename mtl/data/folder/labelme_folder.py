@@ -39,8 +39,16 @@ class LabelMeFolder(AnnotationFiles):
     @classmethod
     def read_class_names(cls, root: Path, annotations: str = "annotations", **_: Any) -> list[str]:
         files = cls.annotation_files(root / annotations)
-        names = {name for file in files for name in labels_in(labelme_document(file))}
+        names: set[str] = set()
+        faults: list[ValueError] = []
+        for file in files:
+            try:
+                names |= labels_in(labelme_document(file))
+            except ValueError as fault:  # another JSON file; one that is called as a picture is refused with it
+                faults.append(fault)
         if not names:
+            if faults:
+                raise faults[0]
             raise ValueError(
                 f"{len(files)} JSON files below {str(root / annotations)!r} have no shape with a label, so there are "
                 "no class names. Correct `annotations`, or set `box_classes`."

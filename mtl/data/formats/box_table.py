@@ -30,9 +30,8 @@ _HEADERS = (
 
 @dataclass(frozen=True)
 class _Table:
-    """A table of boxes: its rows, what its columns mean, and what must be said about them in a config."""
+    """A table of boxes: what its columns mean, what a config must say about them, and its pictures."""
 
-    rows: Rows
     columns: BoxColumns
     arguments: dict[str, Any]
     names: frozenset[str]
@@ -71,7 +70,10 @@ def header_of(files: Listing, name: str, known: Collection[str]) -> list[str] | 
     text = read_text(files.root / name)
     first = next((line for line in text.splitlines() if line.strip()), "")
     mark = next((mark for mark in OTHER_SEPARATORS if mark in first and "," not in first), ",")
-    lines = sample(csv.reader(text.splitlines(), delimiter=mark), _TRIED)
+    try:
+        lines = sample(csv.reader(text.splitlines(), delimiter=mark), _TRIED)
+    except csv.Error:  # a cell of more letters than the module takes; `read_csv` names its line
+        return None
     if not lines or not any(last_part(cell) in known for cell in lines[0] if cell.strip()):
         return None
     for header in _HEADERS:
@@ -105,7 +107,7 @@ def _read(files: Listing, name: str, known: dict[str, str]) -> _Table | None:
     if len(columns.boxes) == 1 and (form := _form_of_one_column(files, rows, columns, known)) != columns.form:
         columns = replace(columns, form=form)
         arguments["box_form"] = form
-    return _Table(rows, columns, arguments, frozenset(last_part(row[image]) for row in rows.rows))
+    return _Table(columns, arguments, frozenset(last_part(row[image]) for row in rows.rows))
 
 
 def _fits(cells: Sequence[str], header: Sequence[str], known: Collection[str]) -> bool:
@@ -141,7 +143,7 @@ def _class_column(rows: Rows, columns: BoxColumns) -> str | None:
         by_picture: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows.rows:
             by_picture[row[columns.image]].add(row[column].strip())
-        cells = {cell for inside in by_picture.values() for cell in inside}
+        cells = {cell for inside in by_picture.values() for cell in inside if cell}
         several = any(len(inside - {""}) > 1 for inside in by_picture.values())
         if several and len(cells) <= min(_MOST_CLASSES, len(rows.rows) // 2) and not all(map(_is_number, cells)):
             return column

@@ -28,6 +28,16 @@ class COCO(FolderFormat):
     gives = "objects"
     order = 1
 
+    def hint(self, files: Listing) -> str:
+        for name in files.of_type(".json")[:_TRIED]:
+            try:
+                json.loads(read_text(files.root / name))
+            except (json.JSONDecodeError, RecursionError) as error:
+                return f"{name} is damaged, or no JSON ({error}): export it again, if it holds the annotations."
+            except ValueError as error:
+                return str(error)
+        return ""
+
     def find(self, files: Listing) -> Part | None:
         documents = {name: found for name in files.of_type(".json") if (found := _read(files, name)) is not None}
         if not documents:

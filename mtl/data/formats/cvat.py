@@ -19,7 +19,8 @@ class CVAT(FolderFormat):
             try:
                 cvat_images(files.root / name)
             except ValueError as error:
-                if "tracks of a video" in str(error):
+                # an error with a cause is about a damaged file; files of other kinds say nothing about CVAT
+                if error.__cause__ is not None or "tracks of a video" in str(error):
                     return str(error)
         return ""
 

@@ -111,7 +111,7 @@ def formats() -> list[FolderFormat]:
 
 
 def list_files(root: Path) -> Listing:
-    """All files below a folder; hidden ones are left out.
+    """All files below a folder; hidden ones, and annotations that are links which lead nowhere, are left out.
 
     Args:
         root: the folder.
@@ -127,8 +127,12 @@ def list_files(root: Path) -> Listing:
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _LEFT_OUT)
         inside = Path(folder).relative_to(root)
         for name in sorted(names):
-            if not name.startswith("."):
-                (pictures if name.lower().endswith(SUFFIXES) else others).append((inside / name).as_posix())
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(SUFFIXES):
+                pictures.append((inside / name).as_posix())
+            elif os.path.exists(os.path.join(folder, name)):
+                others.append((inside / name).as_posix())
         if len(pictures) + len(others) > _MOST_FILES:
             raise ValueError(f"{str(root)!r} holds more than {_MOST_FILES:,} files. Give the folder of one data set.")
     if not pictures:

@@ -48,16 +48,6 @@ class Trunk:
 SCRATCH = Trunk()
 
 
-def trained_on_imagenet(name: str) -> Trunk:
-    """A network of torchvision with its trained weights, which the first run downloads.
-
-    Args:
-        name: as torchvision lists it.
-    """
-    arguments = {"name": name, "weights": "DEFAULT", "levels": list(SCRATCH.levels)}
-    return Trunk("TorchvisionBackbone", arguments, remark="trained on ImageNet; downloaded once", learning_rate="1e-3")
-
-
 def trunk_of(place: str) -> Trunk:
     """The trunk that a user names.
 
@@ -76,7 +66,9 @@ def trunk_of(place: str) -> Trunk:
             build_network(place, None)
         except ValueError as error:
             raise ValueError(f"there is no folder {place!r}, and {error} {_WAYS}.") from error
-        return trained_on_imagenet(place)
+        arguments = {"name": place, "weights": "DEFAULT", "levels": list(SCRATCH.levels)}
+        remark = "trained on ImageNet; downloaded once"
+        return Trunk("TorchvisionBackbone", arguments, remark=remark, learning_rate="1e-3")
     if not (run / "config.yaml").is_file():
         raise ValueError(f"{place!r} has no config.yaml, so it is no run. {_WAYS}.")
     model = load_run(run).model

@@ -35,8 +35,8 @@ def interval(
 def paired_p(values: Sequence[float], others: Sequence[float]) -> float:
     """Two-sided p of a paired t-test over seeds: same seed, same data, same order.
 
-    NaN below 2 pairs, and where all differences are the same: a metric of few steps, such as the accuracy of 60
-    pictures, then says nothing about the spread that the test compares with.
+    NaN below 2 pairs, and where all differences are the same but not 0 (1 if they are 0): a metric of few steps, such
+    as the accuracy of 60 pictures, then says nothing about the spread that the test compares with.
 
     Args:
         values: one for each seed.

@@ -37,6 +37,17 @@ def test_equal_inputs_are_one_sample_whatever_the_labels() -> None:
     assert not list(split_leaks({"train": sentences([1]), "val": sentences([2])}, WORDS))
 
 
+def test_a_sentence_beside_recordings_of_another_part_may_still_be_alike_by_chance() -> None:
+    sound = InputSpec("sound", "audio", channels=1, rate=8000)
+    splits = {"train": sentences([3]), "test": sentences([3])}
+    (leak,) = split_leaks(splits, {**WORDS, "sound": sound})
+    assert not leak.exact
+    for samples in splits.values():
+        samples.samples[0]["sound"] = torch.ones(1, 8)
+    (leak,) = split_leaks(splits, {**WORDS, "sound": sound})
+    assert leak.exact
+
+
 def copied(cls: type[JointDataModule], folder: Path) -> JointDataModule:
     """A tiny table whose first training row stands in the test split once more."""
     folder.mkdir()

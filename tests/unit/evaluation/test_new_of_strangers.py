@@ -131,6 +131,21 @@ def spreadsheet(root: Path) -> None:
     (root / "labels.xlsx").write_bytes(b"PK")
 
 
+def half_a_json(root: Path) -> None:
+    pictures(root)
+    (root / "all.json").write_text('{"images": [')
+
+
+def json_of_another_encoding(root: Path) -> None:
+    pictures(root)
+    (root / "all.json").write_text('["caf\xe9"]', encoding="latin-1")
+
+
+def half_an_xml(root: Path) -> None:
+    pictures(root)
+    (root / "all.xml").write_text("<annotations><image")
+
+
 def one_beside_classes(root: Path) -> None:
     folders.folders_of_classes(root)
     picture(root / "example.png", 3)
@@ -151,6 +166,9 @@ def folders_of_classes_in_two_folders(root: Path) -> None:
         ),
         (via, "via.csv is a file of VIA: export the annotations as COCO JSON"),
         (broken_row, r"\.\.\. '.*labels.csv', line 14: the row has 1 cells, the header 2"),
+        (half_a_json, r"all.json is damaged, or no JSON \(Expecting value.*\): export it again"),
+        (json_of_another_encoding, "all.json' is not valid UTF-8"),
+        (half_an_xml, "all.xml' is not valid XML"),
         (spreadsheet, "labels.xlsx cannot be read here: save it as CSV"),
         (one_beside_classes, "If 'cat' and 'dog' are classes, example.png must not lie beside them: move it away"),
         (folders_of_classes_in_two_folders, "If they hold the classes, give one of them"),

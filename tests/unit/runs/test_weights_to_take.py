@@ -1,6 +1,7 @@
 """Weights of another run or file under every architecture, for other pictures, and what is refused."""
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,9 @@ def saved(folder: Path, cls: type[Architecture], **state: Any) -> tuple[Architec
     return trunk, str(folder / "there.ckpt")
 
 
-def started(path: str, cls: type[Architecture], channels: int = 3) -> Any:
+def started(path: str, cls: type[Architecture], channels: int = 3, parts: Sequence[str] = ("trunk",)) -> Any:
     backbone = TRUNK(image(channels))
-    rest = load_start(InitialWeights(path), backbone, image(channels))
+    rest = load_start(InitialWeights(path, list(parts)), backbone, image(channels))
     trunk = cls(backbone, TASKS)
     rest(nn.ModuleDict({"trunk": trunk}))
     return trunk
@@ -74,6 +75,23 @@ def test_all_experts_start_from_the_trunk(tmp_path: Path) -> None:
     last = next(name for name in there.state_dict() if "blocks.2" in name).removeprefix("backbone.")
     for expert in experts:
         assert torch.equal(expert.state_dict()[last], there.state_dict()[f"backbone.{last}"])
+
+
+@pytest.mark.parametrize("typo", ["trunk.backbone.stm", "trunk.of_tasks"])
+def test_a_part_that_is_not_there_is_refused_behind_one_that_is(tmp_path: Path, typo: str) -> None:
+    _, path = saved(tmp_path, HardSharing)
+    with pytest.raises(ValueError, match=f"this model has no part '{typo}'"):
+        started(path, HardSharing, parts=["trunk", typo])
+
+
+def test_a_part_may_be_a_single_tensor_and_no_part_is_an_error(tmp_path: Path) -> None:
+    there, path = saved(tmp_path, HardSharing)
+    name, other = "backbone.stem.0.weight", "backbone.stem.1.weight"
+    taken = started(path, HardSharing, parts=[f"trunk.{name}"]).state_dict()
+    assert torch.equal(taken[name], there.state_dict()[name])
+    assert not torch.equal(taken[other], there.state_dict()[other])
+    with pytest.raises(ValueError, match="nothing would be taken"):
+        started(path, HardSharing, parts=[])
 
 
 def test_an_architecture_starts_its_own_kind_and_no_other(tmp_path: Path) -> None:

@@ -88,20 +88,22 @@ def find_columns(
         header: the columns.
         image: names of the pictures, if known.
         label: class names, if known.
-        boxes: four columns or one, if known.
+        boxes: four columns or one, if known; their order counts where `form` is known or their names say none.
         form: of the boxes, if known.
     """
     plain = {re.sub(r"[^a-z0-9]", "", column.lower()): column for column in reversed(header)}
     # `bbox_x1`, `box.left`
     plain = {_OF_BOX.sub("", key): name for key, name in plain.items() if key not in _TOGETHER} | plain
-    found, usual = (tuple(boxes), None) if boxes else _boxes_in(plain)
+    found, usual = _boxes_in({key: name for key, name in plain.items() if not boxes or name in boxes})
+    if boxes and (form or {*found} != {*boxes}):
+        found, usual = tuple(boxes), None
     image = image or _first(plain, _IMAGES, found)
     if not found or image is None:
         return None
     label = label or _first(plain, _CLASSES, {*found, image})
     sizes = [pair for pair in _SIZES if all(name in plain for name in pair)]
     size = next(((plain[w], plain[h]) for w, h in sizes if not {plain[w], plain[h]} & {*found}), None)
-    form = form or usual or (_TOGETHER.get(found[0].lower(), "xywh") if len(found) == 1 else "xyxy")
+    form = form or usual or ("xywh" if len(found) == 1 else "xyxy")
     return BoxColumns(image, found, form, label, size, _first(plain, _IGNORED, found))
 
 
@@ -203,14 +205,12 @@ def boxes_of(row: Row, columns: BoxColumns) -> Iterator[list[float] | str]:
     cells = [row[column].strip() for column in columns.boxes]
     if all(cell.lower() in _NO_BOX for cell in cells):
         return
-    if len(cells) > 1:
-        box = _corners(cells, columns.form)
+    texts = [", ".join(cells)] if len(cells) > 1 else [part for part in _BETWEEN.split(cells[0]) if part.strip()]
+    for text in texts:
+        numbers = cells if len(cells) > 1 else [] if _LETTERS.search(text) else _NUMBER.findall(text)
+        box = _corners(numbers, columns.form)
         if box is None or any(box):  # four zeros stand for no box
-            yield box or ", ".join(cells)
-        return
-    for part in _BETWEEN.split(cells[0]):
-        numbers = [] if _LETTERS.search(part) else _NUMBER.findall(part)
-        yield _corners(numbers, columns.form) or part.strip()
+            yield box or text.strip()
 
 
 def _corners(texts: Sequence[str], form: BoxForm) -> list[float] | None:

@@ -1,4 +1,4 @@
-"""Read a "CVAT for images" XML file: boxes, polygons, ellipses and masks as the boxes around them.
+"""Read a "CVAT for images" XML file: boxes, polygons, ellipses, masks and cuboids as the boxes around them.
 
 Source: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/
 """
@@ -15,8 +15,9 @@ from mtl.data.folder.findings import DataReport
 from mtl.errors import printable
 
 _MOST_BYTES = 4_000_000_000  # of one file for all pictures, which holds masks as well
-_SHAPES = ("box", "polygon", "ellipse", "mask")
-_WITHOUT_AREA = ("points", "polyline")
+_SHAPES = ("box", "polygon", "ellipse", "mask", "cuboid")
+_WITHOUT_AREA = ("points", "polyline", "skeleton")
+_CORNERS = tuple(f"{side}{face}" for side in ("tl", "bl", "tr", "br") for face in (1, 2))  # of a cuboid's two faces
 
 
 def cvat_images(file: Path) -> list[ElementTree.Element]:
@@ -30,7 +31,7 @@ def cvat_images(file: Path) -> list[ElementTree.Element]:
     """
     if not file.is_file():
         raise ValueError(f"no CVAT file {str(file)!r}. Correct `annotations` or `root`.")
-    tree = parse_xml(file, _MOST_BYTES)
+    tree = parse_xml(file, _MOST_BYTES, "Correct it, or set another file in `annotations`.")
     images = tree.findall("image") if tree.tag == "annotations" else []
     if not images:
         held = "tracks of a video" if tree.find("track") is not None else f"<{tree.tag[:80]}> without <image>"
@@ -54,7 +55,7 @@ def read_cvat(file: Path, checks: Checks, report: DataReport) -> list[ListedPict
     Args:
         file: the XML file.
         checks: how to handle faults.
-        report: receives what is skipped; points and lines have no area and are skipped always.
+        report: receives what is skipped; points, lines and skeletons have no area and are skipped always.
 
     Raises:
         ValueError: as `cvat_images`; for a picture without a name; for a shape without a label or a box, unless
@@ -93,6 +94,8 @@ def _box_around(kind: str, of: Mapping[str, str]) -> list[float]:
     """The box xyxy around a shape, which may be rotated around its center."""
     if kind == "polygon":
         points = [tuple(map(float, point.split(","))) for point in of["points"].split(";")]
+    elif kind == "cuboid":
+        points = [(float(of[f"x{corner}"]), float(of[f"y{corner}"])) for corner in _CORNERS]
     elif kind == "mask":
         x, y, width, height = (float(of[side]) for side in ("left", "top", "width", "height"))
         points = [(x, y), (x + width, y + height)]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mtl.data.folder.annotations import AnnotatedImage, Checks
-from mtl.data.folder.files.text_files import read_text
+from mtl.data.folder.files.text_files import check_annotation, read_text
 from mtl.data.folder.findings import DataReport
 from mtl.errors import printable
 
@@ -70,8 +70,9 @@ def labelme_document(file: Path) -> dict[str, Any]:
         file: the file.
 
     Raises:
-        ValueError: if it is no LabelMe JSON.
+        ValueError: if it is missing, or no LabelMe JSON.
     """
+    check_annotation(file)
     text = read_text(file)
     try:
         document = json.loads(text)

@@ -56,6 +56,22 @@ def read_text(path: Path) -> str:
     return text
 
 
+def check_annotation(path: Path) -> None:
+    """Refuse the annotations of one picture that are no file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: for a folder, or a link that leads nowhere.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"annotation {str(path)!r} is no file that can be read, such as a link that leads nowhere. Put the file "
+            "there, or remove it: then its picture is not annotated."
+        )
+
+
 def _without_bom(content: bytes) -> str:
     """UTF-16 if every second byte of the beginning is 0, as of Latin letters in UTF-16, and UTF-8 otherwise."""
     start = content[:1000]

@@ -10,10 +10,12 @@ import numpy as np
 
 from mtl.config.foreign_files import read_small
 from mtl.data.folder.annotations import AnnotatedImage, Checks
+from mtl.data.folder.files.text_files import check_annotation
 from mtl.data.folder.findings import DataReport
 
 Difficult = Literal["keep", "skip"]
 _MOST_BYTES = 20_000_000  # of one picture's annotations; they have some thousand
+_OF_ONE_PICTURE = "Correct it, save it as UTF-8, or remove it: then its picture is not annotated."
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _DECLARATION = re.compile(rb"^\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([\w.:-]+)[\"'][^>]*\?>")
 
@@ -43,11 +45,6 @@ def read_voc(
     """
     if annotation is None or not os.path.lexists(annotation):
         return AnnotatedImage(name, picture, annotated=False)
-    if not annotation.is_file():
-        raise ValueError(
-            f"annotation {str(annotation)!r} is no file that can be read, such as a link that leads nowhere. Put the "
-            "file there, or remove it: then its picture is not annotated."
-        )
     tree = _plain(parse_xml(annotation), annotation)
     boxes: list[np.ndarray[Any, Any]] = []
     classes, left_out = [], []
@@ -85,16 +82,18 @@ def read_voc(
     )
 
 
-def parse_xml(annotation: Path, most_bytes: int = _MOST_BYTES) -> ElementTree.Element:
+def parse_xml(annotation: Path, most_bytes: int = _MOST_BYTES, advice: str = _OF_ONE_PICTURE) -> ElementTree.Element:
     """The tree of an XML file, read in its declared encoding.
 
     Args:
         annotation: the file.
         most_bytes: a larger file is an error.
+        advice: end of the message about a file that is no XML.
 
     Raises:
-        ValueError: if it is no XML.
+        ValueError: if it is missing, or no XML.
     """
+    check_annotation(annotation)
     content = read_small(annotation, most_bytes, follow=True)
     try:
         try:
@@ -106,10 +105,7 @@ def parse_xml(annotation: Path, most_bytes: int = _MOST_BYTES) -> ElementTree.El
                 raise
             return ElementTree.fromstring(content[declared.end() :].decode(declared[1].decode()))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise ValueError(
-            f"annotation {str(annotation)!r} is not valid XML ({error}). Correct it, save it as UTF-8, or remove it: "
-            "then its picture is not annotated."
-        ) from error
+        raise ValueError(f"annotation {str(annotation)!r} is not valid XML ({error}). {advice}") from error
 
 
 def _plain(tree: ElementTree.Element, annotation: Path) -> ElementTree.Element:

@@ -36,7 +36,8 @@ class BoxTable(ListedFolder):
         class_column: column with the class names.
         box_columns: the four columns of a box, or one column that holds all numbers.
         box_form: what the four numbers are: two corners (`xyxy`), the corner at the top left, width and height
-            (`xywh`), or the center, width and height (`cxcywh`). By default what the names of the columns say.
+            (`xywh`), or the center, width and height (`cxcywh`). By default what the names of the columns say; where
+            they say nothing, `xyxy` of four columns, and `xywh` of one.
         box_unit: `px`, or `share` of the picture's width and height; by default shares if all numbers are so small.
         header: names of the columns of a file without a line of names, in their order.
         **kwargs: arguments of `ListedFolder`.

@@ -12,8 +12,9 @@ from mtl.data.folder.listed.listed_folder import ListedFolder
 class CVATFolder(ListedFolder):
     """Pictures described by XML files that CVAT exports as "CVAT for images": one for all pictures, or one per split.
 
-    A box, a polygon, an ellipse or a mask is an object, with the box around it. Points and lines are left out and
-    reported. A listed picture without shapes has no objects; a picture that is not listed is not annotated.
+    A box, a polygon, an ellipse, a mask or a cuboid is an object, with the box around it. Points, lines and skeletons
+    are left out and reported. A listed picture without shapes has no objects; a picture that is not listed is not
+    annotated.
 
     Args:
         root: folder of the data set.

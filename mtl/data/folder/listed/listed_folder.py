@@ -1,7 +1,7 @@
 """`ListedFolder`: base class of data sets whose files list many pictures with their boxes."""
 
 from abc import abstractmethod
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -128,8 +128,7 @@ class ListedFolder(FolderDataModule):
                 )
         if earlier is None or not len(earlier.boxes):
             self._records[name] = record
-            if listed.in_shares:
-                self._in_shares.add(name)
+            (self._in_shares.add if listed.in_shares else self._in_shares.discard)(name)
         self._listed.setdefault(split, []).append(name)
 
     def record(self, name: str) -> AnnotatedImage:
@@ -180,8 +179,8 @@ class _Places:
             plain = plain_name(text)
             if (name := next((form[plain] for form in self.forms if plain in form), None)) is not None:
                 found[text] = Match(name, True)
-        claims = Counter(match.name for match in found.values())
-        free = [name for name in self.pictures if name not in claims]
+        taken = {match.name for match in found.values()}
+        free = [name for name in self.pictures if name not in taken]
         return found | match_names([text for text in written if text not in found], free)
 
 

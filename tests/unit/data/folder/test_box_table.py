@@ -175,6 +175,14 @@ def test_names_without_a_picture_are_reported_and_explained(root: Path) -> None:
         table(root, "file,class,x1,y1,x2,y2", "a,cat,1,1,9,9", "a.jpg,cat,1,1,9,8")
 
 
+def test_a_picture_without_boxes_among_shares_has_the_pixels_of_another_table(root: Path) -> None:
+    write_lines(root, "train.csv", ["image,x1,y1,x2,y2,class", "a,,,,,", "b,0.1,0.1,0.6,0.6,cat"])
+    write_lines(root, "val.csv", ["image,x1,y1,x2,y2,class", "a,6,4,36,24,cat"])
+    data = BoxTable(str(root), annotations={"train": "train.csv", "val": "val.csv"})
+    data.names()
+    np.testing.assert_allclose([data.record(name).boxes[0] for name in "ab"], [BOX, BOX])
+
+
 def test_a_missing_table_says_what_to_set(root: Path) -> None:
     with pytest.raises(ValueError, match=r"no table '.*nowhere.csv'. Correct `annotations` or `root`"):
         BoxTable(str(root), annotations="nowhere.csv")

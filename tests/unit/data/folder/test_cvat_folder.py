@@ -33,14 +33,17 @@ def test_a_shape_is_the_box_around_it_and_points_are_left_out(tmp_path: Path) ->
         '<ellipse label="cat" cx="20" cy="20" rx="5" ry="3"/>'
         '<mask label="cat" left="2" top="3" width="5" height="6" rle="30"/>'
         '<points label="eye" points="3,3"/>'
+        '<cuboid label="cat" xtl1="5" ytl1="6" xbl1="5" ybl1="16" xtr1="15" ytr1="7" xbr1="15" ybr1="17"'
+        ' xtl2="20" ytl2="4" xbl2="20" ybl2="12" xtr2="12" ytr2="5" xbr2="12" ybr2="14"/>'
+        '<skeleton label="body"><points label="knee" points="3,3"/></skeleton>'
     )
     data = folder(tmp_path, shapes)
     record = data.record("a")
-    assert record.boxes.tolist() == [[6, 4, 30, 20], [6, 4, 30, 20], [15, 17, 25, 23], [2, 3, 7, 9]]
-    assert (record.classes, record.declared) == (["cat", "dog", "cat", "cat"], (40, 60))
+    assert record.boxes.tolist() == [[6, 4, 30, 20], [6, 4, 30, 20], [15, 17, 25, 23], [2, 3, 7, 9], [5, 4, 20, 17]]
+    assert (record.classes, record.declared) == (["cat", "dog", "cat", "cat", "cat"], (40, 60))
     assert [(data.record(name).annotated, len(data.record(name).boxes)) for name in "bc"] == [(True, 0), (False, 0)]
     assert data.box_classes == ("cat", "dog")
-    assert [finding.detail for finding in data.data_report] == ["points eye"]
+    assert [finding.detail for finding in data.data_report] == ["points eye", "skeleton body"]
 
 
 def test_a_turned_shape_has_the_box_around_the_turned_one(tmp_path: Path) -> None:
@@ -68,6 +71,9 @@ def test_files_of_another_kind_say_what_to_export(tmp_path: Path) -> None:
         (tmp_path / "annotations.xml").write_text(text)
         with pytest.raises(ValueError, match=f"holds {held}. Export it as CVAT for images"):
             CVATFolder(str(tmp_path))
+    (tmp_path / "annotations.xml").write_text("<annotations>")
+    with pytest.raises(ValueError, match=r"not valid XML \(no element.*\)\. Correct it, or set another file in `ann"):
+        CVATFolder(str(tmp_path))
     with pytest.raises(ValueError, match="no CVAT file .*Correct `annotations` or `root`"):
         CVATFolder(str(tmp_path), annotations="x.xml")
     (tmp_path / "annotations.xml").write_text("<annotations><image/></annotations>")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mtl.data.folder.annotation_files import AnnotationFiles
 from mtl.data.folder.labelme_folder import LabelMeFolder
+from mtl.data.folder.voc_folder import VOCFolder
 from mtl.data.formats.recognise import recognise
 
 
@@ -65,6 +67,31 @@ def test_a_shape_without_a_label_and_a_file_of_another_kind_are_refused(tmp_path
         (tmp_path / "images/a.json").write_text(text)
         with pytest.raises(ValueError, match="a.json' is no LabelMe file.*or remove it"):
             data.record("a")
+
+
+def test_another_json_file_gives_no_classes_and_is_reported(tmp_path: Path) -> None:
+    folder(tmp_path, [shape("rectangle", [[1, 1], [5, 5]])])
+    (tmp_path / "images/info.json").write_text("{}")
+    data = LabelMeFolder(str(tmp_path), annotations="images")
+    data.names()
+    assert (data.box_classes, data.data_report.images("annotation_without_image")) == (("cat",), ["info"])
+    (tmp_path / "images/a.json").unlink()
+    with pytest.raises(ValueError, match="info.json' is no LabelMe file"):
+        LabelMeFolder(str(tmp_path), annotations="images")
+
+
+@pytest.mark.parametrize(("suffix", "cls"), [(".json", LabelMeFolder), (".xml", VOCFolder)])
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, suffix: str, cls: type[AnnotationFiles]) -> None:
+    folder(tmp_path, [shape("rectangle", [[1, 1], [5, 5]])])
+    (tmp_path / "images/b").with_suffix(suffix).symlink_to(tmp_path / "nowhere")
+    assert recognise(tmp_path).class_path == "LabelMeFolder"
+    data = cls(str(tmp_path), ["cat"], annotations="images")
+    data.names()
+    with pytest.raises(ValueError, match=rf"annotation '.*b{suffix}' is no file that can be read.*leads nowhere"):
+        data.record("b")
+    (tmp_path / "images/a.json").unlink()
+    with pytest.raises(ValueError, match=rf"annotation '.*b{suffix}' is no file that can be read.*leads nowhere"):
+        cls(str(tmp_path), annotations="images")
 
 
 def test_files_of_other_pictures_are_no_labelme(tmp_path: Path) -> None:
