@@ -158,7 +158,9 @@ def _measures(names: Sequence[str] | None) -> list[type[AffinityMeasure]]:
 
 
 def _table(name: str, found: Affinity) -> Table:
-    table = Table("from \\ to", *found.names, title=name, title_justify="left")
+    table = Table(title=name, title_justify="left")
+    for head in ("from \\ to", *found.names):
+        table.add_column(head, overflow="fold")
     for i, first in enumerate(found.names):
         cells = [
             f"{float(found.mean_KK[i, j]):.2g} ± {float(found.spread_KK[i, j]):.0g}" for j in range(len(found.names))

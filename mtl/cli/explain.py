@@ -4,7 +4,8 @@ Example: python -m mtl explain --run runs/digits/NAME --single runs/digits_singl
 """
 
 import argparse
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from mtl.evaluation.build import build_data
 from mtl.evaluation.load import load_checkpoint, load_run, load_untrained
 from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint_files import find_checkpoint, read_checkpoint
+
+_COLUMNS = 6  # of a table, so that 80 letters hold it
 
 
 def explain(arguments: list[str]) -> None:
@@ -68,7 +71,7 @@ def explain(arguments: list[str]) -> None:
     for cls in wanted:
         if cls.needs in there:
             found[cls] = cls().measure(inside)
-            console.print(_table(cls, found[cls]))
+            console.print(*_tables(cls, found[cls]), sep="\n")
         else:
             console.print(f"{cls.__name__} compares single-task networks: name a run of each task with --single.")
     files = write_findings(found, output)
@@ -103,20 +106,28 @@ def _measures(names: Sequence[str] | None) -> list[type[SharingMeasure]]:
     return [known[name] for name in names or known]
 
 
-def _table(cls: type[SharingMeasure], findings: Sequence[Finding]) -> Table:
-    pairs = list(dict.fromkeys((one.source, one.target) for one in findings))
+def _tables(cls: type[SharingMeasure], findings: Sequence[Finding]) -> Iterator[Table]:
+    """The last step as one table, or as several of few columns each."""
     word = "and" if cls.symmetric else "to"
-    table = Table("level", *(f"{a} {word} {b}" for a, b in pairs), title=cls.__name__, title_justify="left")
     last = max((one.step for one in findings if one.step is not None), default=None)
-    shown = [one for one in findings if one.step == last]
-    for level in dict.fromkeys(one.level for one in shown):
-        of_level = {(one.source, one.target): one for one in shown if one.level == level}
-        table.add_row(level, *(_cell(of_level.get(pair)) for pair in pairs))
-    return table
+    shown = {(one.source, one.target, one.level): one for one in findings if one.step == last}
+    levels = list(dict.fromkeys(level for *_, level in shown))
+    pairs = {f"{a} {word} {b}": (a, b) for a, b in dict.fromkeys((one.source, one.target) for one in findings)}
+    down = len(pairs) >= len(levels)  # five tasks have twenty pairs, and a network has many layers: rows are the more
+    rows, columns = (list(pairs), levels) if down else (levels, list(pairs))
+    for start in range(0, len(columns), _COLUMNS):
+        some = columns[start : start + _COLUMNS]
+        table = Table(title="" if start else cls.__name__, title_justify="left")
+        for name in ("tasks" if down else "level", *some):
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            places = [(*pairs[row], column) if down else (*pairs[column], row) for column in some]
+            table.add_row(row, *(_cell(shown.get(place)) for place in places))
+        yield table
 
 
 def _cell(one: Finding | None) -> str:
-    if one is None:
+    if one is None or math.isnan(one.value):
         return ""
     beside = ", ".join(f"{name} {value:.2f}" for name, value in one.baselines.items())
     return f"{one.value:.2f}" + (f" ({beside})" if beside else "")

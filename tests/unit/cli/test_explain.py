@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
+from mtl.affinity.sharing.sharing_measure import Finding
+from mtl.affinity.sharing.subspace_overlap import SubspaceOverlap
+from mtl.cli.explain import _tables
 from mtl.cli.main import main
 
 
@@ -54,3 +58,21 @@ def test_what_cannot_be_explained_is_said(trained: Path, capsys: Any, words: lis
     assert main(["explain", "--run", str(trained), *words]) != 0
     assert message in said(capsys)
     assert not (trained / "explanation").exists()
+
+
+@pytest.mark.parametrize("num_levels", [5, 30])
+def test_tables_of_many_tasks_and_layers_are_whole_in_80_letters(num_levels: int) -> None:
+    tasks = ("segmentation", "depth", "normals", "boxes", "room")
+    findings = [
+        Finding(f"level {level}", a, b, float("nan") if b == "room" else 0.125 * level, {"chance": 0.44})
+        for level in range(num_levels)
+        for place, a in enumerate(tasks)
+        for b in tasks[place + 1 :]
+    ]
+    with (console := Console(width=80)).capture() as captured:
+        console.print(*_tables(SubspaceOverlap, findings), sep="\n")
+    text = captured.get()
+    assert "\u2026" not in text
+    assert "nan" not in text
+    assert text.count("(chance") == 6 * num_levels
+    assert f"{0.125 * (num_levels - 1):.2f}" in text
