@@ -15,6 +15,7 @@ import numpy as np
 
 from mtl.data.csv_rows import Row, Rows, read_csv
 from mtl.data.folder.annotations import Checks
+from mtl.data.folder.files.declared import declared_size
 from mtl.data.folder.files.listed_picture import ListedPicture
 from mtl.data.folder.findings import DataReport
 from mtl.errors import printable
@@ -154,7 +155,9 @@ def list_boxes(
         where, name = f"{rows.source!r}, line {line}", row[columns.image].strip()
         if not name:
             raise ValueError(f"{where}: column {columns.image!r} names no picture. Write its name, or remove the row.")
-        picture = listed.setdefault(name, ListedPicture(f"line {line}", name, _declared(row, columns)))
+        width, height = (row[column] for column in columns.size) if columns.size else (None, None)
+        size = declared_size(height, width)
+        picture = listed.setdefault(name, ListedPicture(f"line {line}", name, size))
         for box in boxes_of(row, columns):
             if isinstance(box, str):
                 fault = f"{where}: the box of {name!r} is {printable(box, 80)!r}, and needs four numbers"
@@ -235,11 +238,3 @@ def guess_unit(boxes: Sequence[Sequence[float]]) -> BoxUnit:
     """
     values = np.abs(np.array(boxes, float)).reshape(-1)
     return "share" if len(values) and np.quantile(values, 0.99) <= _LARGEST_SHARE else "px"
-
-
-def _declared(row: Row, columns: BoxColumns) -> tuple[int, int] | None:
-    try:
-        width, height = (int(float(row[column])) for column in columns.size or ())
-    except (ValueError, OverflowError):
-        return None
-    return (height, width) if height > 0 and width > 0 else None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.data.folder.annotations import Checks
+from mtl.data.folder.files.declared import declared_size
 from mtl.data.folder.files.listed_picture import ListedPicture
 from mtl.data.folder.files.text_files import read_text
 from mtl.data.folder.findings import DataReport
@@ -42,7 +43,7 @@ def read_coco(file: Path, checks: Checks, report: DataReport) -> list[ListedPict
     pictures = _Ids(file, "images", "file_name", images)
     classes = _Ids(file, "categories", "name", categories)
     listed = {
-        key: ListedPicture(entry["id"], str(entry["file_name"]), _declared(entry))
+        key: ListedPicture(entry["id"], str(entry["file_name"]), declared_size(entry.get("height"), entry.get("width")))
         for key, entry in pictures.entries.items()
     }
     names = Counter(str(entry["name"]).strip() for entry in classes.entries.values())
@@ -146,14 +147,6 @@ def _numbers(box: Any) -> list[float] | None:
         return None
     # NaN and Infinity are no JSON, but Python's writer makes them; an integer may be too large for a float
     return [float(value) for value in box] if all(abs(value) < 1e300 for value in box) else None
-
-
-def _declared(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    try:
-        height, width = int(float(entry["height"])), int(float(entry["width"]))
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-    return (height, width) if height > 0 and width > 0 else None
 
 
 def _refuse_strays(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from mtl.data.folder.annotations import Checks
 from mtl.data.folder.files.box_rows import BoxUnit, guess_unit
+from mtl.data.folder.files.declared import plain_label
 from mtl.data.folder.files.listed_picture import ListedPicture
 from mtl.data.folder.files.text_files import read_text
 from mtl.data.folder.findings import DataReport
@@ -77,7 +78,7 @@ def read_createml(
         picture = ListedPicture(f"entry {number}", name)
         for annotation in annotations:
             where = f"{str(file)!r}, a box of {name!r}"
-            label = label_of(annotation)
+            label = plain_label(annotation.get("label"))
             if not label and checks.on_unknown_class == "error":
                 raise ValueError(f"{where} has no `label`. Write it, or skip such boxes with on_unknown_class: skip.")
             if (box := _corners(annotation.get("coordinates"), origin)) is None:
@@ -91,16 +92,6 @@ def read_createml(
     for picture in listed:
         picture.in_shares = unit == "share"
     return listed
-
-
-def label_of(annotation: Mapping[str, Any]) -> str:
-    """The class of a box; empty if it has none.
-
-    Args:
-        annotation: the box.
-    """
-    label = annotation.get("label")
-    return "" if label is None else str(label).strip()
 
 
 def _corners(coordinates: Any, origin: Origin) -> list[float] | None:

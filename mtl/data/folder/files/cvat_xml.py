@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mtl.data.folder.annotations import Checks
+from mtl.data.folder.files.declared import declared_size, plain_label
 from mtl.data.folder.files.listed_picture import ListedPicture
 from mtl.data.folder.files.voc_xml import parse_xml
 from mtl.data.folder.findings import DataReport
@@ -46,7 +47,7 @@ def cvat_labels(file: Path) -> set[str]:
         file: the XML file.
     """
     shapes = [shape for image in cvat_images(file) for kind in _SHAPES for shape in image.iter(kind)]
-    return {(shape.get("label") or "").strip() for shape in shapes} - {""}
+    return {plain_label(shape.get("label")) for shape in shapes} - {""}
 
 
 def read_cvat(file: Path, checks: Checks, report: DataReport) -> list[ListedPicture]:
@@ -66,7 +67,8 @@ def read_cvat(file: Path, checks: Checks, report: DataReport) -> list[ListedPict
         name = (image.get("name") or "").strip()
         if not name:
             raise ValueError(f"{str(file)!r}: <image> {number} has no name. Write the name of its file.")
-        picture = ListedPicture(f"image {image.get('id', number)}", name, _declared(image))
+        size = declared_size(image.get("height"), image.get("width"))
+        picture = ListedPicture(f"image {image.get('id', number)}", name, size)
         for shape in image:
             if shape.tag in _WITHOUT_AREA:
                 report.add("shape_without_area", "", name, f"{shape.tag} {shape.get('label')}", "skipped")
@@ -77,7 +79,7 @@ def read_cvat(file: Path, checks: Checks, report: DataReport) -> list[ListedPict
 
 
 def _add(shape: ElementTree.Element, picture: ListedPicture, where: str, checks: Checks, report: DataReport) -> None:
-    label = (shape.get("label") or "").strip()
+    label = plain_label(shape.get("label"))
     if not label and checks.on_unknown_class == "error":
         raise ValueError(f"{where} has no label. Write it, or skip such shapes with on_unknown_class: skip.")
     try:
@@ -120,11 +122,3 @@ def _turned(points: list[tuple[float, ...]], angle: float) -> list[tuple[float, 
     x, y = (sum(values) / len(points) for values in zip(*points, strict=True))
     cos, sin = math.cos(angle), math.sin(angle)
     return [(x + (a - x) * cos - (b - y) * sin, y + (a - x) * sin + (b - y) * cos) for a, b in points]
-
-
-def _declared(image: ElementTree.Element) -> tuple[int, int] | None:
-    try:
-        height, width = int(image.get("height", "")), int(image.get("width", ""))
-    except ValueError:
-        return None
-    return (height, width) if height > 0 and width > 0 else None

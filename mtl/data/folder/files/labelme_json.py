@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mtl.data.folder.annotations import AnnotatedImage, Checks
+from mtl.data.folder.files.declared import declared_size, plain_label
 from mtl.data.folder.files.text_files import check_annotation, read_text
 from mtl.data.folder.findings import DataReport
 from mtl.errors import printable
@@ -41,7 +42,7 @@ def read_labelme(
     classes: list[str] = []
     for number, shape in enumerate(document["shapes"], start=1):
         where = f"annotation {str(annotation)!r}: shape {number}"
-        label, kind = _label(shape), str(shape.get("shape_type") or "polygon")
+        label, kind = plain_label(shape.get("label")), str(shape.get("shape_type") or "polygon")
         if kind in _WITHOUT_AREA:
             report.add("shape_without_area", "", name, f"{kind} {label}", "skipped")
             continue
@@ -58,7 +59,7 @@ def read_labelme(
         picture,
         boxes=np.array(boxes).reshape(-1, 4),
         classes=classes,
-        declared=_declared(document),
+        declared=declared_size(document.get("imageHeight"), document.get("imageWidth")),
         source=str(annotation),
     )
 
@@ -94,12 +95,8 @@ def labels_in(document: Mapping[str, Any]) -> set[str]:
     Args:
         document: content of a LabelMe file.
     """
-    return {_label(shape) for shape in document["shapes"] if shape.get("shape_type") not in _WITHOUT_AREA} - {""}
-
-
-def _label(shape: Mapping[str, Any]) -> str:
-    label = shape.get("label")
-    return "" if label is None else str(label).strip()
+    shapes = [shape for shape in document["shapes"] if shape.get("shape_type") not in _WITHOUT_AREA]
+    return {plain_label(shape.get("label")) for shape in shapes} - {""}
 
 
 def _box_around(points: Any, kind: str) -> list[float] | None:
@@ -114,11 +111,3 @@ def _box_around(points: Any, kind: str) -> list[float] | None:
         radius = math.dist((xs[0], ys[0]), (xs[1], ys[1]))
         return [xs[0] - radius, ys[0] - radius, xs[0] + radius, ys[0] + radius]
     return [min(xs), min(ys), max(xs), max(ys)]
-
-
-def _declared(document: Mapping[str, Any]) -> tuple[int, int] | None:
-    try:
-        height, width = int(document["imageHeight"]), int(document["imageWidth"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-    return (height, width) if height > 0 and width > 0 else None

@@ -10,6 +10,7 @@ import numpy as np
 
 from mtl.config.foreign_files import read_small
 from mtl.data.folder.annotations import AnnotatedImage, Checks
+from mtl.data.folder.files.declared import declared_size
 from mtl.data.folder.files.text_files import check_annotation
 from mtl.data.folder.findings import DataReport
 
@@ -77,7 +78,7 @@ def read_voc(
         boxes=np.array(boxes).reshape(-1, 4),
         classes=classes,
         ignored=frozenset(left_out),
-        declared=_declared(tree),
+        declared=declared_size(tree.findtext("size/height"), tree.findtext("size/width")),
         source=str(annotation),
     )
 
@@ -118,11 +119,3 @@ def _plain(tree: ElementTree.Element, annotation: Path) -> ElementTree.Element:
             "Export it as Pascal VOC, or remove it: then its picture is not annotated."
         )
     return tree
-
-
-def _declared(tree: ElementTree.Element) -> tuple[int, int] | None:
-    try:
-        height, width = (int(float(tree.findtext(f"size/{side}") or 0)) for side in ("height", "width"))
-    except (ValueError, OverflowError):
-        return None
-    return (height, width) if height > 0 and width > 0 else None

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from mtl.data.folder.example_pictures import write_example_pictures
 from mtl.data.folder.files.box_rows import BoxUnit
-from mtl.data.folder.files.createml_json import Origin, createml_entries, label_of, read_createml
+from mtl.data.folder.files.createml_json import Origin, createml_entries, read_createml
+from mtl.data.folder.files.declared import plain_label
 from mtl.data.folder.files.listed_picture import ListedPicture
 from mtl.data.folder.listed.listed_folder import ListedFolder
 
@@ -55,7 +56,8 @@ class CreateMLFolder(ListedFolder):
     @classmethod
     def read_class_names(cls, root: Path, annotations: str | dict[str, str] | None = None, **_: Any) -> list[str]:
         files = cls.files_of(root, annotations)
-        names = {label_of(box) for file in files for _, boxes in createml_entries(file) for box in boxes} - {""}
+        boxes = [box for file in files for _, of_picture in createml_entries(file) for box in of_picture]
+        names = {plain_label(box.get("label")) for box in boxes} - {""}
         if not names:
             raise ValueError(
                 f"{str(files[0])!r} has no box with a label, so there are no class names. Set `box_classes`."
