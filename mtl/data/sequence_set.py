@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from torch.utils.data import Dataset
 
 from mtl.batch import Sample
-from mtl.data.split_leaks import SampleSource, source_of
+from mtl.data.split_leaks import SampleSource, sample_source
 from mtl.task import Inputs
 
 
@@ -51,4 +51,4 @@ class SequenceSet(Dataset[Sample]):
         Args:
             inputs: of the samples.
         """
-        return [source_of(sample, inputs, text) for sample, text in zip(self.samples, self.texts, strict=True)]
+        return [sample_source(sample, inputs, text) for sample, text in zip(self.samples, self.texts, strict=True)]

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from mtl.errors import printable
+from mtl.inputs.input import input_kind
 from mtl.task import Inputs
 
 _NAMED = 3  # samples in a message
@@ -82,7 +83,7 @@ def split_leaks(splits: Mapping[str, Any], inputs: Inputs) -> Iterator[SplitLeak
             yield SplitLeak(first, second, pairs, len(known[second]), names, exact)
 
 
-def source_of(sample: Mapping[str, Any], inputs: Inputs, name: str) -> SampleSource:
+def sample_source(sample: Mapping[str, Any], inputs: Inputs, name: str) -> SampleSource:
     """The source of a sample, which its inputs identify, byte for byte.
 
     Args:
@@ -95,5 +96,5 @@ def source_of(sample: Mapping[str, Any], inputs: Inputs, name: str) -> SampleSou
         value = sample.get(key)
         if isinstance(value, Tensor):
             digest.update(key.encode() + value.contiguous().numpy().tobytes())
-            exact |= spec.kind == "audio"
+            exact |= input_kind(spec).unrepeatable
     return SampleSource(digest.digest(), name, exact)

@@ -43,6 +43,7 @@ class AudioInput(Input):
     """
 
     kind = "audio"
+    unrepeatable = True
     form = "values of a waveform, -1 to 1 (float32 [T])"
     fourier_WK: Tensor
     filters_KM: Tensor

@@ -32,6 +32,7 @@ class ImageInput(Input):
     """
 
     kind = "image"
+    unrepeatable = True
     form = "pixels (uint8 in 0..255 or float in 0..1, [C,H,W])"
     mean: Tensor
     std: Tensor

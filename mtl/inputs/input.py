@@ -26,6 +26,7 @@ class Input(nn.Module, ABC):
 
     kind: ClassVar[str]  # the word in `InputSpec.kind`
     form: ClassVar[str]  # what one sample holds, for people
+    unrepeatable: ClassVar[bool] = False  # recorded from the world: equal values come from one recording
     steps_of: ClassVar[str] = ""  # kind of the input whose steps are also its own, such as the words of a sentence
 
     def __init__(self, spec: InputSpec) -> None:

@@ -32,15 +32,15 @@ Doubt = tuple[float, Finding]  # how sure the run is
 
 
 class _Box(NamedTuple):
-    """A predicted box beside the labels: `kind` is "right", what it casts doubt on, or "" for neither."""
+    """A predicted box beside the labels."""
 
     place: Place
     title: str
     label: int
     score: float
     box: Tensor
-    kind: str
-    labelled: int  # class of the box that it lies on, where that is doubted
+    right: bool  # it lies on a label of its class
+    doubt: tuple[str, str] | None  # kind of the finding that it may be, and what the labels say in its place
 
 
 def suspects(data: JointDataModule, model: MultiTaskModel, max_samples: int | None = None) -> list[Finding]:
@@ -128,29 +128,26 @@ def _beside_labels(
         predicted.boxes, predicted.labels, predicted.scores, overlaps_PM, strict=True
     ):
         most, which = overlap_M.max(0) if len(overlap_M) else (torch.tensor(0.0), torch.tensor(-1))
-        labelled, kind = int(labels_M[which]) if len(labels_M) else -1, ""
-        if bool((overlap_M[labels_M == label] >= _RIGHT).any()):
-            kind = "right"
-        elif float(most) <= _APART:
-            kind = "suspect_missing"
-        elif float(most) >= _SAME and labelled >= 0:
-            kind = "suspect_class"
-        yield _Box(place, title, int(label), float(score), box, kind, labelled)
+        right, doubt = bool((overlap_M[labels_M == label] >= _RIGHT).any()), None
+        if float(most) <= _APART:
+            doubt = "suspect_missing", f"no box of {task.name}"
+        elif float(most) >= _SAME and not right and int(labels_M[which]) >= 0:
+            doubt = "suspect_class", f"{task.name} has {task.class_name(int(labels_M[which]))}"
+        yield _Box(place, title, int(label), float(score), box, right, doubt)
 
 
 def _boxes(task: Task, predicted: Sequence[_Box]) -> Iterator[tuple[str, Doubt]]:
     for label in sorted({one.label for one in predicted}):
         of_class = [one for one in predicted if one.label == label]
-        right = [one.score for one in of_class if one.kind == "right"]
+        right = [one.score for one in of_class if one.right]
         usual = sum(right) / len(right) if right else 2.0  # a class that is never right is never meant seriously
         serious = [one for one in of_class if one.score >= usual]
-        doubted = [one for one in serious if one.kind.startswith("suspect")]
-        if sum(one.kind == "right" for one in serious) <= len(doubted):
+        found = [(one, *one.doubt) for one in serious if one.doubt is not None]
+        if sum(one.right for one in serious) <= len(found):
             continue  # a run that does not know the class doubts everything
-        for one in sorted(doubted, key=lambda one: -one.score)[:_MOST]:
+        for one, kind, there in sorted(found, key=lambda doubt: -doubt[0].score)[:_MOST]:
             where = " ".join(f"{value:.0f}" for value in one.box.tolist()) + " px of its input"
             said = f"the run says {task.class_name(label)} ({one.score:.2f}, labelled ones {usual:.2f})"
-            there = "no box of {}" if one.kind == "suspect_missing" else f"{{}} has {task.class_name(one.labelled)}"
-            text = f"{one.title}: {there.format(task.name)}, and {said} at {where}"
+            text = f"{one.title}: {there}, and {said} at {where}"
             drawn = {"task": task.name, "label": label, "score": round(one.score, 4), "box": one.box.tolist()}
-            yield one.kind, (one.score / usual, Finding("note", one.kind, text, (one.place,), drawn))
+            yield kind, (one.score / usual, Finding("note", kind, text, (one.place,), drawn))
