@@ -6,6 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
+from mtl.inputs.image import ImageInput
+from mtl.inputs.input import input_kind
 from mtl.runs.checkpoint_files import checkpoint_file, find_checkpoint, read_weights
 from mtl.runs.weights_to_take import WeightsToTake
 from mtl.task import Inputs
@@ -50,18 +52,6 @@ class InitialWeights:
         path = checkpoint_file(self.run) if is_file else find_checkpoint(self.run)
         return WeightsToTake(path, *read_weights(path), self.parts)
 
-    def load_into(self, model: nn.Module) -> None:
-        """Copy every weight and buffer of the parts that has the same name and shape in both models.
-
-        Args:
-            model: the model that is about to be trained.
-
-        Raises:
-            FileNotFoundError: if there is no such run or checkpoint.
-            ValueError: if a part is not in a model, or nothing in it matches.
-        """
-        self.read().load_into(model)
-
 
 def load_start(initial: InitialWeights | None, backbone: nn.Module, inputs: Inputs) -> Callable[[nn.Module], None]:
     """Put weights of another run into a backbone that no architecture has copied yet.
@@ -77,6 +67,7 @@ def load_start(initial: InitialWeights | None, backbone: nn.Module, inputs: Inpu
     if initial is None:
         return lambda model: None
     weights = initial.read()
-    if weights.load_backbone(backbone, {spec.channels for spec in inputs.values() if spec.kind == "image"}):
+    channels = {spec.channels for spec in inputs.values() if issubclass(input_kind(spec), ImageInput)}
+    if weights.load_backbone(backbone, channels):
         backbone.pretrained = True  # type: ignore[assignment]  # copies of it keep the weights
     return weights.load_into

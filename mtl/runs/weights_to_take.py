@@ -1,6 +1,6 @@
 """`WeightsToTake`: weights of another run or of a plain file, copied into a model; logs what was copied and what not.
 
-Shapes: O filters, I channels of the picture here, J there.
+Shapes: O filters, I channels of their input.
 """
 
 import logging
@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mtl.backbones.pretrained import over_channels
 from mtl.errors import did_you_mean
 from mtl.runs.class_rows import class_names_of, rows_of_heads
 from mtl.runs.weight_names import matched_names
@@ -167,22 +168,6 @@ class WeightsToTake:
             _listed("; left there", left),
         )
         return taken
-
-
-def over_channels(weight_OJhw: Tensor, channels: int) -> Tensor:
-    """Filters for pictures with another number of channels: their mean over the channels, scaled by J / I.
-
-    A grey picture then gives what the same picture gave in J equal channels.
-
-    Args:
-        weight_OJhw: the filters, [O,J,h,w].
-        channels: I.
-
-    Returns:
-        Filters [O,I,h,w].
-    """
-    mean_O1hw = weight_OJhw.mean(1, keepdim=True)
-    return mean_O1hw.expand(-1, channels, -1, -1) * (weight_OJhw.shape[1] / channels)
 
 
 def _but_channels(weight_OIhw: Tensor) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from mtl.backbones.backbone import StagedBackbone, State, only_input, run_stages
 from mtl.backbones.image.pyramid import STRIDES, Pyramid, check_levels, needed_inputs
-from mtl.backbones.pretrained import pretrained_wanted
+from mtl.backbones.pretrained import over_channels, pretrained_wanted
 from mtl.errors import did_you_mean
 from mtl.features import Features, FeatureSpec
 from mtl.task import IMAGE, Inputs
@@ -195,7 +195,7 @@ def widen_first_layer(network: nn.Module, channels: int) -> None:
         bias=first.bias is not None,
     )  # fmt: skip
     with torch.no_grad():
-        made.weight.copy_(first.weight.mean(1, keepdim=True).expand_as(made.weight) * (3 / channels))
+        made.weight.copy_(over_channels(first.weight, channels))
         if first.bias is not None and made.bias is not None:
             made.bias.copy_(first.bias)
     parent, _, leaf = name.rpartition(".")

@@ -29,7 +29,7 @@ def test_the_trunk_is_taken_and_the_heads_are_not(trained: Path) -> None:
         for value in fresh.parameters():
             value += 1
     before = {name: value.clone() for name, value in fresh.state_dict().items()}
-    InitialWeights(str(trained)).load_into(fresh)
+    InitialWeights(str(trained)).read().load_into(fresh)
     for name, value in fresh.state_dict().items():
         expected = other.state_dict()[name] if name.startswith("trunk.") else before[name]
         assert torch.equal(value, expected), name
@@ -38,7 +38,7 @@ def test_the_trunk_is_taken_and_the_heads_are_not(trained: Path) -> None:
 def test_it_says_what_was_taken_missing_and_left(trained: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "mtl.runs.initial_weights"):
         model = module().model  # has heads that the run lacks, and classifies without hidden units
-        InitialWeights(str(trained), ["trunk", "heads"]).load_into(model)
+        InitialWeights(str(trained), ["trunk", "heads"]).read().load_into(model)
     trunk, heads = [record.getMessage() for record in caplog.records]
     assert "tensors of 'trunk' taken" in trunk
     assert "missing" not in trunk
@@ -49,11 +49,11 @@ def test_it_says_what_was_taken_missing_and_left(trained: Path, caplog: pytest.L
 def test_what_matches_nowhere_is_refused(trained: Path, tmp_path: Path) -> None:
     model = module().model
     with pytest.raises(ValueError, match=r"this model has no part 'trunc'; .*Did you mean 'trunk'"):
-        InitialWeights(str(trained), ["trunc"]).load_into(model)
+        InitialWeights(str(trained), ["trunc"]).read().load_into(model)
     with pytest.raises(ValueError, match=r"best.ckpt' has no part 'heads.count'"):
-        InitialWeights(str(trained), ["heads.count"]).load_into(model)
+        InitialWeights(str(trained), ["heads.count"]).read().load_into(model)
     with pytest.raises(FileNotFoundError, match="no run folder"):
-        InitialWeights(str(tmp_path / "nowhere")).load_into(model)
+        InitialWeights(str(tmp_path / "nowhere")).read().load_into(model)
 
 
 def test_another_width_is_refused_with_the_shapes(trained: Path) -> None:
@@ -62,7 +62,7 @@ def test_another_width_is_refused_with_the_shapes(trained: Path) -> None:
     convolution = "trunk.backbone.lateral.0"
     assert f"model.{convolution}.weight" in state
     with pytest.raises(ValueError, match=r"no weight of part .*is \[10, 6, 1, 1\] here and \[8, 4, 1, 1\] there"):
-        InitialWeights(str(trained), [convolution]).load_into(model)
+        InitialWeights(str(trained), [convolution]).read().load_into(model)
 
 
 def test_a_run_starts_from_it_and_a_resumed_run_does_not(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_classes_of_a_head_are_matched_by_name(here: tuple[str, ...], tmp_path: 
     there = ("ant", "cat", "dog")
     other, own = with_head(*there, hidden=5), with_head(*here, hidden=5)
     (weight, bias), before = last_layer(other), last_layer(own)
-    InitialWeights(checkpoint(tmp_path, other, there), ["trunk", "heads"]).load_into(own)
+    InitialWeights(checkpoint(tmp_path, other, there), ["trunk", "heads"]).read().load_into(own)
     now = last_layer(own)
     for row, name in enumerate(here):
         expected = (
@@ -133,7 +133,7 @@ def test_units_that_could_be_classes_are_taken_by_number_with_a_warning(
 ) -> None:
     there, here = ("a", "b", "c"), ("c", "b", "a")
     other, own = with_head(*there, hidden=3), with_head(*here, hidden=3)
-    InitialWeights(checkpoint(tmp_path, other, there), ["heads"]).load_into(own)
+    InitialWeights(checkpoint(tmp_path, other, there), ["heads"]).read().load_into(own)
     assert torch.equal(last_layer(own)[0], last_layer(other)[0])
     assert "taken by number, not by name" in caplog.text
 
@@ -143,11 +143,11 @@ def test_a_plain_file_of_weights_finds_the_part_it_belongs_to(tmp_path: Path, ca
     backbone = whole["trunk"]["backbone"]  # type: ignore[index]
     torch.save(backbone.state_dict(), tmp_path / "backbone.pt")
     with caplog.at_level(logging.INFO, "mtl"):
-        InitialWeights(str(tmp_path / "backbone.pt")).load_into(own)
+        InitialWeights(str(tmp_path / "backbone.pt")).read().load_into(own)
     assert torch.equal(own["trunk"]["backbone"].weight, backbone.weight)
     assert "2 of 2 tensors of 'trunk' taken" in caplog.text
     torch.save({"model": {f"module.{name}": v for name, v in whole.state_dict().items()}}, tmp_path / "whole.pth")
-    InitialWeights(str(tmp_path / "whole.pth"), ["heads.kind"]).load_into(own)
+    InitialWeights(str(tmp_path / "whole.pth"), ["heads.kind"]).read().load_into(own)
     assert torch.equal(last_layer(own)[0], last_layer(whole)[0])
 
 
@@ -155,11 +155,11 @@ def test_the_weights_of_a_training_script_are_found_under_its_own_word(tmp_path:
     whole, own = with_head("a", "b"), with_head("a", "b")
     weights = whole["trunk"]["backbone"].state_dict()  # type: ignore[index]
     torch.save({"model_state_dict": weights, "optimizer": {"state": {}}, "epoch": 3}, tmp_path / "script.pth")
-    InitialWeights(str(tmp_path / "script.pth")).load_into(own)
+    InitialWeights(str(tmp_path / "script.pth")).read().load_into(own)
     assert torch.equal(own["trunk"]["backbone"].weight, weights["weight"])
     torch.save({"teacher": weights, "student": weights}, tmp_path / "two.pth")
     with pytest.raises(UnsafeFile, match=r"several sets of weights: teacher, student. Save the one that you want"):
-        InitialWeights(str(tmp_path / "two.pth")).load_into(own)
+        InitialWeights(str(tmp_path / "two.pth")).read().load_into(own)
 
 
 def test_a_file_that_holds_code_or_no_tensors_is_refused(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_file_that_holds_code_or_no_tensors_is_refused(tmp_path: Path) -> None
     with pytest.raises(
         UnsafeFile, match=r"could run code.* save the weights alone: torch.save\(network.state_dict\(\)"
     ):
-        InitialWeights(str(tmp_path / "module.pt")).load_into(with_head("a", "b"))
+        InitialWeights(str(tmp_path / "module.pt")).read().load_into(with_head("a", "b"))
     torch.save([torch.zeros(2)], tmp_path / "list.pt")
     with pytest.raises(UnsafeFile, match="does not hold tensors by name"):
-        InitialWeights(str(tmp_path / "list.pt")).load_into(with_head("a", "b"))
+        InitialWeights(str(tmp_path / "list.pt")).read().load_into(with_head("a", "b"))

@@ -19,10 +19,10 @@ from mtl.architectures.mmoe import MMoE
 from mtl.architectures.pad_net import PADNet
 from mtl.backbones.image.residual_fpn import ResidualFPN
 from mtl.backbones.image.torchvision_network import TorchvisionBackbone, build_network
+from mtl.backbones.pretrained import over_channels
 from mtl.features import FeatureSpec
 from mtl.heads.sequence.crf_tagging import CRFTaggingHead
 from mtl.runs.initial_weights import InitialWeights, load_start
-from mtl.runs.weights_to_take import over_channels
 from mtl.task import InputSpec, Task
 
 TASKS = ["a", "b"]
@@ -172,7 +172,7 @@ def test_scores_of_tags_behind_tags_are_matched_by_name(tmp_path: Path, caplog: 
     weights = {f"model.heads.slots.{name}": value for name, value in other.state_dict().items()}
     state = {"state_dict": weights, "hyper_parameters": {"tasks": {"slots": {"class_names": list(there)}}}}
     torch.save({**state, "global_step": 1}, tmp_path / "there.ckpt")
-    InitialWeights(str(tmp_path / "there.ckpt"), ["heads"]).load_into(
+    InitialWeights(str(tmp_path / "there.ckpt"), ["heads"]).read().load_into(
         nn.ModuleDict({"heads": nn.ModuleDict({"slots": own})})
     )
     assert "by number" not in caplog.text
