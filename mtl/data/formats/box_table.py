@@ -9,7 +9,7 @@ from typing import Any
 from mtl.data.csv_rows import OTHER_SEPARATORS, Rows, read_csv
 from mtl.data.folder.files.box_rows import BoxColumns, boxes_of, find_columns
 from mtl.data.folder.files.text_files import read_text
-from mtl.data.formats.format import FolderFormat, Listing, Part, file_of_each_split, sample
+from mtl.data.formats.format import FolderFormat, Listing, Part, file_of_each_split, is_number, sample
 from mtl.data.formats.lists import part_of_lists
 from mtl.data.formats.picture_column import last_part, picture_column, pictures_by_name
 from mtl.data.images import read_header
@@ -114,7 +114,7 @@ def _fits(cells: Sequence[str], header: Sequence[str], known: Collection[str]) -
     for cell, column in zip(cells, header, strict=True):
         if column == "image" and last_part(cell) not in known:
             return False
-        if column.startswith("#") and cell.strip() and not _is_number(cell):
+        if column.startswith("#") and cell.strip() and not is_number(cell):
             return False
         if not column and cell.strip():
             return False
@@ -129,14 +129,6 @@ def _is_box(cells: Sequence[str]) -> bool:
     return x1 >= x0 and y1 >= y0
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _class_column(rows: Rows, columns: BoxColumns) -> str | None:
     """The first column of names that differ between boxes of one picture, whatever it is called."""
     for column in (column for column in rows.columns if column and column not in columns.all()):
@@ -145,7 +137,7 @@ def _class_column(rows: Rows, columns: BoxColumns) -> str | None:
             by_picture[row[columns.image]].add(row[column].strip())
         cells = {cell for inside in by_picture.values() for cell in inside if cell}
         several = any(len(inside - {""}) > 1 for inside in by_picture.values())
-        if several and len(cells) <= min(_MOST_CLASSES, len(rows.rows) // 2) and not all(map(_is_number, cells)):
+        if several and len(cells) <= min(_MOST_CLASSES, len(rows.rows) // 2) and not all(map(is_number, cells)):
             return column
     return None
 

@@ -1,6 +1,6 @@
 """CVAT XML: one file for all pictures, or one for each split."""
 
-from mtl.data.folder.files.cvat_xml import cvat_images
+from mtl.data.folder.files.cvat_xml import VideoTracksError, cvat_images
 from mtl.data.formats.format import FolderFormat, Listing, Part, file_of_each_split
 from mtl.data.formats.lists import files_of_all, part_of_lists
 from mtl.data.formats.picture_column import last_part, pictures_by_name
@@ -20,7 +20,7 @@ class CVAT(FolderFormat):
                 cvat_images(files.root / name)
             except ValueError as error:
                 # an error with a cause is about a damaged file; files of other kinds say nothing about CVAT
-                if error.__cause__ is not None or "tracks of a video" in str(error):
+                if error.__cause__ is not None or isinstance(error, VideoTracksError):
                     return str(error)
         return ""
 

@@ -235,3 +235,16 @@ def sample(items: Iterable[T], most: int) -> list[T]:
     listed = list(items)
     step = max(1, -(-len(listed) // most))
     return listed[::step]
+
+
+def is_number(cell: str) -> bool:
+    """Whether the cell of a table is a number.
+
+    Args:
+        cell: its text.
+    """
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

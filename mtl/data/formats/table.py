@@ -9,7 +9,7 @@ from mtl.data.csv_rows import Row, Rows, read_csv
 from mtl.data.folder.files.box_rows import find_columns, is_class_column
 from mtl.data.folder.image_labels import read_tables
 from mtl.data.formats.box_table import header_of
-from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part
+from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, is_number
 from mtl.data.formats.picture_column import last_part, picture_column, pictures_by_name
 from mtl.errors import printable
 
@@ -152,7 +152,7 @@ def _part(names: list[str], key: str, table: dict[str, list[str]]) -> Part | Non
 def _is_of_numbers(columns: dict[str, list[str]], spec: dict[str, Any], task: str) -> bool:
     if "columns" in spec:
         return False
-    return all(_is_number(cell) for cell in columns[spec.get("column", task)] if cell not in MISSING)
+    return all(is_number(cell) for cell in columns[spec.get("column", task)] if cell not in MISSING)
 
 
 _RANK = {"classification": 0, "multilabel": 1, "regression": 2}
@@ -179,7 +179,7 @@ def _spec(cells: list[str], of_classes: bool) -> dict[str, Any] | None:
     if len(known) < 2 or all(cell.startswith(("{", "[")) for cell in known):
         return None
     repeated = len(known) <= min(_MOST_CLASSES, len(cells) // 2)
-    if all(_is_number(cell) for cell in known):
+    if all(is_number(cell) for cell in known):
         if set(known) <= {"0", "1"} or (of_classes and repeated and all(cell.isdecimal() for cell in known)):
             return {"kind": "classification", **more}
         return {"kind": "regression", **more}
@@ -196,14 +196,6 @@ def _spec(cells: list[str], of_classes: bool) -> dict[str, Any] | None:
         if len(parts) <= _MOST_CLASSES and len(parts) < len(known) and (mark == "," or not repeated):
             return {"kind": "multilabel", "separator": mark, **more}
     return {"kind": "classification", **more} if repeated else None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _task_name(column: str, taken: Any) -> str:

@@ -21,6 +21,10 @@ _WITHOUT_AREA = ("points", "polyline", "skeleton")
 _CORNERS = tuple(f"{side}{face}" for side in ("tl", "bl", "tr", "br") for face in (1, 2))  # of a cuboid's two faces
 
 
+class VideoTracksError(ValueError):
+    """A CVAT file of a video, which lists tracks and no pictures."""
+
+
 def cvat_images(file: Path) -> list[ElementTree.Element]:
     """The pictures of a CVAT file.
 
@@ -35,8 +39,10 @@ def cvat_images(file: Path) -> list[ElementTree.Element]:
     tree = parse_xml(file, _MOST_BYTES, "Correct it, or set another file in `annotations`.")
     images = tree.findall("image") if tree.tag == "annotations" else []
     if not images:
-        held = "tracks of a video" if tree.find("track") is not None else f"<{tree.tag[:80]}> without <image>"
-        raise ValueError(f"{str(file)!r} is no list of pictures, but holds {held}. Export it as CVAT for images 1.1.")
+        video = tree.find("track") is not None
+        held = "tracks of a video" if video else f"<{tree.tag[:80]}> without <image>"
+        refused = VideoTracksError if video else ValueError
+        raise refused(f"{str(file)!r} is no list of pictures, but holds {held}. Export it as CVAT for images 1.1.")
     return images
 
 

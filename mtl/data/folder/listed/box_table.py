@@ -19,6 +19,7 @@ from mtl.data.folder.files.box_rows import (
 from mtl.data.folder.files.listed_picture import ListedPicture
 from mtl.data.folder.listed.listed_folder import ListedFolder
 from mtl.errors import did_you_mean, printable
+from mtl.targets.numbers import by_value
 
 
 class BoxTable(ListedFolder):
@@ -94,7 +95,7 @@ class BoxTable(ListedFolder):
                 f"{str(cls.files_of(root, annotations)[0])!r} has no row with a box and its class, so there are no "
                 "class names. Correct `annotations`, or set `box_classes`."
             )
-        return sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+        return list(by_value(names))
 
     def read_list(self, file: Path) -> list[ListedPicture]:
         rows, columns = _table(file, **self.columns)
