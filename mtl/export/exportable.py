@@ -110,7 +110,8 @@ class ExportableModel(nn.Module):
         for name, dim, size in places:
             sizes[size] = min(batch[name].shape[dim], sizes.get(size, batch[name].shape[dim]))
         for name, dim, size in places:  # words and their letters were drawn apart, and have one length
-            batch[name] = batch[name].narrow(dim, 0, sizes[size])
+            # a graph fixes a size that it can read off the strides of a view
+            batch[name] = batch[name].narrow(dim, 0, sizes[size]).contiguous()
         return batch
 
     def compiled(self) -> "ExportableModel":

@@ -54,6 +54,9 @@ def _graph(
                 one = sizes.setdefault(size, torch.export.Dim(size, min=1, max=1 << 20))
                 dims[dim] = one if multiple == 1 else multiple * one
         shapes.append(dims)
+    # Loops over steps are compiled for themselves, and what is kept of an earlier graph is compared with the sizes of
+    # this one: with one size in common that size would be fixed. Other compiled networks compile again.
+    torch.compiler.reset()
     with torch.no_grad():
         return torch.export.export(
             model, tuple(example.values()), dynamic_shapes={"inputs": tuple(shapes)}, strict=False

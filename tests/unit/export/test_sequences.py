@@ -1,5 +1,6 @@
 """Networks of words and letters, and of waveforms, become files that take sequences of any length."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from mtl.backbones.audio.convolutions import AudioConvolutions
 from mtl.backbones.text.bilstm import BiLSTM
 from mtl.evaluation.exported import describe, parity
 from mtl.export.exportable import ExportableModel
+from mtl.export.graph import _graph, graph_of
 from mtl.export.onnx_file import OnnxModel, write_onnx
+from mtl.export.recurrent import with_open_lengths
 from mtl.heads.sequence.ctc import CTCHead
 from mtl.heads.sequence.tagging import TaggingHead
 from mtl.inputs.input import input_kind
@@ -76,6 +79,26 @@ def test_examples_of_words_and_letters_have_one_length() -> None:
         found = ready.example(2, seed)
         assert len({value.shape[1] for value in found.values()}) == 1
         assert found["letters"].shape[2] == 5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_examples_hold_no_size_but_their_own(seed: int) -> None:
+    example = ExportableModel(of_words()).example(3, seed)
+    assert all(value.is_contiguous() for value in example.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lstm_operator", [True, False])
+def test_a_graph_of_one_length_leaves_later_lengths_open(lstm_operator: bool) -> None:
+    ready = ExportableModel(of_words())
+    fixed, steps = copy.deepcopy(ready), ready.example(3)["tokens"].shape[1]
+    with_open_lengths(fixed, lstm_operator)
+    _graph(fixed, fixed.example(3), dynamic_size=False, open_lengths=False)  # of the length that the next example has
+    graph = graph_of(ready, lstm_operator=lstm_operator).module()
+    values = ready.example(2, seed=1)
+    longer = {name: torch.cat([value] * 3, 1) for name, value in values.items()}
+    assert longer["tokens"].shape[1] not in (steps, 64)
+    torch.testing.assert_close(graph(*longer.values()), ready(*longer.values()))
 
 
 def test_an_input_that_nothing_reads_is_left_out_of_the_file() -> None:
