@@ -57,6 +57,8 @@ def export(arguments: list[str]) -> None:
         raise ConfigError("--resize-inside brings every image to one size, so --dynamic size has no effect; keep one.")
     if options.samples < 1:
         raise ConfigError(f"--samples {options.samples} must be at least 1: test samples that metrics are computed on.")
+    if options.max_length is not None and options.max_length < 1:
+        raise ConfigError(f"--max-length {options.max_length} must be at least 1 step.")
     if options.format == "onnx":
         require_onnx()
     allow_imports(options.allow.split(",") if options.allow else ())
@@ -84,8 +86,11 @@ def export(arguments: list[str]) -> None:
     console = Console(highlight=False)
     path = folder / f"model.{options.format}"
     write = write_onnx if options.format == "onnx" else write_pt2
-    write(ready, path, options.dynamic == "size", description)
-    files = {options.format: path}
+    lengths = exported.longest(ready, data.test_dataloader(), options.samples)
+    if options.max_length is not None:
+        lengths = dict.fromkeys(lengths, options.max_length)
+    write(ready, path, options.dynamic == "size", description, lengths)
+    files, beside = {options.format: path}, ["export.json"]
     if options.quantize:
         files["int8"] = folder / "model.int8.onnx"
         data.setup("fit")
@@ -95,7 +100,8 @@ def export(arguments: list[str]) -> None:
             without_scopes(file)
         programs = programs_for(description["inputs"])
         for place, program in enumerate(programs):
-            shutil.copyfile(program, folder / (program.name if place else "infer.py"))
+            beside.append(program.name if place else "infer.py")
+            shutil.copyfile(program, folder / beside[-1])
     left_out: dict[str, str] = {}
     if "int8" in files and files["int8"].stat().st_size > WORTH * path.stat().st_size:
         left_out["int8"] = (
@@ -109,7 +115,7 @@ def export(arguments: list[str]) -> None:
         report |= measured | {"skipped": left_out | measured["skipped"]}
     (folder / "export.json").write_text(json.dumps({**description, **report}, indent=1) + "\n", encoding="utf-8")
     _show(console, report)
-    console.print(f"written: {', '.join(str(file) for file in files.values())}, export.json", soft_wrap=True)
+    console.print(f"written: {', '.join([*map(str, files.values()), *beside])}", soft_wrap=True)
     if options.format == "onnx" and not programs:
         kinds = [
             known["kind"] + ("" if known.get("names") else " without names") for known in description["inputs"].values()
@@ -227,6 +233,12 @@ def _parser() -> argparse.ArgumentParser:
         "--dynamic", choices=("batch", "size"), default="batch", help="left open: the batch, or image sizes too [batch]"
     )
     parser.add_argument("--resize-inside", dest="resize_inside", action="store_true", help="stretch images in the file")
+    parser.add_argument(
+        "--max-length",
+        dest="max_length",
+        type=int,
+        help="steps of a sequence in a file of a network that cannot leave them open [the longest of --samples]",
+    )
     parser.add_argument("--quantize", choices=("int8",), help="also write a file of 8-bit integers")
     parser.add_argument("--calibrate", type=int, default=128, help="training samples that ranges are taken from [128]")
     parser.add_argument(

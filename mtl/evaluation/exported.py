@@ -16,6 +16,7 @@ from mtl.data.module import JointDataModule
 from mtl.data.table.module import TableDataModule
 from mtl.export.exportable import ExportableModel
 from mtl.export.file_model import FileModel
+from mtl.export.graph import sequences
 from mtl.inputs.image import ImageInput
 from mtl.inputs.input import Input
 from mtl.inputs.tokenizer_file import tokenizer_of
@@ -155,6 +156,20 @@ def inputs_of(model: ExportableModel, batches: Iterable[Batch], most: int) -> It
     """
     for batch in first_samples(model, batches, most):
         yield {name: batch[name] for name in model.input_names}
+
+
+def longest(model: ExportableModel, batches: Iterable[Batch], most: int) -> dict[str, int]:
+    """Steps of the longest sequences among the first samples, by the names of the inputs and their masks.
+
+    Args:
+        model: names its inputs.
+        batches: labelled batches; read only where the model takes sequences.
+        most: number of samples at most.
+    """
+    found = dict.fromkeys(sequences(model.input_names), 1)
+    for batch in inputs_of(model, batches, most) if found else ():
+        found = {name: max(steps, batch[name].shape[1]) for name, steps in found.items()}
+    return found
 
 
 def latency(runs: Mapping[str, Runs], inputs: Mapping[str, Tensor], rounds: int) -> dict[str, dict[str, float]]:

@@ -4,7 +4,7 @@ Shapes: B samples, C channels, H x W pixels.
 """
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -69,6 +69,7 @@ class ExportableModel(nn.Module):
         with torch.no_grad():
             found = self._named(example)
         self.output_names = list(found)
+        self.in_steps = self._outputs_in_steps(example, found)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The outputs in the order of `output_names`.
@@ -139,6 +140,25 @@ class ExportableModel(nn.Module):
                 if not place:
                     found[name + MASK] = {dim: size}
         return found
+
+    def _outputs_in_steps(self, example: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, str]:
+        """Outputs that have a row for each step of an input, and the input; found by sequences without their end."""
+        sizes: dict[str, list[str]] = {}
+        for name, dims in self.open_dimensions().items():
+            for dim, (size, _) in dims.items():
+                if dim == 1 and name in example:
+                    sizes.setdefault(size, []).append(name)
+        made: dict[str, str] = {}
+        for names in sizes.values():
+            steps = example[names[0]].shape[1]
+            shorter = steps - self.open_dimensions()[names[0]][1][1]
+            if shorter < 1:
+                continue
+            with torch.no_grad():
+                cut = self._named({**example, **{name: example[name][:, :shorter].contiguous() for name in names}})
+            rows = {name: (found[name].shape[1:2], cut[name].shape[1:2]) for name in found}
+            made |= {name: names[0] for name, both in rows.items() if both == ((steps,), (shorter,))}
+        return made
 
     def _drop_inputs_that_nothing_reads(self) -> None:
         backbones = [part for part in self.model.modules() if isinstance(part, Backbone)]

@@ -35,8 +35,7 @@ class FileModel(ABC):
     ) -> None:
         self.floats = floats
         self.input_names, self.output_names = list(input_names), list(output_names)
-        lengths = [shapes[name][1] for name in sequences(input_names)]
-        self.length = next((length for length in lengths if type(length) is int), None)
+        self.lengths = {n: shapes[n][1] for n in sequences(input_names) if type(shapes[n][1]) is int}  # that are fixed
         self.description = description
 
     @abstractmethod
@@ -57,9 +56,8 @@ class FileModel(ABC):
         for name, value in given.items():
             if value.dtype == torch.uint8 and name in self.floats:
                 given[name] = value.float() / 255
-        fed = given if self.length is None else padded(given, self.length)
+        fed = padded(given, self.lengths)
         outputs = dict(zip(self.output_names, self.run(fed), strict=True))
-        if self.length is not None:
-            steps = next(given[name].shape[1] for name in sequences(given))
-            outputs = {n: v[:, :steps] if v.ndim > 1 and v.shape[1] == self.length else v for n, v in outputs.items()}
+        for name, owner in self.description.get("steps", {}).items():
+            outputs[name] = outputs[name][:, : given[owner].shape[1]]
         return outputs

@@ -4,6 +4,7 @@ Shapes: B samples, T steps.
 """
 
 import copy
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,27 +15,37 @@ from mtl.export.exportable import ExportableModel
 from mtl.export.recurrent import with_open_lengths
 from mtl.features import MASK
 
+log = logging.getLogger(__name__)
+LENGTH = 64  # steps of a sequence where the network fixes it and nothing else is asked for
+
 
 def graph_of(
-    model: ExportableModel, dynamic_size: bool = False, max_length: int = 64, lstm_operator: bool = False
+    model: ExportableModel,
+    dynamic_size: bool = False,
+    max_lengths: Mapping[str, int] | None = None,
+    as_operators: bool = False,
 ) -> torch.export.ExportedProgram:
     """The graph of a model; the batch is left open, and lengths of sequences where the trunk can.
 
     Args:
         model: the model.
         dynamic_size: leave height and width of images open too.
-        max_length: steps of a sequence, for trunks that cannot leave that open.
-        lstm_operator: LSTM layers are operators that an ONNX file translates, and not loops.
+        max_lengths: steps of the sequences and their masks by name, for trunks that cannot leave them open; 64.
+        as_operators: LSTM and GRU layers are operators that an ONNX file translates, and not loops.
     """
     model = copy.deepcopy(model)
-    with_open_lengths(model, lstm_operator)
+    with_open_lengths(model, as_operators)
     try:
         return _graph(model, model.example(3), dynamic_size, open_lengths=True)
     except torch._dynamo.exc.UserError as error:
         if "_length" not in str(error):
             raise
-        # other recurrent layers are unrolled: sequences get one length, and shorter ones are padded to it
-        return _graph(model, padded(model.example(3), max_length), dynamic_size, open_lengths=False)
+        # loops in Python are unrolled: sequences get one length, and shorter ones are padded to it
+        example = model.example(3)
+        lengths = {name: (max_lengths or {}).get(name, LENGTH) for name in sequences(example)}
+        of_inputs = ", ".join(f"{name} {length}" for name, length in lengths.items() if not name.endswith(MASK))
+        log.warning("the network cannot leave the length of sequences open; steps that its file takes: %s", of_inputs)
+        return _graph(model, padded(example, lengths), dynamic_size, open_lengths=False)
 
 
 def _graph(
@@ -73,20 +84,23 @@ def sequences(inputs: Iterable[str]) -> list[str]:
     return [name for name in names if f"{name.removesuffix(MASK)}{MASK}" in names]
 
 
-def padded(inputs: Mapping[str, Tensor], length: int) -> dict[str, Tensor]:
-    """Inputs whose sequences have one length.
+def padded(inputs: Mapping[str, Tensor], lengths: Mapping[str, int]) -> dict[str, Tensor]:
+    """Inputs whose sequences have the lengths that a file takes.
 
     Args:
         inputs: by name.
-        length: in steps.
+        lengths: in steps, by the names of the inputs and masks that are padded.
 
     Raises:
         ValueError: if one is longer.
     """
     made = dict(inputs)
-    for name in sequences(inputs):
+    for name, length in lengths.items():
         steps = made[name].shape[1]
         if steps > length:
-            raise ValueError(f"input {name!r} has {steps} steps; this file takes {length}. Export with a larger one.")
+            raise ValueError(
+                f"input {name!r} has {steps} steps, and the file takes {length}: its network cannot leave the length "
+                f"open. Export with --max-length {steps} or more."
+            )
         made[name] = nn.functional.pad(made[name], [0] * (2 * made[name].ndim - 3) + [length - steps])
     return made

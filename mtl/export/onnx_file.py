@@ -43,7 +43,7 @@ def write_onnx(
     path: Path,
     dynamic_size: bool = False,
     description: Mapping[str, Any] | None = None,
-    max_length: int = 64,
+    max_lengths: Mapping[str, int] | None = None,
 ) -> None:
     """Write one file; the batch size is left open.
 
@@ -52,12 +52,12 @@ def write_onnx(
         path: the file to write.
         dynamic_size: leave height and width of images open too.
         description: plain data that is kept in the file, for programs that read it.
-        max_length: steps of a sequence, for trunks that cannot leave that open.
+        max_lengths: steps of the sequences and their masks by name, for trunks that cannot leave them open.
     """
     require_onnx()
     import onnx
 
-    graph = graph_of(model, dynamic_size, max_length, lstm_operator=True)
+    graph = graph_of(model, dynamic_size, max_lengths, as_operators=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before = logging.root.manager.disable
@@ -88,7 +88,7 @@ def write_onnx(
     for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
         del value.metadata_props[:]
     del proto.metadata_props[:]
-    proto.metadata_props.add(key=METADATA, value=json.dumps(dict(description or {})))
+    proto.metadata_props.add(key=METADATA, value=json.dumps({"steps": model.in_steps, **(description or {})}))
     onnx.save(proto, str(path))
 
 

@@ -17,7 +17,11 @@ _DESCRIPTION, _NAMES = "mtl.json", "names.json"
 
 
 def write_pt2(
-    model: ExportableModel, path: Path, dynamic_size: bool = False, description: Mapping[str, Any] | None = None
+    model: ExportableModel,
+    path: Path,
+    dynamic_size: bool = False,
+    description: Mapping[str, Any] | None = None,
+    max_lengths: Mapping[str, int] | None = None,
 ) -> None:
     """Write one file; the batch size is left open.
 
@@ -26,8 +30,9 @@ def write_pt2(
         path: the file to write.
         dynamic_size: leave height and width of images open too.
         description: plain data that is kept in the file, for programs that read it.
+        max_lengths: steps of the sequences and their masks by name, for trunks that cannot leave them open.
     """
-    program = graph_of(model, dynamic_size)
+    program = graph_of(model, dynamic_size, max_lengths)
     taken = [node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
     names = {
         "inputs": model.input_names,
@@ -35,7 +40,7 @@ def write_pt2(
         "shapes": [[size if type(size) is int else None for size in value.shape] for value in taken],
         "floats": [name for name, value in zip(model.input_names, taken, strict=True) if value.is_floating_point()],
     }
-    texts = {_DESCRIPTION: json.dumps(dict(description or {})), _NAMES: json.dumps(names)}
+    texts = {_DESCRIPTION: json.dumps({"steps": model.in_steps, **(description or {})}), _NAMES: json.dumps(names)}
     torch.export.save(program, path, extra_files=texts)
 
 

@@ -37,10 +37,10 @@ def quantize(source: Path, target: Path, batches: Iterable[Mapping[str, Any]]) -
             batch = next(self.rest, None)
             if batch is None:
                 return None
-            full = batch if length is None else padded({n: torch.as_tensor(v) for n, v in batch.items()}, length)
+            full = padded({name: torch.as_tensor(value) for name, value in batch.items()}, lengths)
             return {name: np.asarray(value) for name, value in full.items()}
 
-    length = OnnxModel(source).length
+    lengths = OnnxModel(source).lengths
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
         # names of nodes stay, their scopes do not

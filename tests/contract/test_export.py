@@ -49,7 +49,7 @@ def check(model: MultiTaskModel, folder: Path, form: str = "onnx") -> None:
     file = OnnxModel(path, threads=1) if form == "onnx" else Pt2Model(path)
     assert file.input_names == ready.input_names
     assert file.output_names == ready.output_names
-    assert file.description == {"run": "test"}
+    assert file.description["run"] == "test"
     for number in (1, 3):  # the batch is open
         same = parity(ready, file, [ready.example(number, seed=number)])
         assert same.samples == number

@@ -37,7 +37,9 @@ def feed(one: Any, about: dict[str, Any], cells: dict[str, str], folder: Path) -
     """What the network takes of a recording; nothing more is needed for the answers."""
     path, what = folder / cells[one.name], about["inputs"][one.name]
     values = np.load(path) if path.suffix == ".npy" else read(str(path), what.get("rate", RATE))
-    steps = -(-len(values) // what["multiple"]) * what["multiple"]
+    steps = one.shape[1] if isinstance(one.shape[1], int) else -(-len(values) // what["multiple"]) * what["multiple"]
+    if len(values) > steps:
+        sys.exit(f"{path}: found {len(values)} values, and this file takes {steps}; export with a larger --max-length.")
     fed = {one.name: np.zeros((1, steps), np.float32), f"{one.name}_mask": np.arange(steps)[None] < len(values)}
     fed[one.name][0, : len(values)] = values
     return fed, None

@@ -109,6 +109,8 @@ def feed(
     length = values.shape[1]
     steps = one.shape[1] if isinstance(one.shape[1], int) else -(-length // MULTIPLE) * MULTIPLE
     made = {one.name: values, f"{one.name}_mask": np.ones((1, length), bool)}
+    if length > steps:
+        sys.exit(f"a sentence has {length} steps, and this file takes {steps}; export with --max-length {length}.")
     rest = [(0, 0), (0, steps - length), (0, 0)]
     padded = {name: np.pad(values, rest[: values.ndim]) for name, values in made.items()}
     return padded, list(zip(words, begins, strict=True))

@@ -33,8 +33,11 @@ def read(path: Path, names: list[str]) -> Any:
 def feed(one: Any, about: dict[str, Any], cells: dict[str, str], folder: Path) -> tuple[dict[str, Any], Any]:
     """What the network takes of a series; nothing more is needed for the answers."""
     what = about["inputs"][one.name]
-    values = read(folder / cells[one.name], what.get("names", [str(index) for index in range(what["channels"])]))
+    path = folder / cells[one.name]
+    values = read(path, what.get("names", [str(index) for index in range(what["channels"])]))
     steps = one.shape[1] if isinstance(one.shape[1], int) else len(values)
+    if len(values) > steps:
+        sys.exit(f"{path}: found {len(values)} steps, and this file takes {steps}; export with a larger --max-length.")
     padded = np.pad(values, [(0, steps - len(values)), (0, 0)])
     return {one.name: padded[None], f"{one.name}_mask": np.arange(steps)[None] < len(values)}, None
 

@@ -341,3 +341,22 @@ def test_samples_without_an_input_are_refused(
     monkeypatch.syspath_prepend(str(Path(samples.__file__).parent))
     with pytest.raises(SystemExit, match=message):
         runpy.run_path(samples.__file__, run_name="__main__")
+
+
+def test_a_file_of_one_length_is_filled_up_and_refuses_longer_samples(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones((5, 1), np.float32))
+    np.save(tmp_path / "wave.npy", np.ones(5, np.float32))
+    names = list(NAMES["tokens"])
+    of_kinds: list[tuple[Any, dict[str, Any], str]] = [
+        (sentences, {"kind": "tokens", "names": names}, "i want i want i"),
+        (series, {"kind": "series", "channels": 1}, "a.npy"),
+        (recordings, {"kind": "audio", "multiple": 2, "rate": 8000}, "wave.npy"),
+    ]
+    for program, what, cell in of_kinds:
+        about = {"inputs": {"given": what}}
+        fits, short = (SimpleNamespace(name="given", shape=["batch", steps, 1]) for steps in (7, 4))
+        fed, _ = program.feed(fits, about, {"given": cell}, tmp_path)
+        assert fed["given"].shape[1] == 7
+        assert int(fed["given_mask"].sum()) == 5
+        with pytest.raises(SystemExit, match="5 .*, and this file takes 4; export with .*--max-length"):
+            program.feed(short, about, {"given": cell}, tmp_path)
