@@ -56,7 +56,8 @@ class AdaShare(PassPerTask):
         shared_stages: int = 1,
     ) -> None:
         super().__init__(backbone, names, shared_stages, own_norms)
-        kept = {id(stage) for stage in self.backbone.stages()[:shared_stages]}
+        super().take_turn(names[0])  # some backbones run to see which blocks keep their shape
+        kept = {id(part) for stage in self.backbone.stages()[:shared_stages] for part in stage.modules()}
         blocks = [block for block in self.backbone.skippable() if id(block) not in kept]
         if not blocks:
             raise ValueError(

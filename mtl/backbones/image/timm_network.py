@@ -65,7 +65,15 @@ class TimmBackbone(StagedBackbone):
         image = only_input(inputs, "image", "TimmBackbone")
         self.inputs, self.name, self.image = (image.name,), name, (image.channels, image_size or _PROBE)
         size = {"in_chans": image.channels} | ({"img_size": image_size} if image_size else {})
-        info = timm.create_model(name, features_only=True, **size).feature_info
+        try:
+            info = timm.create_model(name, features_only=True, **size).feature_info
+        except TypeError as error:
+            if not image_size:
+                raise
+            raise ValueError(
+                f"{name} cannot be built for image_size={image_size} ({error}). Leave image_size out: it is for "
+                "transformers of one size."
+            ) from error
         # the last one of a stride, by its own index: a transformer's levels are its last blocks
         outputs = {entry["reduction"]: entry for entry in info.get_dicts()}
         channels = {f"c{n}": outputs[s]["num_chs"] for n, s in STRIDES.items() if s in outputs}

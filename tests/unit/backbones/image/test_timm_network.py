@@ -64,6 +64,16 @@ class TestWithTimm:
         assert len(backbone.skippable()) == 12
         assert backbone.training
 
+    def test_blocks_of_shared_stages_run_for_every_task(self) -> None:
+        made = AdaShare(TimmBackbone(name="resnet18", levels=("c5",)), ["a", "b"])
+        assert len(made.of_task.get_parameter("a.policy")) == 3  # one block of each stage behind the first two
+        cut = made.cut({"image": torch.randn(2, 3, 32, 32)})
+        assert all(made.view(cut, name)["c5"].shape[:2] == (2, 512) for name in ("a", "b"))
+
+    def test_a_size_for_a_network_of_any_size_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="resnet18 cannot be built for image_size=32 .*Leave image_size out"):
+            TimmBackbone(name="resnet18", image_size=32)
+
     def test_a_network_that_runs_in_another_way_is_one_piece(self) -> None:
         backbone = TimmBackbone(name="mobilenetv3_small_050", levels=("c5",))
         assert not backbone.stages()
