@@ -36,8 +36,14 @@ def concrete_subclasses(base: type[T]) -> Iterator[type[T]]:
                 found[child] = None
                 open_classes.append(child)
     for cls in sorted(found, key=lambda cls: (cls.__name__, cls.__module__)):
-        if not getattr(cls, "__abstractmethods__", None) and not cls.__name__.startswith("_"):
+        private = getattr(cls, "__abstractmethods__", None) or cls.__name__.startswith("_")
+        if not private and not _is_proxy(cls):
             yield cls
+
+
+def _is_proxy(cls: type[Any]) -> bool:
+    """Whether a class stands for another while a graph is taken; until it is freed it has the name of that one."""
+    return any(parent.__module__.startswith("torch.fx.") for parent in cls.__mro__)
 
 
 def by_kind(base: type[T]) -> dict[str, type[T]]:

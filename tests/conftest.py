@@ -98,6 +98,7 @@ def _one_thread_and_a_seed() -> Iterator[None]:
     torch.manual_seed(0)
     yield
     torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)  # a run with `deterministic: warn` leaves it on
 
 
 @pytest.fixture(scope="session")

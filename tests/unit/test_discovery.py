@@ -115,3 +115,10 @@ def test_a_class_without_a_word_or_with_one_that_is_taken_is_refused_by_name(wor
             by_kind(Kind)  # type: ignore[type-abstract]
     finally:
         Other.__name__ = "_Other"
+
+
+def test_a_class_that_stands_for_another_while_a_graph_is_taken_is_not_found() -> None:
+    proxy = type("Proxy", (), {"__module__": "torch.fx.experimental.proxy_tensor"})
+    stands_for = type("Circle", (proxy, Circle), {"__module__": Circle.__module__})
+    assert stands_for in Circle.__subclasses__()
+    assert [cls for cls in concrete_subclasses(Shape) if issubclass(cls, Circle)] == [Circle]
