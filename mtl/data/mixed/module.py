@@ -16,6 +16,7 @@ from mtl.data.mixed.unify import unify
 from mtl.data.module import JointDataModule
 from mtl.data.sampling import EpochSampler, TrainingView
 from mtl.errors import did_you_mean
+from mtl.inputs.input import input_kind
 from mtl.task import Inputs, InputSpec, Task
 
 _STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
@@ -211,18 +212,17 @@ def _check_ratio(
 
 
 def _common_keys(samples: Mapping[str, Sample], inputs: Inputs) -> list[str]:
-    """What the samples of all parts carry beside labels; a batch takes rows from all, so pictures have one size."""
+    """What the samples of all parts carry beside labels; a batch takes rows from all, so their inputs must fit."""
     first, *others = samples
     for name in others:
         for key, spec in inputs.items():
-            if any(samples[part].get(key) is None for part in (first, name)):
+            values = [samples[part].get(key) for part in (first, name)]
+            if any(value is None for value in values):
                 continue
-            shapes = [tuple(getattr(samples[part][key], "shape", ())) for part in (first, name)]
-            if spec.kind == "image" and shapes[0] != shapes[1]:
-                raise ValueError(
-                    f"part {name!r} has pictures of shape {list(shapes[1])}, part {first!r} of {list(shapes[0])}. Set "
-                    "their `image_size` to the same."
-                )
+            try:
+                input_kind(spec).collate(spec, values)
+            except ValueError as error:
+                raise ValueError(f"parts {first!r} and {name!r} fit no common batch: {error}") from error
     return [*inputs, *(key for key in ABOUT_PICTURES if all(key in sample for sample in samples.values()))]
 
 
