@@ -1,6 +1,7 @@
 """PyTorch files (`.pt2`): the graph of `torch.export` with its weights, for programs that lack `mtl`."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,9 @@ class Pt2Model(FileModel):
     def __init__(self, path: Path) -> None:
         texts = {_DESCRIPTION: "", _NAMES: ""}
         try:
-            self.program = torch.export.load(path, extra_files=texts).module()
+            with warnings.catch_warnings():  # PyTorch 2.11 warns of buffers that it must not write
+                warnings.simplefilter("ignore")
+                self.program = torch.export.load(path, extra_files=texts).module()
             names, description = json.loads(texts[_NAMES]), json.loads(texts[_DESCRIPTION])
         except Exception as error:  # the zip, the schema and the operators each raise classes of their own
             raise ValueError(f"{str(path)!r} is no .pt2 file of `export`: {printable(str(error))}") from error
