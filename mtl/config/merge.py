@@ -185,12 +185,15 @@ class _Merge:
         self.origins.update({target + key[len(path) :]: origin for key, origin in moved.items()})
 
 
-def read_config(files: Iterable[Path], flags: Iterable[tuple[str, str]] = ()) -> Config:
-    """Merge files in order, each overriding the ones before, then the flags.
+def read_config(
+    files: Iterable[Path], flags: Iterable[tuple[str, str]] = (), values: dict[str, Any] | None = None
+) -> Config:
+    """Merge files in order, each overriding the ones before, then a dict, then the flags.
 
     Args:
         files: config files; one that is not there may name a config that comes with the package.
         flags: names without dashes, and values as typed.
+        values: a config as a dict, whose `base:` names files of the current folder; it is changed.
 
     Raises:
         ConfigError: if a file cannot be read, or includes itself, or they are too many or too large together.
@@ -198,6 +201,9 @@ def read_config(files: Iterable[Path], flags: Iterable[tuple[str, str]] = ()) ->
     config, sizes = Config(), list[int]()
     for path in files:
         _lay(config, own_or_shipped(path), (), sizes)
+    if values is not None:
+        origins = {path: Origin(f"in Python: {'.'.join(path)}") for path in _paths(values)}
+        _lay_values(config, values, origins, Path(), (), sizes)
     for name, text in flags:
         config.set_flag(name, text)
     return config
@@ -241,18 +247,29 @@ def _lay(config: Config, path: Path, chain: tuple[Path, ...], sizes: list[int]) 
             f"the config reads {len(sizes)} files of {sum(sizes):,} values by `base:`, up to {str(path)!r}; it may be "
             f"{MOST_FILES} files of {MOST_VALUES:,} values."
         )
+    _lay_values(config, values, origins, path.parent, (*chain, here), sizes)
+    config.files.append(path)
+
+
+def _lay_values(
+    config: Config,
+    values: dict[str, Any],
+    origins: Origins,
+    folder: Path,
+    chain: tuple[Path, ...],
+    sizes: list[int],
+) -> None:
     base, origin = values.pop("base", None), origins.get(("base",))
     for name in [] if base is None else base if isinstance(base, list) else [base]:
-        file = _base_file(path.parent, name) if isinstance(name, str) else None
+        file = _base_file(folder, name) if isinstance(name, str) else None
         if file is None:
             raise ConfigError(
                 f"`base` must name a file, or a list of files, beside this config, or a config that comes with the "
-                f"package (`python -m mtl list configs`); there is no {name!r:.200} in {str(path.parent)!r}.",
+                f"package (`python -m mtl list configs`); there is no {name!r:.200} in {str(folder)!r}.",
                 origin,
             )
-        _lay(config, file, (*chain, here), sizes)
+        _lay(config, file, chain, sizes)
     _Merge(config.origins, origins).into(config.values, values)
-    config.files.append(path)
 
 
 def _base_file(folder: Path, name: str) -> Path | None:

@@ -55,11 +55,11 @@ def known_keys(values: Any, known: Collection[str], where: str) -> None:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value comes from: a line of a file, or a flag.
+    """Where a value comes from: a line of a file, a flag, or a dict in Python.
 
     Args:
-        where: the file, or the flag as it was typed.
-        line: line of the file, from 1; 0 for a flag.
+        where: the file, the flag as it was typed, or the key in Python.
+        line: line of the file, from 1; 0 elsewhere.
         text: that line.
     """
 
@@ -68,7 +68,9 @@ class Origin:
     text: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}:{self.line}: {self.text}" if self.line else f"command line: {self.where}"
+        if self.line:
+            return f"{self.where}:{self.line}: {self.text}"
+        return f"command line: {self.where}" if self.where.startswith("-") else self.where
 
 
 Origins = dict[KeyPath, Origin]

@@ -52,8 +52,7 @@ def test_a_dict_trains_and_its_run_predicts_pictures_of_any_size(folder: Path) -
 
 
 def test_pictures_of_more_than_8_bits_are_read_as_in_training(folder: Path) -> None:
-    config = load_yaml(Path("tiny.yaml"))[0]
-    run = mtl.fit(config, {"trainer.max_steps": 1, "test_after_fit": False}, name="deep")
+    run = mtl.fit({"base": "tiny.yaml"}, {"trainer.max_steps": 1, "test_after_fit": False}, name="deep")
     model = mtl.load_run(run.folder, "last")
     model.pixel_range = (0.0, 4095.0)  # as `load_run` sets it from the run's config
     light = np.random.default_rng(0).integers(0, 255, (32, 32), np.uint8)
@@ -68,10 +67,11 @@ def test_pictures_of_more_than_8_bits_are_read_as_in_training(folder: Path) -> N
 
 
 def test_a_wrong_key_of_a_dict_is_an_error_of_the_config(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="Did you mean 'trainer'"):
+    with pytest.raises(ConfigError, match="Did you mean 'trainer'") as caught:
         mtl.fit({**load_yaml(Path("tiny.yaml"))[0], "trainr": {}})
-    with pytest.raises(ConfigError, match="give the config's file"):
-        mtl.fit({"base": "tiny.yaml"})
+    assert str(caught.value.origin) == "in Python: trainr"
+    with pytest.raises(ConfigError, match="there is no 'nowhere.yaml'"):
+        mtl.fit({"base": "nowhere.yaml"})
 
 
 def test_a_model_that_was_saved_without_the_command_line_loads_again(tmp_path: Path) -> None:

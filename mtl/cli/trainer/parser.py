@@ -108,12 +108,7 @@ def make_parser(command: str) -> ArgumentParser:
 
 def _read_config(line: CommandLine) -> Config:
     if line.values is not None:
-        if "base" in line.values:
-            raise ConfigError("a config as a dict has no file beside which `base` could lie; give the config's file.")
-        config = Config(line.values)
-        for name, text in line.flags:
-            config.set_flag(name, text)
-        return config
+        return read_config([], line.flags, line.values)
     files = list(line.configs)
     run = line.run
     if line.resume is not None and not files:  # with --config it is the command of the run again

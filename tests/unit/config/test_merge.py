@@ -134,6 +134,18 @@ def test_a_base_may_come_with_the_package(tmp_path: Path, monkeypatch: pytest.Mo
         read_config([tmp_path / "mine/exp.yaml"])
 
 
+def test_a_dict_lies_over_its_base_as_a_file_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "low.yaml").write_text("callbacks: [A]\nmodel: {rate: 1, width: 2}\n")
+    given = {"base": "low.yaml", "callbacks+": ["B"], "model": {"rate": 3}}
+    found = read_config([], [("model.width", "4")], given)
+    assert found.values == {"callbacks": ["A", "B"], "model": {"rate": 3, "width": "4"}}
+    assert str(found.origin(("model", "rate"))) == "in Python: model.rate"
+    assert read_config([], values={"base": "digits.yaml"}).get(("data", "class_path")) == "DigitScenes"
+    with pytest.raises(ConfigError, match="there is no 'nowhere.yaml'"):
+        read_config([], values={"base": "nowhere.yaml"})
+
+
 def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("base: b.yaml\n")
     (tmp_path / "b.yaml").write_text("base: a.yaml\n")
