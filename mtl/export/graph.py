@@ -5,6 +5,7 @@ Shapes: B samples, T steps.
 
 import copy
 import logging
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -68,7 +69,8 @@ def _graph(
     # Loops over steps are compiled for themselves, and what is kept of an earlier graph is compared with the sizes of
     # this one: with one size in common that size would be fixed. Other compiled networks compile again.
     torch.compiler.reset()
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The tensor attributes")  # of copies that recurrent layers make of weights
         return torch.export.export(
             model, tuple(example.values()), dynamic_shapes={"inputs": tuple(shapes)}, strict=False
         )
