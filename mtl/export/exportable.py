@@ -69,6 +69,7 @@ class ExportableModel(nn.Module):
         with torch.no_grad():
             found = self._named(example)
         self.output_names = list(found)
+        # outputs that a file of one length gives for padding too, and whose steps they have
         self.in_steps = self._outputs_in_steps(example, found)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:

@@ -46,7 +46,8 @@ def graph_of(
         lengths = {name: (max_lengths or {}).get(name, LENGTH) for name in sequences(example)}
         of_inputs = ", ".join(f"{name} {length}" for name, length in lengths.items() if not name.endswith(MASK))
         log.warning("the network cannot leave the length of sequences open; steps that its file takes: %s", of_inputs)
-        return _graph(model, padded(example, lengths), dynamic_size, open_lengths=False)
+        cut = {name: example[name][:, :length] for name, length in lengths.items()}
+        return _graph(model, padded({**example, **cut}, lengths), dynamic_size, open_lengths=False)
 
 
 def _graph(

@@ -157,6 +157,14 @@ def test_other_layers_take_the_length_that_is_asked_for(
         file(longer)
 
 
+@pytest.mark.slow
+def test_a_file_may_be_shorter_than_the_example(tmp_path: Path) -> None:
+    ready = recurrent(nn.RNN, character_filters=0)
+    write_onnx(ready, tmp_path / "model.onnx", max_lengths=dict.fromkeys(sequences(ready.input_names), 5))
+    batch = {name: value[:, :4] for name, value in ready.example(2).items()}
+    assert parity(ready, OnnxModel(tmp_path / "model.onnx", threads=1), [batch]).values < 1e-5
+
+
 def test_outputs_know_whose_steps_they_have() -> None:
     assert recurrent(nn.GRU).in_steps == {"slots_logits": "letters", "slots_mask": "letters"}
 
