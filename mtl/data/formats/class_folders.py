@@ -1,11 +1,14 @@
 """Class folders: a folder of pictures for each class, below folders of splits or not."""
 
+import re
 from collections import Counter
 from pathlib import PurePosixPath
 
 from mtl.data.formats.format import FolderFormat, Listing, Part, common_folder, is_plain
 
 _FEWEST = 2  # pictures of a class, on average
+_NUMBER = re.compile(r"\d+")
+_CLASS_WORDS = ("class", "cls", "c", "category", "label", "grade", "stage", "type", "level", "n")  # n: of WordNet
 
 
 class PicturesByClass(FolderFormat):
@@ -41,7 +44,19 @@ class PicturesByClass(FolderFormat):
         if not all(top == "." or split_word(top) for top in tops):
             return None
         arguments = {} if folder == "." else {"images": folder}
-        return Part(f"{len(classes)} folders of classes", arguments, {"label": "classification"}, "ClassFolders")
+        text, tasks = f"{len(classes)} folders of classes", {"label": "classification"}
+        return Part(text, arguments, tasks, "ClassFolders", in_doubt=_numbered(sorted(classes)))
+
+
+def _numbered(names: list[str]) -> str:
+    """Why folders are rather parts or persons than classes: `part_1` and `part_2`, `P001` and `P002`; or nothing."""
+    words = {_NUMBER.sub("", name) for name in names}
+    if len(words) > 1 or (word := "".join(filter(str.isalpha, words.pop())).lower()) in _CLASS_WORDS or not word:
+        return ""
+    return (
+        f"{len(names)} folders such as {names[0]} and {names[-1]} differ only in a number and are not taken for classes, "
+        "as the table has some. If each is a person or a place, `--group '^([^/]+)/'` keeps it in one split."
+    )
 
 
 def split_word(folder: str) -> bool:

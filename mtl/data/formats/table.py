@@ -14,7 +14,12 @@ from mtl.data.formats.picture_column import last_part, picture_column, pictures_
 from mtl.errors import printable
 
 MISSING = ("", "NONE", "None", "none", "nan", "NaN", "NA", "N/A", "null", "?")
-_GROUPS = ("group", "sequence", "patient", "patient_id", "subject", "subject_id", "video", "clip", "track", "series")
+# in small letters and without anything but letters; `_id` may follow
+_GROUPS = (
+    *("group", "sequence", "patient", "subject", "participant", "donor", "animal", "lesion", "case", "study", "slide"),
+    *("video", "clip", "track", "series"),
+)
+_ROW_NUMBERS = ("", "Unnamed: 0")  # as data frames are saved
 _MOST_CLASSES = 100
 _FEWEST_FLAGS = 3  # columns of 0 and 1 that are the classes of one task
 _SEPARATORS = ("|", ";")
@@ -47,7 +52,6 @@ class LabelsTable(FolderFormat):
                     unread.append(f"{name} is left out: {error}")
                 continue
             key = picture_column(table, names, once=True)
-            key = key or picture_column(table, names)
             of_boxes = set() if key is None else _of_boxes(table, key)
             if key is not None:
                 table = _of_pictures(table, key, of_boxes)
@@ -122,9 +126,9 @@ def _of_pictures(table: Rows, key: str, of_boxes: set[str]) -> Rows:
 
 
 def _part(names: list[str], key: str, table: dict[str, list[str]]) -> Part | None:
-    columns = {column: cells for column, cells in table.items() if column != key}
+    columns = {column: cells for column, cells in table.items() if column not in (key, *_ROW_NUMBERS)}
     split = next((column for column, cells in columns.items() if _is_split(cells)), None)
-    group = next((column for column in columns if column.lower() in _GROUPS), None)
+    group = next((column for column in columns if _is_group(column)), None)
     flags = [column for column, cells in columns.items() if column not in (split, group) and _is_flag(cells)]
     flags = flags if len(flags) >= _FEWEST_FLAGS else []
     tasks: dict[str, dict[str, Any]] = {"classes": {"kind": "multilabel", "columns": flags}} if flags else {}
@@ -156,6 +160,10 @@ def _is_of_numbers(columns: dict[str, list[str]], spec: dict[str, Any], task: st
 
 
 _RANK = {"classification": 0, "multilabel": 1, "regression": 2}
+
+
+def _is_group(column: str) -> bool:
+    return "".join(filter(str.isalpha, column.lower())).removesuffix("id") in _GROUPS
 
 
 def _is_flag(cells: list[str]) -> bool:
