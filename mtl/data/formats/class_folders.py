@@ -54,8 +54,8 @@ def _numbered(names: list[str]) -> str:
     if len(words) > 1 or (word := "".join(filter(str.isalpha, words.pop())).lower()) in _CLASS_WORDS or not word:
         return ""
     return (
-        f"{len(names)} folders such as {names[0]} and {names[-1]} differ only in a number and are not taken for classes, "
-        "as the table has some. If each is a person or a place, `--group '^([^/]+)/'` keeps it in one split."
+        f"{len(names)} folders such as {names[0]} and {names[-1]} differ only in a number and are not taken for "
+        "classes, as the table has some. If each is a person or a place, `--group '^([^/]+)/'` keeps it in one split."
     )
 
 

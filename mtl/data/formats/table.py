@@ -7,9 +7,9 @@ from typing import Any
 
 from mtl.data.csv_rows import Row, Rows, read_csv
 from mtl.data.folder.files.box_rows import find_columns, is_class_column
-from mtl.data.folder.image_labels import read_tables
+from mtl.data.folder.image_labels import names_in, read_tables
 from mtl.data.formats.box_table import header_of
-from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, is_number
+from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, is_number, split_of
 from mtl.data.formats.picture_column import last_part, picture_column, pictures_by_name
 from mtl.errors import printable
 
@@ -228,3 +228,20 @@ def splits_of_table(files: list[Path], key: str, column: str) -> dict[str, list[
             if row.get(column, "").strip().lower() in words:
                 found.setdefault(split, []).append(name)
     return found
+
+
+def splits_by_table(files: list[Path], key: str) -> dict[str, list[str]]:
+    """The splits of several tables that are called by them, `train.csv` and `test.csv`; empty if they share a picture.
+
+    Args:
+        files: the tables.
+        key: column with the names of pictures.
+    """
+    found: dict[str, list[str]] = {}
+    for file in files:
+        split = split_of(file.stem)
+        if split is None:
+            return {}
+        found.setdefault(split, []).extend(names_in(file, key))
+    names = [name for inside in found.values() for name in inside]
+    return found if len(found) > 1 and "train" in found and len({*names}) == len(names) else {}

@@ -24,7 +24,7 @@ from mtl.data.folder.splits import SPLITS, read_splits
 from mtl.data.folder.stratify import stratified_splits
 from mtl.data.formats.format import sample, splits_by_folder
 from mtl.data.formats.recognise import Recognised, recognise
-from mtl.data.formats.table import splits_of_table
+from mtl.data.formats.table import splits_by_table, splits_of_table
 from mtl.data.images import read_header, read_values
 from mtl.data.module import JointDataModule
 from mtl.evaluation.data.config_text import config_text
@@ -79,11 +79,13 @@ def new_config(
     notes = list(found.notes)
     _say_what_is_not_there(data, notes)
     given = _given_splits(found, data, {record.name: record.path for record in records})
+    records, given = _labelled(found, records, given, notes)
     if all(given.get(split) for split in SPLITS):
         splits, counts = _own_way(found, data, given), {split: len(given[split]) for split in SPLITS}
     else:
         splits = _drawn(found, records, given, fractions, group, seed, notes)
         counts = {split: len(names) for split, names in splits.items()}
+    _leave_tasks_of_no_use(found, records, given | splits, notes)
     if not found.init_args.get("image_tasks"):  # the table only held the splits
         for key in ("labels_csv", "labels_key"):
             found.init_args.pop(key, None)
@@ -127,6 +129,36 @@ def _say_what_is_not_there(data: FolderDataModule, notes: list[str]) -> None:
 
 def _shown(names: list[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+
+
+def _labelled(
+    found: Recognised, records: list[AnnotatedImage], given: dict[str, list[str]], notes: list[str]
+) -> tuple[list[AnnotatedImage], dict[str, list[str]]]:
+    """The pictures that have a label, and the splits that hold one: test pictures of a competition have none."""
+    labelled = [
+        record
+        for record in records
+        if len(record.boxes) or record.labels or any(file.is_file() for file in record.maps.values() if file)
+    ]
+    known = {record.name for record in labelled}
+    given = {split: names for split, names in given.items() if not known.isdisjoint(names) or split == "train"}
+    if "boxes" in found.tasks or not known or len(known) == len(records):  # one without boxes may have no objects
+        return records, given
+    left = [record.name for record in records if record.name not in known]
+    notes.append(f"{len(left)} pictures have no label and are left out; `predict` reads them: {_shown(left)}.")
+    return labelled, given
+
+
+def _leave_tasks_of_no_use(
+    found: Recognised, records: list[AnnotatedImage], splits: Mapping[str, list[str]], notes: list[str]
+) -> None:
+    """Propose no task without a label in train or val; `fit` refuses it."""
+    specs = found.init_args.get("image_tasks", {})
+    for task in list(specs):
+        labelled = {record.name for record in records if task in record.labels}
+        if empty := [split for split in ("train", "val") if labelled.isdisjoint(splits[split])]:
+            notes.append(f"task {task} is left out: no picture in {' or '.join(empty)} has a label of it.")
+            del specs[task], found.tasks[task]
 
 
 def _set_pixel_range(found: Recognised, records: list[AnnotatedImage], notes: list[str]) -> None:
@@ -190,9 +222,12 @@ def _given_splits(found: Recognised, data: FolderDataModule, pictures: Mapping[s
             return splits
     except ValueError:
         pass  # it needs files of splits, and there are none
-    column = found.split_column
-    splits = {} if column is None else _known(splits_of_table(*_tables(found), column), names)
-    return splits or splits_by_folder(names)
+    if "labels_csv" in found.init_args:
+        tables, key = _tables(found)
+        by_column = {} if found.split_column is None else splits_of_table(tables, key, found.split_column)
+        if splits := _known(by_column, names) or _known(splits_by_table(tables, key), names):
+            return splits
+    return splits_by_folder(names)
 
 
 def _splits_below(root: Path, pictures: Mapping[str, Path]) -> dict[str, list[str]]:
@@ -257,6 +292,7 @@ def _drawn(
     if "test" in given:
         notes.append("val is drawn from the training pictures; test stays as it is.")
         return {**drawn, "test": given["test"]}
+    notes.append("val and test are drawn from the training pictures.")
     return stratified_splits(inside, fractions, groups, seed)
 
 

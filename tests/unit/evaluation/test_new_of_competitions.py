@@ -1,4 +1,4 @@
-"""`new` on what annotation services, competitions and hubs hand out: labels, splits and groups are those of the files."""
+"""`new` on what annotation services, competitions and hubs hand out: labels, splits, groups are those of the files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,9 +40,8 @@ def labels(root: Path, found: NewConfig, task: str) -> dict[str, str]:
     assert data.csv_labels is not None
     data.csv_labels.read(names, data.data_report)
     data.csv_labels.add_to(records, "train", data.data_report)
-    return {
-        record.name: data.tasks[task].class_name(int(record.labels[task])) for record in records if task in record.labels
-    }
+    known = {record.name: record.labels[task] for record in records if task in record.labels}
+    return {name: data.tasks[task].class_name(int(label)) for name, label in known.items()}
 
 
 def test_numbers_of_rows_are_no_pictures_where_a_column_holds_files(tmp_path: Path) -> None:
@@ -70,7 +69,8 @@ def test_folders_that_differ_in_a_number_are_no_classes_beside_a_table_of_classe
     table(tmp_path, ["lesion_id,image_id,dx", *rows], "metadata.csv")
     found = new_config(tmp_path)
     assert found.recognised.tasks == {"dx": "classification"}
-    assert any("2 folders such as pictures_part_1 and pictures_part_2 differ only in a number" in x for x in found.notes)
+    said = "2 folders such as pictures_part_1 and pictures_part_2 differ only in a number"
+    assert any(note.startswith(said) for note in found.notes)
     splits = {name: split for split, names in found.splits.items() for name in names}
     groups = {seed // 3: splits[f"pictures_part_{2 - seed % 2}/p{seed}"] for seed in range(1, NUMBER)}
     assert all(groups[seed // 3] == splits[f"pictures_part_{2 - seed % 2}/p{seed}"] for seed in range(1, NUMBER))
@@ -84,3 +84,48 @@ def test_folders_of_numbered_classes_stay_classes(tmp_path: Path, folder: str) -
         pictures(tmp_path, f"{folder.format(part)}/p{{}}.jpg", range(part, NUMBER, 2))
     table(tmp_path, ["image,driver", *(f"p{seed}.jpg,{CLASSES[seed % 2]}" for seed in range(1, NUMBER))])
     assert new_config(tmp_path).recognised.class_path == "ClassFolders"
+
+
+def test_tables_that_are_called_by_splits_define_them(tmp_path: Path) -> None:
+    pictures(tmp_path, "images/{}.jpg")
+    for split, numbers in {"train": range(8), "test": range(8, NUMBER)}.items():
+        rows = [f"images/{seed}.jpg,{CLASSES[seed % 2]}" for seed in numbers]
+        table(tmp_path, ["path,label", *rows], f"{split}.csv")
+    found = new_config(tmp_path)
+    assert found.splits["test"] == ["10", "11", "8", "9"]
+    assert sorted(found.splits["train"] + found.splits["val"]) == [str(seed) for seed in range(8)]
+    table(tmp_path, ["path,label", *(f"images/{seed}.jpg,{CLASSES[seed % 2]}" for seed in range(9))], "train.csv")
+    assert sum(map(len, new_config(tmp_path).splits.values())) == NUMBER  # both list 8: neither defines a split
+
+
+def test_pictures_of_a_competition_without_labels_are_in_no_split(tmp_path: Path) -> None:
+    pictures(tmp_path, "train_images/{}.jpg")
+    pictures(tmp_path, "test_images/{}.jpg", range(20, 24))
+    table(tmp_path, ["id,label", *(f"{seed},{CLASSES[seed % 2]}" for seed in range(NUMBER))], "train.csv")
+    found = new_config(tmp_path)
+    used = [name for names in found.splits.values() for name in names]
+    assert sorted(used) == sorted(f"train_images/{seed}" for seed in range(NUMBER))
+    assert "4 pictures have no label and are left out; `predict` reads them: test_images/20, " in "".join(found.notes)
+    assert "val and test are drawn from the training pictures." in found.notes
+
+
+def test_a_split_without_an_object_is_no_split(tmp_path: Path) -> None:
+    for split, numbers in {"train": range(8), "val": range(8, 10), "test": range(10, NUMBER)}.items():
+        pictures(tmp_path, f"images/{split}/{{}}.jpg", numbers)
+        for seed in numbers if split != "test" else ():
+            table(tmp_path, [f"{seed % 2} 0.5 0.5 0.2 0.2"], f"labels/{split}/{seed}.txt")
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\ntest: images/test\nnames: [cat, dog]\n")
+    found = new_config(tmp_path)
+    assert found.splits["test"] == found.splits["val"] == ["val/8", "val/9"]
+    assert "2 of 12 pictures are in no split, and are left out: test/10, test/11." in found.notes
+
+
+def test_a_task_of_a_table_that_lists_none_of_the_training_pictures_is_left_out(tmp_path: Path) -> None:
+    pictures(tmp_path, "train/00{}.png")
+    pictures(tmp_path, "meta/{}.png", range(20, 24))
+    table(tmp_path, ["path,x1,y1,x2,y2,kind", *(f"train/00{seed}.png,1,2,9,9,{seed % 2}" for seed in range(NUMBER))])
+    table(tmp_path, ["path,colour", *(f"meta/{seed}.png,{CLASSES[seed % 2]}" for seed in range(20, 24))], "meta.csv")
+    found = new_config(tmp_path)
+    assert found.recognised.tasks == {"boxes": "detection"}
+    assert "image_tasks" not in found.recognised.init_args or not found.recognised.init_args["image_tasks"]
+    assert "task colour is left out: no picture in train or val has a label of it." in found.notes
