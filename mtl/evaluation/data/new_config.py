@@ -24,7 +24,7 @@ from mtl.data.folder.splits import SPLITS, read_splits
 from mtl.data.folder.stratify import stratified_splits
 from mtl.data.formats.format import sample, splits_by_folder
 from mtl.data.formats.recognise import Recognised, recognise
-from mtl.data.formats.table import splits_by_table, splits_of_table
+from mtl.data.formats.table_splits import splits_by_table, splits_of_table
 from mtl.data.images import read_header, read_values
 from mtl.data.module import JointDataModule
 from mtl.evaluation.data.config_text import config_text

@@ -1,12 +1,13 @@
 """`new` on what annotation services, competitions and hubs hand out: labels, splits, groups are those of the files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from mtl.config.schema import find_class
 from mtl.data.folder.module import FolderDataModule
+from mtl.data.folder.splits import SPLITS
 from mtl.data.module import JointDataModule
 from mtl.evaluation.data.new_config import NewConfig, new_config
 from tests.contract.kit.folders import CLASSES, picture
@@ -129,3 +130,52 @@ def test_a_task_of_a_table_that_lists_none_of_the_training_pictures_is_left_out(
     assert found.recognised.tasks == {"boxes": "detection"}
     assert "image_tasks" not in found.recognised.init_args or not found.recognised.init_args["image_tasks"]
     assert "task colour is left out: no picture in train or val has a label of it." in found.notes
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        lambda seed: (int(seed % 2 == 0), int(seed % 3 == 0), 0),  # a class without a picture
+        lambda seed: (float(seed % 2 == 0), float(seed % 3 == 0), float(seed > 4)),
+        lambda seed: (seed % 2 * 2 - 1, (seed % 3 > 0) * 2 - 1, (seed > 4) * 2 - 1),
+    ],
+)
+def test_flags_may_be_numbers_of_several_forms(tmp_path: Path, cells: Callable[[int], Sequence[float]]) -> None:
+    pictures(tmp_path)
+    rows = [", ".join(map(str, (f"{seed}.jpg", *cells(seed)))) for seed in range(NUMBER)]
+    table(tmp_path, ["filename, ant, bee, fly", *rows], "_classes.csv")
+    found = new_config(tmp_path)
+    assert found.recognised.tasks == {"classes": "multilabel"}
+    data = module(tmp_path, found)
+    assert data.csv_labels is not None
+    data.csv_labels.read(data.names(), data.data_report)
+    records = [data.record(str(seed)) for seed in range(NUMBER)]
+    data.csv_labels.add_to(records, "train", data.data_report)
+    assert [record.labels["classes"] for record in records] == [
+        [float(cell > 0) for cell in cells(seed)] for seed in range(NUMBER)
+    ]
+
+
+def test_a_column_of_numbers_called_partition_holds_splits(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    table(tmp_path, ["image_id,hat", *(f"{seed}.jpg,{CLASSES[seed % 2]}" for seed in range(NUMBER))])
+    table(tmp_path, ["image_id,partition", *(f"{seed}.jpg,{seed % 3}" for seed in range(NUMBER))], "parts.csv")
+    found = new_config(tmp_path)
+    wanted = {split: sorted(str(seed) for seed in range(number, NUMBER, 3)) for number, split in enumerate(SPLITS)}
+    assert {split: sorted(names) for split, names in found.splits.items()} == wanted
+
+
+@pytest.mark.parametrize(
+    ("rows", "note"),
+    [
+        (["who,file,dx", "one,p0.jpg,cat", "one,p1.jpg,dog", "two,p0.jpg,dog", "two,p1.jpg,cat"], "agree in nothing"),
+        (["number,dx", "7001,cat", "7002,dog", "7003,dog", "7004,cat"], "its first row is '7001, cat', a picture is"),
+    ],
+)
+def test_a_table_that_fits_no_picture_is_named(tmp_path: Path, rows: list[str], note: str) -> None:
+    for seed in range(4):
+        picture(tmp_path / ("one", "two")[seed // 2] / f"p{seed % 2}.jpg", seed)
+    table(tmp_path, rows)
+    found = new_config(tmp_path)
+    assert found.recognised.class_path == "ClassFolders"
+    assert any("labels.csv" in text and note in text and "not used" in text for text in found.notes)
