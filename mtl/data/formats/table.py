@@ -1,5 +1,6 @@
 """A CSV with a row for each picture: image-level labels, and perhaps the splits and groups."""
 
+import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 from mtl.data.csv_rows import Row, Rows, read_csv
 from mtl.data.folder.files.box_rows import find_columns, is_class_column
+from mtl.data.folder.files.text_files import read_text
 from mtl.data.folder.image_labels import read_tables
 from mtl.data.formats.box_table import header_of
 from mtl.data.formats.format import FolderFormat, Listing, Part, is_number
@@ -28,6 +30,7 @@ _FEWEST_FLAGS = 3  # columns of 0 and 1 that are the classes of one task
 _SEPARATORS = ("|", ";")
 _WEAK_SEPARATORS = (",", " ")
 _LONGEST = 80  # letters of a row in a message
+_RUN_LENGTHS = re.compile(r"rle|encoded.?pixels|run.?length", re.IGNORECASE)
 _ANSWERS = "submission"  # a form of competitions, filled with the same answer for every picture
 
 
@@ -93,6 +96,8 @@ class LabelsTable(FolderFormat):
     def hint(self, files: Listing) -> str:
         names = pictures_by_name(files)
         for name in files.of_type(".csv", ".tsv"):
+            if _ANSWERS in PurePosixPath(name).name.lower():
+                continue
             try:
                 table = read_csv(files.root / name, [])
             except ValueError as error:
@@ -101,6 +106,19 @@ class LabelsTable(FolderFormat):
                 return f"{name} is a file of VIA: export the annotations as COCO JSON."
             if table.rows and picture_column(table, names) is None:
                 return f"{_names_none(name, table, names)} Write the names as the files have them."
+            if run_lengths := next((column for column in table.columns if _RUN_LENGTHS.search(column)), None):
+                return (
+                    f"Column {run_lengths!r} of {name} holds masks as numbers: save each as a PNG named as its picture."
+                )
+            if table.rows:
+                return f"{name} names the pictures, but none of its columns {', '.join(table.columns)} holds labels."
+        for name in files.of_type(".txt"):
+            line = next(iter(read_text(files.root / name).splitlines()), "")
+            if len(words := line.split()) > 1 and last_part(words[0]) in names:
+                return (
+                    f"{name} lists pictures: {printable(line, _LONGEST)!r}. Such lists are not read: export the "
+                    "annotations as COCO JSON, or write a CSV with a line of names, such as image,label."
+                )
         return ""
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mtl.config.schema import find_class
 from mtl.data.folder.module import FolderDataModule
@@ -179,3 +181,62 @@ def test_a_table_that_fits_no_picture_is_named(tmp_path: Path, rows: list[str], 
     found = new_config(tmp_path)
     assert found.recognised.class_path == "ClassFolders"
     assert any("labels.csv" in text and note in text and "not used" in text for text in found.notes)
+
+
+def test_names_of_darknet_and_of_mask_numbers_are_read(tmp_path: Path) -> None:
+    for split in ("train", "valid", "test"):
+        for seed in range(4):
+            picture(tmp_path / f"boxes/{split}/{split}{seed}.jpg", seed)
+            table(tmp_path / "boxes", [f"{seed % 2} 0.5 0.5 0.2 0.2"], f"{split}/{split}{seed}.txt")
+            picture(tmp_path / f"masks/{split}/{split}{seed}.jpg", seed)
+            mask = np.full((48, 64), 7 * (seed % 2), np.uint8)
+            Image.fromarray(mask).save(tmp_path / f"masks/{split}/{split}{seed}_mask.png")
+        table(tmp_path / "boxes", CLASSES, f"{split}/_darknet.labels")
+        table(tmp_path / "masks", ["Pixel Value, Class", "0, nothing", "3, tail", "7, paw"], f"{split}/_classes.csv")
+    assert new_config(tmp_path / "boxes").recognised.class_path == "YOLOFolder"
+    assert module(tmp_path / "boxes", new_config(tmp_path / "boxes")).box_classes == CLASSES
+    spec = new_config(tmp_path / "masks").recognised.init_args["map_tasks"]["mask"]
+    assert spec == {
+        "folder": ".",
+        "suffix": "_mask.png",
+        "groups": {"nothing": [0], "tail": [3], "paw": [7]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        ({"boxes.json": ['{"p0.jpg": {"regions": []}}']}, "boxes.json is JSON of another kind: export .* COCO JSON"),
+        (
+            {"labelTxt/p0.txt": ["9.0 1.0 7.0 8.0 9.0 1.0 7.0 8.0 cat 0"]},
+            "'9.0 1.0 .*' is not numbers: text of another",
+        ),
+        ({"boxes/p0.txt": ["684,8,273,116,1,3,0,0"]}, "has 8 numbers; .*: text of another kind"),
+        ({"list.txt": ["p0.jpg 1,2,9,9,0", "p1.jpg"]}, "list.txt lists pictures: 'p0.jpg 1,2,9,9,0'. .* write a CSV"),
+        (
+            {"a.csv": ["image,EncodedPixels", "p0.jpg,1 3", "p1.jpg,"]},
+            "'EncodedPixels' of a.csv holds masks as numbers",
+        ),
+        (
+            {"a.csv": ["image,text", "p0.jpg,a b", "p1.jpg,c d"]},
+            "a.csv names the pictures, but none of .* holds labels",
+        ),
+    ],
+)
+def test_a_refusal_names_files_of_other_tools(tmp_path: Path, files: dict[str, list[str]], hint: str) -> None:
+    pictures(tmp_path / "images", "p{}.jpg")
+    for name, lines in files.items():
+        table(tmp_path, lines, name)
+    with pytest.raises(ValueError, match=f"no annotation that is known here.*{hint}"):
+        new_config(tmp_path)
+
+
+def test_a_refusal_says_what_class_folders_lack(tmp_path: Path) -> None:
+    for seed in range(2):
+        picture(tmp_path / "few" / CLASSES[seed] / "a.jpg", seed)
+        pictures(tmp_path / "names", f"{CLASSES[seed]}.{{}}.jpg", range(3))
+    table(tmp_path / "names", ["id,label", "1,0", "2,0"], "sampleSubmission.csv")
+    with pytest.raises(ValueError, match="2 pictures in 2 folders are too few: a class needs 2 on average"):
+        new_config(tmp_path / "few")
+    with pytest.raises(ValueError, match="names of pictures hold classes, such as 'cat' and 'dog', move .* cat/a.jpg"):
+        new_config(tmp_path / "names")
