@@ -1,5 +1,6 @@
 """`new` on what annotation services, competitions and hubs hand out: labels, splits, groups are those of the files."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mtl.config.schema import find_class
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.splits import SPLITS
 from mtl.data.module import JointDataModule
-from mtl.evaluation.data.new_config import NewConfig, new_config
+from mtl.evaluation.data.new_config import NewConfig, new_config, write_new
 from tests.contract.kit.folders import CLASSES, picture
 
 NUMBER = 12
@@ -240,3 +241,11 @@ def test_a_refusal_says_what_class_folders_lack(tmp_path: Path) -> None:
         new_config(tmp_path / "few")
     with pytest.raises(ValueError, match="names of pictures hold classes, such as 'cat' and 'dog', move .* cat/a.jpg"):
         new_config(tmp_path / "names")
+
+
+def test_commands_of_a_config_with_blanks_can_be_pasted(tmp_path: Path) -> None:
+    pictures(tmp_path / "my set")
+    table(tmp_path / "my set", ["file,label", *(f"{seed}.jpg,{CLASSES[seed % 2]}" for seed in range(NUMBER))])
+    to = tmp_path / "my set.yaml"
+    write_new(new_config(tmp_path / "my set"), to, tmp_path / "my set")
+    assert f"python -m mtl fit --config {shlex.quote(to.as_posix())}\n" in to.read_text(encoding="utf-8")
