@@ -372,8 +372,10 @@ def write_new(found: NewConfig, to: Path, root: Path, trunk: Trunk = SCRATCH) ->
     for file in files:
         if os.path.lexists(file):
             raise FileExistsError(f"{str(file)!r} is there already. Give --to another name, or remove it.")
-    place = os.path.abspath(folder) if root.is_absolute() else Path(os.path.relpath(folder, root)).as_posix()
-    splits = place if found.splits else None
+    place = Path(os.path.relpath(folder, root))
+    if root.is_absolute() or (root / place).resolve() != folder.resolve():  # `..` of a link leads elsewhere
+        place = Path(os.path.abspath(folder))
+    splits = place.as_posix() if found.splits else None
     text = config_text(found.recognised, found.proposal, root, splits, found.notes, to, trunk)
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(text, encoding="utf-8")

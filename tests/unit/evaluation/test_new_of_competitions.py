@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from mtl.config.schema import find_class
@@ -249,3 +250,15 @@ def test_commands_of_a_config_with_blanks_can_be_pasted(tmp_path: Path) -> None:
     to = tmp_path / "my set.yaml"
     write_new(new_config(tmp_path / "my set"), to, tmp_path / "my set")
     assert f"python -m mtl fit --config {shlex.quote(to.as_posix())}\n" in to.read_text(encoding="utf-8")
+
+
+def test_splits_of_data_behind_a_link_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures(tmp_path / "disk/far/set")
+    table(tmp_path / "disk/far/set", ["file,label", *(f"{seed}.jpg,{CLASSES[seed % 2]}" for seed in range(NUMBER))])
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/data").symlink_to(tmp_path / "disk/far")
+    monkeypatch.chdir(tmp_path / "work")
+    root = Path("data/set")
+    write_new(new_config(root), Path("mine.yaml"), root)
+    splits = yaml.safe_load(Path("mine.yaml").read_text(encoding="utf-8"))["data"]["init_args"]["splits"]
+    assert (root / splits / "train.txt").is_file()
