@@ -13,6 +13,7 @@ from mtl.config.schema import find_class
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.splits import SPLITS
 from mtl.data.module import JointDataModule
+from mtl.evaluation.data.data_check import check_data
 from mtl.evaluation.data.new_config import NewConfig, new_config, write_new
 from tests.contract.kit.folders import CLASSES, picture
 
@@ -262,3 +263,29 @@ def test_splits_of_data_behind_a_link_are_found(tmp_path: Path, monkeypatch: pyt
     write_new(new_config(root), Path("mine.yaml"), root)
     splits = yaml.safe_load(Path("mine.yaml").read_text(encoding="utf-8"))["data"]["init_args"]["splits"]
     assert (root / splits / "train.txt").is_file()
+
+
+@pytest.mark.parametrize("place", ["meta", "ImageSets/Segmentation"])
+def test_lists_of_splits_may_lie_in_any_folder(tmp_path: Path, place: str) -> None:
+    for seed in range(NUMBER):
+        picture(tmp_path / "images" / CLASSES[seed % 2] / f"{seed}.jpg", seed)
+    for number, split in enumerate(SPLITS):
+        table(tmp_path, [f"{CLASSES[seed % 2]}/{seed}" for seed in range(number, NUMBER, 3)], f"{place}/{split}.txt")
+    found = new_config(tmp_path)
+    assert (found.splits, found.counts) == ({}, dict.fromkeys(SPLITS, 4))
+    assert found.recognised.init_args["splits"] == place
+
+
+def test_a_class_that_is_spelled_in_two_ways_is_named(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    spelled = ("Stop Sign", "stop_sign", "a", "A")
+    table(tmp_path, ["file,label", *(f"{seed}.jpg,{spelled[seed % 4]}" for seed in range(NUMBER))])
+    found = new_config(tmp_path)
+    assert [note for note in found.notes if "spelled" in note] == [
+        "task 'label': classes 'Stop Sign' and 'stop_sign' may be one, spelled in two ways."
+    ]
+    splits = {split: found.splits[split] for split in SPLITS}
+    for split, names in splits.items():
+        table(tmp_path, names, f"splits/{split}.txt")
+    kinds = [finding.kind for finding in check_data(module(tmp_path, found)).findings]
+    assert kinds.count("spelled_twice") == 1
