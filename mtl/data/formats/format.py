@@ -65,7 +65,7 @@ class Part:
         split_column: column of the table of labels that names the splits.
         group_column: column of the table of labels whose values must stay in one split.
         maps: picture files that are maps of others.
-        in_doubt: a note that says why the part does not count where a table has classes; empty if it always counts.
+        in_doubt: of a part that is left out where a table has classes, the note about it; else empty.
     """
 
     format: str
