@@ -62,8 +62,8 @@ class LabelsTable(FolderFormat):
                 unread.append(f"{_names_none(name, table, names)} It is not used.")
             of_boxes = set() if key is None else _of_boxes(table, key)
             if key is not None:
-                columns, table = table.columns, _of_pictures(table, key, of_boxes)
-                if not of_boxes and len(columns) > len(table.columns) == 1:
+                all_columns, table = table.columns, _of_pictures(table, key, of_boxes)
+                if not of_boxes and len(all_columns) > len(table.columns) == 1:
                     unread.append(f"{name} is not used: rows with the same name in column {key!r} agree in nothing.")
                 if last_part(key) in names and not key.isalpha():
                     raise ValueError(

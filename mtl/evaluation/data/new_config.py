@@ -77,7 +77,7 @@ def new_config(
     notes = list(found.notes)
     _say_what_is_not_there(data, notes)
     given = given_splits(found, data, {record.name: record.path for record in records})
-    records, given = _labelled(found, records, given, notes)
+    records, given = _labelled(found, data, records, given, notes)
     if all(given.get(split) for split in SPLITS):
         splits, counts = _own_way(found, data, given), {split: len(given[split]) for split in SPLITS}
     else:
@@ -130,13 +130,21 @@ def _shown(names: list[str]) -> str:
 
 
 def _labelled(
-    found: Recognised, records: list[AnnotatedImage], given: dict[str, list[str]], notes: list[str]
+    found: Recognised,
+    data: FolderDataModule,
+    records: list[AnnotatedImage],
+    given: dict[str, list[str]],
+    notes: list[str],
 ) -> tuple[list[AnnotatedImage], dict[str, list[str]]]:
     """The pictures that have a label, and the splits that hold one: test pictures of a competition have none."""
+    rows = data.csv_labels.rows if data.csv_labels and found.open_tasks else {}  # they may hold another label
     labelled = [
         record
         for record in records
-        if len(record.boxes) or record.labels or any(file.is_file() for file in record.maps.values() if file)
+        if len(record.boxes)
+        or record.labels
+        or record.name in rows
+        or any(file.is_file() for file in record.maps.values() if file)
     ]
     known = {record.name for record in labelled}
     given = {split: names for split, names in given.items() if not known.isdisjoint(names) or split == "train"}

@@ -115,6 +115,15 @@ def test_pictures_of_a_competition_without_labels_are_in_no_split(tmp_path: Path
     assert "val and test are drawn from the training pictures." in found.notes
 
 
+def test_a_picture_with_a_label_of_another_column_stays(tmp_path: Path) -> None:
+    pictures(tmp_path, numbers=range(NUMBER + 1))
+    rows = [f"{seed}.jpg,{CLASSES[seed % 2] if seed else ''},{seed / 7}" for seed in range(NUMBER)]
+    table(tmp_path, ["file,label,age", *rows])
+    found = new_config(tmp_path)
+    assert list(found.recognised.open_tasks) == ["age"]
+    assert sorted(name for names in found.splits.values() for name in names) == sorted(map(str, range(NUMBER)))
+
+
 def test_a_split_without_an_object_is_no_split(tmp_path: Path) -> None:
     for split, numbers in {"train": range(8), "val": range(8, 10), "test": range(10, NUMBER)}.items():
         pictures(tmp_path, f"images/{split}/{{}}.jpg", numbers)
