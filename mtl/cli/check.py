@@ -22,7 +22,7 @@ from mtl.config.paths import path
 from mtl.config.yaml_lines import ConfigError
 from mtl.data.module import JointDataModule
 from mtl.errors import printable
-from mtl.evaluation.build import build_data_of_run
+from mtl.evaluation.build import blamed, build_data_of_run
 from mtl.evaluation.data.data_check import DataCheck, check_data
 from mtl.evaluation.data.data_findings import Finding
 from mtl.evaluation.data.data_page import data_page
@@ -53,8 +53,10 @@ def check(arguments: list[str]) -> None:
         "--suspects", action="store_true", help="with --run: labels that the trained run disagrees with"
     )
     options, rest = parser.parse_known_args(arguments)
-    data = build_data_of_run(config_of("check", rest, parser))
-    found = check_data(data, options.samples)
+    config = config_of("check", rest, parser)
+    data = build_data_of_run(config)
+    with blamed(config, data):
+        found = check_data(data, options.samples)
     if options.suspects:
         found.findings.extend(_suspects(data, read_command_line("check", rest).run, options.samples))
     console = Console(highlight=False)

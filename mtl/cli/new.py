@@ -11,6 +11,7 @@ Splits that it defines are kept; others are drawn and written beside the config.
 
 import argparse
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.text import Text
@@ -70,5 +71,6 @@ def _say(console: Console, found: NewConfig, files: list[Path]) -> None:
         lines += [f"task {task} ({kind}): {', '.join(names[:_MOST_CLASSES])}{more}"]
     lines += [f"note: {note}" for note in found.notes]
     lines += [f"wrote {files[0]}" + (f" and {len(files) - 1} files in {files[1].parent}" if len(files) > 1 else "")]
-    lines += [f"next: python -m mtl check --config {files[0]}", f"      python -m mtl fit --config {files[0]}"]
+    config = quote(str(files[0]))
+    lines += [f"next: python -m mtl check --config {config}", f"      python -m mtl fit --config {config}"]
     console.print(Text("\n".join(printable(line, 1000) for line in lines)), soft_wrap=True)

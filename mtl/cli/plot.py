@@ -7,6 +7,7 @@ Runs are one line where they are called `seed<number>` in one folder.
 """
 
 import argparse
+import logging
 import math
 import os
 import re
@@ -26,6 +27,7 @@ from mtl.drawing.run_curves import FORMATS, Curve, draw_run_curves
 from mtl.errors import did_you_mean, printable
 from mtl.runs.metrics_csv import read_series
 
+log = logging.getLogger(__name__)
 _SEED = re.compile(r"seed\d+")
 
 
@@ -61,7 +63,7 @@ def plot(arguments: list[str]) -> None:
 
 
 def groups_of(runs: Sequence[Path], metric: str, each: bool = False) -> dict[str, list[Curve]]:
-    """The curves of runs; seeds of one folder are a group.
+    """The curves of runs; seeds of one folder are a group. Runs without the metric are left out with a warning.
 
     Args:
         runs: folders of runs.
@@ -69,24 +71,32 @@ def groups_of(runs: Sequence[Path], metric: str, each: bool = False) -> dict[str
         each: whether every run is a group of its own.
 
     Raises:
-        ConfigError: if a run or the metric is missing.
+        ConfigError: if a run is missing, or no run has the metric.
         UnsafeFile: if the numbers of a run are damaged.
     """
+    lacking: dict[Path, str] = {}  # such as a run that failed before its first validation
     levels: dict[Path, int] = {}
     curves: dict[Path, list[Curve]] = {}  # by the folder of the seeds, or of the run
     for run in dict.fromkeys(runs):
         file = run / "metrics.csv"
-        if not file.is_file():
+        if not file.is_file() and not (run / "config.yaml").is_file():
             raise ConfigError(f"{str(run)!r} has no metrics.csv. Give folders of runs; `mtl runs` lists them.")
-        series = read_series(file)
+        series = read_series(file) if file.is_file() else {}
         if metric not in series:
-            near = did_you_mean(metric, series)
-            raise ConfigError(f"{str(file)!r} has no column {metric!r:.100}.{near} There are {', '.join(series)}.")
+            known = f"{did_you_mean(metric, series)} There are {', '.join(series)}."
+            lacking[run] = (
+                f"{str(file)!r} has no column {metric!r:.100}.{known}" if series else f"{str(run)!r} is empty."
+            )
+            continue
         points = [point for point in zip(*series[metric], strict=True) if math.isfinite(point[1])]
         seed = _SEED.fullmatch(run.name) is not None and not each
         group = Path(os.path.abspath(run.parent if seed else run))
         curves.setdefault(group, []).append(([step for step, _ in points], [y for _, y in points]))
         levels[group] = 1 if seed else 2
+    if lacking and not curves:
+        raise ConfigError(max(lacking.values(), key=len))
+    if lacking:
+        log.warning("left out, without %s: %s", printable(metric), printable(", ".join(map(str, lacking))))
     return dict(zip(_names(levels), curves.values(), strict=True))
 
 

@@ -86,8 +86,7 @@ def _show(console: Console, found: Sequence[RunSummary], options: argparse.Names
         columns = [options.metric, *columns]
     table = Table("run", "state", "score", *columns, "steps", "time", "MB", "differs in", box=None, pad_edge=False)
     for run in shown:
-        origin = " (part)" if run.in_part else "" if run.tested else " (val)"
-        score = "" if run.score is None else f"{run.score:.3f}{origin}"
+        score = "" if run.score is None else f"{run.score:.3f}{_origin(run)}"
         numbers = [f"{run.metrics[key]:.3f}" if key in run.metrics else "" for key in columns]
         cost = [_or_empty(run.steps, "{:,}"), _time(run.train_seconds), _or_empty(run.peak_memory_mb, "{:,.0f}")]
         cells = [run.name, run.state, score, *numbers, *cost, _settings(run.own)]
@@ -95,6 +94,11 @@ def _show(console: Console, found: Sequence[RunSummary], options: argparse.Names
     if not console.is_terminal:  # a table in a file or a pipe has whole lines
         console.width = 1000
     console.print(table)
+
+
+def _origin(run: RunSummary) -> str:
+    """Which samples the numbers are of, where they are not all of the test."""
+    return " (part)" if run.in_part else "" if run.tested else " (val)"
 
 
 def _settings(own: Mapping[str, Any]) -> str:
@@ -110,7 +114,8 @@ def _show_differences(console: Console, first: RunSummary, second: RunSummary) -
         ("metrics", differing(first.metrics, second.metrics)),
         ("cost", differing(*cost)),
     ):
-        table = Table(title, first.name, second.name, box=None, pad_edge=False)
+        origins = [_origin(run) if title == "metrics" else "" for run in (first, second)]
+        table = Table(title, first.name + origins[0], second.name + origins[1], box=None, pad_edge=False)
         for key, pair in pairs.items():
             table.add_row(*(Text(printable(cell)) for cell in (key, *map(_value, pair))))
         console.print(table if pairs else Text(f"{title}: no difference"))

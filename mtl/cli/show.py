@@ -18,7 +18,7 @@ from mtl.config.merge import Config, read_config
 from mtl.config.paths import path
 from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean
-from mtl.evaluation.build import build_data_of_run
+from mtl.evaluation.build import blamed, build_data_of_run
 from mtl.evaluation.data.show_batches import show_batches
 
 
@@ -37,8 +37,11 @@ def show(arguments: list[str]) -> None:
     parser.add_argument("--batches", type=int, default=2, help="how many batches, one PNG each [2]")
     parser.add_argument("--samples", type=int, default=16, help="most samples of a batch [16]")
     options, rest = parser.parse_known_args(arguments)
-    data = build_data_of_run(config_of("show", rest, parser))
-    for file in show_batches(data, options.to, options.batches, options.samples):
+    config = config_of("show", rest, parser)
+    data = build_data_of_run(config)
+    with blamed(config, data):
+        files = show_batches(data, options.to, options.batches, options.samples)
+    for file in files:
         Console(highlight=False).print(Text(str(file)), soft_wrap=True)
 
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import yaml
@@ -84,7 +85,7 @@ def _write(folder: Path, line: CommandLine, shard_bytes: int, png: bool) -> None
     }
     comment = "# The same experiment with its data in shards\n"
     file.write_text(comment + yaml.safe_dump(overlay, sort_keys=False), encoding="utf-8")
-    console.print(f"train on them: python -m mtl fit --config {file}", soft_wrap=True)
+    console.print(f"train on them: python -m mtl fit --config {quote(str(file))}", soft_wrap=True)
 
 
 def _plain(task: dict[str, object]) -> dict[str, object]:

@@ -10,6 +10,7 @@ from mtl.config.yaml_lines import ConfigError, KeyPath, Origin
 
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 _NAME = re.compile(r"[\w+=@][\w.+=@-]*")
+_NO_NAME = re.compile(r"[^\w.+=@-]+")
 _MOST_OF_PATH = 4_000
 _MOST_LETTERS = 120  # file systems take 255 bytes, and pictures and numbers are added
 # of a checkpoint or a profile: one name, in which numbers of the run may stand, as `{step}` or `{val/score:.3f}`
@@ -58,6 +59,18 @@ def is_name(text: str) -> bool:
         text: the name.
     """
     return len(text) <= _MOST_LETTERS and _NAME.fullmatch(text) is not None
+
+
+def as_name(text: str) -> str:
+    """The name of a folder of ours that is nearest to a text: `my set (2)` becomes `my_set_2`.
+
+    Args:
+        text: such as the name of a file, without its extension.
+    """
+    if is_name(text):
+        return text
+    plain = "_".join(_NO_NAME.split(unicodedata.normalize("NFC", text)))
+    return plain.strip("_").lstrip("-.")[:_MOST_LETTERS] or "default"
 
 
 def refuse_name(what: str, text: str, origin: Origin | None = None) -> None:

@@ -1,12 +1,14 @@
 """Build data and models from a config or a checkpoint, outside a run, with the same checks and messages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace
 
 from mtl.config.explain import blame
+from mtl.config.foreign_files import UnsafeFile
 from mtl.config.import_policy import Builder
 from mtl.config.merge import Config
 from mtl.config.parsing import expand, new_parser, parse
@@ -55,6 +57,25 @@ def build_data_of_run(config: Config) -> JointDataModule:
             config = Config(deepcopy(config.values), config.origins)
             config.values["data"]["init_args"] = {**(section.get("init_args") or {}), "seed": seed}
     return build_data(config)
+
+
+@contextmanager
+def blamed(config: Config, data: JointDataModule) -> Iterator[None]:
+    """Let errors about the data name the line of the config, as `fit` does.
+
+    Args:
+        config: the merged config.
+        data: the data module that it describes.
+
+    Raises:
+        RunError: in place of a `ValueError`.
+    """
+    try:
+        yield
+    except (ConfigError, UnsafeFile):
+        raise
+    except ValueError as error:
+        raise RunError(str(error), blame(error, config, type(data))) from error
 
 
 def build_model(settings: Mapping[str, Any], cls: type[Model] = MultiTaskLightningModule) -> Model:  # type: ignore[assignment]

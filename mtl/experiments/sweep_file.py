@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.config.command_line import read_command_line, refuse_options
-from mtl.config.paths import refuse_name
+from mtl.config.paths import as_name, refuse_name
 from mtl.config.shipped import own_or_shipped
 from mtl.config.yaml_lines import ConfigError, known_keys, read_yaml
 from mtl.errors import did_you_mean
@@ -110,7 +110,7 @@ def read_sweep(path: Path) -> Sweep:
     if own := [name for name in given if name in PLACE_KEYS and name != "experiment"]:
         raise ConfigError(f"{path}, parameters: {own[0]!r} is set by the sweep itself, differently for every run.")
     parameters = {str(name): _parameter(str(name), parameter, method, path) for name, parameter in given.items()}
-    experiment = str(parameters.pop("experiment", {"values": [path.stem]}).get("values", [None])[0])
+    experiment = str(parameters.pop("experiment", {"values": [as_name(path.stem)]}).get("values", [None])[0])
     refuse_name(f"{path}: experiment", experiment)
     if not parameters:
         raise ConfigError(f"{path}: `parameters` names nothing to sweep.")

@@ -13,6 +13,7 @@ from lightning.pytorch import Trainer
 from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
 from mtl.callbacks.tracking.loggers import Tracking
 from mtl.config.command_line import OPTIONS
+from mtl.config.paths import as_name
 from mtl.config.schema import Schema
 from mtl.data.module import JointDataModule
 from mtl.inputs.input import input_kind
@@ -50,7 +51,7 @@ def experiment_of(configs: Sequence[Path]) -> str:
         configs: config files in order.
     """
     named = [path for path in configs if path.parent.name != "presets"] or configs
-    return named[0].stem if named else "default"
+    return as_name(named[0].stem) if named else "default"
 
 
 def tasks_of(data: Namespace) -> dict[str, dict[str, Any]]:

@@ -226,9 +226,7 @@ def read_tables(paths: Sequence[Path], key: str, columns: Collection[str] | None
     joined: dict[str, Row] = {}
     for path in paths:
         for text, row in read_rows(path, key, columns).items():
-            # a name beside its file, as in train/labels.csv and test/labels.csv
-            folder = f"{path.parent.name}/" if is_file(path.parent / text) else ""
-            known = joined.setdefault(folder + without_extension(plain_name(text)), {})
+            known = joined.setdefault(_full_name(path, text), {})
             for column, cell in row.items():
                 matters = column != key and (columns is None or column in columns)
                 if matters and known.get(column, cell).strip() != cell.strip():
@@ -238,6 +236,22 @@ def read_tables(paths: Sequence[Path], key: str, columns: Collection[str] | None
                     )
             known.update(row)
     return joined
+
+
+def _full_name(table: Path, text: str) -> str:
+    """The name that a table writes; with a folder where it is beside the table: train/labels.csv, test/labels.csv."""
+    folder = f"{table.parent.name}/" if is_file(table.parent / text) else ""
+    return folder + without_extension(plain_name(text))
+
+
+def names_in(table: Path, key: str) -> list[str]:
+    """The names of pictures in one of several tables, as `read_tables` has them.
+
+    Args:
+        table: the file.
+        key: column with the names.
+    """
+    return [_full_name(table, text) for text in read_rows(table, key, ())]
 
 
 def is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:

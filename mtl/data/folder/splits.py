@@ -24,8 +24,8 @@ def read_splits(folder: Path) -> dict[str, list[str]]:
     """
     if not (folder / "train.txt").is_file():
         raise ValueError(
-            f"no file 'train.txt' in the splits folder {str(folder)!r}. Write train.txt, val.txt and test.txt there "
-            "(one picture name per line), or use a random split: `fractions: [0.7, 0.15, 0.15]`."
+            f"no file 'train.txt' in the folder of `splits` {str(folder)!r}. Write train.txt, val.txt and test.txt "
+            "there (one picture name per line), or use a random split: `fractions: [0.7, 0.15, 0.15]`."
         )
     splits = {}
     for split in SPLITS:

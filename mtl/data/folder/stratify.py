@@ -37,8 +37,8 @@ def stratified_splits(
     splits = SPLITS[: len(fractions)]
     if len(members) < len(splits):
         raise ValueError(
-            f"{len(labels)} pictures in {len(members)} groups cannot be divided into {len(splits)} splits. Give fewer "
-            "fractions, or a group that divides the pictures further."
+            f"{len(labels)} pictures in {len(members)} groups cannot be divided into {len(splits)} splits. Add "
+            "pictures, give fewer fractions, or a group that divides the pictures further."
         )
     keys = list(members)
     order = [keys[index] for index in np.random.default_rng(seed).permutation(len(keys))]

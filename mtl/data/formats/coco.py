@@ -29,14 +29,17 @@ class COCO(FolderFormat):
     order = 1
 
     def hint(self, files: Listing) -> str:
-        for name in files.of_type(".json")[:_TRIED]:
+        names = files.of_type(".json")[:_TRIED]
+        for name in names:
             try:
                 json.loads(read_text(files.root / name))
             except (json.JSONDecodeError, RecursionError) as error:
                 return f"{name} is damaged, or no JSON ({error}): export it again, if it holds the annotations."
             except ValueError as error:
                 return str(error)
-        return ""
+        if not names:
+            return ""
+        return f"{names[0]} is JSON of another kind: export the annotations as COCO JSON, if they are in it."
 
     def find(self, files: Listing) -> Part | None:
         documents = {name: found for name in files.of_type(".json") if (found := _read(files, name)) is not None}

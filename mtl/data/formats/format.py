@@ -65,6 +65,7 @@ class Part:
         split_column: column of the table of labels that names the splits.
         group_column: column of the table of labels whose values must stay in one split.
         maps: picture files that are maps of others.
+        in_doubt: of a part that is left out where a table has classes, the note about it; else empty.
     """
 
     format: str
@@ -76,6 +77,7 @@ class Part:
     split_column: str | None = None
     group_column: str | None = None
     maps: tuple[str, ...] = ()
+    in_doubt: str = ""
 
 
 class FolderFormat(ABC):

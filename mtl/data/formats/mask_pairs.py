@@ -164,7 +164,9 @@ def _folders(pairs: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> dict[str, 
         if sum(one in left for left, _ in pairs) == sum(left.count(one) for left, _ in pairs):
             return {f"(^|/){re.escape(one)}/": rf"\1{two}/"}
     return {
-        f"^{re.escape('/'.join(left))}/": "/".join(right).replace("\\", r"\\") + "/" for left, right in sorted(pairs)
+        f"^{re.escape('/'.join(left))}/": "/".join(right).replace("\\", r"\\") + "/"
+        for left, right in sorted(pairs)
+        if left != right
     }
 
 

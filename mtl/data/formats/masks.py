@@ -1,6 +1,7 @@
 """Masks: for each picture a file with the number or the colour of a class in every pixel."""
 
 import re
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +18,7 @@ _MOST_UNNAMED = 64  # classes without names; more of them are rather depths or i
 _LISTS = ("classes.txt", "labels.txt", "class_names.txt", "names.txt")
 _VOID = 255  # the usual number of "not annotated"
 _RGB = r"\d+[\s,;]+\d+[\s,;]+\d+"
+_NUMBER_NAME = re.compile(r"\s*(?P<number>\d{1,5})\s*[,;\t](?P<name>[^,;\t]*[^,;\t\d\s][^,;\t]*)")
 _COLOR_FIRST = re.compile(rf"(?P<rgb>{_RGB})[\s,;]+(?P<name>\S.*)")
 _NAME_FIRST = re.compile(rf"(?P<name>[^,;:]*[^,;:\d\s][^,;:]*)[,;:]\s*(?P<rgb>{_RGB})\b")
 
@@ -47,9 +49,11 @@ def _numbers(pairs: list[MaskPair], files: Listing, spec: dict[str, Any], notes:
     numbers = sorted({number for name in below for number in np.unique(read_indices(files.root / name)).tolist()})
     void = (_VOID in numbers and len(numbers) > 2) or numbers == [1, _VOID]
     known = [number for number in numbers if not void or number != _VOID]
-    names, place = _names(files.root), pairs[0].mask_folder
-    if names and max(known) < len(names):
-        spec["classes"] = names
+    names, place = _names(files, known), pairs[0].mask_folder
+    if [*names] == list(range(len(names))) and names:
+        spec["classes"] = [*names.values()]
+    elif names:
+        spec["groups"] = {name: [number] for number, name in names.items() if not (void and number == _VOID)}
     elif known == [0, _VOID]:
         spec["groups"] = {"background": [0], "foreground": [_VOID]}
     elif known == list(range(len(known))):
@@ -112,14 +116,26 @@ def _is_colored(pairs: list[MaskPair], root: Path) -> bool:
     return False
 
 
-def _names(root: Path) -> list[str]:
-    """Class names of a list, one a line, with or without a number before them."""
+def _names(files: Listing, numbers: list[int]) -> dict[int, str]:
+    """Class names of a list by their numbers, in ascending order; empty if no list names all the numbers.
+
+    It has one a line, with or without a number before them, or is a table of both, as `_classes.csv` of Roboflow.
+    """
     for name in _LISTS:
-        if (root / name).is_file():
-            lines = [line.split() for line in read_text(root / name).splitlines() if line.strip()]
+        if (files.root / name).is_file():
+            lines = [line.split() for line in read_text(files.root / name).splitlines() if line.strip()]
             numbered = [words[0].strip(":,") for words in lines] == [str(number) for number in range(len(lines))]
-            return [" ".join(words[1:] if numbered and len(words) > 1 else words) for words in lines]
-    return []
+            found = [" ".join(words[1:] if numbered and len(words) > 1 else words) for words in lines]
+            if max(numbers) < len(found):
+                return dict(enumerate(found))
+    for name in files.of_type(".csv"):
+        if re.search("class|label", PurePosixPath(name).name, re.IGNORECASE):
+            with suppress(ValueError):  # no text
+                matches = [_NUMBER_NAME.fullmatch(line) for line in read_text(files.root / name).splitlines()]
+                rows = {int(match["number"]): match["name"].strip() for match in matches if match}
+                if rows.keys() >= {*numbers} and len({*rows.values()}) == len(rows):  # rows of pictures repeat a class
+                    return dict(sorted(rows.items()))
+    return {}
 
 
 def _color_names(files: Listing) -> dict[int, str]:

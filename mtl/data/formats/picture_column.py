@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from mtl.data.csv_rows import Rows
 from mtl.data.folder.picture_names import plain_name, without_extension
 from mtl.data.formats.format import Listing, sample
+from mtl.data.images import SUFFIXES
 
 _TRIED = 500
 
@@ -34,16 +35,19 @@ def last_part(cell: str) -> str:
 def picture_column(rows: Rows, known: Collection[str], once: bool = False) -> str | None:
     """The column that names pictures in at least half of its rows.
 
+    Of several, one of file names counts: a number of a row, an id or a side may be the name of another picture. Then
+    the first one counts.
+
     Args:
         rows: the table.
         known: names of pictures, without folders and extensions.
-        once: whether the column must name no picture twice.
+        once: whether, of columns of file names or of other columns, one that names no picture twice comes first.
     """
+    found: list[tuple[bool, bool, str]] = []
     for column in rows.columns:
         cells = [row[column].strip() for row in rows.rows]
-        if once and len(set(cells)) < len(cells):
-            continue
         tried = sample(cells, _TRIED)
         if tried and sum(last_part(cell) in known for cell in tried) >= len(tried) / 2:
-            return column
-    return None
+            of_files = sum(plain_name(cell).lower().endswith(SUFFIXES) for cell in tried) >= len(tried) / 2
+            found.append((not of_files, once and len(set(cells)) < len(cells), column))
+    return min(found, key=lambda one: one[:2], default=(True, True, None))[2]

@@ -13,6 +13,7 @@ _WAYS = (
 )
 _SHEETS = (".xlsx", ".xls", ".ods", ".parquet", ".jsonl")
 _FOREIGN = (".heic", ".heif", ".avif", ".jfif", ".jpe", ".jp2", ".jxl", ".dng", ".cr2", ".nef")
+_CLASSES = {"classification", "multilabel"}
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 
 
@@ -69,6 +70,9 @@ def recognise(root: Path) -> Recognised:
         if part is not None:
             parts.append(part)
             files = _without_maps(files, part)
+    if any(part.class_path is None and _CLASSES & {*part.tasks.values()} for part in parts):
+        notes += [part.in_doubt for part in parts if part.in_doubt]
+        parts = [part for part in parts if not part.in_doubt]
     if not any(part.tasks for part in parts):
         first = ", ".join(repr(name) for name in (*files.others[:3], *files.pictures[:2]))
         hints = [*_foreign_pictures(files), *_hints(files, folders=False)]

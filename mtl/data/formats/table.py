@@ -1,25 +1,36 @@
 """A CSV with a row for each picture: image-level labels, and perhaps the splits and groups."""
 
+import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from mtl.data.csv_rows import Row, Rows, read_csv
 from mtl.data.folder.files.box_rows import find_columns, is_class_column
+from mtl.data.folder.files.text_files import read_text
 from mtl.data.folder.image_labels import read_tables
 from mtl.data.formats.box_table import header_of
-from mtl.data.formats.format import SPLIT_WORDS, FolderFormat, Listing, Part, is_number
+from mtl.data.formats.format import FolderFormat, Listing, Part, is_number
 from mtl.data.formats.picture_column import last_part, picture_column, pictures_by_name
+from mtl.data.formats.table_splits import split_of_cell
 from mtl.errors import printable
 
 MISSING = ("", "NONE", "None", "none", "nan", "NaN", "NA", "N/A", "null", "?")
-_GROUPS = ("group", "sequence", "patient", "patient_id", "subject", "subject_id", "video", "clip", "track", "series")
+# in small letters and without anything but letters; `_id` may follow
+_GROUPS = (
+    *("group", "sequence", "patient", "subject", "participant", "donor", "animal", "lesion", "case", "study", "slide"),
+    *("video", "clip", "track", "series"),
+)
+_ROW_NUMBERS = ("", "Unnamed: 0")  # as data frames are saved
 _MOST_CLASSES = 100
+_FLAGS = ({"0", "1"}, {"0.0", "1.0"}, {"-1", "1"})
 _FEWEST_FLAGS = 3  # columns of 0 and 1 that are the classes of one task
 _SEPARATORS = ("|", ";")
 _WEAK_SEPARATORS = (",", " ")
 _LONGEST = 80  # letters of a row in a message
+_RUN_LENGTHS = re.compile(r"rle|encoded.?pixels|run.?length", re.IGNORECASE)
 _ANSWERS = "submission"  # a form of competitions, filled with the same answer for every picture
 
 
@@ -47,10 +58,13 @@ class LabelsTable(FolderFormat):
                     unread.append(f"{name} is left out: {error}")
                 continue
             key = picture_column(table, names, once=True)
-            key = key or picture_column(table, names)
+            if key is None and len(table.rows) >= len(files.pictures) / 2 and len(table.columns) > 1:
+                unread.append(f"{_names_none(name, table, names)} It is not used.")
             of_boxes = set() if key is None else _of_boxes(table, key)
             if key is not None:
-                table = _of_pictures(table, key, of_boxes)
+                all_columns, table = table.columns, _of_pictures(table, key, of_boxes)
+                if not of_boxes and len(all_columns) > len(table.columns) == 1:
+                    unread.append(f"{name} is not used: rows with the same name in column {key!r} agree in nothing.")
                 if last_part(key) in names and not key.isalpha():
                     raise ValueError(
                         f"{name} has no header: its first line names the picture {key!r}. Write a line with the names "
@@ -82,19 +96,37 @@ class LabelsTable(FolderFormat):
     def hint(self, files: Listing) -> str:
         names = pictures_by_name(files)
         for name in files.of_type(".csv", ".tsv"):
+            if _ANSWERS in PurePosixPath(name).name.lower():
+                continue
             try:
                 table = read_csv(files.root / name, [])
             except ValueError as error:
                 return str(error)
             if any(column.startswith("region_shape") for column in table.columns):
                 return f"{name} is a file of VIA: export the annotations as COCO JSON."
-            if table.rows and names and picture_column(table, names) is None:
-                row = printable(", ".join(table.rows[0].values()), _LONGEST)
+            if table.rows and picture_column(table, names) is None:
+                return f"{_names_none(name, table, names)} Write the names as the files have them."
+            if run_lengths := next((column for column in table.columns if _RUN_LENGTHS.search(column)), None):
                 return (
-                    f"No column of {name} names the pictures: its first row is {row!r}, a picture is called "
-                    f"{next(iter(names))!r}. Write the names as the files have them."
+                    f"Column {run_lengths!r} of {name} holds masks as numbers: save each as a PNG named as its picture."
+                )
+            if table.rows:
+                return f"{name} names the pictures, but none of its columns {', '.join(table.columns)} holds labels."
+        for name in files.of_type(".txt"):
+            line = next(iter(read_text(files.root / name).splitlines()), "")
+            if len(words := line.split()) > 1 and last_part(words[0]) in names:
+                return (
+                    f"{name} lists pictures: {printable(line, _LONGEST)!r}. Such lists are not read: export the "
+                    "annotations as COCO JSON, or write a CSV with a line of names, such as image,label."
                 )
         return ""
+
+
+def _names_none(name: str, table: Rows, known: Collection[str]) -> str:
+    row = printable(", ".join(table.rows[0].values()), _LONGEST)
+    return (
+        f"No column of {name} names the pictures: its first row is {row!r}, a picture is called {next(iter(known))!r}."
+    )
 
 
 def _columns_of(part: Part) -> set[str]:
@@ -122,11 +154,10 @@ def _of_pictures(table: Rows, key: str, of_boxes: set[str]) -> Rows:
 
 
 def _part(names: list[str], key: str, table: dict[str, list[str]]) -> Part | None:
-    columns = {column: cells for column, cells in table.items() if column != key}
-    split = next((column for column, cells in columns.items() if _is_split(cells)), None)
-    group = next((column for column in columns if column.lower() in _GROUPS), None)
-    flags = [column for column, cells in columns.items() if column not in (split, group) and _is_flag(cells)]
-    flags = flags if len(flags) >= _FEWEST_FLAGS else []
+    columns = {column: cells for column, cells in table.items() if column not in (key, *_ROW_NUMBERS)}
+    split = next((column for column, cells in columns.items() if _is_split(column, cells)), None)
+    group = next((column for column in columns if _is_group(column)), None)
+    flags = _flags({column: cells for column, cells in columns.items() if column not in (split, group)})
     tasks: dict[str, dict[str, Any]] = {"classes": {"kind": "multilabel", "columns": flags}} if flags else {}
     for column, cells in columns.items():
         if column not in (split, group, *flags) and (spec := _spec(cells, is_class_column(column))) is not None:
@@ -158,14 +189,21 @@ def _is_of_numbers(columns: dict[str, list[str]], spec: dict[str, Any], task: st
 _RANK = {"classification": 0, "multilabel": 1, "regression": 2}
 
 
-def _is_flag(cells: list[str]) -> bool:
-    """Whether it is a column of 0 and 1, as tables have for each class."""
-    return {cell for cell in cells if cell not in MISSING} == {"0", "1"}
+def _is_group(column: str) -> bool:
+    return "".join(filter(str.isalpha, column.lower())).removesuffix("id") in _GROUPS
 
 
-def _is_split(cells: list[str]) -> bool:
-    words = {word for words in SPLIT_WORDS.values() for word in words}
-    return len(set(cells)) > 1 and {cell.lower() for cell in cells} <= words | {""}
+def _flags(columns: dict[str, list[str]]) -> list[str]:
+    """The columns of 0 and 1, or of -1 and 1, as tables have for each class; none where they are few."""
+    numbers = {column: {cell for cell in cells if cell not in MISSING} for column, cells in columns.items()}
+    found = [column for column, cells in numbers.items() if cells in _FLAGS]
+    if found and all(any(cells <= flags for flags in _FLAGS) for cells in numbers.values()):
+        found = list(columns)  # in a table of nothing else a class may have no picture, or all of them
+    return found if len(found) >= _FEWEST_FLAGS else []
+
+
+def _is_split(column: str, cells: list[str]) -> bool:
+    return len(set(cells)) > 1 and all(not cell or split_of_cell(column, cell) for cell in cells)
 
 
 def _spec(cells: list[str], of_classes: bool) -> dict[str, Any] | None:
@@ -180,7 +218,9 @@ def _spec(cells: list[str], of_classes: bool) -> dict[str, Any] | None:
         return None
     repeated = len(known) <= min(_MOST_CLASSES, len(cells) // 2)
     if all(is_number(cell) for cell in known):
-        if set(known) <= {"0", "1"} or (of_classes and repeated and all(cell.isdecimal() for cell in known)):
+        if any(set(known) <= flags for flags in _FLAGS) or (
+            of_classes and repeated and all(cell.isdecimal() for cell in known)
+        ):
             return {"kind": "classification", **more}
         return {"kind": "regression", **more}
     for mark in _SEPARATORS:
@@ -204,19 +244,3 @@ def _task_name(column: str, taken: Any) -> str:
     while name in taken:
         name += "_"
     return name
-
-
-def splits_of_table(files: list[Path], key: str, column: str) -> dict[str, list[str]]:
-    """The splits that a column of a table names.
-
-    Args:
-        files: the table, or several.
-        key: column with the names of pictures.
-        column: column with the splits.
-    """
-    found: dict[str, list[str]] = {}
-    for name, row in read_tables(files, key, [column]).items():
-        for split, words in SPLIT_WORDS.items():
-            if row.get(column, "").strip().lower() in words:
-                found.setdefault(split, []).append(name)
-    return found

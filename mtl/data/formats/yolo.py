@@ -6,6 +6,7 @@ from mtl.data.folder.files.yolo_files import describe_yolo, label_file, read_obj
 from mtl.data.formats.format import FolderFormat, Listing, Part, common_folder, sample
 
 _TRIED = 200
+_LARGEST_SHARE = 2.0  # a box may reach over the edge of its picture
 
 
 class YOLO(FolderFormat):
@@ -17,9 +18,11 @@ class YOLO(FolderFormat):
     def hint(self, files: Listing) -> str:
         stems = {PurePosixPath(name).stem for name in files.pictures}
         near = [name for name in files.of_type(".txt") if PurePosixPath(name).stem in stems]
-        of_boxes = [name for name in sample(near, _TRIED) if any(i >= 0 for i, _ in read_objects(files.root / name))]
+        found = {name: objects for name in sample(near, _TRIED) if (objects := read_objects(files.root / name))}
+        of_boxes = [name for name, objects in found.items() if any(map(_is_box, objects))]
         if not of_boxes:
-            return ""
+            wrong = next((box for objects in found.values() for _, box in objects if isinstance(box, str)), "")
+            return f"{wrong}: text of another kind. Export the annotations as YOLO, VOC or COCO JSON." if wrong else ""
         return (
             f"{of_boxes[0]} looks like YOLO, but such files lie in folders called labels beside folders called images, "
             "or beside their pictures: rename or move the folders."
@@ -43,3 +46,8 @@ class YOLO(FolderFormat):
             arguments["data_yaml"] = known.file.relative_to(files.root).as_posix()
         text = f"YOLO text files{f' with {known.file.name}' if known.file else ''}"
         return Part(text, arguments, {"boxes": "detection"}, "YOLOFolder", notes=tuple(notes))
+
+
+def _is_box(found: tuple[int, tuple[float, float, float, float] | str]) -> bool:
+    index, box = found
+    return index >= 0 and not isinstance(box, str) and max(box) < _LARGEST_SHARE

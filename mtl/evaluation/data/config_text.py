@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from textwrap import wrap
 from typing import Any
 
@@ -32,9 +33,9 @@ def config_text(
     lines = [
         *_comment(f"{', '.join(found.formats)} in {root.as_posix()}: written by `python -m mtl new`."),
         *(line for note in notes for line in _comment(f"* {note}", "#   ")),
-        f"#   python -m mtl check --config {to.as_posix()}    what is in the data",
-        f"#   python -m mtl show --config {to.as_posix()}     what the network will see",
-        f"#   python -m mtl fit --config {to.as_posix()}",
+        f"#   python -m mtl check --config {quote(to.as_posix())}    what is in the data",
+        f"#   python -m mtl show --config {quote(to.as_posix())}     what the network will see",
+        f"#   python -m mtl fit --config {quote(to.as_posix())}",
         "data:",
         f"  class_path: {found.class_path}",
         "  init_args:",

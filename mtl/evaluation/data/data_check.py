@@ -16,7 +16,16 @@ from mtl.config.yaml_lines import ConfigError
 from mtl.data.label_check import has_label
 from mtl.data.module import JointDataModule
 from mtl.data.picture_hash import difference_hash, grey
-from mtl.evaluation.data.data_findings import Finding, Place, names_of, of_copies, of_leaks, of_report, of_sizes
+from mtl.evaluation.data.data_findings import (
+    Finding,
+    Place,
+    names_of,
+    of_class_names,
+    of_copies,
+    of_leaks,
+    of_report,
+    of_sizes,
+)
 from mtl.evaluation.data.label_agreement import Shown, disagreements
 from mtl.evaluation.data.object_counts import Objects, of_numbers
 from mtl.inputs.image import image_of
@@ -127,6 +136,7 @@ def check_data(data: JointDataModule, max_samples: int | None = None) -> DataChe
     named = {(split, i): f"{split} {names[split][i] if names[split] else f'sample {i}'}" for split, i in samples}
     findings += disagreements(samples, data.tasks, named)
     findings += of_numbers(objects, samples, data.tasks, named)
+    findings += of_class_names(data.tasks)
     for name, task in data.tasks.items():
         findings += _of_task(task, {split: found[name] for split, found in counts.items()})
     return DataCheck(counts, findings, named)

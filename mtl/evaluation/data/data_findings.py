@@ -1,5 +1,6 @@
 """What a check of a data set finds: in single samples, between splits, in the report of a loader."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from mtl.data.picture_hash import near_pairs
 from mtl.data.split_leaks import split_leaks
-from mtl.task import Inputs
+from mtl.task import Inputs, Task
 
 Place = tuple[str, int]  # split, index of the sample
 Level = Literal["error", "warning", "note"]
@@ -31,6 +32,9 @@ _WAYS_OUT = {
     "bad_box": "on_bad_box: skip leaves it out",
     "unknown_class": "add it to box_classes, or on_unknown_class: skip leaves it out",
 }
+_OF_CLASSES = ("classification", "multilabel", "detection", "segmentation")
+_BLANKS = re.compile(r"[\s_-]+")
+_FEWEST_LETTERS = 3  # `a` and `A` are letters of an alphabet
 _NOTES = ("name_differs", "no_row", "in_no_split", "not_rgb", "no_objects", "no_annotation", "exif_orientation")
 
 
@@ -151,3 +155,18 @@ def of_sizes(dataset: Any, split: str) -> Iterator[Finding]:
 
 def _named(names: Mapping[str, Sequence[str]], split: str, index: int) -> str:
     return names[split][index] if names.get(split) else f"sample {index}"
+
+
+def of_class_names(tasks: Mapping[str, Task]) -> Iterator[Finding]:
+    """Classes that may be one, as `stop sign` and `Stop_Sign`.
+
+    Args:
+        tasks: what the data declares.
+    """
+    for name, task in tasks.items():
+        known: dict[str, str] = {}
+        for cls in task.class_names if task.kind in _OF_CLASSES else ():
+            plain = _BLANKS.sub("", cls.casefold())
+            other = known.setdefault(plain, cls)
+            if other != cls and sum(letter.isalpha() for letter in plain) >= _FEWEST_LETTERS:
+                yield Finding("warning", "spelled_twice", f"task {name!r}: classes {other!r} and {cls!r} may be one")

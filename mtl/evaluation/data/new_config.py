@@ -16,18 +16,17 @@ from mtl.data.deep_pixels import DEEP_MODES, fits_default_range, likely_range
 from mtl.data.folder.annotations import AnnotatedImage
 from mtl.data.folder.decoded import without_undecodable
 from mtl.data.folder.findings import DataReport
-from mtl.data.folder.image_labels import read_tables, tables_of
+from mtl.data.folder.image_labels import read_tables
 from mtl.data.folder.module import FolderDataModule
 from mtl.data.folder.packing import check_and_pack
-from mtl.data.folder.picture_names import match_names
-from mtl.data.folder.splits import SPLITS, read_splits
+from mtl.data.folder.splits import SPLITS
 from mtl.data.folder.stratify import stratified_splits
-from mtl.data.formats.format import sample, splits_by_folder
+from mtl.data.formats.format import sample
 from mtl.data.formats.recognise import Recognised, recognise
-from mtl.data.formats.table import splits_of_table
 from mtl.data.images import read_header, read_values
 from mtl.data.module import JointDataModule
 from mtl.evaluation.data.config_text import config_text
+from mtl.evaluation.data.given_splits import given_splits, known_splits, tables_and_key
 from mtl.evaluation.data.picture_groups import picture_groups
 from mtl.evaluation.data.proposal import Proposal, Statistics, propose
 from mtl.evaluation.data.trunk import SCRATCH, Trunk
@@ -36,7 +35,6 @@ FRACTIONS = (0.7, 0.15, 0.15)
 _MOST_HEADERS = 500
 _MOST_DEEP = 20  # pictures whose pixels are read
 _MOST_NAMED = 5  # files in a note
-_SPLIT_FOLDERS = ("splits", "ImageSets/Main", "ImageSets", ".")
 
 
 @dataclass
@@ -78,12 +76,14 @@ def new_config(
         raise ValueError(f"{root!s} has annotations ({', '.join(found.formats)}), but none of their pictures is there.")
     notes = list(found.notes)
     _say_what_is_not_there(data, notes)
-    given = _given_splits(found, data, {record.name: record.path for record in records})
+    given = given_splits(found, data, {record.name: record.path for record in records})
+    records, given = _labelled(found, data, records, given, notes)
     if all(given.get(split) for split in SPLITS):
         splits, counts = _own_way(found, data, given), {split: len(given[split]) for split in SPLITS}
     else:
         splits = _drawn(found, records, given, fractions, group, seed, notes)
         counts = {split: len(names) for split, names in splits.items()}
+    _leave_tasks_of_no_use(found, records, given | splits, notes)
     if not found.init_args.get("image_tasks"):  # the table only held the splits
         for key in ("labels_csv", "labels_key"):
             found.init_args.pop(key, None)
@@ -127,6 +127,44 @@ def _say_what_is_not_there(data: FolderDataModule, notes: list[str]) -> None:
 
 def _shown(names: list[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+
+
+def _labelled(
+    found: Recognised,
+    data: FolderDataModule,
+    records: list[AnnotatedImage],
+    given: dict[str, list[str]],
+    notes: list[str],
+) -> tuple[list[AnnotatedImage], dict[str, list[str]]]:
+    """The pictures that have a label, and the splits that hold one: test pictures of a competition have none."""
+    rows = data.csv_labels.rows if data.csv_labels and found.open_tasks else {}  # they may hold another label
+    labelled = [
+        record
+        for record in records
+        if len(record.boxes)
+        or record.labels
+        or record.name in rows
+        or any(file.is_file() for file in record.maps.values() if file)
+    ]
+    known = {record.name for record in labelled}
+    given = {split: names for split, names in given.items() if not known.isdisjoint(names) or split == "train"}
+    if "boxes" in found.tasks or not known or len(known) == len(records):  # one without boxes may have no objects
+        return records, given
+    left = [record.name for record in records if record.name not in known]
+    notes.append(f"{len(left)} pictures have no label and are left out; `predict` reads them: {_shown(left)}.")
+    return labelled, given
+
+
+def _leave_tasks_of_no_use(
+    found: Recognised, records: list[AnnotatedImage], splits: Mapping[str, list[str]], notes: list[str]
+) -> None:
+    """Propose no task without a label in train or val; `fit` refuses it."""
+    specs = found.init_args.get("image_tasks", {})
+    for task in list(specs):
+        labelled = {record.name for record in records if task in record.labels}
+        if empty := [split for split in ("train", "val") if labelled.isdisjoint(splits[split])]:
+            notes.append(f"task {task} is left out: no picture in {' or '.join(empty)} has a label of it.")
+            del specs[task], found.tasks[task]
 
 
 def _set_pixel_range(found: Recognised, records: list[AnnotatedImage], notes: list[str]) -> None:
@@ -174,49 +212,6 @@ def _set_ways_out(found: Recognised, data: FolderDataModule, records: list[Annot
             notes.append(f"{len(names)} of the files {what}, and are {done} (`{key}: {value}`): {_shown(names)}.")
 
 
-def _given_splits(found: Recognised, data: FolderDataModule, pictures: Mapping[str, Path]) -> dict[str, list[str]]:
-    """The splits that the folder defines: by files, a column, the annotations, or folders; some may be missing."""
-    names = list(pictures)
-    for folder in _SPLIT_FOLDERS:
-        if (found.root / folder / "train.txt").is_file():
-            written = read_splits(found.root / folder)
-            if splits := _known(written, names):
-                data.splits = folder
-                return splits
-    if splits := _splits_below(found.root, pictures):
-        return splits
-    try:
-        if splits := _known(data.read_splits(names), names):
-            return splits
-    except ValueError:
-        pass  # it needs files of splits, and there are none
-    column = found.split_column
-    splits = {} if column is None else _known(splits_of_table(*_tables(found), column), names)
-    return splits or splits_by_folder(names)
-
-
-def _splits_below(root: Path, pictures: Mapping[str, Path]) -> dict[str, list[str]]:
-    """The splits of every folder like `VOCdevkit/VOC2007`, joined."""
-    joined: dict[str, list[str]] = {}
-    for folder in sorted({*root.glob("*/ImageSets/Main"), *root.glob("*/*/ImageSets/Main")}):
-        if (folder / "train.txt").is_file():
-            inside = [name for name, path in pictures.items() if path.is_relative_to(folder.parent.parent)]
-            for split, names in _known(read_splits(folder), inside).items():
-                joined.setdefault(split, []).extend(names)
-    return joined
-
-
-def _known(splits: Mapping[str, list[str]], names: list[str]) -> dict[str, list[str]]:
-    """The splits with the names of pictures; empty if most of what is written is no picture."""
-    known: dict[str, list[str]] = {}
-    for split, wanted in splits.items():
-        matches = match_names(wanted, names)
-        if len(matches) < len(wanted) / 2:
-            return {}
-        known[split] = sorted({match.name for match in matches.values()})
-    return known if known.get("train") else {}
-
-
 def _own_way(found: Recognised, data: FolderDataModule, given: dict[str, list[str]]) -> dict[str, list[str]]:
     """Files to write for splits that the data module does not read itself; none for `splits/*.txt` and its own."""
     if data.splits == "splits" and (found.root / "splits" / "train.txt").is_file():
@@ -226,7 +221,7 @@ def _own_way(found: Recognised, data: FolderDataModule, given: dict[str, list[st
         return {}
     try:
         names = [name for split in given.values() for name in split]
-        own = _known(data.read_splits(names), names)
+        own = known_splits(data.read_splits(names), names)
     except ValueError:
         own = {}
     return {} if own == given else dict(given)
@@ -257,20 +252,15 @@ def _drawn(
     if "test" in given:
         notes.append("val is drawn from the training pictures; test stays as it is.")
         return {**drawn, "test": given["test"]}
+    notes.append("val and test are drawn from the training pictures.")
     return stratified_splits(inside, fractions, groups, seed)
 
 
 def _group_cells(found: Recognised) -> dict[str, str]:
     if found.group_column is None:
         return {}
-    rows = read_tables(*_tables(found), [found.group_column])
+    rows = read_tables(*tables_and_key(found), [found.group_column])
     return {name: row.get(found.group_column, "").strip() for name, row in rows.items()}
-
-
-def _tables(found: Recognised) -> tuple[list[Path], str]:
-    """The tables of labels, and their column of names."""
-    tables = tables_of(found.root, found.init_args["labels_csv"])
-    return tables, found.init_args.get("labels_key", "image")
 
 
 def _labels(record: AnnotatedImage) -> list[Hashable]:
@@ -336,8 +326,10 @@ def write_new(found: NewConfig, to: Path, root: Path, trunk: Trunk = SCRATCH) ->
     for file in files:
         if os.path.lexists(file):
             raise FileExistsError(f"{str(file)!r} is there already. Give --to another name, or remove it.")
-    place = os.path.abspath(folder) if root.is_absolute() else Path(os.path.relpath(folder, root)).as_posix()
-    splits = place if found.splits else None
+    place = Path(os.path.relpath(folder, root))
+    if root.is_absolute() or (root / place).resolve() != folder.resolve():  # `..` of a link leads elsewhere
+        place = Path(os.path.abspath(folder))
+    splits = place.as_posix() if found.splits else None
     text = config_text(found.recognised, found.proposal, root, splits, found.notes, to, trunk)
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(text, encoding="utf-8")

@@ -70,7 +70,7 @@ def _near(records: Sequence[AnnotatedImage], notes: list[str]) -> dict[str, Hash
         except ValueError:
             continue
         grey_HW = grey(image)
-        if float(grey_HW.std()) > 3:  # all plain pictures look alike
+        if float(grey_HW.std(correction=0)) > 3:  # all plain pictures look alike
             names.append(record.name)
             hashes.append(difference_hash(grey_HW))
     if not hashes:

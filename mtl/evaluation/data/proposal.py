@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 
 from mtl.data.formats.recognise import Recognised
+from mtl.evaluation.data.data_findings import of_class_names
 from mtl.task import Task
 
 _STRIDE = 32
@@ -94,6 +95,7 @@ def propose(found: Recognised, seen: Statistics, notes: list[str]) -> Proposal:
         if rare and name in found.tasks:
             more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
             notes.append(f"few examples in train of {name}: {', '.join(rare[:5])}{more}.")
+    notes += [f"{finding.text}, spelled in two ways." for finding in of_class_names(seen.tasks)]
     classes = {name: task.class_names for name, task in seen.tasks.items() if task.class_names}
     return Proposal(size, batch, steps, every, pixels < 2**30, dict(heads), classes)
 

@@ -6,6 +6,7 @@ import pytest
 
 from mtl.cli.main import main
 from mtl.cli.write_shards import main as write_shards
+from tests.contract.kit.folders import folders_of_classes
 
 CONFIG = "data: {class_path: DigitScenes, init_args: {num_train: 8, num_val: 4, num_test: 4}}\n"
 
@@ -48,3 +49,15 @@ def test_a_number_below_one_is_a_fault_of_the_command_line(command: str, flag: s
     config = tmp_path / "mine.yaml"
     config.write_text(CONFIG)
     assert main([command, "--config", str(config), flag, "0"]) == 2
+
+
+@pytest.mark.parametrize("command", ["show", "check"])
+def test_a_fault_of_the_data_names_the_line_of_the_config(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders_of_classes(tmp_path / "pets")
+    config = tmp_path / "mine.yaml"
+    settings = [f"    root: {(tmp_path / 'pets').as_posix()}", "    splits: nowhere"]
+    config.write_text("\n".join(["data:", "  class_path: ClassFolders", "  init_args:", *settings]) + "\n")
+    assert main([command, "--config", str(config)]) == 2
+    assert "mine.yaml:5: splits: nowhere" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from mtl.config import shipped
 from mtl.config.command_line import read_command_line
 from mtl.config.configs_in_wheel import BuildWithConfigs
 from mtl.config.merge import read_config
+from mtl.config.paths import is_name
 from mtl.config.shipped import own_or_shipped, shipped_configs, shipped_names
 from mtl.config.yaml_lines import ConfigError
 
@@ -74,3 +75,19 @@ def test_an_experiment_has_the_name_of_the_first_config_that_is_no_preset() -> N
     assert experiment_of([preset, config, overlay]) == "digits"
     assert experiment_of([preset]) == "ddp"
     assert experiment_of([]) == "default"
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ("my set (2)", "my_set_2"),
+        ("u\u0308ber", "über"),
+        ("-x", "x"),
+        ("()", "default"),
+        ("a" * 200, "a" * 120),
+        ("a_", "a_"),
+    ],
+)
+def test_an_experiment_of_any_config_has_a_name_that_a_folder_may_have(config: str, name: str) -> None:
+    assert experiment_of([Path(f"{config}.yaml")]) == name
+    assert is_name(name)

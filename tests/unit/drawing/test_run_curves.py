@@ -85,3 +85,15 @@ def test_a_logarithmic_axis_has_the_steps_as_its_ticks(tmp_path: Path, monkeypat
     (axis,) = drawn[0].axes
     assert [label.get_text() for label in axis.get_xticklabels()] == ["25", "75", "800"]
     assert not axis.get_xticklabels(minor=True)
+
+
+def test_a_run_that_has_no_number_yet_is_left_out_with_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    runs = [write(tmp_path / "x" / f"seed{seed}", {1: seed}) for seed in (0, 1)]
+    failed, killed = tmp_path / "x" / "failed", write(tmp_path / "x" / "killed", {})
+    failed.mkdir()
+    (failed / "config.yaml").write_text("data: {}\n")
+    (killed / "metrics.csv").write_text("step,train/loss\n1,2.0\n")
+    assert groups_of([*runs, failed, killed], "val/score") == groups_of(runs, "val/score")
+    assert f"left out, without val/score: {failed}, {killed}" in caplog.text
+    with pytest.raises(ConfigError, match="'val/score'. There are"):
+        groups_of([failed, killed], "val/score")

@@ -136,6 +136,10 @@ def test_commands_list_compare_and_ask(tmp_path: Path, capsys: Any, monkeypatch:
     told = capsys.readouterr().out
     assert "model.optim.lr" in told
     assert "decay" not in told
+    make(tmp_path, "a/cut", metrics__csv="step,val/count/mae\n1,0.25\n")
+    assert main(["runs", "diff", "a/x", "a/cut", *root]) == 0
+    headers = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["metrics", "a/x", "a/cut", "(val)"] in headers  # numbers of the test beside some of validation
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main(["runs", "rm", "a/x", *root]) == 0
     assert first.is_dir()  # no answer is no

@@ -16,7 +16,7 @@ from mtl.data.images import SUFFIXES
 from mtl.errors import printable
 
 SPLIT_KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-_NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt")
+_NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt", "_darknet.labels")
 _USUAL = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _LABELS = ("labels", "Labels", "LABELS")
 _BOX = 5  # numbers of a line

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from mtl.config.explain import blame
+from mtl.config.merge import read_config
+from mtl.data.folder.picture_folder import PictureFolder
 from mtl.data.folder.splits import draw_splits, read_splits
 
 NAMES = [f"n{i}" for i in range(20)]
@@ -40,3 +43,14 @@ def test_files_are_read_and_a_missing_one_is_left_out(tmp_path: Path) -> None:
 def test_without_files_the_error_names_both_ways(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no file 'train.txt'.*Write train.txt.*or use a random split: `fractions"):
         read_splits(tmp_path)
+
+
+def test_missing_files_blame_the_line_of_the_splits(tmp_path: Path) -> None:
+    lines = ["data:", "  class_path: PictureFolder", "  init_args:", "    splits: nowhere", "    augment:"]
+    lines += ["      class_path: Augment", "      init_args: {brightness: 0.15}"]
+    (tmp_path / "mine.yaml").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match="no file") as error:
+        read_splits(tmp_path / "nowhere")
+    origin = blame(error.value, read_config([tmp_path / "mine.yaml"], []), PictureFolder)
+    assert origin is not None
+    assert origin.line == 4
