@@ -296,6 +296,10 @@ def test_a_scheduler_that_cannot_work_here_is_refused() -> None:
         Optim(scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau).build(model(), 10)
     with pytest.raises(ValueError, match="refuses its settings"):
         Optim(scheduler=torch.optim.lr_scheduler.OneCycleLR).build(model(), 10)  # type: ignore[arg-type]
+    one_cycle = Optim(scheduler=partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=1.0, total_steps=9))
+    one_cycle.build(model(), 9)
+    with pytest.raises(ValueError, match="ends after 9 steps, and this run makes 10. Set its total_steps to 10"):
+        one_cycle.build(model(), 10)
 
 
 def test_a_scheduler_with_rates_of_its_own_does_not_drop_the_factors() -> None:

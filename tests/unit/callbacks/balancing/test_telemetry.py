@@ -24,9 +24,7 @@ def watch(**options: Any) -> LossBalancing:
 class Stub:
     """A trainer and a module that balance; what is logged lands in `logged`."""
 
-    def __init__(
-        self, gramians: list[list[list[float]]], telemetry: BalancingTelemetry, logging: bool = True
-    ) -> None:
+    def __init__(self, gramians: list[list[list[float]]], telemetry: BalancingTelemetry, logging: bool = True) -> None:
         self.balancing = watch()
         self.balancing.names = ["a", "b", "c"][: len(gramians[0])]
         self.balancing.balancer = SimpleNamespace(node=self)  # type: ignore[assignment]
