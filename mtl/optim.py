@@ -127,10 +127,11 @@ class Optim:
             rates = [group["lr"] for group in optimizer.param_groups]
             schedule = self._make_scheduler(self.scheduler, optimizer)
             _refuse_one_rate(schedule, optimizer, rates)
-            if steps is not None and steps > getattr(schedule, "total_steps", steps):
+            end = getattr(schedule, "total_steps", None)  # of OneCycleLR, which fails behind it
+            if steps is not None and end is not None and steps > end:
                 raise ValueError(
-                    f"{type(schedule).__name__} of optim.scheduler ends after {schedule.total_steps} steps, and this "
-                    f"run makes {steps}. Set its total_steps to {steps}."
+                    f"{type(schedule).__name__} of optim.scheduler ends after {end} steps, and this run makes {steps}. "
+                    f"Set its total_steps to {steps}."
                 )
             return optimizer, schedule
         return optimizer, _Schedule(optimizer, lambda step: self.factor(step, steps))
