@@ -124,7 +124,16 @@ class Optim:
         if self.fused:
             _fuse(optimizer)
         if self.scheduler is not None:
-            return optimizer, self._make_scheduler(self.scheduler, optimizer)
+            rates = [group["lr"] for group in optimizer.param_groups]
+            schedule = self._make_scheduler(self.scheduler, optimizer)
+            _refuse_one_rate(schedule, optimizer, rates)
+            end = getattr(schedule, "total_steps", None)  # of OneCycleLR, which fails behind it
+            if steps is not None and end is not None and steps > end:
+                raise ValueError(
+                    f"{type(schedule).__name__} of optim.scheduler ends after {end} steps, and this run makes {steps}. "
+                    f"Set its total_steps to {steps}."
+                )
+            return optimizer, schedule
         return optimizer, _Schedule(optimizer, lambda step: self.factor(step, steps))
 
     def _warn_where_nothing_learns(self, optimizer: Optimizer, steps: int | None) -> None:
@@ -219,6 +228,20 @@ class _Schedule(LambdaLR):
             self.base_lrs.append(group["lr"] / now if now else group["lr"])
         self.lr_lambdas += [factor] * (len(groups) - len(self.lr_lambdas))
         return super().get_lr()
+
+
+def _refuse_one_rate(schedule: LRScheduler, optimizer: Optimizer, rates: Sequence[float | Tensor]) -> None:
+    """Refuse a scheduler that has set rates of its own, all equal, where the groups had different ones."""
+    groups = optimizer.param_groups
+    peaks = getattr(schedule, "max_lrs", [group.get("max_lr", group.get("initial_lr")) for group in groups])
+    if len(set(peaks)) == 1 and len({float(rate) for rate in rates}) > 1:
+        name = type(schedule).__name__
+        raise ValueError(
+            f"{name} of optim.scheduler sets the learning rates itself, the same for all, so optim.lr_factors, "
+            f"optim.layer_decay and a rate of the balancing method have no effect. Give its `max_lr` one number for "
+            f"each of {', '.join(str(group.get('name')) for group in groups)}, or take a scheduler that multiplies, "
+            "such as CosineAnnealingWarmRestarts."
+        )
 
 
 def named_parts(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

@@ -82,7 +82,9 @@ def class_of(name: str, bases: tuple[type, ...], path: KeyPath, config: Config) 
         try:
             other = allowed_class(name)
         except ImportError as error:
-            hint = did_you_mean(name.rsplit(".", 1)[1], names)
+            short = name.rsplit(".", 1)[1]
+            there = [f"{cls.__module__}.{short}" for cls in family(*bases) if cls.__name__ == short]
+            hint = f" Did you mean {there[0]!r}?" if there else did_you_mean(short, names)
             if not hint and name.split(".")[0] != OWN:
                 hint = " Run the command in the folder that holds the package, or install it."
             reason = str(error)

@@ -244,7 +244,10 @@ def _module_or_class(path: str) -> Any:
         module, _, name = path.rpartition(".")
         if not module or error.name != path:
             raise
-        return getattr(importlib.import_module(module), name)
+        around = importlib.import_module(module)
+        if not hasattr(around, name):
+            raise
+        return getattr(around, name)
 
 
 def _within(path: str, module: str) -> bool:

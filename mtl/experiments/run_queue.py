@@ -20,7 +20,7 @@ from mtl.config.foreign_files import own_folder, read_end
 from mtl.config.search_path import of_children
 from mtl.config.yaml_lines import dump_yaml
 from mtl.errors import printable
-from mtl.evaluation.tables.report import FAILED
+from mtl.evaluation.tables.report import FAILED, error_of
 from mtl.experiments.queued_run import QueuedRun
 from mtl.runs.resume import RunLock, is_in_use
 from mtl.runs.run_folder import discard
@@ -251,9 +251,7 @@ def _sigterm_is_ctrl_c() -> Iterator[None]:
 
 
 def _reason(log: Path) -> str:
-    """The error that a run printed, else its last line."""
-    lines = read_end(log, 4000).strip().splitlines() or ["no output"]
-    return printable(next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1]).strip(), 200)
+    return printable(error_of(read_end(log, 4000)), 200)
 
 
 def _last_line(log: Path) -> str:

@@ -13,6 +13,7 @@ class PredictionsAndTargets(Metric):
     """
 
     full_state_update = False
+    update_called = True  # none at all are no mistake, and torchmetrics warns of them
     predictions: list[Tensor]
     targets: list[Tensor]
 

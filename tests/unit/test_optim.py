@@ -3,6 +3,7 @@
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -295,6 +296,35 @@ def test_a_scheduler_that_cannot_work_here_is_refused() -> None:
         Optim(scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau).build(model(), 10)
     with pytest.raises(ValueError, match="refuses its settings"):
         Optim(scheduler=torch.optim.lr_scheduler.OneCycleLR).build(model(), 10)  # type: ignore[arg-type]
+    one_cycle = Optim(scheduler=partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=1.0, total_steps=9))
+    one_cycle.build(model(), 9)
+    with pytest.raises(ValueError, match="ends after 9 steps, and this run makes 10. Set its total_steps to 10"):
+        one_cycle.build(model(), 10)
+
+
+def test_a_scheduler_with_rates_of_its_own_does_not_drop_the_factors() -> None:
+    one_cycle = partial(torch.optim.lr_scheduler.OneCycleLR, total_steps=10)
+    sgd = partial(torch.optim.SGD, lr=1.0, momentum=0.9)
+    for make in (
+        partial(one_cycle, max_lr=1.0),
+        partial(torch.optim.lr_scheduler.CyclicLR, base_lr=0.1, max_lr=1.0),
+    ):
+        with pytest.raises(ValueError, match=r"lr_factors.* no effect.*each of model, .*heads"):
+            Optim(sgd, {"heads": 3}, scheduler=make).build(model(), 10)
+        Optim(sgd, scheduler=make).build(model(), 10)
+    groups = Optim(sgd, {"heads": 3}).build(model(), 10)[0].param_groups
+    peaks = [3.0 if "heads" in group["name"] else 1.0 for group in groups]
+    for make in (
+        partial(one_cycle, max_lr=peaks),
+        partial(torch.optim.lr_scheduler.CyclicLR, base_lr=0.1, max_lr=peaks, step_size_up=1),
+    ):
+        optimizer, schedule = Optim(sgd, {"heads": 3}, scheduler=make).build(model(), 10)
+        seen = []
+        for _ in range(6):
+            seen.append([group["lr"] for group in optimizer.param_groups])
+            optimizer.step()
+            schedule.step()
+        assert np.max(seen, 0).tolist() == pytest.approx(peaks, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from mtl.batch import Batch, labelled_tasks
 from mtl.callbacks.balancing.cut_check import check_cut
 from mtl.callbacks.balancing.method_feedback import EpochLosses, reevaluate_losses
 from mtl.callbacks.distributed.strategies import refuse_strategy
-from mtl.callbacks.finetuning.freeze_parts import may_learn_later
+from mtl.callbacks.finetuning.freeze_parts import learn_at_once, may_learn_later
 from mtl.distributed.ddp_ignored import give_back_to_ddp, leave_out_of_ddp
 from mtl.distributed.dtensor import is_sharded, share_weights
 from mtl.distributed.ranks import num_ranks, sum_over_ranks
@@ -104,6 +104,7 @@ class LossBalancing(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         refuse_line_search(trainer, "LossBalancing")
+        self._refuse_new_rows(trainer, pl_module)
         if getattr(trainer.strategy.model, "static_graph", False) and trainer.accumulate_grad_batches > 1:
             raise ValueError(
                 "DDP with static_graph=True and accumulate_grad_batches > 1 crashes inside PyTorch's reducer, with or "
@@ -220,6 +221,16 @@ class LossBalancing(Callback):
                 "LossBalancing at='parameters' needs shared parameters that learn, and all of them are frozen, or "
                 f"{type(module.model.trunk).__name__} shares none. Let some of the trunk learn, or take a method on "
                 "losses."
+            )
+
+    def _refuse_new_rows(self, trainer: Trainer, module: LightningModule) -> None:
+        keeps = [part for part in self.method.modules() if getattr(part, "gradient_state", ())]
+        assert isinstance(module, MultiTaskLightningModule)
+        if self.at == "parameters" and keeps and not learn_at_once(trainer, module.model.partition().shared):
+            raise ValueError(
+                f"{type(keeps[0]).__name__} keeps numbers for each shared parameter that learns, and FreezeParts lets "
+                "some of them learn later. Freeze them for good, all of the trunk until then, or train in two runs: "
+                "the second without FreezeParts and with model.init_from of the first."
             )
 
     def _know_shards(self, module: LightningModule) -> None:

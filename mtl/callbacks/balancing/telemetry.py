@@ -91,10 +91,12 @@ class BalancingTelemetry(Callback):
                 self._draw(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"run": self._run.sums, "counts": self._run.counts}
+        recent = {"recent": self._recent.sums, "recent_counts": self._recent.counts}
+        return {"run": self._run.sums, "counts": self._run.counts, **recent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._run.sums, self._run.counts = state_dict["run"], state_dict["counts"]
+        self._recent.sums, self._recent.counts = (state_dict.get(key) for key in ("recent", "recent_counts"))
 
     def _named(self, rows: Tensor) -> dict[str, float]:
         """Means by log key; NaN where no step had the number."""

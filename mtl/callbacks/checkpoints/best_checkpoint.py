@@ -118,6 +118,9 @@ class BestCheckpoint(ModelCheckpoint):
             self._stop = self._stop or look.flag
         if self._wanted and not _more_to_do(trainer, batch_idx):
             self._save_last(trainer)
+            if self._stop:
+                # Lightning (2.6) does it behind this hook, and the step that is saved will not come again
+                trainer._logger_connector.update_train_step_metrics()
             self._stop_if_asked(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

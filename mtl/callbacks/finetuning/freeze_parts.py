@@ -1,5 +1,6 @@
 """`FreezeParts`: keep parts of the model as they are, for good or until an epoch or a step; then they learn."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -158,6 +159,23 @@ def may_learn_later(trainer: Trainer) -> bool:
     """
     found = getattr(trainer, "callbacks", [])
     return any(isinstance(one, BaseFinetuning) or (isinstance(one, FreezeParts) and one.learns_later) for one in found)
+
+
+def learn_at_once(trainer: Trainer, parameters: Iterable[nn.Parameter]) -> bool:
+    """Whether all of these parameters that ever learn begin to do so at the same time.
+
+    Args:
+        trainer: the trainer, when `setup` is done.
+        parameters: of the model.
+    """
+    ours = [one for one in getattr(trainer, "callbacks", []) if isinstance(one, FreezeParts)]
+    frozen = [{id(parameter) for parameter in one._frozen} for one in ours]
+    times = set()  # by which callbacks a parameter is held
+    for parameter in parameters:
+        holders = [one for one, held in zip(ours, frozen, strict=True) if id(parameter) in held]
+        if all(one.learns_later for one in holders) and (holders or parameter.requires_grad):
+            times.add(tuple((one.epochs, one.steps) for one in holders))
+    return len(times) <= 1
 
 
 def _plain(name: str) -> str:

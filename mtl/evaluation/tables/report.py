@@ -219,9 +219,19 @@ def read_report(root: Path, rows: Sequence[str] | None = None) -> Report:
     return Report(table)
 
 
+def error_of(text: str) -> str:
+    """The error in what a run printed, else its last line.
+
+    Args:
+        text: the end of its output.
+    """
+    lines = text.strip().splitlines() or ["no output"]
+    return next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1]).strip()
+
+
 def _nothing(root: Path, table: Sequence[Row], there: Sequence[str]) -> str:
     """Why a folder has nothing to report, and what to do."""
-    failed = [f"{row.name} {run}: {why.splitlines()[-1]}" for row in table for run, why in row.failed.items()]
+    failed = [f"{row.name} {run}: {error_of(why)}" for row in table for run, why in row.failed.items()]
     told = f"{str(root)!r} holds no finished run of a comparison"
     if failed:
         return f"{told}: {len(failed)} failed, the first {failed[0]:.300}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from mtl.config.yaml_lines import ConfigError
 from mtl.errors import did_you_mean, printable
 from mtl.evaluation.tables.html_page import write_page_of_comparison
-from mtl.evaluation.tables.report import EQUAL, GAINS, TUNED, Report
+from mtl.evaluation.tables.report import EQUAL, GAINS, TUNED, Report, error_of
 
 SIGNIFICANT = 0.05
 
@@ -56,7 +56,7 @@ def markdown(report: Report, metrics: Sequence[str] | None = None) -> str:
     text = "\n".join(f"| {' | '.join(line)} |" for line in table)
     parts = [text, _legend(report)]
     if report.failed:
-        lines = [f"* {run}: {_as_markdown(why.splitlines()[-1])}" for run, why in report.failed.items()]
+        lines = [f"* {run}: {_as_markdown(error_of(why))}" for run, why in report.failed.items()]
         parts.append("Failed runs:\n" + "\n".join(lines))
     return "\n\n".join(parts)
 

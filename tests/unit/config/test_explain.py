@@ -101,6 +101,12 @@ IN_FILES = {
         "no attribute 'ResidualFNP'. Did you mean 'ResidualFPN'?",
         3,
     ),
+    "a class that has moved": (
+        "model:\n  backbone:\n    class_path: mtl.backbones.residual_fpn.ResidualFPN\n",
+        "cannot import 'mtl.backbones.residual_fpn.ResidualFPN': no module named 'mtl.backbones.residual_fpn'. Did you "
+        "mean 'mtl.backbones.image.residual_fpn.ResidualFPN'?",
+        3,
+    ),
     "tasks given twice": ("model:\n  tasks: {}\n", "`model.tasks` comes from the data module", 2),
     "loss weight": (
         "model:\n  loss_weights:\n    largest: high\n",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mtl.evaluation.tables.report import FAILED, read_report
+from mtl.evaluation.tables.report import FAILED, error_of, read_report
 from mtl.evaluation.tables.report_files import latex, markdown, write_report
 from mtl.evaluation.tables.report_pictures import pareto_front
 
@@ -146,10 +146,13 @@ def test_latex_is_a_booktabs_table_without_bare_specials(runs: Path) -> None:
 def test_a_failed_run_is_reported_and_a_retry_that_worked_is_not(runs: Path) -> None:
     for name, seed in (("Nash", "seed0"), ("MGDA", "seed1")):
         (runs / name / seed).mkdir(parents=True, exist_ok=True)
-        (runs / name / seed / FAILED).write_text("exit code 1\nerror: out of memory\n")
+        (runs / name / seed / FAILED).write_text(
+            "exit code 1\nerror: out of memory\n  the whole traceback: add --traceback\n"
+        )
     report = read_report(runs)
     assert list(report.failed) == ["Nash seed0"]
     assert "* Nash seed0: error: out of memory" in markdown(report)
+    assert [error_of(text) for text in ("Killed\n", "")] == ["Killed", "no output"]
 
 
 def test_without_single_tasks_there_are_no_gains(tmp_path: Path) -> None:

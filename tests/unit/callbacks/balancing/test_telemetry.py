@@ -24,12 +24,12 @@ def watch(**options: Any) -> LossBalancing:
 class Stub:
     """A trainer and a module that balance; what is logged lands in `logged`."""
 
-    def __init__(self, gramians: list[list[list[float]]], telemetry: BalancingTelemetry) -> None:
+    def __init__(self, gramians: list[list[list[float]]], telemetry: BalancingTelemetry, logging: bool = True) -> None:
         self.balancing = watch()
         self.balancing.names = ["a", "b", "c"][: len(gramians[0])]
         self.balancing.balancer = SimpleNamespace(node=self)  # type: ignore[assignment]
         self.callbacks = [self.balancing]
-        self.log_every_n_steps, self.global_step = len(gramians), len(gramians) - 1
+        self.log_every_n_steps, self.global_step = len(gramians) if logging else 0, len(gramians) - 1
         self.watched = False
         self.logged: dict[str, float] = {}
         telemetry.on_train_start(self, self)  # type: ignore[arg-type]
@@ -86,6 +86,15 @@ def test_the_mean_of_the_run_survives_a_resume() -> None:
     Stub(gramians[1:], second)
     assert torch.equal(second.state_dict()["run"], whole.state_dict()["run"])
     assert torch.equal(second.state_dict()["counts"], whole.state_dict()["counts"])
+
+
+def test_the_mean_between_two_logging_steps_survives_a_resume() -> None:
+    gramians = [[[4.0, -2.0], [-2.0, 1.0]], [[4.0, 1.0], [1.0, 1.0]]]
+    first, second = BalancingTelemetry(), BalancingTelemetry()
+    Stub(gramians[:1], first, logging=False)
+    second.load_state_dict(first.state_dict())
+    assert Stub(gramians[1:], second).logged == Stub(gramians, BalancingTelemetry()).logged
+    second.load_state_dict({"run": None, "counts": None})  # of an earlier version
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 from mtl.callbacks.checkpoints.best_checkpoint import BestCheckpoint
+from mtl.callbacks.checkpoints.stop_signals import TrainingStopped
 from mtl.runs.metrics_csv import MetricsCSV, read_series
 
 
@@ -148,3 +151,19 @@ def test_numbers_of_before_a_write_are_on_disk_when_the_run_dies_behind_it(tiny:
     steps, scores = read_series(tmp_path / "metrics.csv")["val/score"]
     assert steps == [3, 7]
     assert len(scores) == 2
+
+
+def test_the_numbers_of_the_step_at_which_a_run_is_stopped_are_kept(tiny: Any, tmp_path: Path) -> None:
+    class Ask(Callback):
+        def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+            if trainer.global_step == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    torch.manual_seed(0)
+    options: dict[str, Any] = {"log_every_n_steps": 2, "max_steps": 6, "enable_checkpointing": True}
+    logger = MetricsCSV(tmp_path / "metrics.csv")
+    run = tiny.trainer([BestCheckpoint(dirpath=str(tmp_path)), Ask()], logger=[logger], **options)
+    with pytest.raises(TrainingStopped):
+        run.fit(tiny.module(), tiny.data())
+    assert torch.load(tmp_path / "last.ckpt", weights_only=False)["global_step"] == 4
+    assert read_series(tmp_path / "metrics.csv")["train/loss"][0] == [1, 3]

@@ -13,7 +13,11 @@ from lightning.pytorch.callbacks import BaseFinetuning
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
+from mtl.balancing.db_mtl import DBMTL
 from mtl.balancing.equal import Equal
+from mtl.balancing.excess_mtl import ExcessMTL
+from mtl.balancing.method import Method
+from mtl.balancing.moco import MoCo
 from mtl.balancing.nash_mtl import NashMTL
 from mtl.balancing.transformed import TransformedWeighting
 from mtl.balancing.upgrad import UPGrad
@@ -97,6 +101,20 @@ def test_a_method_on_gradients_waits_for_a_trunk_that_learns(tiny: Any, method: 
     watch = Watch()
     weights_after(tiny, [thawing(), method(), watch])
     assert watch.seen == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("method", [MoCo, DBMTL, ExcessMTL])
+def test_a_method_that_keeps_rows_of_gradients_is_refused_where_they_grow(
+    tiny: Any, method: Callable[[], Method]
+) -> None:
+    def train(*freeze: FreezeParts) -> None:
+        weights_after(tiny, [LossBalancing(method(), at="parameters"), *freeze])
+
+    for freeze in ([FreezeParts(["backbone.stem"], steps=2)], [thawing(), FreezeParts(["backbone.stem"], steps=4)]):
+        with pytest.raises(ValueError, match=r"keeps numbers for each shared parameter .*model\.init_from"):
+            train(*freeze)
+    train(FreezeParts(["backbone.stem"]), FreezeParts(["heads.boxes"], steps=2))
+    train(thawing())
 
 
 def test_frozen_parts_and_their_statistics_stand_still_and_then_move(tiny: Any) -> None:
