@@ -27,6 +27,7 @@ from mtl.callbacks.distributed.strategies import refuse_strategy
 from mtl.callbacks.tracking.logger_guard import guard
 from mtl.callbacks.tracking.loggers import make_loggers
 from mtl.callbacks.tracking.wandb_run import WandbRun
+from mtl.cli.trainer.config_sections import give_seed
 from mtl.cli.trainer.parser import Settings
 from mtl.cli.trainer.start_checks import check_monitors, check_shares, check_trainer, tell_unread_inputs
 from mtl.cli.trainer.stopped_runs import end_other_ranks, say_how_to_go_on, say_what_is_saved
@@ -158,13 +159,9 @@ class Run:
             raise ConfigError(f"seed_everything={seed} must lie within 0..{_SEEDS - 1:,}, or be true or false.", origin)
         self.config.seed_everything = seed_everything(seed, workers=True, verbose=False)
         # one seed for everything random: the data has an own one only where somebody wrote it
-        written = self.settings.merged.get(("data", "init_args"))
-        if "seed" in (written if isinstance(written, dict) else {}):
-            return
+        written = self.settings.merged.get(("data",))
         for config in (self.config, self.settings.expanded):  # the record of the run, and what is built
-            arguments = config.data.get("init_args") or {}
-            if "seed" in arguments:
-                arguments["seed"] = self.config.seed_everything
+            give_seed(config.data, written, self.config.seed_everything)
 
     def _make_run_folder(self) -> Path:
         config, command = self.settings.expanded, self.line.command

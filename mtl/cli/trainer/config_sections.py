@@ -97,3 +97,24 @@ def _class_of(data: Namespace) -> type[JointDataModule]:
     module, _, name = data.class_path.rpartition(".")
     cls: type[JointDataModule] = getattr(import_module(module), name)
     return cls
+
+
+def give_seed(data: Namespace, written: Any, seed: int) -> None:
+    """Give a data module, and the ones that it is made of, a seed where nobody wrote one.
+
+    Args:
+        data: class and arguments; changed in place.
+        written: the same section as it was written.
+        seed: the seed.
+    """
+    arguments = data.get("init_args") or {}
+    own = written.get("init_args") if isinstance(written, dict) else None
+    own = own if isinstance(own, dict) else {}
+    if "seed" in arguments and "seed" not in own:
+        arguments["seed"] = seed
+    for key, value in arguments.items():
+        if isinstance(value, dict):
+            texts = own.get(key)
+            for name, part in value.items():
+                if isinstance(part, Namespace) and "class_path" in part:
+                    give_seed(part, texts.get(name) if isinstance(texts, dict) else None, seed)

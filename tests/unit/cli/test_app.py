@@ -20,6 +20,7 @@ from mtl.cli.main import main
 from mtl.cli.trainer.app import Run
 from mtl.config.command_line import read_command_line
 from mtl.config.yaml_lines import RunError
+from mtl.data.mixed.module import MixedData
 from mtl.evaluation.load import load_run
 from mtl.module import MultiTaskLightningModule
 
@@ -260,6 +261,17 @@ def test_the_data_have_the_seed_of_the_run_unless_they_have_their_own(
     # written down, so that a resumed run and a test have the same data
     written = yaml.safe_load((cli.run_dir / "config.yaml").read_text())
     assert written["data"]["init_args"]["seed"] == expected
+
+
+def test_parts_of_a_mix_have_it_too_unless_they_have_their_own(folder: Path) -> None:
+    (folder / "mix.yaml").write_text("""\
+base: mixed.yaml
+data: {init_args: {parts: {rooms: {init_args: {num_train: 8, num_val: 4, num_test: 4}},
+  digits: {init_args: {num_train: 8, num_val: 4, num_test: 4, seed: 5}}}}}
+""")
+    data = built("--config", "mix.yaml", "--seed_everything", "7").data
+    assert isinstance(data, MixedData)
+    assert (data.seed, data.parts["rooms"].seed, data.parts["digits"].seed) == (7, 7, 5)
 
 
 @pytest.mark.parametrize(
