@@ -103,11 +103,12 @@ class Run:
 
     def start(self) -> None:
         """Train, validate or test."""
-        code = 1
+        code, refused = 1, False
         try:
             self._start()
             code = 0
         except (ValueError, MisconfigurationException) as error:
+            refused = self.line.command == "fit" and self.trainer.global_step == 0
             of_a_file = isinstance(error, ConfigError | UnsafeFile)
             if of_a_file or (self.trainer.global_step > 0 and self.line.command == "fit"):
                 raise
@@ -117,6 +118,8 @@ class Run:
             for logger in self.trainer.loggers:
                 if isinstance(logger, WandbRun):
                     logger.close(code)
+            if refused:
+                self._leave_nothing()
 
     def _start(self) -> None:
         start = -1
@@ -189,11 +192,14 @@ class Run:
         try:
             yield
         except BaseException:
-            # a launcher from outside may start this command again, and has noted the folder
-            if rank() == 0 and not self.continues and not started_from_outside():
-                self.lock = None
-                remove_claimed(self.run_dir)
+            self._leave_nothing()
             raise
+
+    def _leave_nothing(self) -> None:
+        # a launcher from outside may start this command again, and has noted the folder
+        if rank() == 0 and not self.continues and not started_from_outside():
+            self.lock = None
+            remove_claimed(self.run_dir)
 
     def _continue(self, folder: Path) -> Path:
         """The folder of an interrupted run, taken again."""

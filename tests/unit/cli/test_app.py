@@ -280,9 +280,11 @@ data: {init_args: {parts: {rooms: {init_args: {num_train: 8, num_val: 4, num_tes
         ("--trainer.precision", "16-mixed-typo"),
         ("--trainer.fast_dev_run", "-1"),
         ("--trainer.devices", "0"),
+        # by a callback, when the run starts
+        ("--trainer.callbacks+", "{class_path: FreezeParts, init_args: {parts: [nowhere]}}"),
     ],
 )
-def test_a_trainer_that_refuses_its_arguments_leaves_no_folder(
+def test_a_run_that_is_refused_leaves_no_folder(
     folder: Path, refused: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fit", "--config", "tiny.yaml", "--runs_root", "fresh/runs", "--name", "refused", *refused]) != 0
