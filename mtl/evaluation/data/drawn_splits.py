@@ -17,7 +17,7 @@ def splits_to_write(found: Recognised, data: FolderDataModule, given: dict[str, 
     """Files to write for splits that the data module does not read itself; none for `splits/*.txt` and its own.
 
     Args:
-        found: what the folder holds; told the folder of the lists that it has.
+        found: what the folder holds; `splits` is set in it where lists of its own are read.
         data: its data module.
         given: all three splits.
     """
