@@ -7,7 +7,7 @@ import copy
 import logging
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -36,24 +36,46 @@ def graph_of(
     """
     model = copy.deepcopy(model)
     with_open_lengths(model, as_operators)
+    example = model.example(3)
     try:
-        return _graph(model, model.example(3), dynamic_size, open_lengths=True)
+        return _graph(model, example, dynamic_size, "any")
     except torch._dynamo.exc.UserError as error:
         if "_length" not in str(error):
             raise
-        # loops in Python are unrolled: sequences get one length, and shorter ones are padded to it
-        example = model.example(3)
-        lengths = {name: (max_lengths or {}).get(name, LENGTH) for name in sequences(example)}
-        of_inputs = ", ".join(f"{name} {length}" for name, length in lengths.items() if not name.endswith(MASK))
-        log.warning("the network cannot leave the length of sequences open; steps that its file takes: %s", of_inputs)
-        cut = {name: example[name][:, :length] for name, length in lengths.items()}
-        return _graph(model, padded({**example, **cut}, lengths), dynamic_size, open_lengths=False)
+    if (found := _of_some_lengths(model, example, dynamic_size)) is not None:
+        return found
+    # loops in Python are unrolled: sequences get one length, and shorter ones are padded to it
+    lengths = {name: (max_lengths or {}).get(name, LENGTH) for name in sequences(example)}
+    of_inputs = ", ".join(f"{name} {length}" for name, length in lengths.items() if not name.endswith(MASK))
+    log.warning("the network cannot leave the length of sequences open; steps that its file takes: %s", of_inputs)
+    cut = {name: example[name][:, :length] for name, length in lengths.items()}
+    return _graph(model, padded({**example, **cut}, lengths), dynamic_size, "one")
+
+
+def _of_some_lengths(
+    model: ExportableModel, example: Mapping[str, Tensor], dynamic_size: bool
+) -> torch.export.ExportedProgram | None:
+    """The graph of a network whose lengths have a bound, as a transformer's with a table of positions; else None."""
+    try:
+        program = _graph(model, example, dynamic_size, "some")
+    except torch._dynamo.exc.UserError:
+        return None
+    taken = [node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
+    shapes = {name: value.shape for name, value in zip(example, taken, strict=True)}
+    # a size that is fixed is a symbol whose text is a number
+    return None if any(str(shapes[name][1]).isdecimal() for name in sequences(example)) else program
 
 
 def _graph(
-    model: ExportableModel, example: Mapping[str, Tensor], dynamic_size: bool, open_lengths: bool
+    model: ExportableModel,
+    example: Mapping[str, Tensor],
+    dynamic_size: bool,
+    lengths: Literal["any", "some", "one"],
 ) -> torch.export.ExportedProgram:
-    """The graph of a model. A size that the model fixes is an error; the ONNX exporter alone would fix it silently."""
+    """The graph of a model. A size that the model fixes is an error; the ONNX exporter alone would fix it silently.
+
+    With `some` lengths PyTorch finds their bounds, or fixes them without an error.
+    """
     batch = torch.export.Dim("batch", min=1, max=4096)
     sizes: dict[str, Any] = {}
     open_dimensions = model.open_dimensions()
@@ -63,7 +85,10 @@ def _graph(
         if name in model.images and (dynamic_size or model.resize_inside):
             dims |= {value.ndim - 2: torch.export.Dim.AUTO, value.ndim - 1: torch.export.Dim.AUTO}
         for dim, (size, multiple) in open_dimensions.get(name, {}).items():
-            if open_lengths or not size.endswith("_length"):
+            is_length = size.endswith("_length")
+            if is_length and lengths == "some":
+                dims[dim] = torch.export.Dim.AUTO
+            elif lengths == "any" or not is_length:
                 one = sizes.setdefault(size, torch.export.Dim(size, min=1, max=1 << 20))
                 dims[dim] = one if multiple == 1 else multiple * one
         shapes.append(dims)

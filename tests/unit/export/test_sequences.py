@@ -98,7 +98,7 @@ def test_a_graph_of_one_length_leaves_later_lengths_open(as_operators: bool) -> 
     ready = ExportableModel(of_words(character_filters=0))
     fixed, steps = copy.deepcopy(ready), ready.example(3)["tokens"].shape[1]
     with_open_lengths(fixed, as_operators)
-    _graph(fixed, fixed.example(3), dynamic_size=False, open_lengths=False)  # of the length that the next example has
+    _graph(fixed, fixed.example(3), dynamic_size=False, lengths="one")  # of the length that the next example has
     graph = graph_of(ready, as_operators=as_operators).module()
     values = ready.example(2, seed=1)
     longer = {name: torch.cat([value] * 3, 1) for name, value in values.items()}

@@ -14,6 +14,7 @@ from mtl.batch import collate
 from mtl.cli.main import main
 from mtl.data.text.sentence_table import SentenceTable
 from mtl.evaluation.predictions.predict_text import predict_text
+from mtl.export.onnx_file import OnnxModel
 from mtl.heads.sequence.tagging import TaggingHead
 from mtl.heads.whole.classification import ClassificationHead
 from mtl.inputs.input import input_kind
@@ -224,6 +225,7 @@ def test_a_run_reads_the_folder_again_when_it_predicts(table: Path, folder: Path
     pytest.importorskip("onnxscript", reason='needs pip install "mtl[export]"')
     assert main(["export", "--run", str(run), "--checkpoint", "last"]) == 0
     infer = [sys.executable, "infer.py", "model.onnx", "underground to Oslo?"]
+    assert not OnnxModel(run / "export/model.onnx").lengths  # any up to the last position of the network
     answer = json.loads(subprocess.run(infer, cwd=run / "export", check=True, capture_output=True, text=True).stdout)
     assert answer["topic"]["class"] == row["topic"]
     assert [tag for _, tag in answer["slots"]] == row["slots"].split()
