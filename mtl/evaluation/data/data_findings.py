@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtl.data.picture_hash import near_pairs
 from mtl.data.split_leaks import split_leaks
+from mtl.targets.target import target_of
 from mtl.task import Inputs, Task
 
 Place = tuple[str, int]  # split, index of the sample
@@ -32,7 +33,6 @@ _WAYS_OUT = {
     "bad_box": "on_bad_box: skip leaves it out",
     "unknown_class": "add it to box_classes, or on_unknown_class: skip leaves it out",
 }
-_OF_CLASSES = ("classification", "multilabel", "detection", "segmentation")
 _BLANKS = re.compile(r"[\s_-]+")
 _FEWEST_LETTERS = 3  # `a` and `A` are letters of an alphabet
 _NOTES = ("name_differs", "no_row", "in_no_split", "not_rgb", "no_objects", "no_annotation", "exif_orientation")
@@ -165,7 +165,8 @@ def of_class_names(tasks: Mapping[str, Task]) -> Iterator[Finding]:
     """
     for name, task in tasks.items():
         known: dict[str, str] = {}
-        for cls in task.class_names if task.kind in _OF_CLASSES else ():
+        # the words of a language may be written in two ways
+        for cls in () if target_of(task).open_names else task.class_names:
             plain = _BLANKS.sub("", cls.casefold())
             other = known.setdefault(plain, cls)
             if other != cls and sum(letter.isalpha() for letter in plain) >= _FEWEST_LETTERS:
