@@ -237,11 +237,10 @@ def save_annotated(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     copy = annotate(Picture(read_image(one.path, pixel_range=pixel_range), one.overlays), tasks)
-    try:
+    with contextlib.ExitStack() as half:
+        half.callback(path.unlink, missing_ok=True)
         copy.save(path, **options)
-    except Exception:
-        path.unlink(missing_ok=True)  # half a picture
-        raise
+        half.pop_all()
 
 
 def write_maps(one: Found, output: Path) -> None:
