@@ -39,8 +39,8 @@ def graph_of(
     example = model.example(3)
     try:
         return _graph(model, example, dynamic_size, "any")
-    except torch._dynamo.exc.UserError as error:
-        if "_length" not in str(error):
+    except torch._dynamo.exc.UserError:
+        if not sequences(example):
             raise
     if (found := _of_some_lengths(model, example, dynamic_size)) is not None:
         return found
